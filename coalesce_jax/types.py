@@ -1,0 +1,28 @@
+"""The few types that every module shares.
+
+Shape legend of the package: K sources, B batch, Z latent, H, W, C image,
+N, M points, D dimensions, S seeds (or other ensemble members).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+Array = jax.Array
+PRNGKey = jax.Array
+Params = Any
+Metrics = dict[str, Array]
+
+
+class Network(NamedTuple):
+  """A pair of pure functions.
+
+  Attributes:
+    init: ``key -> params``, a nested dict of arrays.
+    apply: ``(params, inputs) -> outputs``; a generator maps latents
+      ``[B, Z]`` to samples ``[B, ...]``, a critic maps samples to ``[B]``.
+  """
+
+  init: Callable[[PRNGKey], Params]
+  apply: Callable[[Params, Array], Array]
