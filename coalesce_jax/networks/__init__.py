@@ -1,0 +1,1 @@
+"""Network architectures; the only room that knows the layer library."""

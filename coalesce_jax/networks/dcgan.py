@@ -1,0 +1,119 @@
+"""DCGAN generator and critic for images of 8, 28, 32 and 64 pixels.
+
+Radford, Metz, Chintala, https://arxiv.org/abs/1511.06434, without batch
+normalisation: a critic under a gradient penalty must not couple samples
+(Sec. 4 of Gulrajani et al., https://arxiv.org/abs/1704.00028), and networks
+here are parameters only.
+
+Shapes: B batch, Z latent, H, W, C image.
+"""
+
+import math
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax.networks import conv
+from coalesce_jax.networks import layers
+
+# Image size -> (size of the smallest map, number of doublings).
+STAGES = {8: (2, 2), 28: (7, 2), 32: (4, 3), 64: (4, 4)}
+
+
+class Generator(nn.Module):
+  """`[B, Z]` -> `[B, H, W, C]` in [-1, 1]: projection, then doublings."""
+
+  size: int
+  channels: int
+  width: int
+  norm: str = 'layer'
+
+  @nn.compact
+  def __call__(self, z: jax.Array) -> jax.Array:
+    base, doublings = STAGES[self.size]
+    features = self.width * 2 ** (doublings - 1)
+    x = layers.Project((base, base, features), name='project')(z)
+    x = nn.relu(layers.Norm(self.norm, name='norm_0')(x))
+    for i in range(1, doublings):
+      features //= 2
+      x = layers.ConvTranspose(features, name=f'up_{i}')(x)
+      x = nn.relu(layers.Norm(self.norm, name=f'norm_{i}')(x))
+    return jnp.tanh(layers.ConvTranspose(self.channels, name='out')(x))
+
+
+class Critic(nn.Module):
+  """`[B, H, W, C]` -> `[B]`: halvings, then one linear layer."""
+
+  size: int
+  width: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    _, doublings = STAGES[self.size]
+    for i in range(doublings):
+      x = layers.Conv(self.width * 2**i, name=f'conv_{i}')(x)
+      x = nn.leaky_relu(x, 0.2)
+    x = x.reshape(x.shape[0], -1)
+    return layers.Dense(1, scale=1.0, name='head')(x)[:, 0]
+
+
+class WganGpMnistGenerator(nn.Module):
+  """The MNIST generator of the WGAN-GP paper, at width 64 the published one.
+
+  `[B, Z]` -> `[B, 28, 28, 1]`: 4x4 projection, three 5x5 transposed
+  convolutions, the first cropped from 8 to 7 pixels; no normalisation.
+  """
+
+  width: int
+
+  @nn.compact
+  def __call__(self, z: jax.Array) -> jax.Array:
+    x = nn.relu(layers.Project((4, 4, 4 * self.width), name='project')(z))
+    for i, (features, size) in enumerate(
+      [(2 * self.width, 8), (self.width, 14), (1, 28)], 1
+    ):
+      x = layers.ConvTranspose(
+        features,
+        kernel_size=5,
+        padding=conv.same_padding((size, size), 5, 2),
+        size=(size, size),
+        name='out' if i == 3 else f'up_{i}',
+      )(x)
+      if i < 3:
+        x = nn.relu(x)
+      if i == 1:
+        x = x[:, :7, :7]
+    # The published network ends in a sigmoid on [0, 1].
+    return 2.0 * nn.sigmoid(x) - 1.0
+
+
+class WganGpMnistCritic(nn.Module):
+  """The MNIST critic of the WGAN-GP paper: three 5x5 halvings, one linear."""
+
+  width: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    for i in range(3):
+      x = layers.Conv(
+        self.width * 2**i,
+        kernel_size=5,
+        padding=conv.same_padding((x.shape[1], x.shape[2]), 5, 2),
+        name=f'conv_{i}',
+      )(x)
+      x = nn.leaky_relu(x, 0.2)
+    x = x.reshape(x.shape[0], -1)
+    return layers.Dense(1, scale=1.0, name='head')(x)[:, 0]
+
+
+def check_images(
+  name: str, data_shape: tuple[int, ...], sizes: tuple[int, ...]
+) -> None:
+  """Raises ValueError unless this is a square image of a supported size."""
+  good = len(data_shape) == 3 and data_shape[0] == data_shape[1]
+  if not good or data_shape[0] not in sizes or data_shape[2] not in (1, 3):
+    raise ValueError(
+      f'{name} makes images of {" or ".join(map(str, sizes))} pixels with 1 or '
+      f'3 channels, not {data_shape} ({math.prod(data_shape)} values)'
+    )

@@ -1,0 +1,59 @@
+"""Multilayer perceptrons for vectors and small images.
+
+Shapes: B batch, Z latent, D dimensions of one flattened sample.
+"""
+
+import math
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax.networks import layers
+
+ACTIVATIONS = {
+  'relu': nn.relu,
+  'leaky_relu': lambda x: nn.leaky_relu(x, 0.2),
+  'tanh': jnp.tanh,
+}
+
+
+class Generator(nn.Module):
+  """`[B, Z]` -> `[B, ...]`: an affine map plus a perceptron.
+
+  The affine path makes every affine image of the latent law (a shifted,
+  scaled Gaussian) exactly representable, which the ground truths use.
+  """
+
+  data_shape: tuple[int, ...]
+  hidden: tuple[int, ...]
+  activation: str = 'relu'
+  output: str = 'linear'
+
+  @nn.compact
+  def __call__(self, z: jax.Array) -> jax.Array:
+    size = math.prod(self.data_shape)
+    x = z
+    for i, width in enumerate(self.hidden):
+      x = layers.Dense(width, name=f'dense_{i}')(x)
+      x = ACTIVATIONS[self.activation](x)
+    x = layers.Dense(size, scale=0.01, name='out')(x)
+    x = x + layers.Dense(size, scale=1.0, name='affine')(z)
+    if self.output == 'tanh':
+      x = jnp.tanh(x)
+    return x.reshape(-1, *self.data_shape)
+
+
+class Critic(nn.Module):
+  """`[B, ...]` -> `[B]`."""
+
+  hidden: tuple[int, ...]
+  activation: str = 'relu'
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    x = x.reshape(x.shape[0], -1)
+    for i, width in enumerate(self.hidden):
+      x = layers.Dense(width, name=f'dense_{i}')(x)
+      x = ACTIVATIONS[self.activation](x)
+    return layers.Dense(1, scale=1.0, name='head')(x)[:, 0]

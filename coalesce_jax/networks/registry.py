@@ -1,0 +1,177 @@
+"""Networks by name, so that a file can say which one its parameters fit.
+
+Options come from files of other nodes: every one is checked against bounds
+before anything is built.
+"""
+
+from collections.abc import Callable
+import functools
+import math
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax import types
+from coalesce_jax.networks import dcgan
+from coalesce_jax.networks import mlp
+
+MAX_LATENT_SIZE = 4096
+MAX_WIDTH = 4096
+MAX_LAYERS = 16
+MAX_SAMPLE_SIZE = 1 << 20
+
+_DCGAN_SIZES = tuple(dcgan.STAGES)
+
+
+def _width(value: Any) -> int:
+  if isinstance(value, bool) or not isinstance(value, int):
+    raise ValueError(f'width {value!r} is not a whole number')
+  if not 1 <= value <= MAX_WIDTH:
+    raise ValueError(f'width {value} is not in [1, {MAX_WIDTH}]')
+  return value
+
+
+def _hidden(value: Any) -> tuple[int, ...]:
+  if not isinstance(value, tuple | list) or len(value) > MAX_LAYERS:
+    raise ValueError(f'hidden {value!r} is not a list of <= {MAX_LAYERS} sizes')
+  return tuple(_width(v) for v in value)
+
+
+def _choice(name: str, value: Any, choices: Any) -> str:
+  if not isinstance(value, str) or value not in choices:
+    raise ValueError(f'{name} {value!r} is not one of {sorted(choices)}')
+  return value
+
+
+def _dcgan_generator(shape, *, width=32, norm='layer'):
+  dcgan.check_images('dcgan', shape, _DCGAN_SIZES)
+  norm = _choice('norm', norm, ('layer', 'pixel', 'none'))
+  return dcgan.Generator(shape[0], shape[2], _width(width), norm)
+
+
+def _dcgan_critic(shape, *, width=32):
+  dcgan.check_images('dcgan', shape, _DCGAN_SIZES)
+  return dcgan.Critic(shape[0], _width(width))
+
+
+def _paper_generator(shape, *, width=64):
+  dcgan.check_images('wgan_gp_mnist', shape, (28,))
+  if shape[2] != 1:
+    raise ValueError(f'wgan_gp_mnist makes (28, 28, 1) images, not {shape}')
+  return dcgan.WganGpMnistGenerator(_width(width))
+
+
+def _paper_critic(shape, *, width=64):
+  dcgan.check_images('wgan_gp_mnist', shape, (28,))
+  return dcgan.WganGpMnistCritic(_width(width))
+
+
+def _mlp_generator(
+  shape, *, hidden=(128, 128), activation='relu', output='linear'
+):
+  activation = _choice('activation', activation, mlp.ACTIVATIONS)
+  output = _choice('output', output, ('linear', 'tanh'))
+  return mlp.Generator(shape, _hidden(hidden), activation, output)
+
+
+def _mlp_critic(shape, *, hidden=(128, 128), activation='relu'):
+  del shape
+  activation = _choice('activation', activation, mlp.ACTIVATIONS)
+  return mlp.Critic(_hidden(hidden), activation)
+
+
+GENERATORS: dict[str, Callable[..., nn.Module]] = {
+  'dcgan': _dcgan_generator,
+  'mlp': _mlp_generator,
+  'wgan_gp_mnist': _paper_generator,
+}
+CRITICS: dict[str, Callable[..., nn.Module]] = {
+  'dcgan': _dcgan_critic,
+  'mlp': _mlp_critic,
+  'wgan_gp_mnist': _paper_critic,
+}
+
+
+def generator(
+  name: str, *, latent_size: int, data_shape: tuple[int, ...], **options: Any
+) -> types.Network:
+  """A generator: latents `[B, Z]` -> samples `[B, *data_shape]`.
+
+  Args:
+    name: key of `GENERATORS`.
+    latent_size: Z.
+    data_shape: shape of one sample.
+    **options: of that architecture.
+
+  Returns:
+    The same `Network` for the same arguments, so that compiled functions of
+    its `apply` are shared.
+
+  Raises:
+    ValueError: unknown name or option, or a value out of bounds.
+  """
+  return _generator(name, latent_size, _shape(data_shape), _freeze(options))
+
+
+def critic(
+  name: str, *, data_shape: tuple[int, ...], **options: Any
+) -> types.Network:
+  """A critic: samples `[B, *data_shape]` -> scores `[B]`; see `generator`."""
+  return _critic(name, _shape(data_shape), _freeze(options))
+
+
+@functools.lru_cache(maxsize=256)
+def _generator(name, latent_size, shape, options):
+  if isinstance(latent_size, bool) or not isinstance(latent_size, int):
+    raise ValueError(f'latent_size {latent_size!r} is not a whole number')
+  if not 1 <= latent_size <= MAX_LATENT_SIZE:
+    raise ValueError(
+      f'latent_size {latent_size} is not in [1, {MAX_LATENT_SIZE}]'
+    )
+  module = _module(GENERATORS, name, shape, options)
+  return _network(module, (1, latent_size))
+
+
+@functools.lru_cache(maxsize=256)
+def _critic(name, shape, options):
+  return _network(_module(CRITICS, name, shape, options), (1, *shape))
+
+
+def _module(table, name, shape, options):
+  if name not in table:
+    raise ValueError(f'network {name!r} is not one of {sorted(table)}')
+  try:
+    return table[name](shape, **dict(options))
+  except TypeError:
+    raise ValueError(
+      f'network {name!r} does not take the options {sorted(dict(options))}'
+    ) from None
+
+
+def _network(module: nn.Module, shape: tuple[int, ...]) -> types.Network:
+  def init(key: types.PRNGKey) -> types.Params:
+    return module.init(key, jnp.zeros(shape))['params']
+
+  def apply(params: types.Params, inputs: jax.Array) -> jax.Array:
+    return module.apply({'params': params}, inputs)
+
+  return types.Network(init, apply)
+
+
+def _shape(shape):
+  shape = tuple(shape)
+  whole = all(isinstance(n, int) and n >= 1 for n in shape)
+  if not 1 <= len(shape) <= 3 or not whole:
+    raise ValueError(f'sample shape {shape} is not 1 to 3 positive sizes')
+  if math.prod(shape) > MAX_SAMPLE_SIZE:
+    raise ValueError(f'sample shape {shape} exceeds {MAX_SAMPLE_SIZE} values')
+  return shape
+
+
+def _freeze(options):
+  return tuple(
+    (k, tuple(v) if isinstance(v, list) else v)
+    for k, v in sorted(options.items())
+  )
