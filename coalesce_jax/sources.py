@@ -1,0 +1,142 @@
+"""Sources: where a critic's real samples come from.
+
+A source is a pytree of arrays and a static draw function, so that it can be
+an argument of a compiled step and carry a leading axis of seeds or nodes.
+One source may feed several critics at once (its `count`).
+
+Shapes: K sources, B batch, N samples of a data set, Z latent.
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax import types
+
+
+@functools.partial(
+  jax.tree_util.register_dataclass,
+  data_fields=['data'],
+  meta_fields=['draw', 'count'],
+)
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """Samples for `count` critics.
+
+  Attributes:
+    data: pytree of arrays.
+    draw: ``(data, key, n) -> [count, n, ...]``, static.
+    count: number of critics it feeds, static.
+  """
+
+  data: Any
+  draw: Callable[[Any, types.PRNGKey, int], jax.Array]
+  count: int = 1
+
+
+def decode(images: jax.Array) -> jax.Array:
+  """uint8 0..255 to float32 in [-1, 1]; float32 stays as it is."""
+  if images.dtype == jnp.uint8:
+    return images.astype(jnp.float32) / 127.5 - 1.0
+  return images
+
+
+def array(samples: jax.Array, size: jax.Array | int | None = None) -> Source:
+  """Uniform draws with replacement from a data set.
+
+  Args:
+    samples: `[N, ...]`, uint8 images or float32.
+    size: only the first `size` rows are drawn (rows beyond are padding).
+  """
+  size = samples.shape[0] if size is None else size
+  return Source({'samples': samples, 'size': jnp.int32(size)}, _draw_array)
+
+
+def _draw_array(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
+  index = jax.random.randint(key, (n,), 0, data['size'])
+  return decode(data['samples'][index])[None]
+
+
+def generators(network: types.Network, params: Any, latent_size: int) -> Source:
+  """Fresh samples from K frozen generators of one architecture.
+
+  Args:
+    network: their network.
+    params: their parameters, stacked along a leading axis K.
+    latent_size: Z.
+  """
+  count = jax.tree.leaves(params)[0].shape[0]
+  return Source(params, _draw_generators(network.apply, latent_size), count)
+
+
+@functools.lru_cache(maxsize=256)
+def _draw_generators(apply, latent_size):
+  def draw(params: Any, key: types.PRNGKey, n: int) -> jax.Array:
+    count = jax.tree.leaves(params)[0].shape[0]
+    z = jax.random.normal(key, (count, n, latent_size))
+    return jax.vmap(apply)(params, z)
+
+  return draw
+
+
+def mixture(
+  network: types.Network, params: Any, weights: jax.Array, latent_size: int
+) -> Source:
+  """One source: the mixture of K frozen generators.
+
+  Args:
+    network: their network.
+    params: stacked along a leading axis K.
+    weights: `[K]`, probabilities.
+    latent_size: Z.
+  """
+  data = {'params': params, 'log_weights': jnp.log(weights)}
+  return Source(data, _draw_mixture(network.apply, latent_size))
+
+
+@functools.lru_cache(maxsize=256)
+def _draw_mixture(apply, latent_size):
+  draw_all = _draw_generators(apply, latent_size)
+
+  def draw(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
+    key_pick, key_draw = jax.random.split(key)
+    pick = jax.random.categorical(key_pick, data['log_weights'], shape=(n,))
+    samples = draw_all(data['params'], key_draw, n)
+    return samples[pick, jnp.arange(n)][None]
+
+  return draw
+
+
+def pooled(parts: Sequence[Source], weights: jax.Array) -> Source:
+  """One source: a mixture over the critics' sources of `parts`.
+
+  Args:
+    parts: sources with K outputs together.
+    weights: `[K]`, probabilities.
+  """
+  data = {'parts': tuple(parts), 'log_weights': jnp.log(weights)}
+  return Source(data, _draw_pooled)
+
+
+def _draw_pooled(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
+  key_pick, key_draw = jax.random.split(key)
+  pick = jax.random.categorical(key_pick, data['log_weights'], shape=(n,))
+  return draw(data['parts'], key_draw, n)[pick, jnp.arange(n)][None]
+
+
+def total(parts: Sequence[Source]) -> int:
+  """K: number of critics that these sources feed."""
+  return sum(part.count for part in parts)
+
+
+def draw(parts: Sequence[Source], key: types.PRNGKey, n: int) -> jax.Array:
+  """Draws `n` samples for every critic: `[K, n, ...]`."""
+  keys = jax.random.split(key, len(parts))
+  drawn = [
+    part.draw(part.data, k, n) for part, k in zip(parts, keys, strict=True)
+  ]
+  return jnp.concatenate(drawn) if len(drawn) > 1 else drawn[0]
