@@ -1,0 +1,453 @@
+r"""The game: one generator, K critics, one source of samples per critic.
+
+.. math::
+  f_k &= \arg\max E_{x \sim \mu_k} f(x) - E_z f(G(z)) - \text{penalty}(f) \\
+  G   &= \arg\min \sum_k c_k \, (- E_z f_k(G(z)))
+
+The coefficients `c_k` select which functional of the distances
+:math:`W_k = W_1(\mu_k, \mathrm{law}(G))` descends:
+
+* `'w1'`: :math:`\sum \lambda_k W_k`, `c_k = lambda_k`. A median.
+* `'w1_squared'`: :math:`\sum \lambda_k W_k^2`, `c_k = 2 lambda_k W_k`. For two
+  sources the minimiser lies at `W_1 = D lambda_2 / (lambda_1 + lambda_2)`.
+* `'ball'`: :math:`\min W_1` subject to :math:`W_k \le \eta_k` for `k >= 2`, by
+  the augmented Lagrangian `c_k = max(0, m_k + rho (W_k - eta_k))`.
+
+Every stage of the package is this game with other sources, weights and
+starting points. All functions are pure; an ensemble of games (seeds, nodes) is
+a `vmap` over states, inputs and keys.
+
+Shapes: K critics, B batch, Z latent. Distances in the units of the samples.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import re
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from coalesce_jax import augmentation
+from coalesce_jax import sources
+from coalesce_jax import trees
+from coalesce_jax import types
+from coalesce_jax import wgan
+
+OBJECTIVES = ('w1', 'w1_squared', 'ball')
+
+# ``(generator parameters, z, samples, extra) -> scalar`` added to the loss.
+Term = Callable[[Any, jax.Array, jax.Array, Any], jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Static settings of a game.
+
+  Attributes:
+    objective: one of `OBJECTIVES`.
+    batch_size: B, of every source and of the generator.
+    critic_steps: critic updates per generator update.
+    penalty: 'two_sided' or 'one_sided'.
+    penalty_weight: of the gradient penalty.
+    gp_norm: 'sample' or 'channel'.
+    learning_rate: of the generator's Adam.
+    critic_learning_rate: of the critics' Adam; None is `learning_rate`.
+    beta1: of both.
+    beta2: of both.
+    decay_steps: generator steps over which both rates fall linearly to zero; 0
+      keeps them constant.
+    ema: decay of the moving average of the generator.
+    w1_smoothing: decay of the moving average of the distance estimates.
+    augment: see `augmentation.build`.
+    freeze: patterns of critic leaves that keep their start values.
+    phases: patterns of generator leaves; each generator step updates them in
+      turn on the same batch, every phase by its own Adam. Empty: one phase.
+    reuse_batch: one real batch serves all critic steps of a generator step.
+    ball_penalty: rho of the augmented Lagrangian.
+    ball_rate: step of its multipliers.
+  """
+
+  objective: str = 'w1'
+  batch_size: int = 64
+  critic_steps: int = 5
+  penalty: str = 'two_sided'
+  penalty_weight: float = 10.0
+  gp_norm: str = 'sample'
+  learning_rate: float = 1e-4
+  critic_learning_rate: float | None = None
+  beta1: float = 0.0
+  beta2: float = 0.9
+  decay_steps: int = 0
+  ema: float = 0.999
+  w1_smoothing: float = 0.95
+  augment: str = ''
+  freeze: tuple[str, ...] = ()
+  phases: tuple[str, ...] = ()
+  reuse_batch: bool = False
+  ball_penalty: float = 1.0
+  ball_rate: float = 0.01
+
+  def __post_init__(self):
+    for field, choices in [
+      ('objective', OBJECTIVES),
+      ('penalty', wgan.PENALTIES),
+      ('gp_norm', wgan.NORMS),
+    ]:
+      if getattr(self, field) not in choices:
+        raise ValueError(
+          f'{field} {getattr(self, field)!r} is not one of {choices}'
+        )
+    for field in ('batch_size', 'critic_steps'):
+      if getattr(self, field) < 1:
+        raise ValueError(f'{field} {getattr(self, field)} is below 1')
+    for field in ('beta1', 'beta2', 'ema', 'w1_smoothing'):
+      if not 0.0 <= getattr(self, field) < 1.0:
+        raise ValueError(f'{field} {getattr(self, field)} is not in [0, 1)')
+    if not self.learning_rate > 0.0:
+      raise ValueError(f'learning_rate {self.learning_rate} is not positive')
+    if self.penalty_weight < 0.0:
+      raise ValueError(f'penalty_weight {self.penalty_weight} is negative')
+    augmentation.build(self.augment)
+
+
+class Inputs(NamedTuple):
+  """What a game plays with; constant during a run, an ensemble axis allowed.
+
+  Attributes:
+    sources: sources that feed K critics together.
+    held_out: sources of the same K for the distance estimates.
+    weights: lambda, `[K]`.
+    radii: eta, `[K]`; the first is not used. Only for `'ball'`.
+    generator_rate: multiplies the generator's updates; 0 freezes it.
+    critic_rate: multiplies the critics' updates.
+    extra: arguments of the additional loss term.
+  """
+
+  sources: tuple[sources.Source, ...]
+  held_out: tuple[sources.Source, ...]
+  weights: jax.Array
+  radii: jax.Array
+  generator_rate: jax.Array
+  critic_rate: jax.Array
+  extra: Any = ()
+
+
+class State(NamedTuple):
+  """All that changes.
+
+  Attributes:
+    step: generator updates done, `[]` int32.
+    generator: parameters of G (latent parameters where they are transformed).
+    ema: their moving average.
+    critics: parameters, stacked along K.
+    generator_optimizer: one Adam state a phase.
+    critic_optimizer: Adam state of the stacked critics.
+    w1: moving average of the distance estimates, `[K]`, without bias
+      correction.
+    multipliers: of the ball constraints, `[K]`.
+  """
+
+  step: jax.Array
+  generator: Any
+  ema: Any
+  critics: Any
+  generator_optimizer: Any
+  critic_optimizer: Any
+  w1: jax.Array
+  multipliers: jax.Array
+
+
+class Game(NamedTuple):
+  """A pair of pure functions.
+
+  Attributes:
+    init: ``(generator, critics) -> State``; critics stacked along K.
+    step: ``(state, inputs, key) -> (state, metrics)``, one generator update
+      after `critic_steps` critic updates. The key is that of the whole run:
+      the step folds its own number in.
+  """
+
+  init: Callable[[Any, Any], State]
+  step: Callable[[State, Inputs, types.PRNGKey], tuple[State, types.Metrics]]
+
+
+def inputs(
+  parts: tuple[sources.Source, ...],
+  *,
+  held_out: tuple[sources.Source, ...] | None = None,
+  weights: Any = None,
+  radii: Any = None,
+  generator_rate: float = 1.0,
+  critic_rate: float = 1.0,
+  extra: Any = (),
+) -> Inputs:
+  """Inputs with defaults: equal weights, fresh draws as held-out samples."""
+  count = sources.total(parts)
+  if weights is None:
+    weights = jnp.full((count,), 1.0 / count)
+  radii = jnp.zeros(count) if radii is None else radii
+  return Inputs(
+    sources=parts,
+    held_out=parts if held_out is None else held_out,
+    weights=jnp.asarray(weights, jnp.float32),
+    radii=jnp.asarray(radii, jnp.float32),
+    generator_rate=jnp.float32(generator_rate),
+    critic_rate=jnp.float32(critic_rate),
+    extra=extra,
+  )
+
+
+def make(
+  config: Config,
+  *,
+  generator: types.Network,
+  critic: types.Network,
+  latent_size: int,
+  term: Term | None = None,
+) -> Game:
+  """Builds the game.
+
+  Args:
+    config: static settings.
+    generator: maps latents `[B, Z]` to samples; its parameters may be the
+      latent parameters of a transform (`transforms.base.attach`).
+    critic: maps samples to scores `[B]`; all K critics share it.
+    latent_size: Z.
+    term: an additional generator loss.
+
+  Returns:
+    `Game(init, step)`.
+  """
+  augment = augmentation.build(config.augment)
+  batch, repeats = config.batch_size, config.critic_steps
+
+  def augmented(key: types.PRNGKey, x: jax.Array) -> jax.Array:
+    return x if augment is None else augment(key, x)
+
+  def critic_update(carry, xs, rate):
+    critics, optimizer_state = carry
+    real, fake, key = xs  # [K, B, ...], [B, ...]
+
+    def loss(params, real, key):
+      key_real, key_fake, key_points = jax.random.split(key, 3)
+      return wgan.critic_loss(
+        lambda x: critic.apply(params, x),
+        augmented(key_real, real),
+        augmented(key_fake, fake),
+        key_points,
+        penalty_weight=config.penalty_weight,
+        penalty=config.penalty,
+        norm=config.gp_norm,
+      )
+
+    keys = jax.random.split(key, real.shape[0])
+    gradients, aux = jax.vmap(jax.grad(loss, has_aux=True))(critics, real, keys)
+    updates, optimizer_state = _critic_optimizer(config, critics).update(
+      gradients, optimizer_state
+    )
+    critics = optax.apply_updates(critics, _scale(updates, rate))
+    return (critics, optimizer_state), aux
+
+  def coefficients(state: State, inputs: Inputs, w1: jax.Array) -> jax.Array:
+    if config.objective == 'w1':
+      return inputs.weights
+    if config.objective == 'w1_squared':
+      return 2.0 * inputs.weights * jnp.maximum(w1, 0.0)
+    excess = w1 - inputs.radii
+    c = jnp.maximum(state.multipliers + config.ball_penalty * excess, 0.0)
+    return c.at[0].set(1.0)
+
+  def init(params: Any, critics: Any) -> State:
+    count = jax.tree.leaves(critics)[0].shape[0]
+    # Distinct buffers: the driver may donate the state.
+    copy = lambda tree: jax.tree.map(jnp.copy, tree)  # noqa: E731
+    return State(
+      step=jnp.int32(0),
+      generator=copy(params),
+      ema=copy(params),
+      critics=copy(critics),
+      generator_optimizer=tuple(
+        o.init(params) for o in _generator_optimizers(config, params)
+      ),
+      critic_optimizer=_critic_optimizer(config, critics).init(critics),
+      w1=jnp.zeros(count),
+      multipliers=jnp.zeros(count),
+    )
+
+  def step(
+    state: State, inputs: Inputs, key: types.PRNGKey
+  ) -> tuple[State, types.Metrics]:
+    key = jax.random.fold_in(key, state.step)
+    key_z, key_real, key_held, key_critic, key_aug = jax.random.split(key, 5)
+    z = jax.random.normal(key_z, (repeats + 1, batch, latent_size))
+
+    # G is constant during the critic steps: one large product makes the fakes
+    # of all of them.
+    fake = generator.apply(
+      state.generator, z[:repeats].reshape(-1, latent_size)
+    )
+    fake = fake.reshape(repeats, batch, *fake.shape[1:])
+    draws = 1 if config.reuse_batch else repeats
+    real = sources.draw(inputs.sources, key_real, draws * batch)
+    real = real.reshape(-1, draws, batch, *real.shape[2:]).swapaxes(0, 1)
+    if config.reuse_batch:
+      real = jnp.broadcast_to(real, (repeats, *real.shape[1:]))
+    keys = jax.random.split(key_critic, repeats)
+    (critics, critic_optimizer), critic_aux = jax.lax.scan(
+      lambda carry, xs: critic_update(carry, xs, inputs.critic_rate),
+      (state.critics, state.critic_optimizer),
+      (real, fake, keys),
+    )
+
+    held = sources.draw(inputs.held_out, key_held, batch)  # [K, B, ...]
+    key_aug_held, key_aug_fake = jax.random.split(key_aug)
+    held = jax.vmap(augmented, (None, 0))(key_aug_held, held)
+    held_scores = jax.vmap(critic.apply)(critics, held).mean(-1)  # [K]
+    count = state.step + 1
+    correction = 1.0 - config.w1_smoothing ** count.astype(jnp.float32)
+
+    def loss(params):
+      x = generator.apply(params, z[-1])
+      seen = augmented(key_aug_fake, x)
+      scores = jax.vmap(critic.apply, (0, None))(critics, seen).mean(-1)
+      now = jax.lax.stop_gradient(held_scores - scores)
+      mean = config.w1_smoothing * state.w1 + (1.0 - config.w1_smoothing) * now
+      c = coefficients(state, inputs, mean / correction)
+      value = -jnp.sum(jax.lax.stop_gradient(c) * scores)
+      if term is not None:
+        value = value + term(params, z[-1], x, inputs.extra)
+      return value, (now, mean, c)
+
+    params, optimizer_states, aux = state.generator, [], None
+    for optimizer, optimizer_state in zip(
+      _generator_optimizers(config, params),
+      state.generator_optimizer,
+      strict=True,
+    ):
+      gradients, found = jax.grad(loss, has_aux=True)(params)
+      aux = found if aux is None else aux
+      updates, optimizer_state = optimizer.update(gradients, optimizer_state)
+      updates = _scale(updates, inputs.generator_rate)
+      params = optax.apply_updates(params, updates)
+      optimizer_states.append(optimizer_state)
+    now, mean, c = aux
+    w1 = mean / correction
+
+    # Early averages forget the start quickly, later ones reach far.
+    decay = jnp.minimum(config.ema, (1.0 + count) / (10.0 + count))
+    ema = jax.tree.map(lambda a, b: decay * a + (1.0 - decay) * b, state.ema,
+                       params)  # fmt: skip
+    multipliers = jnp.maximum(
+      state.multipliers + config.ball_rate * (w1 - inputs.radii), 0.0
+    )
+    metrics = {
+      'w1': now,
+      'w1_smooth': w1,
+      'penalty': critic_aux['penalty'][-1],
+      'train_gap': critic_aux['gap'][-1],
+      'coefficient': c,
+      'objective': objective(config, w1, inputs.weights),
+    }
+    if sources.total(inputs.sources) == 2:
+      metrics['position'] = w1[0] / jnp.maximum(w1[0] + w1[1], 1e-12)
+    if config.objective == 'ball':
+      metrics['multiplier'] = multipliers
+      metrics['violation'] = jnp.maximum(w1 - inputs.radii, 0.0).at[0].set(0.0)
+    state = State(
+      step=count,
+      generator=params,
+      ema=ema,
+      critics=critics,
+      generator_optimizer=tuple(optimizer_states),
+      critic_optimizer=critic_optimizer,
+      w1=mean,
+      multipliers=multipliers,
+    )
+    return state, metrics
+
+  return Game(init, step)
+
+
+def objective(config: Config, w1: jax.Array, weights: jax.Array) -> jax.Array:
+  """Value of the objective at distances `w1` `[K]`: a scalar."""
+  if config.objective == 'w1':
+    return jnp.sum(weights * w1)
+  if config.objective == 'w1_squared':
+    return jnp.sum(weights * w1 * w1)
+  return w1[0]
+
+
+def run(
+  step: Callable[..., tuple[State, types.Metrics]],
+  state: State,
+  inputs: Inputs,
+  key: types.PRNGKey,
+  num_steps: int,
+) -> tuple[State, types.Metrics]:
+  """`num_steps` steps by `lax.scan`: final state, metrics `[num_steps, ...]`.
+
+  Runs of 10 and then 20 steps with the same key equal one of 30, bit for bit.
+  """
+  return jax.lax.scan(
+    lambda state, _: step(state, inputs, key), state, None, num_steps
+  )
+
+
+def _scale(updates: Any, rate: jax.Array) -> Any:
+  return jax.tree.map(lambda u: rate * u, updates)
+
+
+def _adam(
+  config: Config, learning_rate: float, updates_per_step: int
+) -> optax.GradientTransformation:
+  rate: Any = learning_rate
+  if config.decay_steps:
+    count = config.decay_steps * updates_per_step
+    rate = optax.linear_schedule(learning_rate, 0.0, count)
+  return optax.adam(rate, b1=config.beta1, b2=config.beta2)
+
+
+def _only(
+  optimizer: optax.GradientTransformation, labels: Any
+) -> optax.GradientTransformation:
+  """Updates the leaves labelled 'on'; the others stay."""
+  return optax.partition(
+    {'on': optimizer, 'off': optax.set_to_zero()}, labels
+  )
+
+
+def _generator_optimizers(
+  config: Config, params: Any
+) -> list[optax.GradientTransformation]:
+  adam = _adam(config, config.learning_rate, 1)
+  if not config.phases:
+    return [adam]
+  labels = trees.label(params, [(p, p) for p in config.phases])
+  return [
+    _only(adam, jax.tree.map(lambda x, p=p: 'on' if x == p else 'off', labels))
+    for p in config.phases
+  ]
+
+
+def _critic_optimizer(
+  config: Config, critics: Any
+) -> optax.GradientTransformation:
+  rate = config.critic_learning_rate
+  adam = _adam(
+    config, config.learning_rate if rate is None else rate, config.critic_steps
+  )
+  if not config.freeze:
+    return adam
+  return _only(
+    adam, trees.label(critics, [(p, 'off') for p in config.freeze], 'on')
+  )
+
+
+def freezes_all(config: Config, critics: Any) -> bool:
+  """Whether the freeze patterns leave a critic nothing to learn."""
+  return all(
+    any(re.fullmatch(p, name) for p in config.freeze)
+    for name in trees.flatten(critics)
+  )
