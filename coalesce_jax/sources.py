@@ -128,6 +128,15 @@ def _draw_pooled(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
   return draw(data['parts'], key_draw, n)[pick, jnp.arange(n)][None]
 
 
+def fixed(
+  parts: Sequence[Source], key: types.PRNGKey, n: int
+) -> tuple[Source, ...]:
+  """Replaces sources by `n` samples of each, drawn once and kept in 8 bits."""
+  drawn = draw(parts, key, n)
+  levels = jnp.round((jnp.clip(drawn, -1.0, 1.0) + 1.0) * 127.5)
+  return tuple(array(x) for x in levels.astype(jnp.uint8))
+
+
 def total(parts: Sequence[Source]) -> int:
   """K: number of critics that these sources feed."""
   return sum(part.count for part in parts)

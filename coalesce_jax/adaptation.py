@@ -1,0 +1,366 @@
+r"""Fast adaptation of a generator to few local samples, in float or ternary.
+
+.. math:: \min_\nu (1 - a) W_1(\hat\mu_0, \nu)^p + a \, W_1(\nu, \mu)^p
+
+with local samples :math:`\hat\mu_0` and the metamodel's law :math:`\mu`. The
+anchor weight `a` in [0, 1) is, for `p = 2`, the position on the segment
+between them: `W_1(local, nu) = a W_1(local, metamodel)`. With `a = 0` this is
+plain fine-tuning, and the anchor critic is left out.
+
+Shapes: N local samples, S seeds, B batch, Z latent.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax import driver
+from coalesce_jax import game
+from coalesce_jax import generators
+from coalesce_jax import sources
+from coalesce_jax import stage
+from coalesce_jax import trees
+from coalesce_jax import types
+from coalesce_jax.data import nodes
+from coalesce_jax.transforms import base
+from coalesce_jax.transforms import ternary as ternary_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Ternary:
+  """How the generator is ternarized.
+
+  Attributes:
+    scheme: 'truncated_gaussian', 'twn' or 'ttq'.
+    granularity: one scale a 'layer' or a 'channel'.
+    leaves: patterns of the leaves that become ternary.
+    threshold_init: see `transforms.ternary`.
+    thresholds_first: update thresholds and then weights on the same batch,
+      instead of both at once.
+    distill: weight of the distance to the float generator at shared latents.
+  """
+
+  scheme: str = 'truncated_gaussian'
+  granularity: str = 'channel'
+  leaves: tuple[str, ...] = ('.*/kernel',)
+  threshold_init: str = 'sigma'
+  thresholds_first: bool = True
+  distill: float = 100.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Settings of adaptation.
+
+  Attributes:
+    game: the game's settings.
+    schedule: the driver's.
+    anchor: a, in [0, 1).
+    warmup: steps at the start during which only the critics learn.
+    warm_critics: start from the generator's critic where it has one.
+    held_out: fraction of the local samples kept for distance estimates and
+      early stopping.
+    rate: multiplies all learning rates.
+    radius: eta of the 'ball' objective, the distance allowed from the anchor.
+    ternary: ternarize the generator while it adapts, or None.
+    fixed_samples: as in `barycenter.Config`, for the anchor.
+    scale_weights: multiply the weights, which sum to 1, by their number.
+  """
+
+  game: game.Config = dataclasses.field(
+    default_factory=lambda: game.Config(objective='w1_squared')
+  )
+  schedule: driver.Schedule = driver.Schedule(steps=1000)
+  anchor: float = 0.5
+  warmup: int = 50
+  warm_critics: bool = True
+  held_out: float = 0.1
+  rate: float = 1.0
+  radius: float = 0.0
+  ternary: Ternary | None = None
+  fixed_samples: int = 0
+  scale_weights: bool = False
+
+  def __post_init__(self):
+    if not 0.0 <= self.anchor < 1.0:
+      raise ValueError(f'anchor {self.anchor} is not in [0, 1)')
+    if not 0.0 <= self.held_out < 1.0:
+      raise ValueError(f'held_out {self.held_out} is not in [0, 1)')
+    if self.game.objective == 'ball' and not self.radius > 0.0:
+      raise ValueError("objective 'ball' needs a positive radius")
+
+
+TERNARIZE = Config(
+  game=game.Config(objective='w1'),
+  schedule=driver.Schedule(steps=2000),
+  anchor=0.75,
+  ternary=Ternary(),
+)
+
+
+def adapt(
+  key: types.PRNGKey,
+  meta: generators.Generator,
+  images: Any,
+  *,
+  config: Config | None = None,
+  hooks: stage.HooksFor | None = None,
+  part: str = 'adapted',
+) -> tuple[generators.Generator, stage.History]:
+  """Adapts `meta` to local samples, held near its own law.
+
+  Args:
+    key: one key, or `[S]` keys with `[S, ...]` leaves in `meta`.
+    meta: the start and the anchor.
+    images: local samples, `[N, ...]` or `[S, N, ...]`, uint8 or in [-1, 1].
+    config: settings.
+    hooks: effects; called with `part`.
+    part: name of this stage for `hooks`.
+
+  Returns:
+    The adapted generator with the critic of the local samples, and the
+    history; critic 0 is that of the local samples, critic 1 the anchor's.
+
+  Raises:
+    ValueError: too few samples or of another shape.
+  """
+  config = Config() if config is None else config
+  anchors = (meta,) if config.anchor or config.game.objective == 'ball' else ()
+  return fit(
+    key, meta, images, config=config, hooks=hooks, part=part, anchors=anchors
+  )
+
+
+def ternarize(
+  key: types.PRNGKey,
+  generator: generators.Generator,
+  images: Any,
+  *,
+  config: Config | None = None,
+  hooks: stage.HooksFor | None = None,
+  part: str = 'ternary',
+) -> tuple[generators.Generator, stage.History]:
+  """Adapts a ternary copy of `generator`, anchored at the float one.
+
+  Args and returns are those of `adapt`; the default settings are `TERNARIZE`.
+  The result's ternary leaves are named in its spec.
+  """
+  config = TERNARIZE if config is None else config
+  if config.ternary is None:
+    config = dataclasses.replace(config, ternary=Ternary())
+  return adapt(key, generator, images, config=config, hooks=hooks, part=part)
+
+
+def fit(
+  key: types.PRNGKey,
+  start: generators.Generator,
+  images: Any,
+  *,
+  config: Config,
+  hooks: stage.HooksFor | None = None,
+  part: str = 'adapted',
+  anchors: tuple[generators.Generator, ...] = (),
+  pool: tuple[generators.Generator, ...] = (),
+) -> tuple[generators.Generator, stage.History]:
+  """The game that adaptation and its baselines share.
+
+  Args:
+    key: as in `adapt`.
+    start: generator, and critic if it has one, to start from.
+    images: as in `adapt`.
+    config: settings.
+    hooks: effects; called with `part`.
+    part: name for `hooks`.
+    anchors: none, or one generator with a critic of its own.
+    pool: generators mixed with the local samples into one source, each and
+      the samples with equal probability.
+
+  Returns:
+    As `adapt`.
+  """
+  batched = bool(key.ndim)
+  spec = stage.with_critic(start.spec)
+  images = check_images(images, spec, batched)
+  network, critic = spec.build(), spec.build_critic()
+  transform, term, phases = _transform(config.ternary, network)
+  played = network if transform is None else base.attach(network, transform)
+  settings = dataclasses.replace(config.game, phases=phases)
+  anchored, pooled = bool(anchors), bool(pool)
+  warm = config.warm_critics and start.critic is not None
+  count = 1 + anchored
+  weights = jnp.array([1.0 - config.anchor, config.anchor])[:count]
+  if config.scale_weights:
+    weights = weights * count
+
+  def setup(key, params, critics, anchor_params, pool_params, images):
+    key_critic, key_latent, key_samples = jax.random.split(key, 3)
+    local, held = stage.split_held_out(images, config.held_out)
+    if pooled:
+      others = sources.generators(network, pool_params, spec.latent_size)
+      equal = jnp.full((others.count + 1,), 1.0 / (others.count + 1))
+      local = sources.pooled((local, others), equal)
+    parts, held_parts = (local,), (held,)
+    if anchored:
+      law = sources.generators(network, anchor_params, spec.latent_size)
+      if config.fixed_samples:
+        (law,) = sources.fixed((law,), key_samples, config.fixed_samples)
+      parts, held_parts = (local, law), (held, law)
+    first = critics if warm else critic.init(key_critic)
+    inputs = game.inputs(
+      parts,
+      held_out=held_parts,
+      weights=weights,
+      radii=jnp.array([0.0, config.radius])[:count],
+      generator_rate=config.rate,
+      critic_rate=config.rate,
+      warmup=config.warmup,
+      extra=params if term is not None else (),
+    )
+    if transform is not None:
+      params = transform.init(key_latent, params)
+    return stage.Setup(params, trees.stack([first] * count), inputs)
+
+  anchor_params = stage.stacked(list(anchors), batched) if anchored else ()
+  pool_params = stage.stacked(list(pool), batched) if pooled else ()
+  result = stage.play(
+    key,
+    setup,
+    (
+      start.params,
+      start.critic if warm else (),
+      anchor_params,
+      pool_params,
+      images,
+    ),
+    config=settings,
+    schedule=config.schedule,
+    spec=spec,
+    generator=played,
+    term=term,
+    hooks=_observing(stage.hooks_for(hooks, part), transform, batched),
+    score=_score(played, spec.latent_size, images, batched, config),
+  )
+  params = result.generator
+  if transform is not None:
+    deploy = jax.vmap(transform.apply) if batched else transform.apply
+    params = jax.jit(deploy)(params)
+    described = ternary_lib.describe(
+      trees.member(params, 0) if batched else params,
+      scheme=config.ternary.scheme,
+      granularity=config.ternary.granularity,
+      leaves=config.ternary.leaves,
+    )
+    spec = dataclasses.replace(spec, ternary=described)
+  critics = stage.first_critic(result.state.critics, batched)
+  return (
+    generators.Generator(network, params, spec, critics),
+    result.history,
+  )
+
+
+def check_images(images: Any, spec: generators.Spec, batched: bool) -> Any:
+  """Local samples of the right rank, shape and number.
+
+  Raises:
+    ValueError: otherwise.
+  """
+  shape = tuple(images.shape)
+  lead = 1 + batched
+  if len(shape) < lead or shape[lead:] != tuple(spec.image_shape):
+    raise ValueError(
+      f'local samples have shape {shape[lead:]}, the generator makes '
+      f'{tuple(spec.image_shape)}'
+    )
+  if shape[lead - 1] < nodes.MIN_LOCAL:
+    raise ValueError(
+      f'{shape[lead - 1]} local samples, at least {nodes.MIN_LOCAL} are needed'
+    )
+  return jnp.asarray(images)
+
+
+@functools.lru_cache(maxsize=32)
+def _transform(settings: Ternary | None, network: types.Network):
+  """Transform, distillation term and phases of a ternary scheme.
+
+  Cached, so that equal settings share one compiled game.
+  """
+  if settings is None:
+    return None, None, ()
+  transform = ternary_lib.ternary(
+    scheme=settings.scheme,
+    granularity=settings.granularity,
+    leaves=settings.leaves,
+    threshold_init=settings.threshold_init,
+  )
+
+  def distill(latent, z, x, teacher):
+    del latent
+    target = jax.lax.stop_gradient(network.apply(teacher, z))
+    return settings.distill * jnp.mean((x - target) ** 2)
+
+  phases = ('thresholds/.*', '(?!thresholds/).*')
+  return (
+    transform,
+    distill if settings.distill else None,
+    phases if settings.thresholds_first else (),
+  )
+
+
+def _observing(
+  hooks: driver.Hooks | None, transform: Any, batched: bool
+) -> driver.Hooks | None:
+  """Observers see the parameters of the network, not the latent ones."""
+  if hooks is None or transform is None:
+    return hooks
+  deploy = jax.jit(jax.vmap(transform.apply) if batched else transform.apply)
+  observe = hooks.observe
+  return hooks._replace(
+    observe=lambda step, latent: observe(step, deploy(latent))
+  )
+
+
+def _score(played, latent_size, images, batched, config):
+  """Energy distance between averaged generator and held-out local samples."""
+  if not config.schedule.select_every:
+    return None
+  n = images.shape[1] if batched else images.shape[0]
+  held = min(n - 1, max(1, round(config.held_out * n)))
+  if not config.held_out:
+    raise ValueError('early stopping needs held-out samples: raise held_out')
+  rows = slice(n - held, n)
+  real = images[:, rows] if batched else images[rows]
+  z = jax.random.normal(jax.random.key(0), (512, latent_size))
+
+  def energy(params, real):
+    return energy_distance(sources.decode(real), played.apply(params, z))
+
+  compiled = jax.jit(jax.vmap(energy) if batched else energy)
+  return lambda params: compiled(params, real)
+
+
+def energy_distance(a: jax.Array, b: jax.Array) -> jax.Array:
+  """``2 E|a - b| - E|b - b'|``, the part of the energy distance that varies.
+
+  Args:
+    a: `[N, ...]`, real samples (their own term is constant).
+    b: `[M, ...]`, M >= 2; its own term is unbiased.
+
+  Returns:
+    Scalar, in units of the samples. Szekely and Rizzo, "Energy statistics",
+    J. Stat. Planning and Inference 143 (2013).
+  """
+  a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
+
+  def distances(x, y):
+    squared = (
+      jnp.sum(x * x, -1)[:, None] + jnp.sum(y * y, -1)[None] - 2.0 * x @ y.T
+    )
+    return jnp.sqrt(jnp.maximum(squared, 0.0))
+
+  own = distances(b, b)
+  m = len(b)
+  own = (jnp.sum(own) - jnp.trace(own)) / (m * (m - 1))
+  return 2.0 * jnp.mean(distances(a, b)) - own

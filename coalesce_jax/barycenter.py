@@ -1,0 +1,195 @@
+r"""The Wasserstein-1 barycenter of pretrained generators: the metamodel.
+
+Jointly, one generator against K critics,
+
+.. math:: \min_\nu \sum_k \lambda_k W_1(\mu_k, \nu)^{p}, \quad p = 1, 2,
+
+or recursively, the previous barycenter against the next generator with
+:math:`t_k = \lambda_k / \sum_{j \le k} \lambda_j`. With `p = 1` the joint
+problem is a median, and the recursion with `p = 2` a mean along segments: they
+target different measures. Dedeoglu, Lin, Zhang, Zhang,
+https://arxiv.org/abs/2101.09225.
+
+Shapes: K generators, S seeds.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import driver
+from coalesce_jax import game
+from coalesce_jax import generators
+from coalesce_jax import sources
+from coalesce_jax import stage
+from coalesce_jax import trees
+from coalesce_jax import types
+
+METHODS = ('joint', 'recursive')
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Settings of the barycenter.
+
+  Attributes:
+    game: the game's settings; its objective is replaced by the argument of
+      `barycenter`.
+    schedule: the driver's; of every round, for the recursion.
+    start: index of the generator that a joint barycenter starts from.
+    warmup: steps at the start during which only the critics learn.
+    warm_critics: start from the generators' critics where all have one.
+    fixed_samples: 0 draws fresh samples at every step; otherwise each
+      generator is replaced by this many 8-bit samples drawn once.
+    scale_weights: multiply the weights, which sum to 1, by K.
+  """
+
+  game: game.Config = dataclasses.field(default_factory=game.Config)
+  schedule: driver.Schedule = driver.Schedule(steps=5000)
+  start: int = 0
+  warmup: int = 100
+  warm_critics: bool = True
+  fixed_samples: int = 0
+  scale_weights: bool = False
+
+
+def barycenter(
+  key: types.PRNGKey,
+  members: Sequence[generators.Generator],
+  weights: Any = None,
+  *,
+  method: str = 'joint',
+  objective: str | None = None,
+  radii: Any = None,
+  config: Config | None = None,
+  hooks: stage.HooksFor | None = None,
+) -> tuple[generators.Generator, stage.History]:
+  """Learns a generator of the barycenter.
+
+  Args:
+    key: one key, or `[S]` keys with `[S, ...]` leaves in all `members`.
+    members: K >= 2 generators of one architecture.
+    weights: `[K]`, sum to 1; None is equal weights.
+    method: 'joint' or 'recursive'.
+    objective: 'w1', 'w1_squared' or 'ball'; None is 'w1_squared' for two
+      generators and for the recursion, 'w1' otherwise.
+    radii: `[K]` for 'ball', in units of the samples; the first is not used.
+    config: settings.
+    hooks: effects; called with 'barycenter', or 'barycenter_1', ...,
+      'barycenter_{K-1}' for the rounds of the recursion.
+
+  Returns:
+    The generator, with the critic of its last source, and the history.
+
+  Raises:
+    ValueError: different architectures, bad weights, fewer than 2 generators.
+  """
+  config = Config() if config is None else config
+  members = list(members)
+  if len(members) < 2:
+    raise ValueError(f'a barycenter needs 2 generators, not {len(members)}')
+  if method not in METHODS:
+    raise ValueError(f'method {method!r} is not one of {METHODS}')
+  if objective is None:
+    two = len(members) == 2 or method == 'recursive'
+    objective = 'w1_squared' if two else 'w1'
+  if objective == 'ball' and (radii is None or method == 'recursive'):
+    raise ValueError("objective 'ball' needs radii and method 'joint'")
+  if not 0 <= config.start < len(members):
+    raise ValueError(f'start {config.start} of {len(members)} generators')
+  spec = stage.same_architecture(members)
+  for member in members:
+    if member.spec.critic is not None:
+      spec = dataclasses.replace(
+        spec,
+        critic=member.spec.critic,
+        critic_options=member.spec.critic_options,
+      )
+      break
+  spec = stage.with_critic(spec)
+  weights = stage.check_weights(weights, len(members))
+  config = dataclasses.replace(
+    config, game=dataclasses.replace(config.game, objective=objective)
+  )
+  if method == 'joint':
+    return _joint(
+      key, members, weights, radii, spec, config,
+      stage.hooks_for(hooks, 'barycenter'),
+    )  # fmt: skip
+  keys = _split(key, len(members) - 1)
+  current, histories = members[0], []
+  for k in range(1, len(members)):
+    t = weights[k] / max(weights[: k + 1].sum(), 1e-12)
+    current, history = _joint(
+      keys[k - 1],
+      [current, members[k]],
+      np.array([1.0 - t, t]),
+      None,
+      spec,
+      dataclasses.replace(config, start=0),
+      stage.hooks_for(hooks, f'barycenter_{k}'),
+    )
+    histories.append(history)
+  return current, _joined(histories)
+
+
+def _joint(key, members, weights, radii, spec, config, hooks):
+  batched, count = bool(key.ndim), len(members)
+  network = spec.build()
+  warm = config.warm_critics and all(m.critic is not None for m in members)
+  params = stage.stacked(members, batched)
+  critics = stage.stacked(members, batched, 'critic') if warm else ()
+  scaled = weights * count if config.scale_weights else weights
+
+  def setup(key, params, critics):
+    key_critic, key_samples = jax.random.split(key)
+    parts = (sources.generators(network, params, spec.latent_size),)
+    if config.fixed_samples:
+      parts = sources.fixed(parts, key_samples, config.fixed_samples)
+    if not warm:
+      critics = stage.fresh_critics(key_critic, spec, count)
+    inputs = game.inputs(
+      parts, weights=scaled, radii=radii, warmup=config.warmup
+    )
+    return stage.Setup(trees.member(params, config.start), critics, inputs)
+
+  result = stage.play(
+    key,
+    setup,
+    (params, critics),
+    config=config.game,
+    schedule=config.schedule,
+    spec=spec,
+    hooks=hooks,
+  )
+  last = jax.tree.map(
+    (lambda c: c[:, -1]) if batched else (lambda c: c[-1]),
+    result.state.critics,
+  )
+  made = generators.Generator(network, result.generator, spec, last)
+  return made, result.history
+
+
+def _split(key: types.PRNGKey, count: int) -> Any:
+  if not key.ndim:
+    return jax.random.split(key, count)
+  return jnp.swapaxes(
+    jax.vmap(lambda k: jax.random.split(k, count))(key), 0, 1
+  )
+
+
+def _joined(histories: list[stage.History]) -> stage.History:
+  """The rounds one after another; `round` counts them from 1."""
+  joined = {
+    name: np.concatenate([h[name] for h in histories])
+    for name in histories[0]
+    if all(name in h for h in histories)
+  }
+  joined['round'] = np.concatenate(
+    [np.full(len(h['step']), i) for i, h in enumerate(histories, 1)]
+  )
+  return joined

@@ -1,0 +1,190 @@
+"""What every stage does: set up one member, play the game, wrap the result.
+
+A stage is a pure function that sets up one game, ``setup(key, *args) ->
+Setup``. Played with a batch of S keys, every array in `args` carries a leading
+axis S and the whole ensemble is one program.
+
+Shapes: K critics, S members of an ensemble.
+"""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import driver
+from coalesce_jax import game
+from coalesce_jax import generators
+from coalesce_jax import sources
+from coalesce_jax import trees
+from coalesce_jax import types
+
+# Name of a part of a stage -> its effects.
+HooksFor = Callable[[str], driver.Hooks]
+History = dict[str, np.ndarray]
+
+
+class Setup(NamedTuple):
+  """The start of one game.
+
+  Attributes:
+    generator: parameters of G.
+    critics: parameters, stacked along K.
+    inputs: what the game plays with.
+  """
+
+  generator: Any
+  critics: Any
+  inputs: game.Inputs
+
+
+def play(
+  key: types.PRNGKey,
+  setup: Callable[..., Setup],
+  args: tuple[Any, ...],
+  *,
+  config: game.Config,
+  schedule: driver.Schedule,
+  spec: generators.Spec,
+  generator: types.Network | None = None,
+  term: game.Term | None = None,
+  hooks: driver.Hooks | None = None,
+  score: Callable[[Any], jax.Array] | None = None,
+) -> driver.Result:
+  """Sets up one game, or an ensemble of them, and plays it.
+
+  Args:
+    key: one key, or `[S]` keys; consumed.
+    setup: pure, for one member.
+    args: of `setup`, after its key.
+    config: of the game.
+    schedule: of the driver.
+    spec: names generator and critic.
+    generator: replaces the network of `spec` (a transformed one).
+    term: an additional generator loss.
+    hooks: effects.
+    score: for early stopping.
+  """
+  spec_generator = spec.build() if generator is None else generator
+  table = game.make(
+    config,
+    generator=spec_generator,
+    critic=spec.build_critic(),
+    latent_size=spec.latent_size,
+    term=term,
+  )
+
+  def start(key: types.PRNGKey, *args: Any):
+    key_setup, key_run = jax.random.split(key)
+    made = setup(key_setup, *args)
+    return table.init(made.generator, made.critics), made.inputs, key_run
+
+  start = jax.vmap(start) if key.ndim else start
+  state, inputs, key_run = jax.jit(start)(key, *args)
+  return driver.drive(table, state, inputs, key_run, schedule, hooks, score)
+
+
+def split_held_out(
+  images: Any, fraction: float
+) -> tuple[sources.Source, sources.Source]:
+  """The first rows to learn from, the last ones to measure on.
+
+  Args:
+    images: `[N, ...]`.
+    fraction: of N that is held out, at least one sample; 0 measures on the
+      training samples.
+  """
+  n = images.shape[0]
+  held = min(n - 1, max(1, round(fraction * n))) if fraction else 0
+  if not held:
+    return sources.array(images), sources.array(images)
+  return sources.array(images[: n - held]), sources.array(images[n - held :])
+
+
+def fresh_critics(
+  key: types.PRNGKey, spec: generators.Spec, count: int
+) -> types.Params:
+  """Random critics, stacked along K."""
+  return jax.vmap(spec.build_critic().init)(jax.random.split(key, count))
+
+
+def same_architecture(members: list[generators.Generator]) -> generators.Spec:
+  """The spec that all generators share, without their provenance.
+
+  Raises:
+    ValueError: architectures differ, or there is none.
+  """
+  if not members:
+    raise ValueError('no generators given')
+
+  def strip(spec: generators.Spec) -> generators.Spec:
+    return dataclasses.replace(spec, provenance={}, ternary=None)
+
+  first = strip(members[0].spec)
+  for i, other in enumerate(members[1:], 1):
+    spec = strip(other.spec)
+    for field in dataclasses.fields(spec):
+      mine, theirs = getattr(first, field.name), getattr(spec, field.name)
+      if field.name not in ('critic', 'critic_options') and mine != theirs:
+        raise ValueError(
+          f'generator {i} has {field.name} {theirs}, generator 0 has {mine}: '
+          'all must share one architecture'
+        )
+  return first
+
+
+def with_critic(spec: generators.Spec) -> generators.Spec:
+  """The spec with a critic: its own, or one like its generator."""
+  spec = dataclasses.replace(spec, ternary=None)
+  if spec.critic is not None:
+    return spec
+  options = tuple(
+    (name, value)
+    for name, value in spec.options
+    if name in ('width', 'hidden', 'activation')
+  )
+  return dataclasses.replace(spec, critic=spec.network, critic_options=options)
+
+
+def check_weights(weights: Any, count: int) -> np.ndarray:
+  """Weights as `[K]` float64; equal ones for None.
+
+  Raises:
+    ValueError: wrong length, a negative weight, or a sum other than 1.
+  """
+  if weights is None:
+    return np.full(count, 1.0 / count)
+  array = np.asarray(weights, np.float64)
+  if array.shape != (count,):
+    raise ValueError(f'{array.size} weights for {count} generators')
+  if not np.all(np.isfinite(array)) or np.any(array < 0.0):
+    raise ValueError(f'weights {array.tolist()} must be finite, at least 0')
+  if abs(array.sum() - 1.0) > 1e-6:
+    raise ValueError(
+      f'weights {array.tolist()} sum to {array.sum():.6g}, not to 1'
+    )
+  return array
+
+
+def hooks_for(hooks: HooksFor | None, part: str) -> driver.Hooks | None:
+  """The effects of one part of a stage."""
+  return None if hooks is None else hooks(part)
+
+
+def first_critic(critics: Any, batched: bool) -> Any:
+  """Critic 0 of a final state, with the ensemble axis kept."""
+  index = (lambda c: c[:, 0]) if batched else (lambda c: c[0])
+  return jax.tree.map(index, critics)
+
+
+def stacked(
+  members: list[generators.Generator], batched: bool, field: str = 'params'
+) -> Any:
+  """Parameters of K generators along an axis K, after S where batched."""
+  tree = trees.stack([getattr(m, field) for m in members])
+  if not batched:
+    return tree
+  return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), tree)
