@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from coalesce_jax import driver
-from coalesce_jax import game
+from coalesce_jax import game as game_lib
 from coalesce_jax import generators
 from coalesce_jax import sources
 from coalesce_jax import stage
@@ -70,8 +70,8 @@ class Config:
     scale_weights: multiply the weights, which sum to 1, by their number.
   """
 
-  game: game.Config = dataclasses.field(
-    default_factory=lambda: game.Config(objective='w1_squared')
+  game: game_lib.Config = dataclasses.field(
+    default_factory=lambda: game_lib.Config(objective='w1_squared')
   )
   schedule: driver.Schedule = driver.Schedule(steps=1000)
   anchor: float = 0.5
@@ -94,7 +94,7 @@ class Config:
 
 
 TERNARIZE = Config(
-  game=game.Config(objective='w1'),
+  game=game_lib.Config(objective='w1'),
   schedule=driver.Schedule(steps=2000),
   anchor=0.75,
   ternary=Ternary(),
@@ -209,7 +209,7 @@ def fit(
         (law,) = sources.fixed((law,), key_samples, config.fixed_samples)
       parts, held_parts = (local, law), (held, law)
     first = critics if warm else critic.init(key_critic)
-    inputs = game.inputs(
+    inputs = game_lib.inputs(
       parts,
       held_out=held_parts,
       weights=weights,

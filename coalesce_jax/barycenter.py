@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax import driver
-from coalesce_jax import game
+from coalesce_jax import game as game_lib
 from coalesce_jax import generators
 from coalesce_jax import sources
 from coalesce_jax import stage
@@ -48,7 +48,7 @@ class Config:
     scale_weights: multiply the weights, which sum to 1, by K.
   """
 
-  game: game.Config = dataclasses.field(default_factory=game.Config)
+  game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
   schedule: driver.Schedule = driver.Schedule(steps=5000)
   start: int = 0
   warmup: int = 100
@@ -152,7 +152,7 @@ def _joint(key, members, weights, radii, spec, config, hooks):
       parts = sources.fixed(parts, key_samples, config.fixed_samples)
     if not warm:
       critics = stage.fresh_critics(key_critic, spec, count)
-    inputs = game.inputs(
+    inputs = game_lib.inputs(
       parts, weights=scaled, radii=radii, warmup=config.warmup
     )
     return stage.Setup(trees.member(params, config.start), critics, inputs)

@@ -50,7 +50,9 @@ def edge_only(
   config = adaptation.Config() if config is None else config
   network = spec.build()
   init = jax.vmap(network.init) if key.ndim else network.init
-  fresh = generators.Generator(network, init(key), spec)
+  fold = lambda k: jax.random.fold_in(k, 1)  # noqa: E731
+  start = init(jax.vmap(fold)(key) if key.ndim else fold(key))
+  fresh = generators.Generator(network, start, spec)
   config = dataclasses.replace(config, warmup=0)
   return adaptation.fit(
     key, fresh, images, config=_plain(config), hooks=hooks, part='edge_only'

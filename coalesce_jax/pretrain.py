@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax import driver
-from coalesce_jax import game
+from coalesce_jax import game as game_lib
 from coalesce_jax import generators
 from coalesce_jax import sources
 from coalesce_jax import stage
@@ -29,7 +29,7 @@ class Config:
     held_out: fraction of each node's samples kept for distance estimates.
   """
 
-  game: game.Config = dataclasses.field(default_factory=game.Config)
+  game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
   schedule: driver.Schedule = driver.Schedule(steps=20000)
   held_out: float = 0.1
 
@@ -74,7 +74,7 @@ def pretrain(
 
   def setup(key, train, held, sizes):
     key_generator, key_critic = jax.random.split(key)
-    inputs = game.inputs(
+    inputs = game_lib.inputs(
       (sources.array(train, sizes[0]),),
       held_out=(sources.array(held, sizes[1]),),
     )

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax import driver
-from coalesce_jax import game
+from coalesce_jax import game as game_lib
 from coalesce_jax import generators
 from coalesce_jax import sources
 from coalesce_jax import trees
@@ -38,7 +38,7 @@ class Setup(NamedTuple):
 
   generator: Any
   critics: Any
-  inputs: game.Inputs
+  inputs: game_lib.Inputs
 
 
 def play(
@@ -46,11 +46,11 @@ def play(
   setup: Callable[..., Setup],
   args: tuple[Any, ...],
   *,
-  config: game.Config,
+  config: game_lib.Config,
   schedule: driver.Schedule,
   spec: generators.Spec,
   generator: types.Network | None = None,
-  term: game.Term | None = None,
+  term: game_lib.Term | None = None,
   hooks: driver.Hooks | None = None,
   score: Callable[[Any], jax.Array] | None = None,
 ) -> driver.Result:
@@ -69,7 +69,7 @@ def play(
     score: for early stopping.
   """
   spec_generator = spec.build() if generator is None else generator
-  table = game.make(
+  table = game_lib.make(
     config,
     generator=spec_generator,
     critic=spec.build_critic(),
