@@ -40,8 +40,8 @@ class Hooks(NamedTuple):
 
   Attributes:
     restore: ``like -> (step, tree) or None``, the newest saved progress.
-    save: ``(step, tree)``, after `save_seconds` and at the end of a request
-      to stop.
+    save: ``(step, tree)``, after `save_seconds`, when asked to stop, and at
+      the end, so that a later stage that is interrupted finds this one done.
     log: ``(step, row)``, mean metrics of one chunk as NumPy arrays.
     observe: ``(step, parameters)``, the averaged generator, at step 0, every
       `observe_every` steps and at the end.
@@ -135,7 +135,6 @@ def drive(
   """
   hooks = Hooks() if hooks is None else hooks
   began = saved = time.monotonic()
-  step = jax.vmap(game.step) if key.ndim else game.step
   select = score is not None and schedule.select_every > 0
   members = key.shape
   carry = {
@@ -152,8 +151,7 @@ def drive(
   if not done:
     hooks.observe(0, carry['state'].ema)
   rows: list[dict[str, np.ndarray]] = []
-  chunk = functools.partial(_chunk, step)
-  compiled = jax.jit(chunk, static_argnums=3)
+  compiled = _compiled(game.step, bool(key.ndim))
   while done < schedule.steps:
     if select and bool(jnp.all(carry['stale'] >= schedule.patience)):
       logging.info('early stopping at step %d', done)
@@ -178,7 +176,7 @@ def drive(
     if due or last:
       hooks.observe(done, after.ema)
     stopping = hooks.stop()
-    if stopping or time.monotonic() - saved > schedule.save_seconds:
+    if stopping or last or time.monotonic() - saved > schedule.save_seconds:
       hooks.save(done, carry)
       saved = time.monotonic()
     if stopping and not last:
@@ -190,6 +188,12 @@ def drive(
     name: np.stack([row[name] for row in rows]) for name in (rows or [{}])[0]
   }
   return Result(carry['state'], best, history, time.monotonic() - began)
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(step, batched):
+  step = jax.vmap(step) if batched else step
+  return jax.jit(functools.partial(_chunk, step), static_argnums=3)
 
 
 def _chunk(step, state, inputs, key, num_steps):

@@ -22,7 +22,7 @@ Shapes: K critics, B batch, Z latent. Distances in the units of the samples.
 
 from collections.abc import Callable
 import dataclasses
-import re
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -122,6 +122,7 @@ class Inputs(NamedTuple):
     radii: eta, `[K]`; the first is not used. Only for `'ball'`.
     generator_rate: multiplies the generator's updates; 0 freezes it.
     critic_rate: multiplies the critics' updates.
+    warmup: steps at the start during which only the critics learn.
     extra: arguments of the additional loss term.
   """
 
@@ -131,6 +132,7 @@ class Inputs(NamedTuple):
   radii: jax.Array
   generator_rate: jax.Array
   critic_rate: jax.Array
+  warmup: jax.Array
   extra: Any = ()
 
 
@@ -146,6 +148,8 @@ class State(NamedTuple):
     critic_optimizer: Adam state of the stacked critics.
     w1: moving average of the distance estimates, `[K]`, without bias
       correction.
+    start_w1: `w1`, corrected, at the end of the warm-up, `[K]`: where a run
+      starts at one of two sources, its larger entry estimates their distance.
     multipliers: of the ball constraints, `[K]`.
   """
 
@@ -156,6 +160,7 @@ class State(NamedTuple):
   generator_optimizer: Any
   critic_optimizer: Any
   w1: jax.Array
+  start_w1: jax.Array
   multipliers: jax.Array
 
 
@@ -181,6 +186,7 @@ def inputs(
   radii: Any = None,
   generator_rate: float = 1.0,
   critic_rate: float = 1.0,
+  warmup: int = 0,
   extra: Any = (),
 ) -> Inputs:
   """Inputs with defaults: equal weights, fresh draws as held-out samples."""
@@ -195,10 +201,12 @@ def inputs(
     radii=jnp.asarray(radii, jnp.float32),
     generator_rate=jnp.float32(generator_rate),
     critic_rate=jnp.float32(critic_rate),
+    warmup=jnp.int32(warmup),
     extra=extra,
   )
 
 
+@functools.lru_cache(maxsize=64)
 def make(
   config: Config,
   *,
@@ -218,7 +226,8 @@ def make(
     term: an additional generator loss.
 
   Returns:
-    `Game(init, step)`.
+    `Game(init, step)`; the same one for the same arguments, so that compiled
+    programs are shared.
   """
   augment = augmentation.build(config.augment)
   batch, repeats = config.batch_size, config.critic_steps
@@ -273,6 +282,7 @@ def make(
       ),
       critic_optimizer=_critic_optimizer(config, critics).init(critics),
       w1=jnp.zeros(count),
+      start_w1=jnp.zeros(count),
       multipliers=jnp.zeros(count),
     )
 
@@ -320,6 +330,7 @@ def make(
         value = value + term(params, z[-1], x, inputs.extra)
       return value, (now, mean, c)
 
+    rate = jnp.where(count <= inputs.warmup, 0.0, inputs.generator_rate)
     params, optimizer_states, aux = state.generator, [], None
     for optimizer, optimizer_state in zip(
       _generator_optimizers(config, params),
@@ -329,7 +340,7 @@ def make(
       gradients, found = jax.grad(loss, has_aux=True)(params)
       aux = found if aux is None else aux
       updates, optimizer_state = optimizer.update(gradients, optimizer_state)
-      updates = _scale(updates, inputs.generator_rate)
+      updates = _scale(updates, rate)
       params = optax.apply_updates(params, updates)
       optimizer_states.append(optimizer_state)
     now, mean, c = aux
@@ -339,9 +350,12 @@ def make(
     decay = jnp.minimum(config.ema, (1.0 + count) / (10.0 + count))
     ema = jax.tree.map(lambda a, b: decay * a + (1.0 - decay) * b, state.ema,
                        params)  # fmt: skip
+    warming = count <= jnp.maximum(inputs.warmup, 1)
+    start_w1 = jnp.where(warming, w1, state.start_w1)
     multipliers = jnp.maximum(
       state.multipliers + config.ball_rate * (w1 - inputs.radii), 0.0
     )
+    multipliers = jnp.where(warming, state.multipliers, multipliers)
     metrics = {
       'w1': now,
       'w1_smooth': w1,
@@ -352,6 +366,8 @@ def make(
     }
     if sources.total(inputs.sources) == 2:
       metrics['position'] = w1[0] / jnp.maximum(w1[0] + w1[1], 1e-12)
+      metrics['distance'] = jnp.max(start_w1)
+      metrics['residual'] = w1[0] + w1[1] - jnp.max(start_w1)
     if config.objective == 'ball':
       metrics['multiplier'] = multipliers
       metrics['violation'] = jnp.maximum(w1 - inputs.radii, 0.0).at[0].set(0.0)
@@ -363,6 +379,7 @@ def make(
       generator_optimizer=tuple(optimizer_states),
       critic_optimizer=critic_optimizer,
       w1=mean,
+      start_w1=start_w1,
       multipliers=multipliers,
     )
     return state, metrics
@@ -444,10 +461,3 @@ def _critic_optimizer(
     adam, trees.label(critics, [(p, 'off') for p in config.freeze], 'on')
   )
 
-
-def freezes_all(config: Config, critics: Any) -> bool:
-  """Whether the freeze patterns leave a critic nothing to learn."""
-  return all(
-    any(re.fullmatch(p, name) for p in config.freeze)
-    for name in trees.flatten(critics)
-  )
