@@ -1,0 +1,1 @@
+"""Experiments: one folder a claim, each with main.py, train.py, configs."""

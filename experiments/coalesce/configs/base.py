@@ -1,0 +1,109 @@
+"""What the configurations of this experiment share; the fields are explained
+here once.
+
+A configuration is a nested `ml_collections.ConfigDict`; every field can be
+overridden on the command line, `--config.adapt.steps=500`.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The fields with values for a small colourless data set."""
+  return ml_collections.ConfigDict(
+    {
+      # Data set by name, or a folder or array file of the user's.
+      'dataset': 'digits',
+      'data_dir': '',
+      # Classes a node: 'overlapping', 'disjoint', 'one_class' or explicit,
+      # '0-4|5-9->0-9'.
+      'split': 'overlapping',
+      'local_samples': 100,
+      'seed': 0,
+      # Members of the ensemble that is trained as one program.
+      'seeds': 1,
+      'network': {
+        'name': 'dcgan',
+        'width': 24,
+        'critic_width': 24,
+        'latent_size': 64,
+        'norm': 'layer',
+      },
+      # Settings of every game; a stage may replace them.
+      'game': {
+        'batch_size': 64,
+        'critic_steps': 3,
+        'learning_rate': 5e-4,
+        'beta1': 0.5,
+        'beta2': 0.9,
+        'penalty': 'two_sided',
+        'ema': 0.995,
+      },
+      'pretrain': {'steps': 1500, 'chunk': 50, 'decay': True},
+      'barycenter': {
+        'steps': 600,
+        'chunk': 50,
+        'warmup': 100,
+        'method': 'joint',
+        # '' is the default of `coalesce_jax.barycenter`.
+        'objective': '',
+      },
+      # Of adaptation and, but for the anchor, of every baseline.
+      'adapt': {
+        'steps': 500,
+        'chunk': 25,
+        'warmup': 50,
+        'anchor': 0.5,
+        'objective': 'w1_squared',
+        'augment': 'translation',
+        'held_out': 0.1,
+        # Steps between two points of the curves; 0 draws none.
+        'observe_every': 100,
+        # Steps between two scores of early stopping; 0 is none.
+        'select_every': 0,
+        'patience': 5,
+      },
+      'transfer': {'rate': 0.1, 'freeze': ()},
+      'ternary': {
+        'steps': 1000,
+        'chunk': 50,
+        'warmup': 50,
+        'anchor': 0.75,
+        'objective': 'w1',
+        'scheme': 'truncated_gaussian',
+        'granularity': 'channel',
+        'leaves': ('(?!out/).*kernel',),
+        'threshold_init': 'sigma',
+        'thresholds_first': True,
+        'distill': 100.0,
+      },
+      # Methods to run; the report has one row each.
+      'methods': (
+        'edge_only', 'transfer', 'ensemble', 'model_average', 'barycenter',
+        'adapted', 'ternary',
+      ),  # fmt: skip
+      'evaluate': {'samples': 2000, 'curve_samples': 1000, 'features': ''},
+      'save_seconds': 30.0,
+      'tensorboard': False,
+    }
+  )
+
+
+def choose(config: ml_collections.ConfigDict, variant: str) -> None:
+  """Applies a variant in place: '' or 'quick', a few steps a stage.
+
+  Raises:
+    ValueError: another variant.
+  """
+  if variant not in ('', 'quick'):
+    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  if variant == 'quick':
+    for stage in ('pretrain', 'barycenter', 'adapt', 'ternary'):
+      config[stage].steps = 40
+      config[stage].chunk = 20
+    config.barycenter.warmup = 10
+    config.adapt.warmup = config.ternary.warmup = 10
+    config.adapt.observe_every = 20
+    config.evaluate.samples = 500
+    config.evaluate.curve_samples = 200
+    config.seeds = 1

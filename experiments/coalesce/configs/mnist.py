@@ -1,0 +1,27 @@
+"""MNIST, nodes {0-4} and {5-9}, target all ten digits, 100 local samples.
+
+  coalesce run --config=experiments/coalesce/configs/mnist.py --workdir=DIR
+
+`:quick` is a smoke test of a few steps a stage.
+"""
+
+import ml_collections
+
+from experiments.coalesce.configs import base
+
+
+def get_config(variant: str = '') -> ml_collections.ConfigDict:
+  """The configuration; `variant` is '' or 'quick'."""
+  config = base.get_config()
+  config.dataset = 'mnist'
+  config.seeds = 3
+  config.network.width = config.network.critic_width = 24
+  config.pretrain.steps = 2500
+  config.barycenter.steps = 1000
+  config.adapt.steps = 800
+  config.adapt.observe_every = 200
+  config.ternary.steps = 1500
+  config.evaluate.samples = 10000
+  config.evaluate.curve_samples = 2000
+  base.choose(config, variant)
+  return config
