@@ -1,0 +1,1 @@
+"""Real data: known data sets, users' folders and arrays, splits over nodes."""

@@ -1,0 +1,65 @@
+"""Files written whole or not at all, and read within bounds."""
+
+from collections.abc import Iterable
+import hashlib
+import json
+import os
+import pathlib
+import tempfile
+from typing import Any
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+  """Writes a file atomically: temporary file, fsync, rename."""
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  handle, temporary = tempfile.mkstemp(
+    prefix=f'.{path.name}.', suffix='.tmp', dir=path.parent
+  )
+  try:
+    with os.fdopen(handle, 'wb') as file:
+      file.write(data)
+      file.flush()
+      os.fsync(file.fileno())
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+  except BaseException:
+    pathlib.Path(temporary).unlink(missing_ok=True)
+    raise
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+  """Writes indented JSON atomically, keys in the order given."""
+  write_bytes(path, (json.dumps(value, indent=2) + '\n').encode())
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+  """Hex digest of a file, read in blocks."""
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def digest(parts: Iterable[bytes]) -> str:
+  """Hex sha256 of concatenated bytes."""
+  total = hashlib.sha256()
+  for part in parts:
+    total.update(part)
+  return total.hexdigest()
+
+
+def check_writable(folder: str | os.PathLike[str]) -> pathlib.Path:
+  """Creates a folder if needed and proves that it takes files.
+
+  Raises:
+    ValueError: it does not; one line with the cause.
+  """
+  folder = pathlib.Path(folder)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix='.probe'):
+      pass
+  except OSError as error:
+    raise ValueError(
+      f'{folder}: not a writable folder ({error.strerror})'
+    ) from None
+  return folder
