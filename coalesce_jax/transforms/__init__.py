@@ -1,0 +1,1 @@
+"""Transforms of parameters between the trained ones and the network's."""
