@@ -1,0 +1,77 @@
+# Targets: demo, test, test-all, test-latest, lint, clean.
+# PYTHON=python3.12 chooses the interpreter of new virtual environments.
+
+PYTHON ?= python3
+WORKDIR ?= runs/demo
+
+# What an environment was made from; a change makes it stale.
+INPUTS = setup.cfg pyproject.toml constraints.txt
+
+MAKEFLAGS += --no-print-directory
+.PHONY: demo test test-all test-latest lint clean
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := demo
+
+# The last line on stdout, and the only one, is the summary of the run.
+demo: .venv/.stamp
+	@.venv/bin/coalesce run --config=experiments/coalesce/configs/digits.py \
+	  --workdir=$(WORKDIR)
+
+test: .venv/.stamp
+	@.venv/bin/python -m pytest
+
+test-all: .venv/.stamp
+	@.venv/bin/python -m pytest -m ''
+
+test-latest: .venv-latest/.stamp
+	@.venv-latest/bin/python -m pytest
+
+lint: .venv/.stamp-dev
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+clean:
+	@rm -rf .venv .venv-latest build dist *.egg-info \
+	  .mypy_cache .pytest_cache .ruff_cache
+	@find coalesce_jax experiments tests -name __pycache__ -prune \
+	  -exec rm -rf {} +
+
+.venv/.stamp: $(INPUTS)
+	@$(call environment,.venv)
+	@$(call install,.venv,-c constraints.txt -e '.[test]')
+	@touch $@
+
+.venv/.stamp-dev: .venv/.stamp
+	@$(call install,.venv,-c constraints.txt -e '.[dev]')
+	@touch $@
+
+.venv-latest/.stamp: $(INPUTS)
+	@$(call environment,.venv-latest)
+	@$(call install,.venv-latest,-U --upgrade-strategy eager -e '.[test]')
+	@touch $@
+
+# $(call environment,FOLDER): keeps a sound environment, makes one otherwise.
+define environment
+exec >&2; \
+supported='import sys; sys.exit(sys.version_info < (3, 11))'; \
+if ! $(1)/bin/python -c "$$supported" 2>/dev/null; then \
+  if ! command -v '$(PYTHON)' >/dev/null; then \
+    echo "make: no '$(PYTHON)' here; coalesce_jax needs Python 3.11 or newer:" \
+      "make PYTHON=/path/to/python3.11"; exit 1; \
+  fi; \
+  if ! '$(PYTHON)' -c "$$supported"; then \
+    echo "make: coalesce_jax needs Python 3.11 or newer, '$(PYTHON)' is" \
+      "$$('$(PYTHON)' -V 2>&1): make PYTHON=/path/to/python3.11"; exit 1; \
+  fi; \
+  echo "Making the virtual environment $(1)"; \
+  '$(PYTHON)' -m venv --clear $(1); \
+fi
+endef
+
+# $(call install,FOLDER,ARGUMENTS OF PIP)
+define install
+exec >&2; \
+echo "Installing into $(1) (a few minutes the first time)"; \
+$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
+endef
