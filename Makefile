@@ -7,7 +7,6 @@ WORKDIR ?= runs/demo
 # What an environment was made from; a change makes it stale.
 INPUTS = setup.cfg pyproject.toml constraints.txt
 
-MAKEFLAGS += --no-print-directory
 .PHONY: demo test test-all test-latest lint clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := demo
