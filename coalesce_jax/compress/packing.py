@@ -1,0 +1,95 @@
+"""Ternary weights in two bits each, with their scales; exact both ways.
+
+Codes: 0 is zero, 1 is the positive value, 2 the negative; 3 never occurs.
+Four codes a byte, the first in the lowest bits.
+
+Shapes: n weights, c groups (1, or the size of the last axis).
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Packed(NamedTuple):
+  """A packed leaf.
+
+  Attributes:
+    codes: uint8 `[ceil(n / 4)]`.
+    scales: float32 `[1, c]` where the negative value is minus the positive
+      one, else `[2, c]`, positive and negative magnitude.
+  """
+
+  codes: np.ndarray
+  scales: np.ndarray
+
+
+def pack(weight: np.ndarray, granularity: str) -> Packed:
+  """Packs a dense leaf that is already ternary in each group.
+
+  Raises:
+    ValueError: a group holds more than one positive or negative value.
+  """
+  weight = np.asarray(weight, np.float32)
+  groups = weight.reshape(-1, group_count(weight.shape, granularity))
+  positive = np.maximum(groups, 0.0).max(0)
+  negative = np.maximum(-groups, 0.0).max(0)
+  codes = np.where(groups > 0, 1, np.where(groups < 0, 2, 0)).astype(np.uint8)
+  if not np.array_equal(_dense(codes, positive, negative), groups):
+    raise ValueError('weights are not ternary: more than one value of a sign')
+  both = np.stack([positive, negative])
+  one_sided = (positive == 0.0) | (negative == 0.0)
+  symmetric = np.all((positive == negative) | one_sided)
+  scales = both.max(0, keepdims=True) if symmetric else both
+  flat = np.zeros(4 * code_bytes(weight.shape), np.uint8)
+  flat[: codes.size] = codes.reshape(-1)
+  quads = flat.reshape(-1, 4)
+  packed = quads[:, 0] | quads[:, 1] << 2 | quads[:, 2] << 4 | quads[:, 3] << 6
+  return Packed(packed, scales.astype(np.float32))
+
+
+def unpack(
+  packed: Packed, shape: tuple[int, ...], granularity: str
+) -> np.ndarray:
+  """The dense float32 leaf.
+
+  Raises:
+    ValueError: sizes do not fit, a code 3, or padding that is not zero.
+  """
+  codes, scales = packed
+  groups = group_count(shape, granularity)
+  if codes.shape != (code_bytes(shape),) or scales.shape not in (
+    (1, groups),
+    (2, groups),
+  ):
+    raise ValueError(
+      f'{codes.shape} codes and {scales.shape} scales do not fit {shape}'
+    )
+  shifts = np.array([0, 2, 4, 6], np.uint8)
+  flat = ((codes[:, None] >> shifts[None]) & 3).reshape(-1)
+  size = math.prod(shape)
+  if np.any(flat == 3) or np.any(flat[size:]):
+    raise ValueError('codes are damaged')
+  return _dense(
+    flat[:size].reshape(-1, groups), scales[0], scales[-1]
+  ).reshape(shape)
+
+
+def group_count(shape: tuple[int, ...], granularity: str) -> int:
+  """Number of groups: 1 for 'layer', the size of the last axis for 'channel'."""
+  if granularity not in ('layer', 'channel'):
+    raise ValueError(f"granularity {granularity!r} is not 'layer' or 'channel'")
+  return shape[-1] if granularity == 'channel' else 1
+
+
+def code_bytes(shape: tuple[int, ...]) -> int:
+  """Bytes of the codes of a leaf of this shape."""
+  return -(-math.prod(shape) // 4)
+
+
+def _dense(
+  codes: np.ndarray, positive: np.ndarray, negative: np.ndarray
+) -> np.ndarray:
+  value = np.where(codes == 2, -negative[None], 0.0)
+  return np.where(codes == 1, positive[None], value).astype(np.float32)
