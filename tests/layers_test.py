@@ -24,7 +24,8 @@ FLOORS = (
   'game < driver < stage < pretrain barycenter adaptation'
   ' < baselines ternarization continual compress federated',
   # Roof: effects.
-  'bundles checkpoints records sharding < workspace < report < pipeline < cli',
+  'bundles checkpoints interrupts records sharding'
+  ' < workspace < report < pipeline < cli',
 )
 
 # Third-party package -> the modules that may import it, as path prefixes.
