@@ -1,0 +1,22 @@
+"""Small generative models at an edge node, by coalescing pretrained ones.
+
+  import coalesce_jax as cj
+  gen = cj.load('node-a.safetensors')
+  meta, history = cj.barycenter(key, [gen_a, gen_b], weights=(.5, .5))
+  edge, history = cj.adapt(key, meta, images)
+  small, history = cj.ternarize(key, edge, images)
+  cj.save('edge.safetensors', small)
+"""
+
+from coalesce_jax.adaptation import adapt as adapt
+from coalesce_jax.adaptation import ternarize as ternarize
+from coalesce_jax.barycenters import barycenter as barycenter
+from coalesce_jax.bundles import BundleError as BundleError
+from coalesce_jax.bundles import load as load
+from coalesce_jax.bundles import save as save
+from coalesce_jax.generators import Generator as Generator
+from coalesce_jax.generators import Spec as Spec
+from coalesce_jax.pretraining import pretrain as pretrain
+from coalesce_jax.scores import evaluate as evaluate
+
+__version__ = '0.1.0'

@@ -6,7 +6,8 @@ a step without a manifest, or whose files differ from it, does not count, and
 the newest good one is taken.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+import contextlib
 import json
 import os
 import pathlib
@@ -81,7 +82,7 @@ def open(  # noqa: A001
       f'{i:05d}': np.asarray(leaf)
       for i, leaf in enumerate(jax.tree.leaves(tree))
     }
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _quiet(), ocp.StandardCheckpointer() as checkpointer:
       checkpointer.save(target / 'state', leaves)
       checkpointer.wait_until_finished()
     manifest = {
@@ -111,6 +112,17 @@ def open(  # noqa: A001
 
   clean()
   return Checkpointer(save, restore, steps, clear)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+  """Orbax logs a page at every save."""
+  before = logging.get_verbosity()
+  logging.set_verbosity(min(before, logging.WARNING))
+  try:
+    yield
+  finally:
+    logging.set_verbosity(before)
 
 
 class _Damaged(Exception):
@@ -146,7 +158,7 @@ def _restore(target: pathlib.Path, like: Any, config_hash: str) -> Any:
     f'{i:05d}': jax.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype)
     for i, x in enumerate(leaves)
   }
-  with ocp.StandardCheckpointer() as checkpointer:
+  with _quiet(), ocp.StandardCheckpointer() as checkpointer:
     restored = checkpointer.restore(target / 'state', abstract)
   values = [jax.numpy.asarray(restored[name]) for name in sorted(abstract)]
   return jax.tree.unflatten(treedef, values)

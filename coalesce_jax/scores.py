@@ -1,0 +1,74 @@
+"""Scores of one generator against images, features chosen by what is known."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from coalesce_jax import generators
+from coalesce_jax.metrics import evaluate as evaluate_lib
+from coalesce_jax.metrics import features as features_lib
+
+
+def evaluate(
+  generator: generators.Generator,
+  images: Any,
+  *,
+  features: str | features_lib.Features | None = None,
+  samples: int | None = None,
+  local: Any = None,
+  seed: int = 0,
+) -> dict[str, float]:
+  """Judges a generator by held-out real images.
+
+  Args:
+    generator: without ensemble axes.
+    images: `[N, H, W, C]`, N >= 20, uint8 or in [-1, 1]; one half of them, at
+      random, gives the floor `real` its second sample.
+    features: network or its name; None takes the committed one of the data set
+      that the generator's provenance names, random features otherwise.
+    samples: number of generated samples; None is N.
+    local: images the generator was trained on, for memorisation.
+    seed: of samples and subsets.
+
+  Returns:
+    See `metrics.evaluate.evaluate`; the score's features in `features`.
+
+  Raises:
+    ValueError: too few images, or of another shape.
+  """
+  images = np.asarray(images)
+  if images.ndim != 4 or len(images) < 20:
+    raise ValueError(f'images {images.shape}: at least 20 of [H, W, C] needed')
+  if tuple(images.shape[1:]) != tuple(generator.spec.image_shape):
+    raise ValueError(
+      f'images are {tuple(images.shape[1:])}, the generator makes '
+      f'{tuple(generator.spec.image_shape)}'
+    )
+  network = _network(generator, images, features)
+  order = np.random.default_rng(seed).permutation(len(images))
+  half = images[order[: len(images) // 2]]
+  reference = evaluate_lib.reference(network, images, half, seed)
+  made = generator.sample(jax.random.key(seed), samples or len(images))
+  found = evaluate_lib.evaluate(np.asarray(made), reference, local, seed)
+  return {**found, 'features': network.name}
+
+
+def _network(
+  generator: generators.Generator,
+  images: np.ndarray,
+  features: str | features_lib.Features | None,
+) -> features_lib.Features:
+  if isinstance(features, features_lib.Features):
+    return features
+  name = features or generator.spec.provenance.get('dataset', '')
+  if name in features_lib.COMMITTED:
+    network = features_lib.load(name)
+    if features or network.image_shape == tuple(images.shape[1:]):
+      return network
+  if features and features != 'random':
+    raise ValueError(
+      f'features {features!r} are not one of '
+      f'{(*features_lib.COMMITTED, "random")}'
+    )
+  return features_lib.random(images.shape[1:])

@@ -1,0 +1,130 @@
+"""From the flat configuration to the settings of each stage."""
+
+from typing import Any
+
+from coalesce_jax import adaptation
+from coalesce_jax import barycenters
+from coalesce_jax import driver
+from coalesce_jax import game as game_lib
+from coalesce_jax import generators
+from coalesce_jax import pretraining
+from coalesce_jax.data import nodes
+
+METHODS = (
+  'edge_only', 'transfer', 'ensemble', 'model_average', 'barycenter',
+  'adapted', 'ternary',
+)  # fmt: skip
+
+
+def validate(config: Any) -> dict[str, Any]:
+  """Checks every setting before anything is done.
+
+  Returns:
+    The resolved configuration as JSON values.
+
+  Raises:
+    ValueError: one line with the field.
+  """
+  if config.seeds < 1:
+    raise ValueError(f'seeds {config.seeds} is below 1')
+  if config.local_samples < nodes.MIN_LOCAL:
+    raise ValueError(
+      f'local_samples {config.local_samples} is below {nodes.MIN_LOCAL}'
+    )
+  for name in config.methods:
+    if name not in METHODS:
+      raise ValueError(f'method {name!r} is not one of {METHODS}')
+  nodes.parse(config.split)
+  pretrain(config), barycenter(config), adapt(config), ternary(config)
+  return config.to_dict()
+
+
+def spec(config: Any, image_shape: tuple[int, ...]) -> generators.Spec:
+  """The architecture."""
+  net = config.network
+  options = {'width': net.width}
+  if net.name == 'dcgan':
+    options['norm'] = net.norm
+  made = generators.Spec(
+    network=net.name,
+    latent_size=net.latent_size,
+    image_shape=tuple(image_shape),
+    options=generators.freeze(options),
+    critic=net.name,
+    critic_options=generators.freeze({'width': net.critic_width}),
+  )
+  made.build(), made.build_critic()
+  return made
+
+
+def pretrain(config: Any) -> pretraining.Config:
+  """Settings of pretraining."""
+  part = config.pretrain
+  return pretraining.Config(
+    game=_game(config, decay_steps=part.steps if part.decay else 0),
+    schedule=_schedule(config, part),
+  )
+
+
+def barycenter(config: Any) -> barycenters.Config:
+  """Settings of the barycenter."""
+  part = config.barycenter
+  return barycenters.Config(
+    game=_game(config), schedule=_schedule(config, part), warmup=part.warmup
+  )
+
+
+def adapt(config: Any) -> adaptation.Config:
+  """Settings of adaptation and of the baselines."""
+  part = config.adapt
+  return adaptation.Config(
+    game=_game(config, objective=part.objective, augment=part.augment),
+    schedule=_schedule(
+      config,
+      part,
+      observe_every=part.observe_every,
+      select_every=part.select_every,
+      patience=part.patience,
+    ),
+    anchor=part.anchor,
+    warmup=part.warmup,
+    held_out=part.held_out,
+  )
+
+
+def ternary(config: Any) -> adaptation.Config:
+  """Settings of ternarization."""
+  part = config.ternary
+  return adaptation.Config(
+    game=_game(
+      config,
+      objective=part.objective,
+      augment=config.adapt.augment,
+      decay_steps=part.steps,
+    ),
+    schedule=_schedule(config, part),
+    anchor=part.anchor,
+    warmup=part.warmup,
+    held_out=config.adapt.held_out,
+    ternary=adaptation.Ternary(
+      scheme=part.scheme,
+      granularity=part.granularity,
+      leaves=tuple(part.leaves),
+      threshold_init=part.threshold_init,
+      thresholds_first=part.thresholds_first,
+      distill=part.distill,
+    ),
+  )
+
+
+def _game(config: Any, **changes: Any) -> game_lib.Config:
+  return game_lib.Config(**(config.game.to_dict() | changes))
+
+
+def _schedule(config: Any, part: Any, **changes: Any) -> driver.Schedule:
+  return driver.Schedule(
+    steps=part.steps,
+    chunk=part.chunk,
+    save_seconds=config.save_seconds,
+    **changes,
+  )

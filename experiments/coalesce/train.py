@@ -1,0 +1,398 @@
+"""The main job: from images at K nodes to a ternary generator at the edge.
+
+Every stage of S seeds is one program. A stage that is done left its bundles in
+the work folder and is not run again; one that was interrupted resumes from its
+checkpoint to the same bits.
+
+Shapes: K nodes, S seeds, N local samples.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import json
+import pathlib
+import time
+from typing import Any
+
+from absl import logging
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import adaptation
+from coalesce_jax import barycenters
+from coalesce_jax import baselines
+from coalesce_jax import bundles
+from coalesce_jax import files
+from coalesce_jax import generators
+from coalesce_jax import pretraining
+from coalesce_jax import records
+from coalesce_jax import report
+from coalesce_jax import sources
+from coalesce_jax import stage
+from coalesce_jax import trees
+from coalesce_jax import workspace
+from coalesce_jax.data import datasets
+from coalesce_jax.data import nodes as nodes_lib
+from coalesce_jax.metrics import evaluate
+from coalesce_jax.metrics import features as features_lib
+from experiments.coalesce import settings
+
+Generators = list[generators.Generator]
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """The data of one run.
+
+  Attributes:
+    split: classes of nodes and target.
+    nodes: K arrays of training images, uint8.
+    local: `[S, N, H, W, C]`, uint8.
+    reference: the target's held-out split, measured.
+    spec: architecture of all generators.
+  """
+
+  split: nodes_lib.Split
+  nodes: list[np.ndarray]
+  local: np.ndarray
+  reference: evaluate.Reference
+  held_out: np.ndarray
+  spec: generators.Spec
+
+
+def run(
+  config: Any, workdir: str, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
+  """Runs all stages, evaluates, writes the report.
+
+  Args:
+    config: see `configs/base.py`.
+    workdir: folder of everything the run leaves behind.
+    stop: whether a stop was asked for.
+
+  Returns:
+    The summary that the command prints: `workdir`, `report`, `frechet` and
+    `frechet_std` by method, `bytes`, `seconds`.
+
+  Raises:
+    ValueError: bad settings or data; one line.
+    driver.Interrupted: after a stop request, once the state is saved.
+  """
+  began = time.monotonic()
+  resolved = settings.validate(config)
+  files.check_writable(workdir)
+  problem = load(config, pathlib.Path(workdir))
+  work = workspace.open_workspace(
+    workdir, config=resolved, stop=stop, tensorboard=config.tensorboard
+  )
+  made = train(config, problem, work)
+  scores = score(config, problem, made, work)
+  paths = report.write(
+    work.path,
+    title=f'{config.dataset}, {config.split}, {config.local_samples} samples',
+    rows=scores,
+    grids=_grids(problem, made),
+    records=work.recorder.rows(None),
+    config=resolved,
+    label=evaluate.label(problem.reference, config.evaluate.samples),
+  )
+  work.recorder.close()
+  summary = summarize(work.path, paths, scores, made, problem)
+  summary['seconds'] = round(time.monotonic() - began, 1)
+  files.write_json(work.path / 'summary.json', summary)
+  return summary
+
+
+def load(config: Any, workdir: pathlib.Path) -> Problem:
+  """Loads images, splits them over nodes, draws local samples."""
+  train_set, test_set = (
+    datasets.load(config.dataset, part, config.data_dir or None)
+    for part in datasets.SPLITS
+  )
+  if train_set.labels is None:
+    raise ValueError(
+      f'{config.dataset}: nodes are split by class, and there are no labels'
+    )
+  split = nodes_lib.parse(config.split)
+  parts = [
+    train_set.images[nodes_lib.indices(train_set.labels, classes)]
+    for classes in split.nodes
+  ]
+  local = np.stack(
+    [
+      train_set.images[
+        nodes_lib.few(
+          config.seed + s, train_set.labels, split.target, config.local_samples
+        )
+      ]
+      for s in range(config.seeds)
+    ]
+  )
+  rows = nodes_lib.indices(train_set.labels, split.target)
+  held = test_set.images[nodes_lib.indices(test_set.labels, split.target)]
+  name = config.evaluate.features or config.dataset
+  if name in features_lib.COMMITTED:
+    network = features_lib.load(name)
+  elif name == 'random':
+    network = features_lib.random(held.shape[1:])
+  else:
+    network = features_lib.cached(
+      train_set.images, train_set.labels, datasets.cache_folder()
+    )
+  spec = settings.spec(config, held.shape[1:])
+  reference = evaluate.reference(network, held, train_set.images[rows])
+  del workdir
+  return Problem(split, parts, local, reference, held, spec)
+
+
+def train(
+  config: Any, problem: Problem, work: workspace.Workspace
+) -> dict[str, Generators]:
+  """All stages; by method, one generator a seed (nodes: 'node_0', ...)."""
+  keys = jax.random.split(jax.random.key(config.seed), config.seeds)
+  fold = jax.vmap(jax.random.fold_in, (0, None))
+  local = jnp.asarray(problem.local)
+  made: dict[str, Generators] = {}
+
+  def observe(part: str, step: int, params: Any) -> dict[str, Any]:
+    del part, step
+    return {'frechet': _curve(config, problem, params)}
+
+  def staged(
+    names: list[str], fn: Callable[[stage.HooksFor], Generators], look: bool
+  ) -> list[generators.Generator]:
+    """Runs `fn`, or loads what it made; bundles batched over seeds."""
+    missing = [
+      p for n in names for p in _paths(work, n, config) if not p.is_file()
+    ]
+    if missing:
+      began = time.monotonic()
+      logging.info('stage %s', names[0])
+      hooks = work.hooks(observe if look else None)
+      for name, batched in zip(names, fn(hooks), strict=True):
+        _save(work, name, batched, config, problem)
+      for name in ['barycenter', *[f'barycenter_{k}' for k in range(1, 64)]]:
+        if names[0] == 'barycenter' and (
+          work.path / 'checkpoints' / name
+        ).is_dir():
+          work.clear(name)
+      part = 'pretrain' if names[0].startswith('node_') else names[0]
+      work.clear(part)
+      work.recorder.log(
+        f'{part}/time', 0, {'seconds': time.monotonic() - began}
+      )
+    for name in names:
+      made[name] = [bundles.load(p) for p in _paths(work, name, config)]
+    return [_batched(made[name]) for name in names]
+
+  names = [f'node_{k}' for k in range(len(problem.nodes))]
+  members = staged(
+    names,
+    lambda hooks: pretraining.pretrain(
+      fold(keys, 1), problem.nodes, problem.spec,
+      config=settings.pretrain(config), hooks=hooks,
+    )[0],
+    False,
+  )  # fmt: skip
+  (meta,) = staged(
+    ['barycenter'],
+    lambda hooks: [
+      barycenters.barycenter(
+        fold(keys, 2), members, method=config.barycenter.method,
+        objective=config.barycenter.objective or None,
+        config=settings.barycenter(config), hooks=hooks,
+      )[0]
+    ],
+    False,
+  )  # fmt: skip
+  adapt = settings.adapt(config)
+  plans: dict[str, Callable[[stage.HooksFor], generators.Generator]] = {
+    'edge_only': lambda hooks: baselines.edge_only(
+      fold(keys, 3), problem.spec, local, config=adapt, hooks=hooks
+    )[0],
+    'transfer': lambda hooks: baselines.transfer(
+      fold(keys, 4), nearest_node(members, local), local, config=adapt,
+      hooks=hooks, rate=config.transfer.rate,
+      freeze=tuple(config.transfer.freeze),
+    )[0],
+    'ensemble': lambda hooks: baselines.ensemble(
+      fold(keys, 5), members, local, config=adapt, hooks=hooks
+    )[0],
+    'model_average': lambda hooks: baselines.model_average(members),
+    'adapted': lambda hooks: adaptation.adapt(
+      fold(keys, 6), meta, local, config=adapt, hooks=hooks
+    )[0],
+  }  # fmt: skip
+  for name, plan in plans.items():
+    if name in config.methods or name == 'adapted':
+      staged([name], lambda hooks, plan=plan: [plan(hooks)], True)
+  if 'ternary' in config.methods:
+    edge = _batched(made['adapted'])
+    staged(
+      ['ternary'],
+      lambda hooks: [
+        adaptation.ternarize(
+          fold(keys, 7), edge, local, config=settings.ternary(config),
+          hooks=hooks,
+        )[0]
+      ],
+      True,
+    )  # fmt: skip
+  return made
+
+
+def nearest_node(
+  members: Generators, local: jax.Array
+) -> generators.Generator:
+  """For each seed the node whose samples are nearest to the local ones.
+
+  By energy distance in pixels, which an edge node can measure itself.
+  """
+  values = []
+  for node in members:
+
+    def distance(params, images, node=node):
+      z = jax.random.normal(jax.random.key(0), (500, node.spec.latent_size))
+      x = node.network.apply(params, z)
+      return adaptation.energy_distance(sources.decode(images), x)
+
+    values.append(jax.jit(jax.vmap(distance))(node.params, local))
+  best = np.asarray(jnp.argmin(jnp.stack(values), 0))
+
+  def pick(*leaves):
+    return jnp.stack([leaves[k][s] for s, k in enumerate(best)])
+
+  return members[0]._replace(
+    params=jax.tree.map(pick, *[m.params for m in members]),
+    critic=jax.tree.map(pick, *[m.critic for m in members]),
+  )
+
+
+def score(
+  config: Any,
+  problem: Problem,
+  made: dict[str, Generators],
+  work: workspace.Workspace,
+) -> dict[str, dict[str, Any]]:
+  """All measures by method, each a list over seeds; kept in `scores.json`."""
+  path = work.path / 'scores.json'
+  rows: dict[str, dict[str, Any]] = (
+    json.loads(path.read_text()) if path.is_file() else {}
+  )
+  bar = records.progress('evaluate', len(made))
+  for i, (name, members) in enumerate(made.items(), 1):
+    if name not in rows:
+      logging.info('evaluating %s', name)
+      results = []
+      for s, member in enumerate(members):
+        images = np.asarray(
+          member.sample(jax.random.key(10_000 + s), config.evaluate.samples)
+        )
+        found = evaluate.evaluate(images, problem.reference, problem.local[s])
+        found['parameters'] = trees.count(member.params)
+        found['bytes'] = bundles.size_bytes(member)
+        results.append(found)
+      rows[name] = {k: [r[k] for r in results] for k in results[0]}
+      files.write_json(path, records.plain(rows))
+    bar(i)
+  return rows
+
+
+def summarize(
+  path: pathlib.Path,
+  paths: dict[str, str],
+  scores: dict[str, dict[str, Any]],
+  made: dict[str, Generators],
+  problem: Problem,
+) -> dict[str, Any]:
+  """The one-line result."""
+  frechet = {k: float(np.mean(v['frechet'])) for k, v in scores.items()}
+  deviation = {
+    k: float(np.std(v['frechet'], ddof=1)) if len(v['frechet']) > 1 else 0.0
+    for k, v in scores.items()
+  }
+  frechet['real'] = problem.reference.floor
+  sizes = {'float': scores['adapted']['bytes'][0]}
+  if 'ternary' in scores:
+    sizes['ternary'] = max(scores['ternary']['bytes'])
+  return {
+    'workdir': str(path),
+    'report': paths['html'],
+    'frechet': {k: round(v, 3) for k, v in frechet.items()},
+    'frechet_std': {k: round(v, 3) for k, v in deviation.items()},
+    'seeds': len(made['adapted']),
+    'bytes': sizes,
+  }
+
+
+def _curve(config: Any, problem: Problem, params: Any) -> list[float]:
+  """Frechet distance of each seed's generator on a smaller sample."""
+  spec, values = problem.spec, []
+  for s in range(config.seeds):
+    generator = generators.create(spec, trees.member(params, s))
+    images = generator.sample(
+      jax.random.key(20_000 + s), config.evaluate.curve_samples
+    )
+    values.append(evaluate.quick(np.asarray(images), problem.reference))
+  return values
+
+
+def _paths(
+  work: workspace.Workspace, name: str, config: Any
+) -> list[pathlib.Path]:
+  folder = work.path / 'bundles'
+  return [folder / f'{name}_s{s}.safetensors' for s in range(config.seeds)]
+
+
+def _batched(members: Generators) -> generators.Generator:
+  """One generator with a leading axis S from one a seed."""
+  critics = [m.critic for m in members]
+  has_critic = all(c is not None for c in critics)
+  return members[0]._replace(
+    params=trees.stack([m.params for m in members]),
+    critic=trees.stack(critics) if has_critic else None,
+  )
+
+
+def _save(
+  work: workspace.Workspace,
+  name: str,
+  batched: generators.Generator,
+  config: Any,
+  problem: Problem,
+) -> None:
+  classes = problem.split.target
+  if name.startswith('node_'):
+    classes = problem.split.nodes[int(name.removeprefix('node_'))]
+  for s, path in enumerate(_paths(work, name, config)):
+    spec = dataclasses.replace(
+      batched.spec,
+      provenance={
+        'dataset': config.dataset,
+        'classes': ','.join(map(str, classes)),
+        'stage': name,
+        'seed': str(config.seed),
+        'member': str(s),
+      },
+    )
+    critic = batched.critic
+    one = generators.Generator(
+      batched.network,
+      trees.member(batched.params, s),
+      spec,
+      None if critic is None else trees.member(critic, s),
+    )
+    bundles.save(path, one)
+
+
+def _grids(
+  problem: Problem, made: dict[str, Generators], count: int = 64
+) -> dict[str, np.ndarray]:
+  """Images of every method's first seed, and real ones."""
+  real = problem.held_out
+  rows = np.random.default_rng(0).permutation(len(real))[:count]
+  grids = {'real': real[rows], 'local samples': problem.local[0][:count]}
+  for name, members in made.items():
+    grids[name] = np.asarray(members[0].sample(jax.random.key(0), count))
+  return grids
