@@ -21,8 +21,8 @@ FLOORS = (
   # Transforms of parameters, measures of samples.
   'transforms; metrics',
   # The game and its stages.
-  'game < driver < stage < pretrain barycenter adaptation'
-  ' < baselines ternarization continual compress federated',
+  'game < driver < stage < pretraining barycenters adaptation'
+  ' < baselines ternarization continual compress federated; scores',
   # Roof: effects.
   'bundles checkpoints interrupts records sharding'
   ' < workspace < report < pipeline < cli',
@@ -187,7 +187,11 @@ def test_a_module_within_the_rules_has_no_fault(path, source):
     ('game.py', 'from coalesce_jax import driver', 'not on a floor below'),
     ('game.py', 'import coalesce_jax.driver as d', 'not on a floor below'),
     ('data/idx.py', 'from coalesce_jax.ot import exact', 'not on a floor'),
-    ('pretrain.py', 'from coalesce_jax import barycenter', 'not on a floor'),
+    (
+      'pretraining.py',
+      'from coalesce_jax import barycenters',
+      'not on a floor',
+    ),
     ('game.py', 'def f():\n  from coalesce_jax import cli', 'not on a floor'),
     ('game.py', 'from coalesce_jax import load', 'not a room'),
     ('game.py', 'import coalesce_jax', 'not a room'),
