@@ -1,0 +1,140 @@
+"""The `coalesce` command: one subcommand a stage, absl flags.
+
+Every subcommand writes what it makes atomically, ends with one JSON line on
+stdout, logs to stderr, and exits 0 on success, 2 on bad usage or input with
+one line that says what and where, 1 on a fault or a stop request.
+"""
+
+from collections.abc import Callable, Sequence
+import json
+import os
+import sys
+from typing import Any, NamedTuple
+
+from absl import flags
+from absl import logging
+
+from coalesce_jax import driver
+from coalesce_jax import interrupts
+
+
+class Command(NamedTuple):
+  """A subcommand.
+
+  Attributes:
+    help: one line.
+    define: adds its flags.
+    run: ``(flag values, stop) -> result`` for the JSON line.
+  """
+
+  help: str
+  define: Callable[[flags.FlagValues], None]
+  run: Callable[[flags.FlagValues, Callable[[], bool]], dict[str, Any]]
+
+
+def main(argv: Sequence[str]) -> int:
+  """Runs a subcommand.
+
+  Args:
+    argv: program name, subcommand, flags.
+
+  Returns:
+    The exit code.
+  """
+  # Import here: usage and errors in flags need none of the libraries.
+  from coalesce_jax import commands
+
+  table = commands.TABLE
+  name = argv[1] if len(argv) > 1 else '--help'
+  if name in ('--help', '-h', 'help', '--helpfull'):
+    print(_usage(table))
+    return 0
+  if name not in table:
+    return _refuse(f'unknown command {name!r}; one of {", ".join(table)}')
+  command = table[name]
+  values = flags.FlagValues()
+  flags.DEFINE_integer(
+    'verbosity', 0, 'Log level: -1 warnings, 0 info, 1 debug.',
+    flag_values=values,
+  )  # fmt: skip
+  flags.DEFINE_bool(
+    'traceback', False, 'Show where an error was raised.', flag_values=values
+  )
+  command.define(values)
+  if any(a in ('--help', '-help', '-h', '--helpfull') for a in argv[2:]):
+    print(_help(name, command, values))
+    return 0
+  try:
+    rest = values([f'coalesce {name}', *argv[2:]])
+    if len(rest) > 1:
+      return _refuse(f'{name}: unexpected argument {rest[1]!r}')
+  except flags.Error as error:
+    return _refuse(f'{name}: {_line(error)}')
+  except (ValueError, OSError, ImportError, KeyError, AttributeError) as error:
+    return _refuse(f'{name}: --config: {_line(error)}')
+  logging.use_absl_handler()
+  logging.set_verbosity(values.verbosity)
+  logging.set_stderrthreshold('info')
+  return _run(name, command, values)
+
+
+def _run(name: str, command: Command, values: flags.FlagValues) -> int:
+  try:
+    with interrupts.catch() as stop:
+      result = command.run(values, stop)
+  except driver.Interrupted as error:
+    print(
+      f'coalesce {name}: stopped, {error}; the same command with the same '
+      '--workdir goes on from there',
+      file=sys.stderr,
+    )
+    return 1
+  except driver.Diverged as error:
+    print(f'coalesce {name}: diverged: {_line(error)}', file=sys.stderr)
+    return 1
+  except (ValueError, OSError) as error:
+    if values.traceback:
+      raise
+    return _refuse(f'{name}: {_line(error)}')
+  print(json.dumps(result))
+  return 0
+
+
+def _refuse(text: str) -> int:
+  print(f'coalesce {text}', file=sys.stderr)
+  return 2
+
+
+def _line(error: BaseException) -> str:
+  if isinstance(error, OSError) and error.filename is not None:
+    return f'{error.filename}: {error.strerror}'
+  lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+  return ' '.join(lines)[:500] or type(error).__name__
+
+
+def _help(name: str, command: Command, values: flags.FlagValues) -> str:
+  rows = [f'coalesce {name}: {command.help}', '']
+  for flag_name in sorted(values):
+    flag = values[flag_name]
+    default = '' if flag.default is None else f' [{flag.default}]'
+    rows.append(f'  --{flag_name}: {flag.help}{default}')
+  return '\n'.join(rows)
+
+
+def _usage(table: dict[str, Command]) -> str:
+  rows = [f'  {name:<11} {command.help}' for name, command in table.items()]
+  return '\n'.join(
+    [
+      'usage: coalesce COMMAND [--flags]; coalesce COMMAND --help',
+      '',
+      *rows,
+    ]
+  )
+
+
+def main_console() -> None:
+  """Entry point of the `coalesce` script."""
+  # The checkout's experiments, when the command runs inside one.
+  if os.path.isdir('experiments') and os.getcwd() not in sys.path:
+    sys.path.insert(0, os.getcwd())
+  sys.exit(main(sys.argv))
