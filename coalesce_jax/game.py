@@ -315,6 +315,7 @@ def make(
     key_aug_held, key_aug_fake = jax.random.split(key_aug)
     held = jax.vmap(augmented, (None, 0))(key_aug_held, held)
     held_scores = jax.vmap(critic.apply)(critics, held).mean(-1)  # [K]
+    slope = critic_aux['slope'][-1]
     count = state.step + 1
     correction = 1.0 - config.w1_smoothing ** count.astype(jnp.float32)
 
@@ -322,7 +323,8 @@ def make(
       x = generator.apply(params, z[-1])
       seen = augmented(key_aug_fake, x)
       scores = jax.vmap(critic.apply, (0, None))(critics, seen).mean(-1)
-      now = jax.lax.stop_gradient(held_scores - scores)
+      now = wgan.distance(held_scores - scores, slope)
+      now = jax.lax.stop_gradient(now)
       mean = config.w1_smoothing * state.w1 + (1.0 - config.w1_smoothing) * now
       c = coefficients(state, inputs, mean / correction)
       value = -jnp.sum(jax.lax.stop_gradient(c) * scores)
@@ -360,6 +362,7 @@ def make(
       'w1': now,
       'w1_smooth': w1,
       'penalty': critic_aux['penalty'][-1],
+      'slope': slope,
       'train_gap': critic_aux['gap'][-1],
       'coefficient': c,
       'objective': objective(config, w1, inputs.weights),
