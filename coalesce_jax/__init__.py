@@ -1,11 +1,11 @@
 """Small generative models at an edge node, by coalescing pretrained ones.
 
-  import coalesce_jax as cj
-  gen = cj.load('node-a.safetensors')
-  meta, history = cj.barycenter(key, [gen_a, gen_b], weights=(.5, .5))
-  edge, history = cj.adapt(key, meta, images)
-  small, history = cj.ternarize(key, edge, images)
-  cj.save('edge.safetensors', small)
+import coalesce_jax as cj
+gen = cj.load('node-a.safetensors')
+meta, history = cj.barycenter(key, [gen_a, gen_b], weights=(.5, .5))
+edge, history = cj.adapt(key, meta, images)
+small, history = cj.ternarize(key, edge, images)
+cj.save('edge.safetensors', small)
 """
 
 from coalesce_jax.adaptation import adapt as adapt

@@ -177,9 +177,7 @@ def _joint(key, members, weights, radii, spec, config, hooks):
 def _split(key: types.PRNGKey, count: int) -> Any:
   if not key.ndim:
     return jax.random.split(key, count)
-  return jnp.swapaxes(
-    jax.vmap(lambda k: jax.random.split(k, count))(key), 0, 1
-  )
+  return jnp.swapaxes(jax.vmap(lambda k: jax.random.split(k, count))(key), 0, 1)
 
 
 def _joined(histories: list[stage.History]) -> stage.History:

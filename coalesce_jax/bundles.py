@@ -147,7 +147,7 @@ def _read(path: pathlib.Path) -> generators.Generator:
   if len(payload) != size - start:
     raise BundleError(f'{path}: changed while it was read')
   if files.digest([payload]) != manifest['payload_sha256']:
-    raise BundleError(f'{path}: damaged, its sha256 is not the manifest\'s')
+    raise BundleError(f"{path}: damaged, its sha256 is not the manifest's")
   tensors: dict[str, np.ndarray] = {}
   for name, (kind, shape, offset) in wanted.items():
     array = np.frombuffer(
@@ -209,9 +209,7 @@ def _header(file: Any, path: pathlib.Path) -> tuple[dict, dict, int, int]:
     )
     entries = dict(header)
     metadata = entries.pop('__metadata__')
-    manifest = json.loads(
-      metadata[_KEY], object_pairs_hook=_without_duplicates
-    )
+    manifest = json.loads(metadata[_KEY], object_pairs_hook=_without_duplicates)
     if not isinstance(manifest, dict):
       raise TypeError
   except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -289,7 +287,10 @@ def _layout(
   if spec.critic is not None:
     for name, leaf in _expected_critic(spec).items():
       wanted[f'critic/{name}'] = ('F32', [leaf.shape])
-  missing, extra = sorted(set(wanted) - set(entries)), set(entries) - set(wanted)
+  missing, extra = (
+    sorted(set(wanted) - set(entries)),
+    set(entries) - set(wanted),
+  )
   if missing or extra:
     what = f'lacks {missing[0]!r}' if missing else f'has {min(extra)[:80]!r}'
     raise BundleError(f'{path}: {what}, unlike its network {spec.network!r}')
@@ -346,7 +347,9 @@ def _checked(wanted: dict[str, Any], given: dict[str, Any]) -> list[str]:
   for name, leaf in wanted.items():
     if name not in given or given[name].shape != leaf.shape:
       shape = given[name].shape if name in given else 'missing'
-      raise ValueError(f'leaf {name!r} is {shape}, its network has {leaf.shape}')
+      raise ValueError(
+        f'leaf {name!r} is {shape}, its network has {leaf.shape}'
+      )
   extra = set(given) - set(wanted)
   if extra:
     raise ValueError(f'leaf {min(extra)!r} is not in its network')

@@ -153,7 +153,7 @@ def _restore(target: pathlib.Path, like: Any, config_hash: str) -> Any:
   leaves, treedef = jax.tree.flatten(like)
   wanted = [[list(np.shape(x)), str(np.asarray(x).dtype)] for x in leaves]
   if wanted != shapes:
-    raise ValueError(f'{target.parent}: shapes differ from this program\'s')
+    raise ValueError(f"{target.parent}: shapes differ from this program's")
   abstract = {
     f'{i:05d}': jax.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype)
     for i, x in enumerate(leaves)

@@ -433,9 +433,7 @@ def _only(
   optimizer: optax.GradientTransformation, labels: Any
 ) -> optax.GradientTransformation:
   """Updates the leaves labelled 'on'; the others stay."""
-  return optax.partition(
-    {'on': optimizer, 'off': optax.set_to_zero()}, labels
-  )
+  return optax.partition({'on': optimizer, 'off': optax.set_to_zero()}, labels)
 
 
 def _generator_optimizers(
@@ -463,4 +461,3 @@ def _critic_optimizer(
   return _only(
     adam, trees.label(critics, [(p, 'off') for p in config.freeze], 'on')
   )
-

@@ -108,9 +108,7 @@ def pretrain(
     for k in range(count)
   ]
   history = {
-    name: value
-    if name == 'step'
-    else _unflatten(value, seeds, count, batched)
+    name: value if name == 'step' else _unflatten(value, seeds, count, batched)
     for name, value in result.history.items()
   }
   return nodes, history

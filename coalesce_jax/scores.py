@@ -23,8 +23,8 @@ def evaluate(
 
   Args:
     generator: without ensemble axes.
-    images: `[N, H, W, C]`, N >= 20, uint8 or in [-1, 1]; one half of them, at
-      random, gives the floor `real` its second sample.
+    images: `[N, H, W, C]`, N >= 20, uint8 or in [-1, 1]; the floor `real` is
+      the distance of two disjoint halves of them.
     features: network or its name; None takes the committed one of the data set
       that the generator's provenance names, random features otherwise.
     samples: number of generated samples; None is N.
@@ -46,9 +46,7 @@ def evaluate(
       f'{tuple(generator.spec.image_shape)}'
     )
   network = _network(generator, images, features)
-  order = np.random.default_rng(seed).permutation(len(images))
-  half = images[order[: len(images) // 2]]
-  reference = evaluate_lib.reference(network, images, half, seed)
+  reference = evaluate_lib.reference(network, images, seed=seed)
   made = generator.sample(jax.random.key(seed), samples or len(images))
   found = evaluate_lib.evaluate(np.asarray(made), reference, local, seed)
   return {**found, 'features': network.name}

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 from typing import Any, NamedTuple
 
 from coalesce_jax import checkpoints
@@ -24,7 +25,7 @@ class Workspace(NamedTuple):
     path: the folder.
     recorder: its records.
     hooks: ``observe or None -> hooks for a stage``.
-    clear: removes the checkpoints of a part of a stage.
+    clear: removes the checkpoints of a stage, all parts `<stage>_<k>` too.
   """
 
   path: pathlib.Path
@@ -62,17 +63,13 @@ def open_workspace(
       before = None
     if before is not None and config_hash(before) != digest:
       raise ValueError(
-        f'{path}: holds a run with other settings ({_difference(before, config)}'
-        '); use another --workdir'
+        f'{path}: holds a run with other settings '
+        f'({_difference(before, config)}); use another --workdir'
       )
-  recorder = records.open_recorder(
-    path, config=config, tensorboard=tensorboard
-  )
+  recorder = records.open_recorder(path, config=config, tensorboard=tensorboard)
 
   def checkpointer(part: str) -> checkpoints.Checkpointer:
-    return checkpoints.open(
-      path / 'checkpoints' / part, config_hash=digest
-    )
+    return checkpoints.open(path / 'checkpoints' / part, config_hash=digest)
 
   def hooks(observe: Observe | None) -> stage.HooksFor:
     def for_part(part: str) -> driver.Hooks:
@@ -106,9 +103,12 @@ def open_workspace(
 
     return for_part
 
-  return Workspace(
-    path, recorder, hooks, lambda part: checkpointer(part).clear()
-  )
+  def clear(name: str) -> None:
+    for folder in (path / 'checkpoints').glob(f'{name}*'):
+      if re.fullmatch(rf'{re.escape(name)}(_\d+)?', folder.name):
+        checkpointer(folder.name).clear()
+
+  return Workspace(path, recorder, hooks, clear)
 
 
 def config_hash(config: dict[str, Any]) -> str:

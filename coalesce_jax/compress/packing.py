@@ -71,13 +71,13 @@ def unpack(
   size = math.prod(shape)
   if np.any(flat == 3) or np.any(flat[size:]):
     raise ValueError('codes are damaged')
-  return _dense(
-    flat[:size].reshape(-1, groups), scales[0], scales[-1]
-  ).reshape(shape)
+  return _dense(flat[:size].reshape(-1, groups), scales[0], scales[-1]).reshape(
+    shape
+  )
 
 
 def group_count(shape: tuple[int, ...], granularity: str) -> int:
-  """Number of groups: 1 for 'layer', the size of the last axis for 'channel'."""
+  """Number of groups: 1 for 'layer', size of the last axis for 'channel'."""
   if granularity not in ('layer', 'channel'):
     raise ValueError(f"granularity {granularity!r} is not 'layer' or 'channel'")
   return shape[-1] if granularity == 'channel' else 1

@@ -41,31 +41,37 @@ class Reference(NamedTuple):
 
 
 def reference(
-  network: features_lib.Features, held_out: Any, train: Any, seed: int = 0
+  network: features_lib.Features,
+  held_out: Any,
+  train: Any = None,
+  seed: int = 0,
 ) -> Reference:
   """Measures the real data.
 
   Args:
     network: the feature network.
     held_out: images of the target's held-out split, `[N, H, W, C]`.
-    train: training images of the target, for the floor.
+    train: training images of the target, for the floors; None takes two
+      disjoint halves of `held_out`, whose floors are higher.
     seed: of the subsets.
   """
   rng = np.random.default_rng(seed)
-  if len(train) > len(held_out):
-    train = train[rng.permutation(len(train))[: len(held_out)]]
   features, probabilities = features_lib.extract(network, held_out)
-  other, _ = features_lib.extract(network, train)
   moments = frechet.moments(features)
-  n = min(W1_SAMPLES, len(features), len(other))
+  if train is None:
+    order = rng.permutation(len(features))
+    one, other = np.split(features[order[: len(order) // 2 * 2]], 2)
+  else:
+    if len(train) > len(held_out):
+      train = train[rng.permutation(len(train))[: len(held_out)]]
+    one, other = features, features_lib.extract(network, train)[0]
+  n = min(W1_SAMPLES, len(one), len(other))
   return Reference(
     network=network,
     features=features,
     moments=moments,
-    floor=frechet.frechet_squared(moments, frechet.moments(other)),
-    w1_floor=wasserstein.w1_exact(
-      _subset(features, n, rng), _subset(other, n, rng)
-    ),
+    floor=frechet.frechet_squared(frechet.moments(one), frechet.moments(other)),
+    w1_floor=wasserstein.w1_exact(_subset(one, n, rng), _subset(other, n, rng)),
     histogram=_histogram(probabilities),
   )
 
@@ -141,9 +147,7 @@ def memorisation(
   generated = prdc.nearest(fake, local)
   fresh = prdc.nearest(real, local)
   return {
-    'memorisation': float(
-      np.median(generated) / max(np.median(fresh), 1e-12)
-    ),
+    'memorisation': float(np.median(generated) / max(np.median(fresh), 1e-12)),
     'copied': float(np.mean(generated < np.quantile(fresh, 0.05))),
   }
 

@@ -16,9 +16,7 @@ from coalesce_jax.metrics import frechet
 _BLOCK = 1000
 
 
-def prdc(
-  real: np.ndarray, fake: np.ndarray, k: int = 5
-) -> dict[str, float]:
+def prdc(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, float]:
   """The four measures.
 
   Args:
@@ -73,9 +71,7 @@ def nearest(a: np.ndarray, b: np.ndarray) -> np.ndarray:
   return result
 
 
-def blocks(
-  a: np.ndarray, b: np.ndarray
-) -> Iterator[tuple[slice, np.ndarray]]:
+def blocks(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
   """Squared distances `[rows, M]`, some rows of `a` at a time."""
   # float32 products halve the time; the clouds are centred against rounding.
   centre = b.mean(0)

@@ -30,7 +30,7 @@ def identity() -> Transform:
 
 
 def compose(outer: Transform, inner: Transform) -> Transform:
-  """``outer.apply`` of ``inner.apply``: latent of `inner` is what is trained."""
+  """``outer.apply`` of ``inner.apply``; `inner`'s latent is trained."""
 
   def init(key: types.PRNGKey, params: types.Params) -> Any:
     key_outer, key_inner = jax.random.split(key)

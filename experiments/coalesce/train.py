@@ -81,8 +81,7 @@ def run(
   """
   began = time.monotonic()
   resolved = settings.validate(config)
-  files.check_writable(workdir)
-  problem = load(config, pathlib.Path(workdir))
+  problem = load(config)
   work = workspace.open_workspace(
     workdir, config=resolved, stop=stop, tensorboard=config.tensorboard
   )
@@ -104,7 +103,7 @@ def run(
   return summary
 
 
-def load(config: Any, workdir: pathlib.Path) -> Problem:
+def load(config: Any) -> Problem:
   """Loads images, splits them over nodes, draws local samples."""
   train_set, test_set = (
     datasets.load(config.dataset, part, config.data_dir or None)
@@ -142,7 +141,6 @@ def load(config: Any, workdir: pathlib.Path) -> Problem:
     )
   spec = settings.spec(config, held.shape[1:])
   reference = evaluate.reference(network, held, train_set.images[rows])
-  del workdir
   return Problem(split, parts, local, reference, held, spec)
 
 
@@ -173,9 +171,10 @@ def train(
       for name, batched in zip(names, fn(hooks), strict=True):
         _save(work, name, batched, config, problem)
       for name in ['barycenter', *[f'barycenter_{k}' for k in range(1, 64)]]:
-        if names[0] == 'barycenter' and (
-          work.path / 'checkpoints' / name
-        ).is_dir():
+        if (
+          names[0] == 'barycenter'
+          and (work.path / 'checkpoints' / name).is_dir()
+        ):
           work.clear(name)
       part = 'pretrain' if names[0].startswith('node_') else names[0]
       work.clear(part)
@@ -242,9 +241,7 @@ def train(
   return made
 
 
-def nearest_node(
-  members: Generators, local: jax.Array
-) -> generators.Generator:
+def nearest_node(members: Generators, local: jax.Array) -> generators.Generator:
   """For each seed the node whose samples are nearest to the local ones.
 
   By energy distance in pixels, which an edge node can measure itself.

@@ -79,8 +79,13 @@ def get_config() -> ml_collections.ConfigDict:
       },
       # Methods to run; the report has one row each.
       'methods': (
-        'edge_only', 'transfer', 'ensemble', 'model_average', 'barycenter',
-        'adapted', 'ternary',
+        'edge_only',
+        'transfer',
+        'ensemble',
+        'model_average',
+        'barycenter',
+        'adapted',
+        'ternary',
       ),  # fmt: skip
       'evaluate': {'samples': 2000, 'curve_samples': 1000, 'features': ''},
       'save_seconds': 30.0,

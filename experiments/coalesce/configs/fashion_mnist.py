@@ -1,6 +1,7 @@
-"""Fashion-MNIST, overlapping nodes, 100 local samples.
+r"""Fashion-MNIST, overlapping nodes, 100 local samples.
 
-  coalesce run --config=experiments/coalesce/configs/fashion_mnist.py --workdir=DIR
+  coalesce run --workdir=DIR \
+    --config=experiments/coalesce/configs/fashion_mnist.py
 
 `:quick` is a smoke test of a few steps a stage.
 """

@@ -1,0 +1,95 @@
+"""Subcommands that look: sample, evaluate, data."""
+
+import io
+import pathlib
+from typing import Any
+
+from absl import flags
+import jax
+import numpy as np
+
+from coalesce_jax import bundles
+from coalesce_jax import files
+from coalesce_jax import report
+from coalesce_jax import scores
+from coalesce_jax.commands import common
+from coalesce_jax.commands.common import Stop
+from coalesce_jax.commands.common import Values
+from coalesce_jax.data import datasets
+from coalesce_jax.data import images as images_lib
+
+
+def define_sample(values: Values) -> None:
+  """Flags of `sample`."""
+  common.string(values, 'node', None, 'Bundle.')
+  flags.DEFINE_integer('n', 64, 'Samples.', flag_values=values)
+  flags.DEFINE_integer('seed', 0, 'Seed.', flag_values=values)
+  common.string(values, 'out', None, 'A .png grid, .npz, or a folder of PNGs.')
+  common.required(values, 'node', 'out')
+
+
+def sample(values: Values, stop: Stop) -> dict[str, Any]:
+  """Draws samples of a bundle into a grid, an array or a folder."""
+  del stop
+  if not 1 <= values.n <= 1_000_000:
+    raise ValueError(f'--n={values.n} is not in [1, 1000000]')
+  generator = bundles.load(values.node)
+  if len(generator.spec.image_shape) != 3:
+    raise ValueError(f'{values.node}: makes no images')
+  x = np.asarray(generator.sample(jax.random.key(values.seed), values.n))
+  levels = np.round((np.clip(x, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+  path = pathlib.Path(common.checked_out(values.out))
+  if path.suffix == '.npz':
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, images=levels)
+    files.write_bytes(path, buffer.getvalue())
+  elif path.suffix == '.png':
+    sheet = np.round(report.tile(levels) * 255.0).astype(np.uint8)
+    files.write_bytes(path, common.png(sheet))
+  else:
+    for i, image in enumerate(levels):
+      files.write_bytes(path / f'{i:06d}.png', common.png(image))
+  return {'out': values.out, 'n': values.n}
+
+
+def define_evaluate(values: Values) -> None:
+  """Flags of `evaluate`."""
+  common.string(values, 'node', None, 'Bundle.')
+  common.string(values, 'images', None, 'Held-out real images, or a data set.')
+  common.string(values, 'local', None, 'Images it was trained on, if known.')
+  common.string(values, 'features', None, 'Features; default by data set.')
+  flags.DEFINE_integer(
+    'samples', None, 'Generated samples.', flag_values=values
+  )
+  flags.DEFINE_integer('seed', 0, 'Seed.', flag_values=values)
+  common.required(values, 'node', 'images')
+
+
+def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
+  """Judges a bundle by held-out real images."""
+  del stop
+  generator = bundles.load(values.node)
+  shape = tuple(generator.spec.image_shape)
+  if values.images in datasets.NAMES:
+    images = datasets.load(values.images, 'test').images
+  else:
+    images = images_lib.load(values.images, shape).images
+  local = images_lib.load(values.local, shape).images if values.local else None
+  found = scores.evaluate(
+    generator, images, features=values.features, samples=values.samples,
+    local=local, seed=values.seed,
+  )  # fmt: skip
+  return {'node': values.node, **found}
+
+
+def define_data(values: Values) -> None:
+  """Flags of `data`."""
+  common.string(values, 'dataset', None, f'One of {datasets.NAMES}, or a path.')
+  common.string(values, 'data_dir', None, 'Folder that is searched first.')
+  common.required(values, 'dataset')
+
+
+def data(values: Values, stop: Stop) -> dict[str, Any]:
+  """Finds, verifies and describes a data set."""
+  del stop
+  return datasets.summary(values.dataset, values.data_dir)

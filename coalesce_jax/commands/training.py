@@ -1,0 +1,271 @@
+"""Subcommands that train: pretrain, barycenter, adapt, ternarize."""
+
+from typing import Any
+
+from absl import flags
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax import adaptation
+from coalesce_jax import barycenters
+from coalesce_jax import baselines
+from coalesce_jax import bundles
+from coalesce_jax import driver
+from coalesce_jax import files
+from coalesce_jax import game as game_lib
+from coalesce_jax import generators
+from coalesce_jax import pretraining
+from coalesce_jax import stage
+from coalesce_jax.commands import common
+from coalesce_jax.commands.common import Stop
+from coalesce_jax.commands.common import Values
+from coalesce_jax.data import datasets
+from coalesce_jax.data import nodes
+
+
+def define_pretrain(values: Values) -> None:
+  """Flags of `pretrain`."""
+  common.string(values, 'dataset', 'digits', 'Data set, folder or array file.')
+  common.string(values, 'data_dir', None, 'Folder that is searched first.')
+  common.string(
+    values, 'split', 'overlapping', 'Classes by node; see the README.'
+  )
+  common.string(values, 'network', 'dcgan', 'Architecture.')
+  flags.DEFINE_integer('width', 24, 'Its width.', flag_values=values)
+  flags.DEFINE_integer('latent_size', 64, 'Z.', flag_values=values)
+  common.string(values, 'out', None, 'Folder of the bundles, one a node.')
+  common.define_training(values, 3000)
+  common.required(values, 'out')
+
+
+def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
+  """Trains one generator a node."""
+  data = datasets.load(values.dataset, 'train', values.data_dir)
+  if data.labels is None:
+    split, parts = None, [data.images]
+  else:
+    split = nodes.parse(values.split)
+    parts = [
+      data.images[nodes.indices(data.labels, classes)]
+      for classes in split.nodes
+    ]
+  width = generators.freeze({'width': values.width})
+  spec = generators.Spec(
+    network=values.network,
+    latent_size=values.latent_size,
+    image_shape=data.images.shape[1:],
+    options=width,
+    critic=values.network,
+    critic_options=width,
+  )
+  spec.build(), spec.build_critic()
+  config = pretraining.Config(
+    game=common.game(values, decay_steps=values.steps),
+    schedule=common.schedule(values),
+  )
+  out = files.check_writable(values.out)
+  work = common.work(values, values.out, stop)
+  made, _ = pretraining.pretrain(
+    jax.random.key(values.seed), parts, spec, config=config,
+    hooks=work.hooks(None),
+  )  # fmt: skip
+  paths = []
+  for k, member in enumerate(made):
+    classes = 'all' if split is None else ','.join(map(str, split.nodes[k]))
+    path = out / f'node_{k}.safetensors'
+    common.save(path, member, 'pretrain', values, data.name, classes)
+    paths.append(str(path))
+  return {'bundles': paths, 'workdir': str(work.path)}
+
+
+def define_barycenter(values: Values) -> None:
+  """Flags of `barycenter`."""
+  flags.DEFINE_list('nodes', None, 'Bundles.', flag_values=values)
+  flags.DEFINE_list(
+    'weights', None, 'One a bundle, sum 1; default equal.', flag_values=values
+  )
+  flags.DEFINE_enum(
+    'method', 'joint', barycenters.METHODS, 'How.', flag_values=values
+  )
+  flags.DEFINE_enum(
+    'objective', None, game_lib.OBJECTIVES, 'Which point.', flag_values=values
+  )
+  flags.DEFINE_list(
+    'radii', None, "Of the 'ball' objective.", flag_values=values
+  )
+  common.string(values, 'out', None, 'Bundle to write.')
+  common.define_training(values, 1000)
+  common.required(values, 'nodes', 'out')
+
+
+def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
+  """Learns the barycenter of bundles."""
+  members = common.load_nodes(values.nodes)
+  weights = common.numbers('weights', values.weights)
+  if weights is not None:
+    stage.check_weights(weights, len(members))
+  stage.same_architecture(members)
+  work = common.work(
+    values, common.checked_out(values.out), stop, common.digests(values.nodes)
+  )
+  meta, _ = barycenters.barycenter(
+    jax.random.key(values.seed),
+    members,
+    weights,
+    method=values.method,
+    objective=values.objective,
+    radii=common.numbers('radii', values.radii),
+    config=barycenters.Config(
+      game=common.game(values),
+      schedule=common.schedule(values),
+      warmup=common.warmup(values),
+    ),
+    hooks=work.hooks(None),
+  )
+  common.save(values.out, meta, 'barycenter', values, common.dataset(members))
+  recursive = values.method == 'recursive'
+  part = f'barycenter_{len(members) - 1}' if recursive else 'barycenter'
+  return {
+    'bundle': values.out,
+    'bytes': bundles.size_bytes(meta),
+    'workdir': str(work.path),
+    **common.last(work, part),
+  }
+
+
+def define_adapt(values: Values) -> None:
+  """Flags of `adapt`."""
+  flags.DEFINE_list(
+    'nodes', None, 'Bundles; more than one are coalesced first.',
+    flag_values=values,
+  )  # fmt: skip
+  common.string(values, 'local', None, 'Folder or array file of local images.')
+  flags.DEFINE_list(
+    'weights', None, 'Of the nodes, sum 1; default equal.', flag_values=values
+  )
+  flags.DEFINE_float(
+    'anchor', 0.5, 'Position between local samples, 0, and metamodel, 1.',
+    flag_values=values,
+  )  # fmt: skip
+  common.string(values, 'augment', 'translation', 'See the README; "" is none.')
+  flags.DEFINE_bool(
+    'freeze_d', False, 'Freeze the image-side critic layers.',
+    flag_values=values,
+  )  # fmt: skip
+  flags.DEFINE_bool(
+    'early_stopping', False, 'On held-out local images.', flag_values=values
+  )
+  flags.DEFINE_bool(
+    'ternary', False, 'Ternarize the result as well.', flag_values=values
+  )
+  flags.DEFINE_integer(
+    'barycenter_steps', 1000, 'Of the metamodel.', flag_values=values
+  )
+  common.string(values, 'out', None, 'Bundle to write.')
+  common.define_training(values, 500)
+  common.required(values, 'nodes', 'local', 'out')
+
+
+def adapt(values: Values, stop: Stop) -> dict[str, Any]:
+  """Coalesces bundles where there are several, then adapts to local images."""
+  members = common.load_nodes(values.nodes)
+  weights = common.numbers('weights', values.weights)
+  stage.check_weights(weights, len(members))
+  spec = stage.same_architecture(members)
+  local = common.local(values.local, spec)
+  freeze = baselines.FREEZE_D if values.freeze_d else ()
+  select = driver.chunk_of(values.steps) if values.early_stopping else 0
+  config = adaptation.Config(
+    game=common.game(
+      values, objective='w1_squared', augment=values.augment, freeze=freeze
+    ),
+    schedule=common.schedule(values, select_every=select),
+    anchor=values.anchor,
+    warmup=common.warmup(values),
+  )
+  digests = common.digests(values.nodes) | {
+    'local_sha256': files.digest([local])
+  }
+  work = common.work(values, common.checked_out(values.out), stop, digests)
+  key_meta, key_adapt, key_ternary = jax.random.split(
+    jax.random.key(values.seed), 3
+  )
+  meta = members[0]
+  if len(members) > 1:
+    steps = values.barycenter_steps
+    meta, _ = barycenters.barycenter(
+      key_meta,
+      members,
+      weights,
+      config=barycenters.Config(
+        game=common.game(values),
+        schedule=driver.Schedule(steps=steps, chunk=driver.chunk_of(steps)),
+        warmup=min(100, steps // 5),
+      ),
+      hooks=work.hooks(None),
+    )
+  edge, _ = adaptation.adapt(
+    key_adapt, meta, jnp.asarray(local), config=config, hooks=work.hooks(None)
+  )
+  result = common.last(work, 'adapted')
+  result['float_bytes'] = bundles.size_bytes(edge)
+  if values.ternary:
+    edge, _ = _ternarized(values, key_ternary, edge, local, work)
+  common.save(values.out, edge, 'adapt', values, common.dataset(members))
+  return {
+    'bundle': values.out,
+    'bytes': bundles.size_bytes(edge),
+    'workdir': str(work.path),
+    'local_samples': len(local),
+    **result,
+  }
+
+
+def define_ternarize(values: Values) -> None:
+  """Flags of `ternarize`."""
+  common.string(values, 'node', None, 'Bundle of a float generator.')
+  common.string(values, 'local', None, 'Folder or array file of local images.')
+  common.string(values, 'augment', 'translation', '"" is none.')
+  common.string(values, 'out', None, 'Bundle to write.')
+  common.define_training(values, 1500)
+  common.required(values, 'node', 'local', 'out')
+
+
+def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
+  """Ternarizes a bundle, anchored at its own law."""
+  generator = bundles.load(values.node)
+  local = common.local(values.local, generator.spec)
+  digests = common.digests([values.node]) | {
+    'local_sha256': files.digest([local])
+  }
+  work = common.work(values, common.checked_out(values.out), stop, digests)
+  small, _ = _ternarized(
+    values, jax.random.key(values.seed), generator, local, work
+  )
+  common.save(
+    values.out, small, 'ternarize', values, common.dataset([generator])
+  )
+  return {
+    'bundle': values.out,
+    'bytes': bundles.size_bytes(small),
+    'float_bytes': bundles.size_bytes(generator),
+    'workdir': str(work.path),
+  }
+
+
+def _ternarized(values, key, generator, local, work):
+  names = (
+    ('(?!out/).*kernel',) if generator.spec.network != 'mlp' else ('.*/kernel',)
+  )
+  config = adaptation.Config(
+    game=common.game(
+      values, objective='w1', augment=values.augment, decay_steps=values.steps
+    ),
+    schedule=common.schedule(values),
+    anchor=0.75,
+    warmup=common.warmup(values),
+    ternary=adaptation.Ternary(leaves=names),
+  )
+  return adaptation.ternarize(
+    key, generator, jnp.asarray(local), config=config, hooks=work.hooks(None)
+  )
