@@ -36,9 +36,7 @@ def gaussian(mean, scale=1.0):
   """A generator of N(mean, scale^2 I)."""
   mean = np.atleast_1d(np.asarray(mean, np.float32))
   options = generators.freeze({'hidden': (64, 64)})
-  spec = generators.Spec(
-    'mlp', len(mean), mean.shape, options, 'mlp', options
-  )
+  spec = generators.Spec('mlp', len(mean), mean.shape, options, 'mlp', options)
   params = spec.build().init(jax.random.key(7))
   params['out'] = jax.tree.map(jnp.zeros_like, params['out'])
   params['affine'] = {
@@ -88,9 +86,7 @@ def test_t1_equal_weights_reach_half_the_distance(dimension):
 @pytest.mark.parametrize('dimension', [1, 2])
 def test_t2_unequal_weights_return_the_heavier_input(dimension):
   members = shifted(dimension, 4.0)
-  _, distances, history = solve(
-    members, (0.7, 0.3), start=1, objective='w1'
-  )
+  _, distances, history = solve(members, (0.7, 0.3), start=1, objective='w1')
   # Two clouds of one law are not at distance 0: compare with that.
   floor = exact(
     members[0].sample(jax.random.key(5), 20000),

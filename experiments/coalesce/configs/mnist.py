@@ -17,10 +17,11 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.seeds = 3
   config.network.width = config.network.critic_width = 24
   config.pretrain.steps = 2500
-  config.barycenter.steps = 1000
-  config.adapt.steps = 800
-  config.adapt.observe_every = 200
-  config.ternary.steps = 1500
+  config.barycenter.steps = 800
+  config.adapt.steps = 700
+  config.adapt.anchor = 0.25
+  config.adapt.observe_every = 100
+  config.ternary.steps = 1200
   config.evaluate.samples = 10000
   config.evaluate.curve_samples = 2000
   base.choose(config, variant)

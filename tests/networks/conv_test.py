@@ -1,0 +1,123 @@
+"""Lowered convolutions against XLA's own."""
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coalesce_jax.networks import conv
+
+CASES = [
+  # size, kernel, stride, padding, channels in, out
+  (28, 4, 2, 1, 1, 8),
+  (14, 4, 2, 1, 8, 6),
+  (8, 3, 1, 1, 4, 5),
+  (28, 5, 2, ((1, 2), (1, 2)), 2, 3),
+  (7, 5, 2, 2, 3, 4),
+]
+
+
+def data(size, kernel, channels, features):
+  keys = jax.random.split(jax.random.key(0), 2)
+  x = jax.random.normal(keys[0], (3, size, size, channels))
+  scale = 1.0 / np.sqrt(kernel * kernel * channels)
+  w = scale * jax.random.normal(keys[1], (kernel, kernel, channels, features))
+  return x, w
+
+
+def pairs(padding):
+  return ((padding, padding),) * 2 if isinstance(padding, int) else padding
+
+
+def reference(x, w, stride, padding):
+  return lax.conv_general_dilated(
+    x, w, (stride, stride), pairs(padding),
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+  )  # fmt: skip
+
+
+@pytest.mark.parametrize('size,kernel,stride,padding,channels,features', CASES)
+def test_conv_equals_lax(size, kernel, stride, padding, channels, features):
+  x, w = data(size, kernel, channels, features)
+  ours = conv.conv2d(x, w, stride=stride, padding=padding)
+  theirs = reference(x, w, stride, padding)
+  np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize('size,kernel,stride,padding,channels,features', CASES)
+def test_gradients_equal_lax_to_second_order(
+  size, kernel, stride, padding, channels, features
+):
+  x, w = data(size, kernel, channels, features)
+
+  def penalty(fn):
+    def score(x, w):
+      return jnp.sum(jnp.tanh(fn(x, w)))
+
+    def value(w):
+      gradient = jax.grad(score)(x, w)
+      return jnp.mean(gradient**2)
+
+    return jax.grad(score, (0, 1))(x, w), jax.grad(value)(w)
+
+  ours = penalty(lambda x, w: conv.conv2d(x, w, stride=stride, padding=padding))
+  theirs = penalty(lambda x, w: reference(x, w, stride, padding))
+  for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+    np.testing.assert_allclose(a, b, atol=2e-5, rtol=1e-4)
+
+
+def transposed(x, w):
+  return lax.conv_transpose(
+    x, w.swapaxes(2, 3), (2, 2), 'SAME', transpose_kernel=True
+  )
+
+
+@pytest.mark.parametrize('size,channels,features', [(7, 8, 4), (4, 3, 1)])
+def test_transpose_equals_lax(size, channels, features):
+  x, w = data(size, 4, channels, features)
+  ours = conv.conv2d_transpose(x, w)
+  assert ours.shape == (3, 2 * size, 2 * size, features)
+  np.testing.assert_allclose(ours, transposed(x, w), atol=1e-5)
+
+
+def test_gradients_of_the_transpose_equal_lax_to_second_order():
+  x, w = data(7, 4, 6, 3)
+
+  def both(fn):
+    def score(x, w):
+      return jnp.sum(jnp.tanh(fn(x, w)))
+
+    first = jax.grad(score, (0, 1))
+    second = jax.grad(lambda w: jnp.mean(jax.grad(score)(x, w) ** 2))
+    return first(x, w), second(w)
+
+  ours, theirs = both(conv.conv2d_transpose), both(transposed)
+  for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+    np.testing.assert_allclose(a, b, atol=2e-5, rtol=1e-4)
+
+
+def test_transpose_is_the_adjoint():
+  x, w = data(14, 4, 3, 5)
+  y = jax.random.normal(jax.random.key(2), (3, 7, 7, 5))
+  forward = jnp.vdot(conv.conv2d(x, w, stride=2, padding=1), y)
+  backward = jnp.vdot(x, conv.conv2d_transpose(y, w.swapaxes(2, 3)))
+  np.testing.assert_allclose(forward, backward, rtol=1e-4)
+
+
+def test_vmap_over_kernels_equals_a_loop():
+  x, w = data(8, 4, 3, 5)
+  ws = jnp.stack([w, 2.0 * w])
+  together = jax.vmap(lambda w: conv.conv2d(x, w, stride=2, padding=1))(ws)
+  for got, one in zip(together, ws, strict=True):
+    np.testing.assert_allclose(
+      got, conv.conv2d(x, one, stride=2, padding=1), atol=1e-5
+    )
+
+
+def test_a_kernel_of_other_channels_is_refused():
+  x, w = data(8, 4, 3, 5)
+  with pytest.raises(ValueError, match='does not fit'):
+    conv.conv2d(x[..., :2], w, stride=2, padding=1)
+  with pytest.raises(ValueError, match='exceeds'):
+    conv.conv2d(x[:, :2, :2], w)

@@ -1,0 +1,89 @@
+"""Architectures by name: shapes, ranges, bounds."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coalesce_jax import trees
+from coalesce_jax.networks import registry
+
+KEY = jax.random.key(0)
+SHAPES = [
+  ('dcgan', (size, size, channels), {'width': 8})
+  for size in (8, 28, 32, 64)
+  for channels in (1, 3)
+]
+SHAPES += [
+  ('wgan_gp_mnist', (28, 28, 1), {'width': 4}),
+  ('mlp', (2,), {'hidden': (16,)}),
+  ('mlp', (8, 8, 1), {'hidden': (16,)}),
+]
+
+
+@pytest.mark.parametrize('name,shape,options', SHAPES)
+def test_generators_and_critics_fit_each_other(name, shape, options):
+  generator = registry.generator(
+    name, latent_size=5, data_shape=shape, **options
+  )
+  critic = registry.critic(name, data_shape=shape, **options)
+  x = generator.apply(generator.init(KEY), jnp.ones((3, 5)))
+  assert x.shape == (3, *shape)
+  if name != 'mlp':
+    assert float(jnp.max(jnp.abs(x))) <= 1.0
+  assert critic.apply(critic.init(KEY), x).shape == (3,)
+
+
+def test_no_sample_of_a_batch_sees_another():
+  for norm in ('layer', 'pixel', 'none'):
+    network = registry.generator(
+      'dcgan', latent_size=4, data_shape=(8, 8, 1), width=4, norm=norm
+    )
+    params = network.init(KEY)
+    z = jax.random.normal(KEY, (6, 4))
+    together = network.apply(params, z)
+    alone = jnp.concatenate([network.apply(params, z[i : i + 1]) for i in range(6)])  # noqa: E501  # fmt: skip
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_the_paper_network_has_the_published_number_of_parameters():
+  # 128 x 4096 + 256 x 128 x 25 + 128 x 64 x 25 + 64 x 25 weights, and biases
+  # of 256, one a channel, where the published network has 4096.
+  network = registry.generator(
+    'wgan_gp_mnist', latent_size=128, data_shape=(28, 28, 1)
+  )
+  shapes = jax.eval_shape(network.init, KEY)
+  weights = 128 * 4096 + 256 * 128 * 25 + 128 * 64 * 25 + 64 * 25
+  assert trees.count(shapes) == weights + 256 + 128 + 64 + 1
+
+
+def test_equal_arguments_give_the_same_network():
+  one, two = (
+    registry.critic('mlp', data_shape=(2,), hidden=hidden)
+    for hidden in ((8, 8), [8, 8])
+  )
+  assert one is two
+
+
+@pytest.mark.parametrize(
+  'name,options,message',
+  [
+    ('nope', {}, 'not one of'),
+    ('dcgan', {'width': 0}, r'not in \[1'),
+    ('dcgan', {'width': 10**9}, r'not in \[1'),
+    ('dcgan', {'width': 2.5}, 'whole number'),
+    ('dcgan', {'depth': 3}, 'does not take'),
+    ('dcgan', {'norm': 'batch'}, 'not one of'),
+    ('wgan_gp_mnist', {}, 'makes images of 28'),
+    ('mlp', {'hidden': (8,) * 99}, 'list of'),
+  ],
+)
+def test_bad_options_are_refused(name, options, message):
+  with pytest.raises(ValueError, match=message):
+    registry.generator(name, latent_size=4, data_shape=(8, 8, 1), **options)
+
+
+def test_bad_sizes_are_refused():
+  for latent, shape in ((0, (8, 8, 1)), (4, (9, 9, 1)), (4, (8, 8, 2))):
+    with pytest.raises(ValueError):
+      registry.generator('dcgan', latent_size=latent, data_shape=shape)
