@@ -5,31 +5,18 @@ stdout, logs to stderr, and exits 0 on success, 2 on bad usage or input with
 one line that says what and where, 1 on a fault or a stop request.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import json
 import os
 import sys
-from typing import Any, NamedTuple
 
 from absl import flags
 from absl import logging
 
+from coalesce_jax import commands
 from coalesce_jax import driver
 from coalesce_jax import interrupts
-
-
-class Command(NamedTuple):
-  """A subcommand.
-
-  Attributes:
-    help: one line.
-    define: adds its flags.
-    run: ``(flag values, stop) -> result`` for the JSON line.
-  """
-
-  help: str
-  define: Callable[[flags.FlagValues], None]
-  run: Callable[[flags.FlagValues, Callable[[], bool]], dict[str, Any]]
+from coalesce_jax.commands.common import Command
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,9 +28,6 @@ def main(argv: Sequence[str]) -> int:
   Returns:
     The exit code.
   """
-  # Import here: usage and errors in flags need none of the libraries.
-  from coalesce_jax import commands
-
   table = commands.TABLE
   name = argv[1] if len(argv) > 1 else '--help'
   if name in ('--help', '-h', 'help', '--helpfull'):

@@ -32,9 +32,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path):
   with pytest.raises(driver.Interrupted, match='step 6 of 9'):
     drive(hooks, steps=9)
   again = checkpoints.open(tmp_path / 'part', config_hash='a')
-  resumed = drive(
-    driver.Hooks(restore=again.restore, save=again.save), steps=9
-  )
+  resumed = drive(driver.Hooks(restore=again.restore, save=again.save), steps=9)
   assert bits(resumed.state) == bits(whole.state)
   assert resumed.history['step'].tolist() == [9]
 

@@ -50,11 +50,13 @@ def made(settings, spec=VECTORS, count=2, term=None):
     sources.array(k + jax.random.normal(key, (40, *spec.image_shape)))
     for k in range(count)
   )
+  # Compiled: step by step, every operation would be compiled alone.
+  played = played._replace(step=jax.jit(played.step))
   return played, state, game.inputs(parts), key
 
 
 def images(n=20, seed=0, shape=(8, 8, 1)):
   """Random uint8 images."""
-  return jax.random.randint(
-    jax.random.key(seed), (n, *shape), 0, 256
-  ).astype(jnp.uint8)
+  return jax.random.randint(jax.random.key(seed), (n, *shape), 0, 256).astype(
+    jnp.uint8
+  )

@@ -89,5 +89,7 @@ def test_slope_correction_undoes_the_penalty_of_a_linear_critic():
   value = grid * distance - weight * (grid - 1.0) ** 2
   g = grid[np.argmax(value)]
   np.testing.assert_allclose(g, 1.0 + distance / (2.0 * weight), rtol=1e-4)
-  np.testing.assert_allclose(wgan.distance(g * distance, g), distance, rtol=1e-5)
+  np.testing.assert_allclose(
+    wgan.distance(g * distance, g), distance, rtol=1e-5
+  )
   np.testing.assert_allclose(wgan.distance(jnp.float32(1.5), 0.5), 1.5)

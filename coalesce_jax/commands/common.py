@@ -4,7 +4,7 @@ from collections.abc import Callable
 import dataclasses
 import io
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 import numpy as np
@@ -21,6 +21,20 @@ from coalesce_jax.data import nodes
 
 Stop = Callable[[], bool]
 Values = flags.FlagValues
+
+
+class Command(NamedTuple):
+  """A subcommand.
+
+  Attributes:
+    help: one line.
+    define: adds its flags.
+    run: ``(flag values, stop) -> result`` for the JSON line.
+  """
+
+  help: str
+  define: Callable[[Values], None]
+  run: Callable[[Values, Stop], dict[str, Any]]
 
 
 def string(values: Values, name: str, default: Any, text: str) -> None:

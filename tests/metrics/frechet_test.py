@@ -1,0 +1,84 @@
+"""Frechet and kernel distance against closed forms and other solvers."""
+
+import numpy as np
+import pytest
+from scipy import linalg
+
+from coalesce_jax.metrics import frechet
+
+
+def random_moments(seed, size):
+  rng = np.random.default_rng(seed)
+  root = rng.normal(size=(size, size))
+  return frechet.Moments(rng.normal(size=size), root @ root.T, 100)
+
+
+@pytest.mark.parametrize('size', [1, 5, 64])
+def test_distance_equals_the_formula_with_a_matrix_square_root(size):
+  a, b = random_moments(0, size), random_moments(1, size)
+  root = linalg.sqrtm(a.covariance @ b.covariance).real
+  expected = ((a.mean - b.mean) ** 2).sum() + np.trace(
+    a.covariance + b.covariance - 2.0 * root
+  )
+  assert frechet.frechet_squared(a, b) == pytest.approx(expected, rel=1e-8)
+
+
+def test_commuting_gaussians_have_a_closed_form():
+  a = frechet.Moments(np.zeros(2), np.diag([1.0, 4.0]), 10)
+  b = frechet.Moments(np.array([3.0, 0.0]), np.diag([9.0, 4.0]), 10)
+  assert frechet.frechet_squared(a, b) == pytest.approx(9.0 + 4.0)
+
+
+def test_distance_is_symmetric_and_zero_to_itself():
+  a, b = random_moments(0, 8), random_moments(1, 8)
+  forward, back = frechet.frechet_squared(a, b), frechet.frechet_squared(b, a)
+  assert forward == pytest.approx(back)
+  assert frechet.frechet_squared(a, a) == pytest.approx(0.0, abs=1e-8)
+
+
+def test_rank_deficient_covariances_are_no_trouble():
+  x = np.random.default_rng(0).normal(size=(5, 20))
+  a, b = frechet.moments(x), frechet.moments(x + 2.0)
+  assert frechet.frechet_squared(a, b) == pytest.approx(20 * 4.0, rel=1e-6)
+
+
+def test_moments_are_those_of_numpy():
+  x = np.random.default_rng(0).normal(size=(50, 3))
+  found = frechet.moments(x[::-1])
+  np.testing.assert_allclose(found.mean, x.mean(0))
+  np.testing.assert_allclose(found.covariance, np.cov(x.T))
+
+
+def test_kernel_distance_equals_the_double_sum():
+  rng = np.random.default_rng(0)
+  a, b = rng.normal(size=(7, 4)), rng.normal(size=(5, 4)) + 1.0
+
+  def k(x, y):
+    return (x @ y / 4 + 1.0) ** 3
+
+  own_a = np.mean([k(a[i], a[j]) for i in range(7) for j in range(7) if i != j])
+  own_b = np.mean([k(b[i], b[j]) for i in range(5) for j in range(5) if i != j])
+  cross = np.mean([k(x, y) for x in a for y in b])
+  value = frechet.kernel_distance(a, b)
+  assert value == pytest.approx(own_a + own_b - 2.0 * cross)
+
+
+def test_kernel_distance_of_one_law_is_around_zero():
+  rng = np.random.default_rng(0)
+  values = [
+    frechet.kernel_distance(*rng.normal(size=(2, 200, 3))) for _ in range(30)
+  ]
+  deviation = np.std(values) / np.sqrt(30)
+  assert abs(np.mean(values)) < 4.0 * deviation
+  shifted = frechet.kernel_distance(
+    rng.normal(size=(200, 3)), rng.normal(size=(200, 3)) + 1.0
+  )
+  assert shifted > 10.0 * np.std(values)
+
+
+def test_bad_clouds_are_refused():
+  for bad in (np.zeros((1, 3)), np.zeros(3), np.full((4, 2), np.nan)):
+    with pytest.raises(ValueError):
+      frechet.moments(bad)
+  with pytest.raises(ValueError, match='3 features against 2'):
+    frechet.frechet_squared(random_moments(0, 3), random_moments(0, 2))
