@@ -101,6 +101,29 @@ TERNARIZE = Config(
 )
 
 
+def paper_code(steps: int = 1000, samples: int = 10000) -> Config:
+  """The habits of the authors' published code, for comparison only.
+
+  See `barycenters.paper_code`; both critics weigh the same, the anchor is a
+  fixed set of samples.
+
+  Args:
+    steps: generator steps.
+    samples: of the anchor, drawn once.
+  """
+  return Config(
+    game=game_lib.Config(
+      gp_norm='channel', reuse_batch=True, beta1=0.5, beta2=0.9
+    ),
+    schedule=driver.Schedule(steps=steps, chunk=driver.chunk_of(steps)),
+    anchor=0.5,
+    warmup=0,
+    warm_critics=False,
+    fixed_samples=samples,
+    scale_weights=True,
+  )
+
+
 def adapt(
   key: types.PRNGKey,
   meta: generators.Generator,

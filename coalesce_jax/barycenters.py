@@ -57,6 +57,29 @@ class Config:
   scale_weights: bool = False
 
 
+def paper_code(steps: int = 5000, samples: int = 10000) -> Config:
+  """The habits of the authors' published code, for comparison only.
+
+  Penalty on the gradient norm over channels at each pixel, one real batch for
+  all critic steps, fixed 8-bit samples instead of fresh ones, random critics,
+  weights that sum to K. Use it with `objective='w1'`.
+
+  Args:
+    steps: generator steps.
+    samples: of each generator, drawn once.
+  """
+  return Config(
+    game=game_lib.Config(
+      gp_norm='channel', reuse_batch=True, beta1=0.5, beta2=0.9
+    ),
+    schedule=driver.Schedule(steps=steps, chunk=driver.chunk_of(steps)),
+    warmup=0,
+    warm_critics=False,
+    fixed_samples=samples,
+    scale_weights=True,
+  )
+
+
 def barycenter(
   key: types.PRNGKey,
   members: Sequence[generators.Generator],

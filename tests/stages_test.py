@@ -1,0 +1,262 @@
+"""Stages: ensembles, warm starts, baselines, ternary results, bad input."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import coalesce_jax as cj
+from coalesce_jax import adaptation
+from coalesce_jax import barycenters
+from coalesce_jax import baselines
+from coalesce_jax import bundles
+from coalesce_jax import generators
+from coalesce_jax import pretraining
+from coalesce_jax import stage
+from coalesce_jax import trees
+from tests import small
+
+KEY = jax.random.key(0)
+LEAVES = ('(?!out/).*kernel',)
+
+
+def adapting(**settings):
+  game = settings.pop('game', small.config(objective='w1_squared'))
+  return adaptation.Config(
+    game=game, schedule=small.schedule(4, 2), warmup=1, **settings
+  )
+
+
+def meeting(**settings):
+  return barycenters.Config(
+    game=small.config(), schedule=small.schedule(4, 2), warmup=1, **settings
+  )
+
+
+def image_nodes(count=2):
+  return [small.generator(k, small.IMAGES) for k in range(count)]
+
+
+def close(a, b, atol=1e-4):
+  for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+    np.testing.assert_allclose(x, y, atol=atol)
+
+
+def equal(a, b):
+  return all(
+    np.array_equal(x, y)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+  )
+
+
+def test_pretraining_gives_each_node_its_own_data():
+  data = [
+    m + 0.1 * np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
+    for m, n in ((3.0, 50), (-3.0, 90))
+  ]
+  config = pretraining.Config(
+    game=small.config(learning_rate=0.02, critic_steps=3, ema=0.9),
+    schedule=small.schedule(200, 100),
+  )
+  nodes, history = cj.pretrain(KEY, data, small.VECTORS, config=config)
+  means = [float(np.mean(n.sample(KEY, 500))) for n in nodes]
+  assert means[0] > 1.5 and means[1] < -1.5
+  assert history['w1'].shape == (2, 2, 1)
+  assert nodes[0].critic is not None
+
+
+def test_padding_rows_of_smaller_nodes_are_never_drawn():
+  data = [np.ones((10, 2), np.float32), np.ones((90, 2), np.float32)]
+  train, held, sizes = pretraining._padded(data, 0.1)
+  assert train.shape == (2, 81, 2) and sizes.tolist() == [[9, 1], [81, 9]]
+  source = stage.sources.array(train[0], sizes[0, 0])
+  drawn = stage.sources.draw((source,), KEY, 200)
+  assert bool(jnp.all(drawn == 1.0))
+  assert held.shape == (2, 9, 2)
+
+
+def test_seeds_as_one_program_equal_seeds_alone():
+  keys = jax.random.split(KEY, 2)
+  members = [
+    [small.generator(10 * s + k, small.VECTORS) for k in range(2)]
+    for s in range(2)
+  ]
+  batched = [
+    members[0][k]._replace(
+      params=trees.stack([members[s][k].params for s in range(2)]),
+      critic=trees.stack([members[s][k].critic for s in range(2)]),
+    )
+    for k in range(2)
+  ]
+  config = meeting()
+  together, history = cj.barycenter(keys, batched, config=config)
+  assert history['w1'].shape == (2, 2, 2)
+  for s in range(2):
+    alone, _ = cj.barycenter(keys[s], members[s], config=config)
+    close(trees.member(together.params, s), alone.params)
+    close(trees.member(together.critic, s), alone.critic)
+
+
+def test_a_joint_barycenter_starts_at_the_chosen_member():
+  nodes = image_nodes(3)
+  frozen = dataclasses.replace(
+    meeting(start=2), schedule=small.schedule(1, 1), warmup=5
+  )
+  made, _ = cj.barycenter(KEY, nodes, config=frozen)
+  assert equal(made.params, nodes[2].params)
+
+
+def test_adaptation_keeps_shape_and_reports_two_critics():
+  meta = image_nodes(1)[0]
+  edge, history = cj.adapt(KEY, meta, small.images(), config=adapting())
+  assert edge.sample(KEY, 3).shape == (3, 8, 8, 1)
+  assert history['w1'].shape == (2, 2)
+  assert not equal(edge.params, meta.params)
+
+
+def test_without_an_anchor_there_is_one_critic():
+  _, history = cj.adapt(
+    KEY, image_nodes(1)[0], small.images(), config=adapting(anchor=0.0)
+  )
+  assert history['w1'].shape == (2, 1)
+
+
+def test_adaptation_takes_augmentation_freezing_and_early_stopping():
+  config = adaptation.Config(
+    game=small.config(
+      augment='translation,cutout,flip', freeze=('conv_0/.*',)
+    ),
+    schedule=small.schedule(4, 2, select_every=2),
+    warmup=0,
+    held_out=0.2,
+  )
+  meta = image_nodes(1)[0]
+  edge, _ = cj.adapt(KEY, meta, small.images(), config=config)
+  assert equal(edge.critic['conv_0'], meta.critic['conv_0'])
+  assert not equal(edge.critic['conv_1'], meta.critic['conv_1'])
+
+
+@pytest.mark.parametrize('thresholds_first', [True, False])
+def test_ternarization_ships_exactly_ternary_weights(
+  tmp_path, thresholds_first
+):
+  config = adapting(
+    ternary=adaptation.Ternary(
+      leaves=LEAVES, thresholds_first=thresholds_first
+    )
+  )
+  edge = image_nodes(1)[0]
+  made, _ = cj.ternarize(KEY, edge, small.images(), config=config)
+  assert made.spec.ternary['leaves'] == ['project/kernel', 'up_1/kernel']
+  kernel = np.asarray(made.params['up_1']['kernel']).reshape(-1, 4)
+  assert all(len(np.unique(column)) == 3 for column in kernel.T)
+  cj.save(tmp_path / 'a.safetensors', made)
+  assert equal(cj.load(tmp_path / 'a.safetensors').params, made.params)
+  assert bundles.size_bytes(made) < bundles.size_bytes(edge)
+
+
+def test_baselines_start_where_they_say():
+  nodes, images = image_nodes(2), small.images()
+  still = adaptation.Config(
+    game=small.config(), schedule=small.schedule(1, 1), rate=1e-9
+  )
+  moved, _ = baselines.transfer(KEY, nodes[0], images, config=still)
+  close(moved.params, nodes[0].params, atol=1e-6)
+  mixed, _ = baselines.ensemble(KEY, nodes, images, config=still)
+  close(mixed.params, nodes[0].params, atol=1e-6)
+  fresh, _ = baselines.edge_only(KEY, small.IMAGES, images, config=still)
+  assert not equal(fresh.params, nodes[0].params)
+
+
+def test_transfer_moves_at_a_tenth_of_the_rate():
+  node = image_nodes(1)[0]
+  config = adaptation.Config(
+    game=small.config(ema=0.0), schedule=small.schedule(1, 1)
+  )
+  steps = [
+    baselines.transfer(KEY, node, small.images(), config=config, rate=r)[0]
+    for r in (1.0, 0.1)
+  ]
+  full, tenth = (
+    np.asarray(g.params['out']['kernel'] - node.params['out']['kernel'])
+    for g in steps
+  )
+  # Critics move less as well, so that only the size is a tenth.
+  ratio = np.abs(tenth).mean() / np.abs(full).mean()
+  assert ratio == pytest.approx(0.1, rel=0.05)
+
+
+def test_the_model_average_is_the_mean_of_the_parameters():
+  nodes = image_nodes(2)
+  made = baselines.model_average(nodes, (0.25, 0.75))
+  expected = jax.tree.map(
+    lambda a, b: 0.25 * a + 0.75 * b, nodes[0].params, nodes[1].params
+  )
+  close(made.params, expected, atol=1e-6)
+
+
+def test_published_habits_are_a_preset():
+  images, nodes = small.images(), image_nodes(2)
+  meta_config, edge_config = (
+    barycenters.paper_code(steps=2, samples=50),
+    adaptation.paper_code(steps=2, samples=50),
+  )
+  assert meta_config.game.gp_norm == 'channel' and meta_config.scale_weights
+  meta, _ = cj.barycenter(KEY, nodes, objective='w1', config=meta_config)
+  edge, history = cj.adapt(KEY, meta, images, config=edge_config)
+  assert history['coefficient'][-1].sum() == pytest.approx(2.0)
+  assert edge.sample(KEY, 2).shape == (2, 8, 8, 1)
+
+
+@pytest.mark.parametrize(
+  'weights,match',
+  [
+    ((0.5,), '1 weights for 2'),
+    ((0.5, 0.4), 'sum to 0.9'),
+    ((1.5, -0.5), 'at least 0'),
+    ((float('nan'), 1.0), 'finite'),
+  ],
+)
+def test_bad_weights_are_refused(weights, match):
+  with pytest.raises(ValueError, match=match):
+    cj.barycenter(KEY, image_nodes(2), weights)
+
+
+def test_bad_barycenters_are_refused():
+  nodes = image_nodes(2)
+  other = small.generator(0, small.VECTORS)
+  for members, settings, match in (
+    (nodes[:1], {}, 'needs 2'),
+    ([nodes[0], other], {}, 'one architecture'),
+    (nodes, {'method': 'mean'}, 'method'),
+    (nodes, {'objective': 'ball'}, 'radii'),
+    (nodes, {'objective': 'w2'}, 'objective'),
+    (nodes, {'config': barycenters.Config(start=5)}, 'start 5'),
+  ):
+    with pytest.raises(ValueError, match=match):
+      cj.barycenter(KEY, members, **settings)
+
+
+def test_bad_local_samples_are_refused():
+  meta = image_nodes(1)[0]
+  with pytest.raises(ValueError, match='7 local samples, at least 8'):
+    cj.adapt(KEY, meta, small.images(7))
+  with pytest.raises(ValueError, match='the generator makes'):
+    cj.adapt(KEY, meta, small.images(9, shape=(28, 28, 1)))
+  with pytest.raises(ValueError, match='anchor'):
+    adaptation.Config(anchor=1.0)
+  with pytest.raises(ValueError, match='no data sets'):
+    cj.pretrain(KEY, [], small.IMAGES)
+  with pytest.raises(ValueError, match='node 0'):
+    cj.pretrain(KEY, [np.zeros((9, 3))], small.VECTORS)
+
+
+def test_generators_of_specs_alone_have_no_critic():
+  spec = dataclasses.replace(small.IMAGES, critic=None, critic_options=())
+  with pytest.raises(ValueError, match='without a critic'):
+    spec.build_critic()
+  bare = generators.create(spec, spec.build().init(KEY))
+  edge, _ = cj.adapt(KEY, bare, small.images(), config=adapting())
+  assert edge.spec.critic == 'dcgan'
