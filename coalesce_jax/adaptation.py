@@ -11,7 +11,6 @@ Shapes: N local samples, S seeds, B batch, Z latent.
 """
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -22,33 +21,13 @@ from coalesce_jax import game as game_lib
 from coalesce_jax import generators
 from coalesce_jax import sources
 from coalesce_jax import stage
+from coalesce_jax import ternarization
 from coalesce_jax import trees
 from coalesce_jax import types
 from coalesce_jax.data import nodes
+from coalesce_jax.metrics import energy
 from coalesce_jax.transforms import base
 from coalesce_jax.transforms import ternary as ternary_lib
-
-
-@dataclasses.dataclass(frozen=True)
-class Ternary:
-  """How the generator is ternarized.
-
-  Attributes:
-    scheme: 'truncated_gaussian', 'twn' or 'ttq'.
-    granularity: one scale a 'layer' or a 'channel'.
-    leaves: patterns of the leaves that become ternary.
-    threshold_init: see `transforms.ternary`.
-    thresholds_first: update thresholds and then weights on the same batch,
-      instead of both at once.
-    distill: weight of the distance to the float generator at shared latents.
-  """
-
-  scheme: str = 'truncated_gaussian'
-  granularity: str = 'channel'
-  leaves: tuple[str, ...] = ('.*/kernel',)
-  threshold_init: str = 'sigma'
-  thresholds_first: bool = True
-  distill: float = 100.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +59,7 @@ class Config:
   held_out: float = 0.1
   rate: float = 1.0
   radius: float = 0.0
-  ternary: Ternary | None = None
+  ternary: ternarization.Ternary | None = None
   fixed_samples: int = 0
   scale_weights: bool = False
 
@@ -97,7 +76,7 @@ TERNARIZE = Config(
   game=game_lib.Config(objective='w1'),
   schedule=driver.Schedule(steps=2000),
   anchor=0.75,
-  ternary=Ternary(),
+  ternary=ternarization.Ternary(),
 )
 
 
@@ -173,7 +152,7 @@ def ternarize(
   """
   config = TERNARIZE if config is None else config
   if config.ternary is None:
-    config = dataclasses.replace(config, ternary=Ternary())
+    config = dataclasses.replace(config, ternary=ternarization.Ternary())
   return adapt(key, generator, images, config=config, hooks=hooks, part=part)
 
 
@@ -208,7 +187,7 @@ def fit(
   spec = stage.with_critic(start.spec)
   images = check_images(images, spec, batched)
   network, critic = spec.build(), spec.build_critic()
-  transform, term, phases = _transform(config.ternary, network)
+  transform, term, phases = ternarization.build(config.ternary, network)
   played = network if transform is None else base.attach(network, transform)
   settings = dataclasses.replace(config.game, phases=phases)
   anchored, pooled = bool(anchors), bool(pool)
@@ -225,7 +204,8 @@ def fit(
       others = sources.generators(network, pool_params, spec.latent_size)
       equal = jnp.full((others.count + 1,), 1.0 / (others.count + 1))
       local = sources.pooled((local, others), equal)
-    parts, held_parts = (local,), (held,)
+    parts: tuple[sources.Source, ...] = (local,)
+    held_parts: tuple[sources.Source, ...] = (held,)
     if anchored:
       law = sources.generators(network, anchor_params, spec.latent_size)
       if config.fixed_samples:
@@ -267,7 +247,7 @@ def fit(
     score=_score(played, spec.latent_size, images, batched, config),
   )
   params = result.generator
-  if transform is not None:
+  if transform is not None and config.ternary is not None:
     deploy = jax.vmap(transform.apply) if batched else transform.apply
     params = jax.jit(deploy)(params)
     described = ternary_lib.describe(
@@ -304,34 +284,6 @@ def check_images(images: Any, spec: generators.Spec, batched: bool) -> Any:
   return jnp.asarray(images)
 
 
-@functools.lru_cache(maxsize=32)
-def _transform(settings: Ternary | None, network: types.Network):
-  """Transform, distillation term and phases of a ternary scheme.
-
-  Cached, so that equal settings share one compiled game.
-  """
-  if settings is None:
-    return None, None, ()
-  transform = ternary_lib.ternary(
-    scheme=settings.scheme,
-    granularity=settings.granularity,
-    leaves=settings.leaves,
-    threshold_init=settings.threshold_init,
-  )
-
-  def distill(latent, z, x, teacher):
-    del latent
-    target = jax.lax.stop_gradient(network.apply(teacher, z))
-    return settings.distill * jnp.mean((x - target) ** 2)
-
-  phases = ('thresholds/.*', '(?!thresholds/).*')
-  return (
-    transform,
-    distill if settings.distill else None,
-    phases if settings.thresholds_first else (),
-  )
-
-
 def _observing(
   hooks: driver.Hooks | None, transform: Any, batched: bool
 ) -> driver.Hooks | None:
@@ -357,33 +309,8 @@ def _score(played, latent_size, images, batched, config):
   real = images[:, rows] if batched else images[rows]
   z = jax.random.normal(jax.random.key(0), (512, latent_size))
 
-  def energy(params, real):
-    return energy_distance(sources.decode(real), played.apply(params, z))
+  def one(params: Any, real: jax.Array) -> jax.Array:
+    return energy.energy_distance(sources.decode(real), played.apply(params, z))
 
-  compiled = jax.jit(jax.vmap(energy) if batched else energy)
+  compiled = jax.jit(jax.vmap(one) if batched else one)
   return lambda params: compiled(params, real)
-
-
-def energy_distance(a: jax.Array, b: jax.Array) -> jax.Array:
-  """``2 E|a - b| - E|b - b'|``, the part of the energy distance that varies.
-
-  Args:
-    a: `[N, ...]`, real samples (their own term is constant).
-    b: `[M, ...]`, M >= 2; its own term is unbiased.
-
-  Returns:
-    Scalar, in units of the samples. Szekely and Rizzo, "Energy statistics",
-    J. Stat. Planning and Inference 143 (2013).
-  """
-  a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
-
-  def distances(x, y):
-    squared = (
-      jnp.sum(x * x, -1)[:, None] + jnp.sum(y * y, -1)[None] - 2.0 * x @ y.T
-    )
-    return jnp.sqrt(jnp.maximum(squared, 0.0))
-
-  own = distances(b, b)
-  m = len(b)
-  own = (jnp.sum(own) - jnp.trace(own)) / (m * (m - 1))
-  return 2.0 * jnp.mean(distances(a, b)) - own

@@ -170,6 +170,7 @@ def _joint(key, members, weights, radii, spec, config, hooks):
 
   def setup(key, params, critics):
     key_critic, key_samples = jax.random.split(key)
+    parts: tuple[sources.Source, ...]
     parts = (sources.generators(network, params, spec.latent_size),)
     if config.fixed_samples:
       parts = sources.fixed(parts, key_samples, config.fixed_samples)

@@ -180,5 +180,5 @@ def _environment() -> dict[str, str]:
     'jaxlib': jaxlib.__version__,
     'backend': jax.default_backend(),
     'machine': platform.machine(),
-    'x64': str(jax.config.jax_enable_x64),
+    'float': str(jax.numpy.zeros(0).dtype),
   }

@@ -170,6 +170,7 @@ def drive(
     hooks.log(done, row)
     hooks.progress(done, schedule.steps)
     if select and done % schedule.select_every == 0:
+      assert score is not None
       carry = {**carry, **_select(carry, score(after.ema))}
     last = done == schedule.steps
     due = schedule.observe_every and done % schedule.observe_every == 0

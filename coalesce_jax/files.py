@@ -39,7 +39,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def digest(parts: Iterable[bytes]) -> str:
+def digest(parts: Iterable[Any]) -> str:
   """Hex sha256 of concatenated bytes."""
   total = hashlib.sha256()
   for part in parts:

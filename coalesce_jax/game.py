@@ -30,8 +30,8 @@ import jax.numpy as jnp
 import optax
 
 from coalesce_jax import augmentation
+from coalesce_jax import optimizers
 from coalesce_jax import sources
-from coalesce_jax import trees
 from coalesce_jax import types
 from coalesce_jax import wgan
 
@@ -232,6 +232,22 @@ def make(
   augment = augmentation.build(config.augment)
   batch, repeats = config.batch_size, config.critic_steps
 
+  def generator_optimizers(params: Any) -> list[optax.GradientTransformation]:
+    adam = optimizers.adam(
+      config.learning_rate, config.beta1, config.beta2, config.decay_steps
+    )
+    return optimizers.phased(adam, config.phases, params)
+
+  def critic_optimizer(critics: Any) -> optax.GradientTransformation:
+    rate = config.critic_learning_rate
+    adam = optimizers.adam(
+      config.learning_rate if rate is None else rate,
+      config.beta1,
+      config.beta2,
+      config.decay_steps * repeats,
+    )
+    return optimizers.frozen(adam, config.freeze, critics)
+
   def augmented(key: types.PRNGKey, x: jax.Array) -> jax.Array:
     return x if augment is None else augment(key, x)
 
@@ -253,7 +269,7 @@ def make(
 
     keys = jax.random.split(key, real.shape[0])
     gradients, aux = jax.vmap(jax.grad(loss, has_aux=True))(critics, real, keys)
-    updates, optimizer_state = _critic_optimizer(config, critics).update(
+    updates, optimizer_state = critic_optimizer(critics).update(
       gradients, optimizer_state
     )
     critics = optax.apply_updates(critics, _scale(updates, rate))
@@ -278,9 +294,9 @@ def make(
       ema=copy(params),
       critics=copy(critics),
       generator_optimizer=tuple(
-        o.init(params) for o in _generator_optimizers(config, params)
+        o.init(params) for o in generator_optimizers(params)
       ),
-      critic_optimizer=_critic_optimizer(config, critics).init(critics),
+      critic_optimizer=critic_optimizer(critics).init(critics),
       w1=jnp.zeros(count),
       start_w1=jnp.zeros(count),
       multipliers=jnp.zeros(count),
@@ -305,7 +321,7 @@ def make(
     if config.reuse_batch:
       real = jnp.broadcast_to(real, (repeats, *real.shape[1:]))
     keys = jax.random.split(key_critic, repeats)
-    (critics, critic_optimizer), critic_aux = jax.lax.scan(
+    (critics, critic_state), critic_aux = jax.lax.scan(
       lambda carry, xs: critic_update(carry, xs, inputs.critic_rate),
       (state.critics, state.critic_optimizer),
       (real, fake, keys),
@@ -335,7 +351,7 @@ def make(
     rate = jnp.where(count <= inputs.warmup, 0.0, inputs.generator_rate)
     params, optimizer_states, aux = state.generator, [], None
     for optimizer, optimizer_state in zip(
-      _generator_optimizers(config, params),
+      generator_optimizers(params),
       state.generator_optimizer,
       strict=True,
     ):
@@ -345,6 +361,7 @@ def make(
       updates = _scale(updates, rate)
       params = optax.apply_updates(params, updates)
       optimizer_states.append(optimizer_state)
+    assert aux is not None
     now, mean, c = aux
     w1 = mean / correction
 
@@ -380,7 +397,7 @@ def make(
       ema=ema,
       critics=critics,
       generator_optimizer=tuple(optimizer_states),
-      critic_optimizer=critic_optimizer,
+      critic_optimizer=critic_state,
       w1=mean,
       start_w1=start_w1,
       multipliers=multipliers,
@@ -417,47 +434,3 @@ def run(
 
 def _scale(updates: Any, rate: jax.Array) -> Any:
   return jax.tree.map(lambda u: rate * u, updates)
-
-
-def _adam(
-  config: Config, learning_rate: float, updates_per_step: int
-) -> optax.GradientTransformation:
-  rate: Any = learning_rate
-  if config.decay_steps:
-    count = config.decay_steps * updates_per_step
-    rate = optax.linear_schedule(learning_rate, 0.0, count)
-  return optax.adam(rate, b1=config.beta1, b2=config.beta2)
-
-
-def _only(
-  optimizer: optax.GradientTransformation, labels: Any
-) -> optax.GradientTransformation:
-  """Updates the leaves labelled 'on'; the others stay."""
-  return optax.partition({'on': optimizer, 'off': optax.set_to_zero()}, labels)
-
-
-def _generator_optimizers(
-  config: Config, params: Any
-) -> list[optax.GradientTransformation]:
-  adam = _adam(config, config.learning_rate, 1)
-  if not config.phases:
-    return [adam]
-  labels = trees.label(params, [(p, p) for p in config.phases])
-  return [
-    _only(adam, jax.tree.map(lambda x, p=p: 'on' if x == p else 'off', labels))
-    for p in config.phases
-  ]
-
-
-def _critic_optimizer(
-  config: Config, critics: Any
-) -> optax.GradientTransformation:
-  rate = config.critic_learning_rate
-  adam = _adam(
-    config, config.learning_rate if rate is None else rate, config.critic_steps
-  )
-  if not config.freeze:
-    return adam
-  return _only(
-    adam, trees.label(critics, [(p, 'off') for p in config.freeze], 'on')
-  )

@@ -118,8 +118,8 @@ def _padded(datasets: Sequence[Any], fraction: float) -> tuple[Any, Any, Any]:
   """Node data of unequal sizes as `[K, N, ...]`, `[K, M, ...]`, `[K, 2]`."""
   parts = []
   for data in datasets:
-    held = max(1, round(fraction * len(data)))
-    parts.append((data[:-held], data[-held:]))
+    cut = len(data) - max(1, round(fraction * len(data)))
+    parts.append((data[:cut], data[cut:]))
 
   def pad(arrays):
     size = max(len(a) for a in arrays)

@@ -10,7 +10,6 @@ import base64
 from collections.abc import Callable
 import html
 import io
-import math
 import pathlib
 from typing import Any
 
@@ -18,6 +17,7 @@ import matplotlib
 from matplotlib import figure
 import numpy as np
 
+from coalesce_jax import figures as figures_lib
 from coalesce_jax import files
 
 # Columns of the table: key of the scores, heading, digits.
@@ -80,10 +80,10 @@ def write(
     part = 'pretrain' if name.startswith('node_') else name
     if part in seconds:
       row['seconds'] = [seconds[part]]
-  figures = {'samples': samples_figure(grids)}
+  figures = {'samples': figures_lib.samples_figure(grids)}
   for name, draw in (
-    ('adaptation', adaptation_figure),
-    ('distances', distances_figure),
+    ('adaptation', figures_lib.adaptation_figure),
+    ('distances', figures_lib.distances_figure),
   ):
     drawn = draw(records, rows)
     if drawn is not None:
@@ -110,124 +110,6 @@ def write(
     'html': str(folder / 'report.html'),
     'markdown': str(folder / 'report.md'),
   }
-
-
-def samples_figure(grids: dict[str, np.ndarray]) -> figure.Figure:
-  """One panel a grid."""
-  columns = min(4, len(grids))
-  lines = math.ceil(len(grids) / columns)
-  drawn = figure.Figure(figsize=(3.2 * columns, 3.4 * lines))
-  axes = np.atleast_1d(drawn.subplots(lines, columns)).reshape(-1)
-  for ax in axes:
-    ax.axis('off')
-  for ax, (name, images) in zip(axes, grids.items(), strict=False):
-    picture = tile(images)
-    if picture.shape[2] == 1:
-      picture = picture[..., 0]
-    ax.imshow(picture, cmap='gray', vmin=0.0, vmax=1.0)
-    ax.set_title(name.replace('_', ' '))
-  drawn.tight_layout()
-  return drawn
-
-
-def tile(images: np.ndarray, gap: int = 1) -> np.ndarray:
-  """Images `[N, H, W, C]` as one of a square grid, in [0, 1]."""
-  images = np.asarray(images)
-  scale = images / 255.0 if images.dtype == np.uint8 else (images + 1.0) / 2.0
-  n, height, width, channels = scale.shape
-  side = math.ceil(math.sqrt(n))
-  lines = math.ceil(n / side)
-  sheet = np.full(
-    (lines * (height + gap) + gap, side * (width + gap) + gap, channels), 0.35
-  )
-  for i, image in enumerate(np.clip(scale, 0.0, 1.0)):
-    top = gap + (i // side) * (height + gap)
-    left = gap + (i % side) * (width + gap)
-    sheet[top : top + height, left : left + width] = image
-  return sheet
-
-
-def adaptation_figure(
-  records: list[dict[str, Any]], rows: dict[str, dict[str, Any]]
-) -> figure.Figure | None:
-  """Frechet distance against steps for every method; None without curves."""
-  curves: dict[str, list[dict[str, Any]]] = {}
-  for row in records:
-    if row['stage'].endswith('/curve'):
-      curves.setdefault(row['stage'].removesuffix('/curve'), []).append(row)
-  curves = {k: v for k, v in curves.items() if k != 'ternary'}
-  if not curves:
-    return None
-  drawn = figure.Figure(figsize=(7.5, 4.5))
-  ax = drawn.subplots()
-  for name, points in curves.items():
-    steps = [p['step'] for p in points]
-    values = np.array([p['frechet'] for p in points], float)
-    (line,) = ax.plot(
-      steps, values.mean(1), marker='o', markersize=3,
-      label=name.replace('_', ' '),
-    )  # fmt: skip
-    ax.fill_between(
-      steps, values.min(1), values.max(1), alpha=0.2, color=line.get_color()
-    )
-  if rows:
-    real = float(np.mean(next(iter(rows.values()))['real']))
-    ax.axhline(real, color='black', linestyle=':', label='real')
-  ax.set_yscale('log')
-  ax.set_xlabel('generator steps at the edge node')
-  ax.set_ylabel('squared Frechet distance')
-  ax.legend()
-  ax.grid(alpha=0.3)
-  drawn.tight_layout()
-  return drawn
-
-
-def distances_figure(
-  records: list[dict[str, Any]], rows: dict[str, dict[str, Any]]
-) -> figure.Figure | None:
-  """Distances, position and residual of barycenter and adaptation."""
-  del rows
-  stages = [
-    s
-    for s in ('barycenter', 'barycenter_1', 'barycenter_2', 'adapted')
-    if any(r['stage'] == s for r in records)
-  ]
-  if not stages:
-    return None
-  drawn = figure.Figure(figsize=(5.0 * len(stages), 6.0))
-  axes = drawn.subplots(2, len(stages), squeeze=False, sharex='col')
-  for column, name in enumerate(stages):
-    points = [r for r in records if r['stage'] == name]
-    steps = [p['step'] for p in points]
-    w1 = np.array([p['w1_smooth'] for p in points], float)  # [T, S, K]
-    top, bottom = axes[:, column]
-    for k in range(w1.shape[-1]):
-      label = f'W1 to source {k + 1}'
-      if name == 'adapted':
-        label = 'W1 to local samples' if k == 0 else 'W1 to metamodel'
-      top.plot(steps, w1[..., k].mean(1), label=label)
-    top.set_title(name.replace('_', ' '))
-    top.set_ylabel('critic estimate, pixel units')
-    if 'position' in points[0]:
-      position = np.array([p['position'] for p in points], float)
-      residual = np.array([p['residual'] for p in points], float)
-      distance = np.array([p['distance'] for p in points], float)
-      top.plot(
-        steps, residual.mean(1), color='grey', linestyle='--', label='residual'
-      )
-      top.plot(
-        steps, distance.mean(1), color='black', linestyle=':',
-        label='distance of the sources',
-      )  # fmt: skip
-      bottom.plot(steps, position.mean(1), color='tab:purple')
-      bottom.set_ylim(0.0, 1.0)
-      bottom.set_ylabel('position on the segment')
-    top.legend(fontsize=8)
-    bottom.set_xlabel('generator steps')
-    for ax in (top, bottom):
-      ax.grid(alpha=0.3)
-  drawn.tight_layout()
-  return drawn
 
 
 def _seconds(records: list[dict[str, Any]]) -> dict[str, float]:

@@ -18,7 +18,7 @@ def evaluate(
   samples: int | None = None,
   local: Any = None,
   seed: int = 0,
-) -> dict[str, float]:
+) -> dict[str, Any]:
   """Judges a generator by held-out real images.
 
   Args:

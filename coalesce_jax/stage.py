@@ -77,7 +77,7 @@ def play(
     term=term,
   )
 
-  def start(key: types.PRNGKey, *args: Any):
+  def start(key: types.PRNGKey, *args: Any) -> tuple[Any, ...]:
     key_setup, key_run = jax.random.split(key)
     made = setup(key_setup, *args)
     return table.init(made.generator, made.critics), made.inputs, key_run

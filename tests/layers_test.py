@@ -21,10 +21,11 @@ FLOORS = (
   # Transforms of parameters, measures of samples.
   'transforms; metrics',
   # The game and its stages.
-  'game < driver < stage < pretraining barycenters adaptation'
+  'optimizers < game < driver < stage < ternarization < pretraining'
+  ' barycenters adaptation'
   ' < baselines continual compress federated; scores',
   # Roof: effects.
-  'bundles checkpoints interrupts records sharding'
+  'figures manifests < bundles checkpoints interrupts records sharding'
   ' < workspace < report < commands < cli',
 )
 

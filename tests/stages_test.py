@@ -15,6 +15,7 @@ from coalesce_jax import bundles
 from coalesce_jax import generators
 from coalesce_jax import pretraining
 from coalesce_jax import stage
+from coalesce_jax import ternarization
 from coalesce_jax import trees
 from tests import small
 
@@ -125,9 +126,7 @@ def test_without_an_anchor_there_is_one_critic():
 
 def test_adaptation_takes_augmentation_freezing_and_early_stopping():
   config = adaptation.Config(
-    game=small.config(
-      augment='translation,cutout,flip', freeze=('conv_0/.*',)
-    ),
+    game=small.config(augment='translation,cutout,flip', freeze=('conv_0/.*',)),
     schedule=small.schedule(4, 2, select_every=2),
     warmup=0,
     held_out=0.2,
@@ -143,7 +142,7 @@ def test_ternarization_ships_exactly_ternary_weights(
   tmp_path, thresholds_first
 ):
   config = adapting(
-    ternary=adaptation.Ternary(
+    ternary=ternarization.Ternary(
       leaves=LEAVES, thresholds_first=thresholds_first
     )
   )

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from coalesce_jax import bundles
+from coalesce_jax import figures
 from coalesce_jax import files
-from coalesce_jax import report
 from coalesce_jax import scores
 from coalesce_jax.commands import common
 from coalesce_jax.commands.common import Stop
@@ -44,7 +44,7 @@ def sample(values: Values, stop: Stop) -> dict[str, Any]:
     np.savez_compressed(buffer, images=levels)
     files.write_bytes(path, buffer.getvalue())
   elif path.suffix == '.png':
-    sheet = np.round(report.tile(levels) * 255.0).astype(np.uint8)
+    sheet = np.round(figures.tile(levels) * 255.0).astype(np.uint8)
     files.write_bytes(path, common.png(sheet))
   else:
     for i, image in enumerate(levels):

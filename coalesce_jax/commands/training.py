@@ -16,6 +16,7 @@ from coalesce_jax import game as game_lib
 from coalesce_jax import generators
 from coalesce_jax import pretraining
 from coalesce_jax import stage
+from coalesce_jax import ternarization
 from coalesce_jax.commands import common
 from coalesce_jax.commands.common import Stop
 from coalesce_jax.commands.common import Values
@@ -264,7 +265,7 @@ def _ternarized(values, key, generator, local, work):
     schedule=common.schedule(values),
     anchor=0.75,
     warmup=common.warmup(values),
-    ternary=adaptation.Ternary(leaves=names),
+    ternary=ternarization.Ternary(leaves=names),
   )
   return adaptation.ternarize(
     key, generator, jnp.asarray(local), config=config, hooks=work.hooks(None)

@@ -5,7 +5,7 @@ Shapes: N images, H, W, C; always uint8 0..255.
 
 import os
 import pathlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 import warnings
 import zipfile
 
@@ -63,12 +63,13 @@ def load_folder(
 ) -> Images:
   """Loads a folder of PNG/JPEG images in the order of their names."""
   classes = sorted(d for d in folder.iterdir() if d.is_dir())
+  files: list[tuple[pathlib.Path, int | None]]
   files = [(f, None) for f in _files(folder)]
   if not files:
     files = [(f, k) for k, d in enumerate(classes) for f in _files(d)]
   if not files:
     raise ValueError(f'{folder}: no {", ".join(SUFFIXES)} files inside')
-  images = []
+  images: list[np.ndarray] = []
   for file, _ in files:
     image = _decode(file, image_shape)
     if images and image.shape != images[0].shape:
@@ -98,10 +99,10 @@ def _decode(
   try:
     with warnings.catch_warnings():
       warnings.simplefilter('error', Image.DecompressionBombWarning)
-      with Image.open(file, formats=('PNG', 'JPEG')) as image:
-        grey = image.mode in ('1', 'L', 'LA', 'I;16')
+      with Image.open(file, formats=('PNG', 'JPEG')) as opened:
+        grey = opened.mode in ('1', 'L', 'LA', 'I;16')
         channels = (1 if grey else 3) if image_shape is None else image_shape[2]
-        image = image.convert('L' if channels == 1 else 'RGB')
+        image = opened.convert('L' if channels == 1 else 'RGB')
         if image_shape is not None:
           side = min(image.size)
           left, top = ((n - side) // 2 for n in image.size)
@@ -149,7 +150,7 @@ def _read_array(
   return images, labels
 
 
-def _check_header(file, path: pathlib.Path) -> None:
+def _check_header(file: Any, path: pathlib.Path) -> None:
   """Refuses object arrays and sizes beyond the limit before reading them."""
   with file:
     version = np.lib.format.read_magic(file)

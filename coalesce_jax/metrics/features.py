@@ -207,7 +207,7 @@ def write(path: pathlib.Path, features: Features) -> None:
   """Stores a network as .npz, weights in float16."""
   import io
 
-  arrays = {
+  arrays: dict[str, Any] = {
     k: np.asarray(v, np.float16)
     for k, v in trees.flatten(features.params).items()
   }
@@ -244,7 +244,9 @@ def _network(shape, classes, features, width=16):
 
 @functools.cache
 def _jitted(apply):
-  def run(params: types.Params, images: jax.Array):
+  def run(
+    params: types.Params, images: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
     features, logits = apply(params, sources.decode(images))
     return features, jax.nn.softmax(logits)
 

@@ -18,7 +18,7 @@ class Moments(NamedTuple):
 
   mean: np.ndarray
   covariance: np.ndarray
-  count: int
+  samples: int
 
 
 def moments(features: np.ndarray) -> Moments:

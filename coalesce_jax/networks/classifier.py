@@ -4,7 +4,7 @@ Shapes: B batch, H, W, C image, F features, N classes.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flax import linen as nn
 import jax
@@ -61,7 +61,10 @@ def make(
   def init(key: types.PRNGKey) -> types.Params:
     return module.init(key, jnp.zeros((1, *image_shape)))['params']
 
-  def apply(params: types.Params, images: jax.Array):
-    return module.apply({'params': params}, images)
+  def apply(
+    params: types.Params, images: jax.Array
+  ) -> tuple[jax.Array, jax.Array]:
+    outputs: Any = module.apply({'params': params}, images)
+    return outputs
 
   return FeatureNetwork(init, apply)

@@ -155,7 +155,8 @@ def _network(module: nn.Module, shape: tuple[int, ...]) -> types.Network:
     return module.init(key, jnp.zeros(shape))['params']
 
   def apply(params: types.Params, inputs: jax.Array) -> jax.Array:
-    return module.apply({'params': params}, inputs)
+    outputs: Any = module.apply({'params': params}, inputs)
+    return outputs
 
   return types.Network(init, apply)
 

@@ -8,6 +8,7 @@ from coalesce_jax import driver
 from coalesce_jax import game as game_lib
 from coalesce_jax import generators
 from coalesce_jax import pretraining
+from coalesce_jax import ternarization
 from coalesce_jax.data import nodes
 
 METHODS = (
@@ -106,7 +107,7 @@ def ternary(config: Any) -> adaptation.Config:
     anchor=part.anchor,
     warmup=part.warmup,
     held_out=config.adapt.held_out,
-    ternary=adaptation.Ternary(
+    ternary=ternarization.Ternary(
       scheme=part.scheme,
       granularity=part.granularity,
       leaves=tuple(part.leaves),

@@ -9,6 +9,7 @@ Shapes: K nodes, S seeds, N local samples.
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import json
 import pathlib
 import time
@@ -34,6 +35,7 @@ from coalesce_jax import trees
 from coalesce_jax import workspace
 from coalesce_jax.data import datasets
 from coalesce_jax.data import nodes as nodes_lib
+from coalesce_jax.metrics import energy
 from coalesce_jax.metrics import evaluate
 from coalesce_jax.metrics import features as features_lib
 from experiments.coalesce import settings
@@ -113,22 +115,24 @@ def load(config: Any) -> Problem:
     raise ValueError(
       f'{config.dataset}: nodes are split by class, and there are no labels'
     )
+  labels = train_set.labels
   split = nodes_lib.parse(config.split)
   parts = [
-    train_set.images[nodes_lib.indices(train_set.labels, classes)]
+    train_set.images[nodes_lib.indices(labels, classes)]
     for classes in split.nodes
   ]
   local = np.stack(
     [
       train_set.images[
         nodes_lib.few(
-          config.seed + s, train_set.labels, split.target, config.local_samples
+          config.seed + s, labels, split.target, config.local_samples
         )
       ]
       for s in range(config.seeds)
     ]
   )
-  rows = nodes_lib.indices(train_set.labels, split.target)
+  rows = nodes_lib.indices(labels, split.target)
+  assert test_set.labels is not None
   held = test_set.images[nodes_lib.indices(test_set.labels, split.target)]
   name = config.evaluate.features or config.dataset
   if name in features_lib.COMMITTED:
@@ -225,7 +229,7 @@ def train(
   }  # fmt: skip
   for name, plan in plans.items():
     if name in config.methods or name == 'adapted':
-      staged([name], lambda hooks, plan=plan: [plan(hooks)], True)
+      staged([name], functools.partial(_single, plan), True)
   if 'ternary' in config.methods:
     edge = _batched(made['adapted'])
     staged(
@@ -241,6 +245,13 @@ def train(
   return made
 
 
+def _single(
+  plan: Callable[[stage.HooksFor], generators.Generator],
+  hooks: stage.HooksFor,
+) -> Generators:
+  return [plan(hooks)]
+
+
 def nearest_node(members: Generators, local: jax.Array) -> generators.Generator:
   """For each seed the node whose samples are nearest to the local ones.
 
@@ -252,7 +263,7 @@ def nearest_node(members: Generators, local: jax.Array) -> generators.Generator:
     def distance(params, images, node=node):
       z = jax.random.normal(jax.random.key(0), (500, node.spec.latent_size))
       x = node.network.apply(params, z)
-      return adaptation.energy_distance(sources.decode(images), x)
+      return energy.energy_distance(sources.decode(images), x)
 
     values.append(jax.jit(jax.vmap(distance))(node.params, local))
   best = np.asarray(jnp.argmin(jnp.stack(values), 0))

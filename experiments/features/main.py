@@ -16,7 +16,7 @@ flags.mark_flags_as_required(['config', 'workdir'])
 def main(argv: list[str]) -> None:
   """Runs and prints one JSON line."""
   del argv
-  print(json.dumps(train.run(_CONFIG.value, _WORKDIR.value)))
+  print(json.dumps(train.run(_CONFIG.value, str(_WORKDIR.value))))
 
 
 if __name__ == '__main__':

@@ -23,6 +23,7 @@ def run(config: Any, workdir: str) -> dict[str, Any]:
     datasets.load(config.dataset, split, config.data_dir or None)
     for split in datasets.SPLITS
   )
+  assert train.labels is not None
   made = features.fit(
     train.images,
     train.labels,

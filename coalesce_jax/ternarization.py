@@ -1,0 +1,64 @@
+"""Settings of ternarization, and what they add to a game."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax import types
+from coalesce_jax.transforms import base
+from coalesce_jax.transforms import ternary as ternary_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Ternary:
+  """How the generator is ternarized.
+
+  Attributes:
+    scheme: 'truncated_gaussian', 'twn' or 'ttq'.
+    granularity: one scale a 'layer' or a 'channel'.
+    leaves: patterns of the leaves that become ternary.
+    threshold_init: see `transforms.ternary`.
+    thresholds_first: update thresholds and then weights on the same batch,
+      instead of both at once.
+    distill: weight of the distance to the float generator at shared latents.
+  """
+
+  scheme: str = 'truncated_gaussian'
+  granularity: str = 'channel'
+  leaves: tuple[str, ...] = ('.*/kernel',)
+  threshold_init: str = 'sigma'
+  thresholds_first: bool = True
+  distill: float = 100.0
+
+
+@functools.lru_cache(maxsize=32)
+def build(
+  settings: Ternary | None, network: types.Network
+) -> tuple[base.Transform | None, Any, tuple[str, ...]]:
+  """Transform, distillation term and phases of a ternary scheme.
+
+  Cached, so that equal settings share one compiled game.
+  """
+  if settings is None:
+    return None, None, ()
+  transform = ternary_lib.ternary(
+    scheme=settings.scheme,
+    granularity=settings.granularity,
+    leaves=settings.leaves,
+    threshold_init=settings.threshold_init,
+  )
+
+  def distill(latent, z, x, teacher):
+    del latent
+    target = jax.lax.stop_gradient(network.apply(teacher, z))
+    return settings.distill * jnp.mean((x - target) ** 2)
+
+  phases = ('thresholds/.*', '(?!thresholds/).*')
+  return (
+    transform,
+    distill if settings.distill else None,
+    phases if settings.thresholds_first else (),
+  )
