@@ -39,9 +39,9 @@ def get_config() -> ml_collections.ConfigDict:
         'penalty': 'two_sided',
         'ema': 0.995,
       },
-      'pretrain': {'steps': 1500, 'chunk': 50, 'decay': True},
+      'pretrain': {'steps': 3000, 'chunk': 50, 'decay': True},
       'barycenter': {
-        'steps': 600,
+        'steps': 1000,
         'chunk': 50,
         'warmup': 100,
         'method': 'joint',
@@ -65,7 +65,7 @@ def get_config() -> ml_collections.ConfigDict:
       },
       'transfer': {'rate': 0.1, 'freeze': ()},
       'ternary': {
-        'steps': 1000,
+        'steps': 1500,
         'chunk': 50,
         'warmup': 50,
         'anchor': 0.75,
