@@ -3,19 +3,23 @@
 Shapes: N images, H, W, C; always uint8 0..255.
 """
 
+from collections.abc import Mapping
 import os
 import pathlib
-from typing import Any, NamedTuple
+import re
+from typing import NamedTuple
 import warnings
-import zipfile
 
 import numpy as np
 from PIL import Image
+from PIL import ImageOps
 
+from coalesce_jax.data import arrays
 from coalesce_jax.data import idx
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 MAX_BYTES = 1 << 31
+MAX_SIDE = 4096
 
 
 class Images(NamedTuple):
@@ -36,21 +40,28 @@ def load(
   """Loads a folder or an array file.
 
   Args:
-    path: a folder (one sub-folder a class, or images directly inside), .npz,
-      .npy or IDX file.
-    image_shape: (H, W, C) wanted: a folder's images are cropped to the
-      middle square and resized, an array must have it. None keeps their own.
+    path: a folder (see `load_folder`), an .npz or .npy file (see
+      `arrays.read`), or an IDX file, plain or gzip.
+    image_shape: (H, W, C) wanted: a folder's images are cropped to the middle
+      and resized, an array must have it. None keeps their own.
 
   Raises:
     ValueError: one line that names the file and what is wrong.
   """
   path = pathlib.Path(path)
+  _check_shape(image_shape)
   if path.is_dir():
     return load_folder(path, image_shape)
   if not path.is_file():
     raise ValueError(f'{path}: no such file or folder')
-  images, labels = _read_array(path)
-  images = _as_images(images, path)
+  suffix = path.suffix.lower()
+  if suffix in SUFFIXES:
+    raise ValueError(f'{path}: one image; name the folder that holds them')
+  labels = None
+  if suffix in ('.npz', '.npy'):
+    images, labels = arrays.read(path, MAX_BYTES)
+  else:
+    images = arrays.as_images(idx.read(path, MAX_BYTES), path)
   if image_shape is not None and images.shape[1:] != tuple(image_shape):
     raise ValueError(
       f'{path}: images are {images.shape[1:]}, {tuple(image_shape)} is needed'
@@ -59,38 +70,103 @@ def load(
 
 
 def load_folder(
-  folder: pathlib.Path, image_shape: tuple[int, ...] | None = None
+  folder: str | os.PathLike[str],
+  image_shape: tuple[int, ...] | None = None,
+  classes: Mapping[str, int] | None = None,
 ) -> Images:
-  """Loads a folder of PNG/JPEG images in the order of their names."""
-  classes = sorted(d for d in folder.iterdir() if d.is_dir())
-  files: list[tuple[pathlib.Path, int | None]]
-  files = [(f, None) for f in _files(folder)]
-  if not files:
-    files = [(f, k) for k, d in enumerate(classes) for f in _files(d)]
-  if not files:
+  """Loads a folder of PNG/JPEG images in the order of their names.
+
+  Args:
+    folder: images directly inside (no labels), or one sub-folder a class.
+      Hidden files, deeper folders and other suffixes are passed over.
+    image_shape: (H, W, C), C in {1, 3}: images are turned as their camera
+      says, cropped to the middle, resized and converted to it. None keeps
+      their own shape, which has to be the same for all.
+    classes: label by sub-folder; None is ``class_labels(folder)``.
+
+  Returns:
+    Images; 16-bit grey levels are scaled down, transparency is dropped.
+
+  Raises:
+    ValueError: one line that names the file or folder and what is wrong.
+  """
+  folder = pathlib.Path(folder)
+  _check_shape(image_shape)
+  if classes is None:
+    classes = class_labels(folder)
+  direct = _files(folder)
+  labelled = [
+    (f, label)
+    for name, label in sorted(classes.items(), key=lambda item: item[1])
+    if (folder / name).is_dir()
+    for f in _files(folder / name)
+  ]
+  if direct and labelled:
+    raise ValueError(
+      f'{folder}: images both inside ({direct[0].name}) and in sub-folders '
+      f'({labelled[0][0].parent.name}); keep one of the two'
+    )
+  names = direct or [f for f, _ in labelled]
+  if not names:
     raise ValueError(f'{folder}: no {", ".join(SUFFIXES)} files inside')
   images: list[np.ndarray] = []
-  for file, _ in files:
+  for file in names:
     image = _decode(file, image_shape)
     if images and image.shape != images[0].shape:
       raise ValueError(
-        f'{file}: size {image.shape}, but {files[0][0].name} has '
+        f'{file}: size {image.shape}, but {names[0].name} has '
         f'{images[0].shape}; name one size for all'
       )
     images.append(image)
     if len(images) * image.nbytes > MAX_BYTES:
       raise ValueError(f'{folder}: more than {MAX_BYTES} bytes of images')
-  labelled = files[0][1] is not None
-  labels = np.array([k for _, k in files], np.int32) if labelled else None
+  labels = np.array([k for _, k in labelled], np.int32) if labelled else None
   return Images(np.stack(images), labels)
+
+
+def class_labels(*folders: str | os.PathLike[str]) -> dict[str, int]:
+  """Label by name of the sub-folders with images, the same for all `folders`.
+
+  Names that are numbers below 10,000 are the labels themselves, so that
+  sub-folders 8 and 9 hold classes 8 and 9; other names are numbered in
+  alphabetical order.
+  """
+  names = sorted(
+    {
+      d.name
+      for folder in folders
+      for d in pathlib.Path(folder).iterdir()
+      if d.is_dir() and not d.name.startswith('.') and _files(d)
+    }
+  )
+  if all(re.fullmatch('[0-9]{1,4}', name) for name in names):
+    if len({int(name) for name in names}) == len(names):
+      return {name: int(name) for name in names}
+  return {name: k for k, name in enumerate(names)}
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
   return sorted(
     f
     for f in folder.iterdir()
-    if f.suffix.lower() in SUFFIXES and not f.name.startswith('.')
+    if f.suffix.lower() in SUFFIXES
+    and not f.name.startswith('.')
+    and f.is_file()
   )
+
+
+def _check_shape(image_shape: tuple[int, ...] | None) -> None:
+  if image_shape is None:
+    return
+  if (
+    len(image_shape) != 3
+    or image_shape[2] not in (1, 3)
+    or not all(1 <= n <= MAX_SIDE for n in image_shape)
+  ):
+    raise ValueError(
+      f'image_shape {tuple(image_shape)} is not (H, W, 1 or 3) with sides in '
+      f'[1, {MAX_SIDE}]'
+    )
 
 
 def _decode(
@@ -100,90 +176,35 @@ def _decode(
     with warnings.catch_warnings():
       warnings.simplefilter('error', Image.DecompressionBombWarning)
       with Image.open(file, formats=('PNG', 'JPEG')) as opened:
-        grey = opened.mode in ('1', 'L', 'LA', 'I;16')
-        channels = (1 if grey else 3) if image_shape is None else image_shape[2]
-        image = opened.convert('L' if channels == 1 else 'RGB')
-        if image_shape is not None:
-          side = min(image.size)
-          left, top = ((n - side) // 2 for n in image.size)
-          image = image.crop((left, top, left + side, top + side))
-          size = (image_shape[1], image_shape[0])
-          image = image.resize(size, Image.Resampling.LANCZOS)
-        array = np.asarray(image, np.uint8)
-  except (OSError, SyntaxError, ValueError, Warning, Image.DecompressionBombError) as error:  # noqa: E501  # fmt: skip
-    raise ValueError(f'{file}: not a readable image ({error})') from None
+        image = _upright(opened)
+    grey = image.mode in ('1', 'L', 'LA', 'La')
+    channels = (1 if grey else 3) if image_shape is None else image_shape[2]
+    image = image.convert('L' if channels == 1 else 'RGB')
+    if image_shape is not None:
+      image = _fit(image, image_shape[0], image_shape[1])
+    array = np.array(image, np.uint8)
+  # Damaged bytes make decoders raise whatever they run into.
+  except Exception as error:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    raise ValueError(f'{file}: not a readable image ({reason})') from None
   return array[..., None] if array.ndim == 2 else array
 
 
-def _read_array(
-  path: pathlib.Path,
-) -> tuple[np.ndarray, np.ndarray | None]:
-  suffix = path.suffix.lower()
-  if suffix not in ('.npz', '.npy'):
-    return idx.read(path), None
-  try:
-    if suffix == '.npy':
-      _check_header(path.open('rb'), path)
-      return np.load(path, allow_pickle=False), None
-    with zipfile.ZipFile(path) as archive:
-      names = [n.removesuffix('.npy') for n in archive.namelist()]
-      key = next((k for k in ('images', 'x', 'arr_0') if k in names), None)
-      if key is None:
-        raise ValueError(f"{path}: no array 'images' among {names[:5]}")
-      _check_header(archive.open(f'{key}.npy'), path)
-      if 'labels' in names:
-        _check_header(archive.open('labels.npy'), path)
-    with np.load(path, allow_pickle=False) as arrays:
-      labels = arrays['labels'] if 'labels' in names else None
-      images = arrays[key]
-  except (OSError, EOFError, zipfile.BadZipFile) as error:
-    raise ValueError(f'{path}: damaged ({error})') from None
-  except ValueError as error:
-    text = str(error)
-    raise ValueError(
-      text if text.startswith(str(path)) else f'{path}: {text.splitlines()[0]}'
-    ) from None
-  if labels is not None:
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in 'iu':
-      raise ValueError(f'{path}: labels are not one integer an image')
-    labels = labels.astype(np.int32)
-  return images, labels
+def _fit(image: Image.Image, height: int, width: int) -> Image.Image:
+  """The largest middle part of the wanted proportions, resized."""
+  # Cropped first: `ImageOps.fit` lets pixels beyond the edge bleed in.
+  across = max(1, min(image.width, round(image.height * width / height)))
+  down = max(1, min(image.height, round(image.width * height / width)))
+  left, top = (image.width - across) // 2, (image.height - down) // 2
+  image = image.crop((left, top, left + across, top + down))
+  return image.resize((width, height), Image.Resampling.LANCZOS)
 
 
-def _check_header(file: Any, path: pathlib.Path) -> None:
-  """Refuses object arrays and sizes beyond the limit before reading them."""
-  with file:
-    version = np.lib.format.read_magic(file)
-    read = (
-      np.lib.format.read_array_header_1_0
-      if version == (1, 0)
-      else np.lib.format.read_array_header_2_0
-    )
-    shape, _, dtype = read(file)
-  if dtype.hasobject:
-    raise ValueError(f'{path}: holds Python objects, which are never loaded')
-  size = dtype.itemsize
-  for n in shape:
-    size *= n
-  if size > MAX_BYTES:
-    raise ValueError(f'{path}: {size} bytes exceed {MAX_BYTES}')
-
-
-def _as_images(array: np.ndarray, path: pathlib.Path) -> np.ndarray:
-  if array.ndim == 3:
-    array = array[..., None]
-  if array.ndim != 4 or array.shape[3] not in (1, 3) or not len(array):
-    raise ValueError(
-      f'{path}: shape {array.shape} is not [N, H, W] or [N, H, W, 1 or 3]'
-    )
-  if array.dtype == np.uint8:
-    return array
-  if array.dtype.kind == 'f':
-    low, high = float(array.min()), float(array.max())
-    if np.isfinite([low, high]).all() and -1.0 <= low and high <= 1.0:
-      scaled = (array + 1.0) * 127.5 if low < 0.0 else array * 255.0
-      return np.round(scaled).astype(np.uint8)
-  raise ValueError(
-    f'{path}: values must be uint8 0..255 or floats in [0, 1] or [-1, 1], '
-    f'not {array.dtype}'
-  )
+def _upright(opened: Image.Image) -> Image.Image:
+  """Pixels in memory, turned as the camera says, at most 8 bits a channel."""
+  image = ImageOps.exif_transpose(opened)
+  # Pillow's own conversion to 8 bits clips at 255 instead of scaling.
+  if image.mode.startswith('I'):
+    wide = np.asarray(image.convert('I'))
+    image = Image.fromarray(np.round(wide / 257.0).clip(0, 255).astype('u1'))
+  return image
