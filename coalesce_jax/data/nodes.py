@@ -77,17 +77,24 @@ def indices(labels: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
 
 
 def few(
-  seed: int, labels: np.ndarray, classes: tuple[int, ...], n: int
+  seed: int,
+  labels: np.ndarray,
+  classes: tuple[int, ...],
+  n: int,
+  balanced: bool = False,
 ) -> np.ndarray:
-  """Draws `n` local samples uniformly without replacement.
+  """Draws `n` local samples without replacement, uniformly as in the paper.
 
-  The first 8 of 100 samples are the 8 samples of the same seed.
+  The first 8 of 100 samples are the 8 samples of the same seed, balanced or
+  not.
 
   Args:
     seed: of the draw.
     labels: `[N]`.
     classes: of the target.
     n: at least `MIN_LOCAL`.
+    balanced: as many of each class as there are, to within one; rounds of one
+      sample a class, each round in a random order of classes.
 
   Returns:
     `[n]` row numbers.
@@ -100,4 +107,11 @@ def few(
   rows = indices(labels, classes)
   if n > len(rows):
     raise ValueError(f'{n} local samples asked for, {len(rows)} are there')
-  return np.random.default_rng(seed).permutation(rows)[:n]
+  order = np.random.default_rng(seed).permutation(rows)
+  if balanced:
+    rounds = np.zeros(len(order), int)
+    for k in classes:
+      mine = labels[order] == k
+      rounds[mine] = np.arange(mine.sum())
+    order = order[np.argsort(rounds, kind='stable')]
+  return order[:n]

@@ -37,11 +37,44 @@ def test_few_samples_are_distinct_in_class_and_repeatable():
   assert not np.array_equal(rows, nodes.few(4, LABELS, (8, 9), 30))
 
 
-def test_fewer_samples_are_the_first_of_more():
-  more = nodes.few(0, LABELS, tuple(range(10)), 100)
-  np.testing.assert_array_equal(
-    more[:8], nodes.few(0, LABELS, tuple(range(10)), 8)
+@pytest.mark.parametrize('balanced', [False, True])
+def test_fewer_samples_are_the_first_of_more(balanced):
+  more = nodes.few(0, LABELS, tuple(range(10)), 100, balanced)
+  for n in (8, 33, 100):
+    np.testing.assert_array_equal(
+      more[:n], nodes.few(0, LABELS, tuple(range(10)), n, balanced)
+    )
+
+
+@pytest.mark.parametrize('n', [8, 10, 25, 100])
+def test_balanced_samples_hold_classes_to_within_one(n):
+  counts = np.bincount(
+    LABELS[nodes.few(0, LABELS, tuple(range(10)), n, balanced=True)],
+    minlength=10,
   )
+  assert counts.sum() == n and counts.max() - counts.min() <= 1
+
+
+def test_balanced_samples_go_on_when_a_class_is_used_up():
+  labels = np.array([0] * 3 + [1] * 50)
+  rows = nodes.few(0, labels, (0, 1), 20, balanced=True)
+  assert np.bincount(labels[rows]).tolist() == [3, 17]
+  assert len(set(rows.tolist())) == 20
+
+
+def test_uniform_samples_follow_the_shares_of_the_classes():
+  """Of 1,000 draws of 10 out of 10 + 90, a tenth is of the small class."""
+  labels = np.array([0] * 10 + [1] * 90)
+  drawn = [labels[nodes.few(s, labels, (0, 1), 10)] for s in range(1000)]
+  # Hypergeometric: mean 1, variance 0.82 a draw; five standard errors.
+  assert abs(10 - np.sum(drawn, axis=1).mean() - 1.0) < 5 * (0.82 / 1000) ** 0.5
+
+
+def test_rows_of_classes_are_all_their_rows():
+  rows = nodes.indices(LABELS, (2, 7))
+  assert LABELS[rows].tolist() == [2, 7] * 20
+  parts = [nodes.indices(LABELS, c) for c in nodes.parse('disjoint').nodes]
+  assert not set(parts[0]) & set(parts[1])
 
 
 def test_impossible_numbers_are_refused():
