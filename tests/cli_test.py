@@ -67,8 +67,10 @@ def test_the_practitioners_path_works_on_its_own(capsys, tmp_path):
       capsys, 'sample', f'--node={out}', '--n=9', f'--out={target}'
     )
     assert code == 0
-  assert Image.open(grid).size == (28, 28)
-  assert np.load(array)['images'].shape == (9, 8, 8, 1)
+  with Image.open(grid) as image:
+    assert image.size == (28, 28)
+  with np.load(array) as arrays:
+    assert arrays['images'].shape == (9, 8, 8, 1)
   assert len(list(many.iterdir())) == 9
   code, scores, _ = run(
     capsys, 'evaluate', f'--node={out}', '--images=digits', '--samples=60',

@@ -6,10 +6,17 @@ as ott, are called within ``jax.numpy_rank_promotion('allow')``.
 
 import os
 import random
+import tempfile
 
 # Before anything imports jax or matplotlib.
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('MPLBACKEND', 'agg')
+# Tests compile much and run little.
+os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=1')
+# Programs that several tests share are compiled once a session.
+_CACHE = tempfile.TemporaryDirectory(prefix='coalesce-tests-')
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', _CACHE.name)
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
