@@ -260,3 +260,20 @@ def test_the_module_is_a_program(tmp_path):
   )  # fmt: skip
   assert done.returncode == 2 and not done.stdout
   assert done.stderr.strip().splitlines()[-1].startswith('coalesce sample: ')
+
+
+def test_features_are_trained_on_labelled_images_and_kept(
+  capsys, tmp_path, monkeypatch
+):
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  a = node(tmp_path / 'a.safetensors')
+  (tmp_path / 'mine').mkdir()
+  for name in ('one', 'two'):
+    folder(tmp_path / 'mine' / name)
+  local = folder(tmp_path / 'held_out', count=20)
+  argv = ['evaluate', f'--node={a}', f'--images={local}']
+  code, scores, _ = run(capsys, *argv, f'--labelled={tmp_path / "mine"}')
+  assert code == 0 and scores['features'].startswith('own64-')
+  assert len(list((tmp_path / 'cache').rglob('features-*.npz'))) == 1
+  code, _, error = run(capsys, *argv, f'--labelled={local}')
+  assert code == 2 and 'no labels' in error

@@ -17,6 +17,7 @@ from coalesce_jax.commands.common import Stop
 from coalesce_jax.commands.common import Values
 from coalesce_jax.data import datasets
 from coalesce_jax.data import images as images_lib
+from coalesce_jax.metrics import features
 
 
 def define_sample(values: Values) -> None:
@@ -58,6 +59,9 @@ def define_evaluate(values: Values) -> None:
   common.string(values, 'images', None, 'Held-out real images, or a data set.')
   common.string(values, 'local', None, 'Images it was trained on, if known.')
   common.string(values, 'features', None, 'Features; default by data set.')
+  common.string(
+    values, 'labelled', None, 'Labelled images to train features on, cached.'
+  )
   flags.DEFINE_integer(
     'samples', None, 'Generated samples.', flag_values=values
   )
@@ -75,8 +79,14 @@ def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
   else:
     images = images_lib.load(values.images, shape).images
   local = images_lib.load(values.local, shape).images if values.local else None
+  network: str | features.Features | None = values.features
+  if values.labelled:
+    own = images_lib.load(values.labelled, shape)
+    if own.labels is None:
+      raise ValueError(f'{values.labelled}: no labels; one sub-folder a class')
+    network = features.cached(*own, datasets.cache_folder())
   found = scores.evaluate(
-    generator, images, features=values.features, samples=values.samples,
+    generator, images, features=network, samples=values.samples,
     local=local, seed=values.seed,
   )  # fmt: skip
   return {'node': values.node, **found}
