@@ -10,7 +10,6 @@ Shapes: K nodes, S seeds, N local samples.
 from collections.abc import Callable
 import dataclasses
 import functools
-import json
 import pathlib
 import time
 from typing import Any
@@ -27,40 +26,18 @@ from coalesce_jax import bundles
 from coalesce_jax import files
 from coalesce_jax import generators
 from coalesce_jax import pretraining
-from coalesce_jax import records
 from coalesce_jax import report
 from coalesce_jax import sources
 from coalesce_jax import stage
 from coalesce_jax import trees
 from coalesce_jax import workspace
-from coalesce_jax.data import datasets
-from coalesce_jax.data import nodes as nodes_lib
 from coalesce_jax.metrics import energy
 from coalesce_jax.metrics import evaluate
-from coalesce_jax.metrics import features as features_lib
+from experiments.coalesce import problem as problem_lib
+from experiments.coalesce import scoring
 from experiments.coalesce import settings
 
 Generators = list[generators.Generator]
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-  """The data of one run.
-
-  Attributes:
-    split: classes of nodes and target.
-    nodes: K arrays of training images, uint8.
-    local: `[S, N, H, W, C]`, uint8.
-    reference: the target's held-out split, measured.
-    spec: architecture of all generators.
-  """
-
-  split: nodes_lib.Split
-  nodes: list[np.ndarray]
-  local: np.ndarray
-  reference: evaluate.Reference
-  held_out: np.ndarray
-  spec: generators.Spec
 
 
 def run(
@@ -83,73 +60,30 @@ def run(
   """
   began = time.monotonic()
   resolved = settings.validate(config)
-  problem = load(config)
+  problem = problem_lib.load(config)
   work = workspace.open_workspace(
     workdir, config=resolved, stop=stop, tensorboard=config.tensorboard
   )
   made = train(config, problem, work)
-  scores = score(config, problem, made, work)
+  scores = scoring.score(config, problem, made, work, stop)
   paths = report.write(
     work.path,
     title=f'{config.dataset}, {config.split}, {config.local_samples} samples',
     rows=scores,
-    grids=_grids(problem, made),
+    grids=scoring.grids(problem, made),
     records=work.recorder.rows(None),
     config=resolved,
     label=evaluate.label(problem.reference, config.evaluate.samples),
   )
   work.recorder.close()
-  summary = summarize(work.path, paths, scores, made, problem)
+  summary = scoring.summarize(work.path, paths, scores, made, problem)
   summary['seconds'] = round(time.monotonic() - began, 1)
   files.write_json(work.path / 'summary.json', summary)
   return summary
 
 
-def load(config: Any) -> Problem:
-  """Loads images, splits them over nodes, draws local samples."""
-  train_set, test_set = (
-    datasets.load(config.dataset, part, config.data_dir or None)
-    for part in datasets.SPLITS
-  )
-  if train_set.labels is None:
-    raise ValueError(
-      f'{config.dataset}: nodes are split by class, and there are no labels'
-    )
-  labels = train_set.labels
-  split = nodes_lib.parse(config.split)
-  parts = [
-    train_set.images[nodes_lib.indices(labels, classes)]
-    for classes in split.nodes
-  ]
-  local = np.stack(
-    [
-      train_set.images[
-        nodes_lib.few(
-          config.seed + s, labels, split.target, config.local_samples
-        )
-      ]
-      for s in range(config.seeds)
-    ]
-  )
-  rows = nodes_lib.indices(labels, split.target)
-  assert test_set.labels is not None
-  held = test_set.images[nodes_lib.indices(test_set.labels, split.target)]
-  name = config.evaluate.features or config.dataset
-  if name in features_lib.COMMITTED:
-    network = features_lib.load(name)
-  elif name == 'random':
-    network = features_lib.random(held.shape[1:])
-  else:
-    network = features_lib.cached(
-      train_set.images, train_set.labels, datasets.cache_folder()
-    )
-  spec = settings.spec(config, held.shape[1:])
-  reference = evaluate.reference(network, held, train_set.images[rows])
-  return Problem(split, parts, local, reference, held, spec)
-
-
 def train(
-  config: Any, problem: Problem, work: workspace.Workspace
+  config: Any, problem: problem_lib.Problem, work: workspace.Workspace
 ) -> dict[str, Generators]:
   """All stages; by method, one generator a seed (nodes: 'node_0', ...)."""
   keys = jax.random.split(jax.random.key(config.seed), config.seeds)
@@ -159,7 +93,7 @@ def train(
 
   def observe(part: str, step: int, params: Any) -> dict[str, Any]:
     del part, step
-    return {'frechet': _curve(config, problem, params)}
+    return {'frechet': scoring.curve(config, problem, params)}
 
   def staged(
     names: list[str], fn: Callable[[stage.HooksFor], Generators], look: bool
@@ -277,75 +211,6 @@ def nearest_node(members: Generators, local: jax.Array) -> generators.Generator:
   )
 
 
-def score(
-  config: Any,
-  problem: Problem,
-  made: dict[str, Generators],
-  work: workspace.Workspace,
-) -> dict[str, dict[str, Any]]:
-  """All measures by method, each a list over seeds; kept in `scores.json`."""
-  path = work.path / 'scores.json'
-  rows: dict[str, dict[str, Any]] = (
-    json.loads(path.read_text()) if path.is_file() else {}
-  )
-  bar = records.progress('evaluate', len(made))
-  for i, (name, members) in enumerate(made.items(), 1):
-    if name not in rows:
-      logging.info('evaluating %s', name)
-      results = []
-      for s, member in enumerate(members):
-        images = np.asarray(
-          member.sample(jax.random.key(10_000 + s), config.evaluate.samples)
-        )
-        found = evaluate.evaluate(images, problem.reference, problem.local[s])
-        found['parameters'] = trees.count(member.params)
-        found['bytes'] = bundles.size_bytes(member)
-        results.append(found)
-      rows[name] = {k: [r[k] for r in results] for k in results[0]}
-      files.write_json(path, records.plain(rows))
-    bar(i)
-  return rows
-
-
-def summarize(
-  path: pathlib.Path,
-  paths: dict[str, str],
-  scores: dict[str, dict[str, Any]],
-  made: dict[str, Generators],
-  problem: Problem,
-) -> dict[str, Any]:
-  """The one-line result."""
-  frechet = {k: float(np.mean(v['frechet'])) for k, v in scores.items()}
-  deviation = {
-    k: float(np.std(v['frechet'], ddof=1)) if len(v['frechet']) > 1 else 0.0
-    for k, v in scores.items()
-  }
-  frechet['real'] = problem.reference.floor
-  sizes = {'float': scores['adapted']['bytes'][0]}
-  if 'ternary' in scores:
-    sizes['ternary'] = max(scores['ternary']['bytes'])
-  return {
-    'workdir': str(path),
-    'report': paths['html'],
-    'frechet': {k: round(v, 3) for k, v in frechet.items()},
-    'frechet_std': {k: round(v, 3) for k, v in deviation.items()},
-    'seeds': len(made['adapted']),
-    'bytes': sizes,
-  }
-
-
-def _curve(config: Any, problem: Problem, params: Any) -> list[float]:
-  """Frechet distance of each seed's generator on a smaller sample."""
-  spec, values = problem.spec, []
-  for s in range(config.seeds):
-    generator = generators.create(spec, trees.member(params, s))
-    images = generator.sample(
-      jax.random.key(20_000 + s), config.evaluate.curve_samples
-    )
-    values.append(evaluate.quick(np.asarray(images), problem.reference))
-  return values
-
-
 def _paths(
   work: workspace.Workspace, name: str, config: Any
 ) -> list[pathlib.Path]:
@@ -368,7 +233,7 @@ def _save(
   name: str,
   batched: generators.Generator,
   config: Any,
-  problem: Problem,
+  problem: problem_lib.Problem,
 ) -> None:
   classes = problem.split.target
   if name.startswith('node_'):
@@ -392,15 +257,3 @@ def _save(
       None if critic is None else trees.member(critic, s),
     )
     bundles.save(path, one)
-
-
-def _grids(
-  problem: Problem, made: dict[str, Generators], count: int = 64
-) -> dict[str, np.ndarray]:
-  """Images of every method's first seed, and real ones."""
-  real = problem.held_out
-  rows = np.random.default_rng(0).permutation(len(real))[:count]
-  grids = {'real': real[rows], 'local samples': problem.local[0][:count]}
-  for name, members in made.items():
-    grids[name] = np.asarray(members[0].sample(jax.random.key(0), count))
-  return grids

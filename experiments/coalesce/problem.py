@@ -1,0 +1,79 @@
+"""The data of one run: node images, local samples, the measured target.
+
+Shapes: K nodes, S seeds, N local samples.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from coalesce_jax import generators
+from coalesce_jax.data import datasets
+from coalesce_jax.data import nodes as nodes_lib
+from coalesce_jax.metrics import evaluate
+from coalesce_jax.metrics import features as features_lib
+from experiments.coalesce import settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """The data of one run.
+
+  Attributes:
+    split: classes of nodes and target.
+    nodes: K arrays of training images, uint8.
+    local: `[S, N, H, W, C]`, uint8.
+    reference: the target's held-out split, measured.
+    spec: architecture of all generators.
+  """
+
+  split: nodes_lib.Split
+  nodes: list[np.ndarray]
+  local: np.ndarray
+  reference: evaluate.Reference
+  held_out: np.ndarray
+  spec: generators.Spec
+
+
+def load(config: Any) -> Problem:
+  """Loads images, splits them over nodes, draws local samples."""
+  train_set, test_set = (
+    datasets.load(config.dataset, part, config.data_dir or None)
+    for part in datasets.SPLITS
+  )
+  if train_set.labels is None:
+    raise ValueError(
+      f'{config.dataset}: nodes are split by class, and there are no labels'
+    )
+  labels = train_set.labels
+  split = nodes_lib.parse(config.split)
+  parts = [
+    train_set.images[nodes_lib.indices(labels, classes)]
+    for classes in split.nodes
+  ]
+  local = np.stack(
+    [
+      train_set.images[
+        nodes_lib.few(
+          config.seed + s, labels, split.target, config.local_samples
+        )
+      ]
+      for s in range(config.seeds)
+    ]
+  )
+  rows = nodes_lib.indices(labels, split.target)
+  assert test_set.labels is not None
+  held = test_set.images[nodes_lib.indices(test_set.labels, split.target)]
+  name = config.evaluate.features or config.dataset
+  if name in features_lib.COMMITTED:
+    network = features_lib.load(name)
+  elif name == 'random':
+    network = features_lib.random(held.shape[1:])
+  else:
+    network = features_lib.cached(
+      train_set.images, train_set.labels, datasets.cache_folder()
+    )
+  spec = settings.spec(config, held.shape[1:])
+  reference = evaluate.reference(network, held, train_set.images[rows])
+  return Problem(split, parts, local, reference, held, spec)

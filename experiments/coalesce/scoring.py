@@ -1,0 +1,111 @@
+"""Scores of a run: all measures by method, curves, sample grids, the summary.
+
+Shapes: S seeds.
+"""
+
+from collections.abc import Callable
+import json
+import pathlib
+from typing import Any
+
+from absl import logging
+import jax
+import numpy as np
+
+from coalesce_jax import bundles
+from coalesce_jax import driver
+from coalesce_jax import files
+from coalesce_jax import generators
+from coalesce_jax import records
+from coalesce_jax import trees
+from coalesce_jax import workspace
+from coalesce_jax.metrics import evaluate
+from experiments.coalesce import problem as problem_lib
+
+Generators = list[generators.Generator]
+
+
+def score(
+  config: Any,
+  problem: problem_lib.Problem,
+  made: dict[str, Generators],
+  work: workspace.Workspace,
+  stop: Callable[[], bool],
+) -> dict[str, dict[str, Any]]:
+  """All measures by method, each a list over seeds; kept in `scores.json`."""
+  path = work.path / 'scores.json'
+  rows: dict[str, dict[str, Any]] = (
+    json.loads(path.read_text()) if path.is_file() else {}
+  )
+  bar = records.progress('evaluate', len(made))
+  for i, (name, members) in enumerate(made.items(), 1):
+    if name not in rows:
+      if stop():
+        raise driver.Interrupted(f'{i - 1} of {len(made)} methods evaluated')
+      logging.info('evaluating %s', name)
+      results = []
+      for s, member in enumerate(members):
+        images = np.asarray(
+          member.sample(jax.random.key(10_000 + s), config.evaluate.samples)
+        )
+        found = evaluate.evaluate(images, problem.reference, problem.local[s])
+        found['parameters'] = trees.count(member.params)
+        found['bytes'] = bundles.size_bytes(member)
+        results.append(found)
+      rows[name] = {k: [r[k] for r in results] for k in results[0]}
+      files.write_json(path, records.plain(rows))
+    bar(i)
+  return rows
+
+
+def summarize(
+  path: pathlib.Path,
+  paths: dict[str, str],
+  scores: dict[str, dict[str, Any]],
+  made: dict[str, Generators],
+  problem: problem_lib.Problem,
+) -> dict[str, Any]:
+  """The one-line result."""
+  frechet = {k: float(np.mean(v['frechet'])) for k, v in scores.items()}
+  deviation = {
+    k: float(np.std(v['frechet'], ddof=1)) if len(v['frechet']) > 1 else 0.0
+    for k, v in scores.items()
+  }
+  frechet['real'] = problem.reference.floor
+  sizes = {'float': scores['adapted']['bytes'][0]}
+  if 'ternary' in scores:
+    sizes['ternary'] = max(scores['ternary']['bytes'])
+  return {
+    'workdir': str(path),
+    'report': paths['html'],
+    'frechet': {k: round(v, 3) for k, v in frechet.items()},
+    'frechet_std': {k: round(v, 3) for k, v in deviation.items()},
+    'seeds': len(made['adapted']),
+    'bytes': sizes,
+  }
+
+
+def curve(
+  config: Any, problem: problem_lib.Problem, params: Any
+) -> list[float]:
+  """Frechet distance of each seed's generator on a smaller sample."""
+  spec, values = problem.spec, []
+  for s in range(config.seeds):
+    generator = generators.create(spec, trees.member(params, s))
+    images = generator.sample(
+      jax.random.key(20_000 + s), config.evaluate.curve_samples
+    )
+    values.append(evaluate.quick(np.asarray(images), problem.reference))
+  return values
+
+
+def grids(
+  problem: problem_lib.Problem, made: dict[str, Generators], count: int = 64
+) -> dict[str, np.ndarray]:
+  """Images of every method's first seed, and real ones."""
+  real = problem.held_out
+  rows = np.random.default_rng(0).permutation(len(real))[:count]
+  grids = {'real': real[rows], 'local samples': problem.local[0][:count]}
+  for name, members in made.items():
+    grids[name] = np.asarray(members[0].sample(jax.random.key(0), count))
+  return grids
