@@ -117,7 +117,10 @@ def distances_figure(
         steps, distance.mean(1), color='black', linestyle=':',
         label='distance of the sources',
       )  # fmt: skip
-      bottom.plot(steps, position.mean(1), color='tab:purple')
+      shown = position.mean(1)
+      # Before the critics see two distances there is no position.
+      shown = np.where((shown >= 0.0) & (shown <= 1.0), shown, np.nan)
+      bottom.plot(steps, shown, color='tab:purple')
       bottom.set_ylim(0.0, 1.0)
       bottom.set_ylabel('position on the segment')
     top.legend(fontsize=8)
