@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 WORKDIR ?= runs/demo
+# Compilation, most of the tests' time, uses one core of each.
+WORKERS ?= -n 2 --dist loadfile
 
 # What an environment was made from; a change makes it stale.
 INPUTS = setup.cfg pyproject.toml constraints.txt
@@ -17,13 +19,13 @@ demo: .venv/.stamp
 	  --workdir=$(WORKDIR)
 
 test: .venv/.stamp
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest $(WORKERS)
 
 test-all: .venv/.stamp
-	@.venv/bin/python -m pytest -m ''
+	@.venv/bin/python -m pytest $(WORKERS) -m ''
 
 test-latest: .venv-latest/.stamp
-	@.venv-latest/bin/python -m pytest
+	@.venv-latest/bin/python -m pytest $(WORKERS)
 
 lint: .venv/.stamp-dev
 	@.venv/bin/ruff check .

@@ -15,12 +15,14 @@ import jax.numpy as jnp
 
 from coalesce_jax import types
 from coalesce_jax.networks import dcgan
+from coalesce_jax.networks import lipschitz
 from coalesce_jax.networks import mlp
 
 MAX_LATENT_SIZE = 4096
 MAX_WIDTH = 4096
 MAX_LAYERS = 16
 MAX_SAMPLE_SIZE = 1 << 20
+MAX_SCALE = 1e6
 
 _DCGAN_SIZES = tuple(dcgan.STAGES)
 
@@ -37,6 +39,14 @@ def _hidden(value: Any) -> tuple[int, ...]:
   if not isinstance(value, tuple | list) or len(value) > MAX_LAYERS:
     raise ValueError(f'hidden {value!r} is not a list of <= {MAX_LAYERS} sizes')
   return tuple(_width(v) for v in value)
+
+
+def _positive(name: str, value: Any) -> float:
+  if isinstance(value, bool) or not isinstance(value, int | float):
+    raise ValueError(f'{name} {value!r} is not a number')
+  if not 0.0 < value <= MAX_SCALE:
+    raise ValueError(f'{name} {value} is not in (0, {MAX_SCALE:g}]')
+  return float(value)
 
 
 def _choice(name: str, value: Any, choices: Any) -> str:
@@ -82,13 +92,32 @@ def _mlp_critic(shape, *, hidden=(128, 128), activation='relu'):
   return mlp.Critic(_hidden(hidden), activation)
 
 
+def _cones(shape, *, count=1024, scale=1.0, temperature=1.0):
+  del shape
+  return lipschitz.Cones(
+    _width(count),
+    _positive('scale', scale),
+    _positive('temperature', temperature),
+  )
+
+
+def _groupsort(shape, *, hidden=(128, 128)):
+  del shape
+  hidden = _hidden(hidden)
+  if any(width % 2 for width in hidden):
+    raise ValueError(f'hidden {hidden} of groupsort are not all even')
+  return lipschitz.GroupSort(hidden)
+
+
 GENERATORS: dict[str, Callable[..., nn.Module]] = {
   'dcgan': _dcgan_generator,
   'mlp': _mlp_generator,
   'wgan_gp_mnist': _paper_generator,
 }
 CRITICS: dict[str, Callable[..., nn.Module]] = {
+  'cones': _cones,
   'dcgan': _dcgan_critic,
+  'groupsort': _groupsort,
   'mlp': _mlp_critic,
   'wgan_gp_mnist': _paper_critic,
 }
