@@ -108,7 +108,9 @@ def _distances(x: jax.Array, centers: jax.Array) -> jax.Array:
   squared = own[:, None] + others[None] - 2.0 * x @ centers.T
   # Above the rounding error of the product, so that a gradient, x - a over
   # this root, stays below 1 at a tip.
-  tip = 4.0 * np.finfo(np.float32).eps * jax.lax.stop_gradient(
-    own[:, None] + others[None]
+  tip = (
+    4.0
+    * np.finfo(np.float32).eps
+    * jax.lax.stop_gradient(own[:, None] + others[None])
   )
   return jnp.sqrt(jnp.maximum(squared, 0.0) + tip + 1e-12)

@@ -132,7 +132,7 @@ def uniform(key: types.PRNGKey, pair: Funnels, n: int) -> jax.Array:
 
 
 def potential(pair: Funnels, x: jax.Array) -> jax.Array:
-  """u at `x` `[B, D]`: `[B]`."""
+  """The potential at `x` `[B, D]`: `[B]`."""
   index = _funnel(pair, x)
   gap = x - pair.centers[index]
   return jnp.linalg.norm(gap, axis=1) + pair.biases[index]
