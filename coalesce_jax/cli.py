@@ -34,8 +34,21 @@ def main(argv: Sequence[str]) -> int:
     print(_usage(table))
     return 0
   if name not in table:
-    return _refuse(f'unknown command {name!r}; one of {", ".join(table)}')
-  command = table[name]
+    return _refuse(f'coalesce: unknown command {name!r}; one of {", ".join(table)}')
+  return execute(f'coalesce {name}', table[name], argv[2:])
+
+
+def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
+  """Parses flags, runs a command, prints its JSON line.
+
+  Args:
+    program: its name, for messages.
+    command: what is run.
+    arguments: its flags.
+
+  Returns:
+    The exit code.
+  """
   values = flags.FlagValues()
   flags.DEFINE_integer(
     'verbosity', 0, 'Log level: -1 warnings, 0 info, 1 debug.',
@@ -45,47 +58,47 @@ def main(argv: Sequence[str]) -> int:
     'traceback', False, 'Show where an error was raised.', flag_values=values
   )
   command.define(values)
-  if any(a in ('--help', '-help', '-h', '--helpfull') for a in argv[2:]):
-    print(_help(name, command, values))
+  if any(a in ('--help', '-help', '-h', '--helpfull') for a in arguments):
+    print(_help(program, command, values))
     return 0
   try:
-    rest = values([f'coalesce {name}', *argv[2:]])
+    rest = values([program, *arguments])
     if len(rest) > 1:
-      return _refuse(f'{name}: unexpected argument {rest[1]!r}')
+      return _refuse(f'{program}: unexpected argument {rest[1]!r}')
   except flags.Error as error:
-    return _refuse(f'{name}: {_line(error)}')
+    return _refuse(f'{program}: {_line(error)}')
   except (ValueError, OSError, ImportError, KeyError, AttributeError) as error:
-    return _refuse(f'{name}: --config: {_line(error)}')
+    return _refuse(f'{program}: --config: {_line(error)}')
   logging.use_absl_handler()
   logging.set_verbosity(values.verbosity)
   logging.set_stderrthreshold('info')
-  return _run(name, command, values)
+  return _run(program, command, values)
 
 
-def _run(name: str, command: Command, values: flags.FlagValues) -> int:
+def _run(program: str, command: Command, values: flags.FlagValues) -> int:
   try:
     with interrupts.catch() as stop:
       result = command.run(values, stop)
   except driver.Interrupted as error:
     print(
-      f'coalesce {name}: stopped, {error}; the same command with the same '
+      f'{program}: stopped, {error}; the same command with the same '
       '--workdir goes on from there',
       file=sys.stderr,
     )
     return 1
   except driver.Diverged as error:
-    print(f'coalesce {name}: diverged: {_line(error)}', file=sys.stderr)
+    print(f'{program}: diverged: {_line(error)}', file=sys.stderr)
     return 1
   except (ValueError, OSError) as error:
     if values.traceback:
       raise
-    return _refuse(f'{name}: {_line(error)}')
+    return _refuse(f'{program}: {_line(error)}')
   print(json.dumps(result))
   return 0
 
 
 def _refuse(text: str) -> int:
-  print(f'coalesce {text}', file=sys.stderr)
+  print(text, file=sys.stderr)
   return 2
 
 
@@ -96,8 +109,8 @@ def _line(error: BaseException) -> str:
   return ' '.join(lines)[:500] or type(error).__name__
 
 
-def _help(name: str, command: Command, values: flags.FlagValues) -> str:
-  rows = [f'coalesce {name}: {command.help}', '']
+def _help(program: str, command: Command, values: flags.FlagValues) -> str:
+  rows = [f'{program}: {command.help}', '']
   for flag_name in sorted(values):
     flag = values[flag_name]
     default = '' if flag.default is None else f' [{flag.default}]'

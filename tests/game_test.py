@@ -175,7 +175,7 @@ def test_rate_scales_the_updates_of_adam():
   'field,value',
   [
     ('objective', 'w2'),
-    ('penalty', 'none'),
+    ('penalty', 'three_sided'),
     ('gp_norm', 'row'),
     ('batch_size', 0),
     ('critic_steps', 0),

@@ -1,0 +1,266 @@
+"""Trains critics between two known laws and measures what they learned.
+
+The game is that of every stage with a generator that stands still: its fake
+samples are the moved points, its one source the uniform law.
+"""
+
+from collections.abc import Callable
+import functools
+import pathlib
+from typing import Any, NamedTuple
+
+from absl import logging
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import driver
+from coalesce_jax import files
+from coalesce_jax import game as game_lib
+from coalesce_jax import sources
+from coalesce_jax import types
+from coalesce_jax import wgan
+from coalesce_jax.networks import registry
+from coalesce_jax.ot import funnels
+from experiments import trials
+from experiments.critic_benchmark import plots
+from experiments.critic_benchmark import published
+
+CRITIC_STEPS = 20
+CHUNK = 25
+BLOCK = 4096
+
+
+class Cell(NamedTuple):
+  """One pair of laws."""
+
+  dimension: int
+  count: int
+  pair: funnels.Funnels
+
+
+def run(
+  config: Any,
+  workdir: str,
+  stop: Callable[[], bool] = lambda: False,
+  pairs: str | None = None,
+) -> dict[str, Any]:
+  """All cells and critics.
+
+  Args:
+    config: see `configs/default.py`.
+    workdir: folder of the results.
+    stop: whether a stop was asked for.
+    pairs: file of funnels, or None for funnels of the seed.
+
+  Returns:
+    The summary: a row a cell and critic, and which cells beat the published
+    values.
+  """
+  with config.unlocked():
+    config.pairs = pairs or ''
+  cells = [
+    Cell(d, n, load(pairs, d, n) if pairs else draw(config.seed, d, n))
+    for n in _sizes('funnels', config.funnels)
+    for d in _sizes('dims', config.dims)
+  ]
+  todo: dict[str, trials.Trial] = {}
+  for cell in cells:
+    for name in config.critics:
+      todo[f'D{cell.dimension}_N{cell.count}_{name}'] = functools.partial(
+        measure, cell, name, config
+      )
+  results = trials.run(workdir, config, todo, stop)
+  summary = summarise(list(results.values()), config.best)
+  path = pathlib.Path(workdir)
+  files.write_json(path / 'summary.json', summary)
+  for name, drawn in plots.figures(summary['rows']).items():
+    drawn.savefig(path / f'{name}.png', dpi=110)
+  files.write_bytes(path / 'table.md', plots.table(summary).encode())
+  return summary | {'workdir': str(workdir)}
+
+
+def _sizes(name: str, values: Any) -> list[int]:
+  """One size or several, from flags that read '2' as a number."""
+  sizes = [values] if isinstance(values, int) else list(values)
+  if not sizes or any(not isinstance(v, int) or v < 1 for v in sizes):
+    raise ValueError(f'{name} {sizes} are not whole numbers of at least 1')
+  return sizes
+
+
+def load(path: str, dimension: int, count: int) -> funnels.Funnels:
+  """One pair of a file of published funnels.
+
+  Raises:
+    ValueError: no such file, no such pair in it, or no funnels.
+  """
+  try:
+    with np.load(path, allow_pickle=False) as arrays:
+      centers = arrays[f'centers_D{dimension}_N{count}']
+      biases = arrays[f'bias_D{dimension}_N{count}']
+  except (OSError, ValueError) as error:
+    raise ValueError(f'{path}: not a readable .npz ({error})') from None
+  except KeyError:
+    raise ValueError(f'{path}: no funnels D{dimension}_N{count}') from None
+  if centers.shape != (count, dimension):
+    raise ValueError(f'{path}: centers_D{dimension}_N{count} {centers.shape}')
+  return funnels.funnels(centers, biases)
+
+
+def draw(seed: int, dimension: int, count: int) -> funnels.Funnels:
+  """The pair of a seed."""
+  key = jax.random.fold_in(jax.random.key(seed), dimension * 100003 + count)
+  return funnels.create(key, dimension, count)
+
+
+def measure(cell: Cell, name: str, config: Any) -> dict[str, Any]:
+  """Trains one critic and evaluates it on fresh samples."""
+  settings = config.critics[name]
+  critic = build(settings.network, cell.dimension)
+  updates = config.steps
+  schedule = driver.Schedule(
+    steps=max(1, updates // CRITIC_STEPS),
+    chunk=driver.chunk_of(max(1, updates // CRITIC_STEPS), CHUNK),
+  )
+  game_config = game_lib.Config(
+    batch_size=config.batch_size,
+    critic_steps=min(CRITIC_STEPS, updates),
+    penalty=settings.penalty,
+    learning_rate=settings.learning_rate,
+    beta1=settings.beta1,
+    beta2=settings.beta2,
+    decay_steps=schedule.steps,
+  )
+  table = game_lib.make(
+    game_config,
+    generator=standing(cell.pair),
+    critic=critic,
+    latent_size=cell.dimension,
+  )
+  key_init, key_run, key_eval = jax.random.split(
+    jax.random.key(config.seed + 1), 3
+  )
+  inputs = game_lib.inputs(
+    (sources.Source(cell.pair, _draw_uniform),), generator_rate=0.0
+  )
+  critics = jax.vmap(critic.init)(key_init[None])
+  result = driver.drive(
+    table, table.init({}, critics), inputs, key_run, schedule
+  )
+  params = jax.tree.map(lambda leaf: leaf[0], result.state.critics)
+  row = {'D': cell.dimension, 'N': cell.count, 'critic': name}
+  row |= evaluate(critic, params, cell.pair, key_eval, config.eval_samples)
+  row['samples'] = 2 * updates * config.batch_size
+  row['training_seconds'] = result.seconds
+  logging.info(
+    'D %d N %d %s: W1 %.4f of %.4f, cosine %.3f', cell.dimension, cell.count,
+    name, row['w1'], row['true_w1'], row['cosine'],
+  )  # fmt: skip
+  return row
+
+
+def build(network: str, dimension: int) -> types.Network:
+  """The critic of a name for one dimension."""
+  width = max(2 * dimension, 128)
+  options: dict[str, Any] = {'hidden': (width, width)}
+  if network == 'cones':
+    options = {'count': 1024, 'scale': funnels.HALF_WIDTH}
+  return registry.critic(network, data_shape=(dimension,), **options)
+
+
+def standing(pair: funnels.Funnels) -> types.Network:
+  """A generator of moved points without parameters."""
+
+  def apply(params: types.Params, z: jax.Array) -> jax.Array:
+    del params
+    share = jax.scipy.stats.norm.cdf(z)
+    return funnels.move(pair, pair.half_width * (2.0 * share - 1.0))
+
+  return types.Network(lambda key: {}, apply)
+
+
+def _draw_uniform(
+  pair: funnels.Funnels, key: types.PRNGKey, n: int
+) -> jax.Array:
+  return funnels.uniform(key, pair, n)[None]
+
+
+def evaluate(
+  critic: types.Network,
+  params: types.Params,
+  pair: funnels.Funnels,
+  key: types.PRNGKey,
+  samples: int,
+) -> dict[str, Any]:
+  """What the critic says, beside the truth, on fresh points.
+
+  Args:
+    critic: network.
+    params: its parameters.
+    pair: the laws.
+    key: consumed.
+    samples: number of points and of their moved partners.
+
+  Returns:
+    `gap`, the raw dual gap; `w1`, that over the mean slope between the laws
+    where it exceeds 1; `true_w1`, on the same points; `cosine`, the mean over
+    moved points, where a generator would take its gradient, and `base_cosine`,
+    over uniform ones; `slope`, and `max_slope` of what was seen.
+  """
+
+  @jax.jit
+  def block(key):
+    key, key_points = jax.random.split(key)
+    x = funnels.uniform(key, pair, BLOCK)
+    y = funnels.move(pair, x)
+    slopes = jax.grad(lambda v: jnp.sum(critic.apply(params, v)))
+
+    def compare(points):
+      found = slopes(points)
+      size = jnp.linalg.norm(found, axis=1)
+      truth = funnels.gradient(pair, points)
+      cosine = jnp.sum(found * truth, 1) / jnp.maximum(size, 1e-9)
+      return jnp.mean(cosine), jnp.max(size)
+
+    between = wgan.interpolate(key_points, jnp.roll(x, 1, 0), y)
+    cosine, steep = compare(y)
+    base_cosine, base_steep = compare(x)
+    return {
+      'true_w1': jnp.mean(funnels.potential(pair, x))
+      - jnp.mean(funnels.potential(pair, y)),
+      'gap': wgan.dual_gap(lambda v: critic.apply(params, v), x, y),
+      'cosine': cosine,
+      'base_cosine': base_cosine,
+      'slope': jnp.mean(jnp.linalg.norm(slopes(between), axis=1)),
+      'max_slope': jnp.maximum(steep, base_steep),
+    }
+
+  keys = jax.random.split(key, -(-samples // BLOCK))
+  blocks = [jax.tree.map(np.asarray, block(k)) for k in keys]
+  means = {k: float(np.mean([b[k] for b in blocks])) for k in blocks[0]}
+  means['max_slope'] = float(max(b['max_slope'] for b in blocks))
+  means['w1'] = float(wgan.distance(means['gap'], means['slope']))
+  means['relative_error'] = abs(means['w1'] / means['true_w1'] - 1.0)
+  return means
+
+
+def summarise(rows: list[dict[str, Any]], best: str) -> dict[str, Any]:
+  """Rows beside the published values."""
+  verdicts = {}
+  for row in rows:
+    error = published.best_error(row['D'], row['N'])
+    cosine = published.best_cosine(row['D'], row['N'])
+    row['published_error'], row['published_cosine'] = error, cosine
+    if row['critic'] == best:
+      verdicts[f'D{row["D"]}_N{row["N"]}'] = {
+        'relative_error': row['relative_error'],
+        'cosine': row['cosine'],
+        'error_below_published': error and row['relative_error'] < error,
+        'cosine_above_published': cosine and row['cosine'] > cosine,
+      }
+  passed = all(
+    v[k] is not False
+    for v in verdicts.values()
+    for k in ('error_below_published', 'cosine_above_published')
+  )
+  return {'best': best, 'cells': verdicts, 'passed': passed, 'rows': rows}
