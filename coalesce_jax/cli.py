@@ -34,7 +34,8 @@ def main(argv: Sequence[str]) -> int:
     print(_usage(table))
     return 0
   if name not in table:
-    return _refuse(f'coalesce: unknown command {name!r}; one of {", ".join(table)}')
+    names = ', '.join(table)
+    return _refuse(f'coalesce: unknown command {name!r}; one of {names}')
   return execute(f'coalesce {name}', table[name], argv[2:])
 
 

@@ -35,7 +35,7 @@ class Cell(NamedTuple):
   """One pair of laws."""
 
   dimension: int
-  count: int
+  number: int
   pair: funnels.Funnels
 
 
@@ -67,7 +67,7 @@ def run(
   todo: dict[str, trials.Trial] = {}
   for cell in cells:
     for name in config.critics:
-      todo[f'D{cell.dimension}_N{cell.count}_{name}'] = functools.partial(
+      todo[f'D{cell.dimension}_N{cell.number}_{name}'] = functools.partial(
         measure, cell, name, config
       )
   results = trials.run(workdir, config, todo, stop)
@@ -148,12 +148,12 @@ def measure(cell: Cell, name: str, config: Any) -> dict[str, Any]:
     table, table.init({}, critics), inputs, key_run, schedule
   )
   params = jax.tree.map(lambda leaf: leaf[0], result.state.critics)
-  row = {'D': cell.dimension, 'N': cell.count, 'critic': name}
+  row = {'D': cell.dimension, 'N': cell.number, 'critic': name}
   row |= evaluate(critic, params, cell.pair, key_eval, config.eval_samples)
   row['samples'] = 2 * updates * config.batch_size
   row['training_seconds'] = result.seconds
   logging.info(
-    'D %d N %d %s: W1 %.4f of %.4f, cosine %.3f', cell.dimension, cell.count,
+    'D %d N %d %s: W1 %.4f of %.4f, cosine %.3f', cell.dimension, cell.number,
     name, row['w1'], row['true_w1'], row['cosine'],
   )  # fmt: skip
   return row
@@ -239,7 +239,9 @@ def evaluate(
   blocks = [jax.tree.map(np.asarray, block(k)) for k in keys]
   means = {k: float(np.mean([b[k] for b in blocks])) for k in blocks[0]}
   means['max_slope'] = float(max(b['max_slope'] for b in blocks))
-  means['w1'] = float(wgan.distance(means['gap'], means['slope']))
+  means['w1'] = float(
+    wgan.distance(jnp.float32(means['gap']), jnp.float32(means['slope']))
+  )
   means['relative_error'] = abs(means['w1'] / means['true_w1'] - 1.0)
   return means
 
