@@ -26,7 +26,6 @@ from coalesce_jax import game as game_lib
 from coalesce_jax import generators
 from coalesce_jax import sources
 from coalesce_jax import stage
-from coalesce_jax import trees
 from coalesce_jax import types
 
 METHODS = ('joint', 'recursive')
@@ -95,7 +94,8 @@ def barycenter(
 
   Args:
     key: one key, or `[S]` keys with `[S, ...]` leaves in all `members`.
-    members: K >= 2 generators of one architecture.
+    members: K >= 2 generators of samples of one shape; their networks may
+      differ.
     weights: `[K]`, sum to 1; None is equal weights.
     method: 'joint' or 'recursive'.
     objective: 'w1', 'w1_squared' or 'ball'; None is 'w1_squared' for two
@@ -106,10 +106,11 @@ def barycenter(
       'barycenter_{K-1}' for the rounds of the recursion.
 
   Returns:
-    The generator, with the critic of its last source, and the history.
+    The generator, of the network of the member that it starts from, with the
+    critic of its last source, and the history.
 
   Raises:
-    ValueError: different architectures, bad weights, fewer than 2 generators.
+    ValueError: samples of different shapes, bad weights, fewer than 2 generators.
   """
   config = Config() if config is None else config
   members = list(members)
@@ -124,23 +125,14 @@ def barycenter(
     raise ValueError("objective 'ball' needs radii and method 'joint'")
   if not 0 <= config.start < len(members):
     raise ValueError(f'start {config.start} of {len(members)} generators')
-  spec = stage.same_architecture(members)
-  for member in members:
-    if member.spec.critic is not None:
-      spec = dataclasses.replace(
-        spec,
-        critic=member.spec.critic,
-        critic_options=member.spec.critic_options,
-      )
-      break
-  spec = stage.with_critic(spec)
+  stage.same_samples(members)
   weights = stage.check_weights(weights, len(members))
   config = dataclasses.replace(
     config, game=dataclasses.replace(config.game, objective=objective)
   )
   if method == 'joint':
     return _joint(
-      key, members, weights, radii, spec, config,
+      key, members, weights, radii, config,
       stage.hooks_for(hooks, 'barycenter'),
     )  # fmt: skip
   keys = _split(key, len(members) - 1)
@@ -152,7 +144,6 @@ def barycenter(
       [current, members[k]],
       np.array([1.0 - t, t]),
       None,
-      spec,
       dataclasses.replace(config, start=0),
       stage.hooks_for(hooks, f'barycenter_{k}'),
     )
@@ -160,18 +151,26 @@ def barycenter(
   return current, _joined(histories)
 
 
-def _joint(key, members, weights, radii, spec, config, hooks):
+def _joint(key, members, weights, radii, config, hooks):
   batched, count = bool(key.ndim), len(members)
-  network = spec.build()
-  warm = config.warm_critics and all(m.critic is not None for m in members)
-  params = stage.stacked(members, batched)
+  start = members[config.start]
+  spec = _with_critic(start.spec, members)
+  critic = (spec.critic, spec.critic_options)
+  warm = config.warm_critics and all(
+    m.critic is not None and (m.spec.critic, m.spec.critic_options) == critic
+    for m in members
+  )
+  groups = _groups(members)
+  params = [stage.stacked(group, batched) for group in groups]
   critics = stage.stacked(members, batched, 'critic') if warm else ()
   scaled = weights * count if config.scale_weights else weights
 
-  def setup(key, params, critics):
+  def setup(key, params, first, critics):
     key_critic, key_samples = jax.random.split(key)
-    parts: tuple[sources.Source, ...]
-    parts = (sources.generators(network, params, spec.latent_size),)
+    parts = tuple(
+      sources.generators(group[0].network, p, group[0].spec.latent_size)
+      for group, p in zip(groups, params, strict=True)
+    )
     if config.fixed_samples:
       parts = sources.fixed(parts, key_samples, config.fixed_samples)
     if not warm:
@@ -179,23 +178,55 @@ def _joint(key, members, weights, radii, spec, config, hooks):
     inputs = game_lib.inputs(
       parts, weights=scaled, radii=radii, warmup=config.warmup
     )
-    return stage.Setup(trees.member(params, config.start), critics, inputs)
+    return stage.Setup(first, critics, inputs)
 
   result = stage.play(
     key,
     setup,
-    (params, critics),
+    (params, start.params, critics),
     config=config.game,
     schedule=config.schedule,
     spec=spec,
+    generator=start.network,
     hooks=hooks,
   )
   last = jax.tree.map(
     (lambda c: c[:, -1]) if batched else (lambda c: c[-1]),
     result.state.critics,
   )
-  made = generators.Generator(network, result.generator, spec, last)
+  made = generators.Generator(start.network, result.generator, spec, last)
   return made, result.history
+
+
+def _groups(
+  members: list[generators.Generator],
+) -> list[list[generators.Generator]]:
+  """Runs of members of one network, which draw as one source."""
+  groups: list[list[generators.Generator]] = []
+  for member in members:
+    last = groups[-1][0] if groups else None
+    same = last is not None and (
+      (last.network, last.spec.latent_size)
+      == (member.network, member.spec.latent_size)
+    )
+    if same:
+      groups[-1].append(member)
+    else:
+      groups.append([member])
+  return groups
+
+
+def _with_critic(
+  spec: generators.Spec, members: list[generators.Generator]
+) -> generators.Spec:
+  """The spec, without provenance, with its critic or the first there is."""
+  spec = dataclasses.replace(spec, provenance={})
+  named = [m.spec for m in members if m.spec.critic is not None]
+  if spec.critic is None and named:
+    spec = dataclasses.replace(
+      spec, critic=named[0].critic, critic_options=named[0].critic_options
+    )
+  return stage.with_critic(spec)
 
 
 def _split(key: types.PRNGKey, count: int) -> Any:

@@ -136,6 +136,24 @@ def same_architecture(members: list[generators.Generator]) -> generators.Spec:
   return first
 
 
+def same_samples(members: list[generators.Generator]) -> tuple[int, ...]:
+  """The shape of the samples that all generators make.
+
+  Raises:
+    ValueError: shapes differ, or there is no generator.
+  """
+  if not members:
+    raise ValueError('no generators given')
+  first = members[0].spec.image_shape
+  for i, other in enumerate(members[1:], 1):
+    if other.spec.image_shape != first:
+      raise ValueError(
+        f'generator {i} has image_shape {other.spec.image_shape}, generator 0 '
+        f'has {first}: all must make samples of one shape'
+      )
+  return first
+
+
 def with_critic(spec: generators.Spec) -> generators.Spec:
   """The spec with a critic: its own, or one like its generator."""
   spec = dataclasses.replace(spec, ternary=None)

@@ -209,6 +209,25 @@ def test_published_habits_are_a_preset():
   assert edge.sample(KEY, 2).shape == (2, 8, 8, 1)
 
 
+def test_a_barycenter_of_unlike_networks_has_that_of_its_start():
+  wide = dataclasses.replace(
+    small.IMAGES, latent_size=5, options=(('width', 6),), critic=None,
+    critic_options=(),
+  )  # fmt: skip
+  members = [
+    small.generator(0, small.IMAGES),
+    generators.create(wide, wide.build().init(jax.random.key(5))),
+    small.generator(1, small.IMAGES),
+  ]
+  for start in (0, 1):
+    config = meeting(start=start)
+    made, history = cj.barycenter(KEY, members, config=config)
+    assert made.spec.options == members[start].spec.options
+    assert made.spec.latent_size == members[start].spec.latent_size
+    assert history['w1'].shape[1] == 3
+    assert made.sample(KEY, 2).shape == (2, 8, 8, 1)
+
+
 @pytest.mark.parametrize(
   'weights,match',
   [
@@ -228,7 +247,7 @@ def test_bad_barycenters_are_refused():
   other = small.generator(0, small.VECTORS)
   for members, settings, match in (
     (nodes[:1], {}, 'needs 2'),
-    ([nodes[0], other], {}, 'one architecture'),
+    ([nodes[0], other], {}, 'samples of one shape'),
     (nodes, {'method': 'mean'}, 'method'),
     (nodes, {'objective': 'ball'}, 'radii'),
     (nodes, {'objective': 'w2'}, 'objective'),

@@ -105,7 +105,7 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
   weights = common.numbers('weights', values.weights)
   if weights is not None:
     stage.check_weights(weights, len(members))
-  stage.same_architecture(members)
+  stage.same_samples(members)
   work = common.work(
     values, common.checked_out(values.out), stop, common.digests(values.nodes)
   )
@@ -172,8 +172,8 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   members = common.load_nodes(values.nodes)
   weights = common.numbers('weights', values.weights)
   stage.check_weights(weights, len(members))
-  spec = stage.same_architecture(members)
-  local = common.local(values.local, spec)
+  stage.same_samples(members)
+  local = common.local(values.local, members[0].spec)
   freeze = baselines.FREEZE_D if values.freeze_d else ()
   select = driver.chunk_of(values.steps) if values.early_stopping else 0
   config = adaptation.Config(
