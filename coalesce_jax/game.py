@@ -56,6 +56,9 @@ class Config:
     critic_learning_rate: of the critics' Adam; None is `learning_rate`.
     beta1: of both.
     beta2: of both.
+    epsilon: of the generator's Adam. A small one moves every parameter by the
+      rate, those that nothing but noise moves too; in many dimensions 1e-3
+      keeps them still.
     decay_steps: generator steps over which both rates fall linearly to zero; 0
       keeps them constant.
     ema: decay of the moving average of the generator.
@@ -79,6 +82,7 @@ class Config:
   critic_learning_rate: float | None = None
   beta1: float = 0.0
   beta2: float = 0.9
+  epsilon: float = 1e-8
   decay_steps: int = 0
   ema: float = 0.999
   w1_smoothing: float = 0.95
@@ -234,7 +238,11 @@ def make(
 
   def generator_optimizers(params: Any) -> list[optax.GradientTransformation]:
     adam = optimizers.adam(
-      config.learning_rate, config.beta1, config.beta2, config.decay_steps
+      config.learning_rate,
+      config.beta1,
+      config.beta2,
+      config.decay_steps,
+      config.epsilon,
     )
     return optimizers.phased(adam, config.phases, params)
 
@@ -343,7 +351,9 @@ def make(
       now = jax.lax.stop_gradient(now)
       mean = config.w1_smoothing * state.w1 + (1.0 - config.w1_smoothing) * now
       c = coefficients(state, inputs, mean / correction)
-      value = -jnp.sum(jax.lax.stop_gradient(c) * scores)
+      # A steep critic would pull by more than its weight.
+      steep = jnp.maximum(slope, 1.0) if config.gp_norm == 'sample' else 1.0
+      value = -jnp.sum(jax.lax.stop_gradient(c / steep) * scores)
       if term is not None:
         value = value + term(params, z[-1], x, inputs.extra)
       return value, (now, mean, c)

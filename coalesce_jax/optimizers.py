@@ -13,13 +13,21 @@ from coalesce_jax import trees
 
 
 def adam(
-  learning_rate: float, beta1: float, beta2: float, decay_steps: int = 0
+  learning_rate: float,
+  beta1: float,
+  beta2: float,
+  decay_steps: int = 0,
+  epsilon: float = 1e-8,
 ) -> optax.GradientTransformation:
-  """Adam whose rate falls linearly to zero over `decay_steps` updates, or 0."""
+  """Adam whose rate falls linearly to zero over `decay_steps` updates, or 0.
+
+  Gradients far below `epsilon` move a parameter in proportion to them, not by
+  the rate.
+  """
   rate: Any = learning_rate
   if decay_steps:
     rate = optax.linear_schedule(learning_rate, 0.0, decay_steps)
-  return optax.adam(rate, b1=beta1, b2=beta2)
+  return optax.adam(rate, b1=beta1, b2=beta2, eps=epsilon)
 
 
 def phased(
