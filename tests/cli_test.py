@@ -241,7 +241,7 @@ def test_bad_weights_exit_with_2(capsys, tmp_path, weights, match):
 )  # fmt: skip
 def test_bad_usage_exits_with_2_and_one_line(capsys, argv, match):
   code, _, error = run(capsys, *argv)
-  assert code == 2 and match in error and error.startswith('coalesce ')
+  assert code == 2 and match in error and error.startswith('coalesce')
 
 
 def test_an_unwritable_result_exits_with_2(capsys, tmp_path):
