@@ -110,7 +110,8 @@ def barycenter(
     critic of its last source, and the history.
 
   Raises:
-    ValueError: samples of different shapes, bad weights, fewer than 2 generators.
+    ValueError: samples of different shapes, bad weights, fewer than 2
+      generators.
   """
   config = Config() if config is None else config
   members = list(members)

@@ -13,7 +13,7 @@ import numpy as np
 from coalesce_jax.metrics import features as features_lib
 from coalesce_jax.metrics import frechet
 from coalesce_jax.metrics import prdc
-from coalesce_jax.metrics import wasserstein
+from coalesce_jax.ot import exact
 
 W1_SAMPLES = 1000
 
@@ -71,7 +71,7 @@ def reference(
     features=features,
     moments=moments,
     floor=frechet.frechet_squared(frechet.moments(one), frechet.moments(other)),
-    w1_floor=wasserstein.w1_exact(_subset(one, n, rng), _subset(other, n, rng)),
+    w1_floor=exact.w1(_subset(one, n, rng), _subset(other, n, rng)),
     histogram=_histogram(probabilities),
   )
 
@@ -117,9 +117,7 @@ def evaluate(
     **prdc.prdc(
       _subset(real.features, 5000, rng), _subset(features, 5000, rng)
     ),
-    'w1': wasserstein.w1_exact(
-      _subset(features, n, rng), _subset(real.features, n, rng)
-    ),
+    'w1': exact.w1(_subset(features, n, rng), _subset(real.features, n, rng)),
     'w1_real': real.w1_floor,
   }
   if real.network.classes:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from coalesce_jax.ot import gaussians
+
 
 class Moments(NamedTuple):
   """Mean `[F]`, covariance `[F, F]` and number of samples."""
@@ -42,13 +44,7 @@ def frechet_squared(a: Moments, b: Moments) -> float:
   """
   if a.mean.shape != b.mean.shape:
     raise ValueError(f'{a.mean.size} features against {b.mean.size}')
-  values, vectors = np.linalg.eigh(a.covariance)
-  root = (vectors * np.sqrt(np.maximum(values, 0.0))[None]) @ vectors.T
-  # C1 C2 is similar to this symmetric matrix.
-  cross = np.linalg.eigvalsh(root @ b.covariance @ root)
-  trace = np.trace(a.covariance) + np.trace(b.covariance)
-  trace -= 2.0 * np.sqrt(np.maximum(cross, 0.0)).sum()
-  return float(((a.mean - b.mean) ** 2).sum() + max(trace, 0.0))
+  return gaussians.frechet_squared(a.mean, a.covariance, b.mean, b.covariance)
 
 
 def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -64,7 +64,9 @@ def law(
 
 
 @functools.lru_cache(maxsize=64)
-def _displaced(base: Base, dimension: int, hidden: tuple[int, ...]):
+def _displaced(
+  base: Base, dimension: int, hidden: tuple[int, ...]
+) -> types.Network:
   move = registry.generator(
     'mlp', latent_size=dimension, data_shape=(dimension,), hidden=hidden
   )

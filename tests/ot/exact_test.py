@@ -1,0 +1,162 @@
+"""Exact W1 against scipy, brute force, closed forms and itself."""
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from coalesce_jax.ot import exact
+from coalesce_jax.ot import gaussians
+
+
+def clouds(seed, dimension=None):
+  """Two weighted clouds of random sizes, with repeated points."""
+  rng = np.random.default_rng(seed)
+  d = int(rng.integers(1, 5)) if dimension is None else dimension
+  n, m = rng.integers(1, 9, 2)
+  x, y = rng.normal(size=(n, d)), 2.0 * rng.normal(size=(m, d))
+  x = x[rng.integers(0, n, n)]
+  return x, y, rng.dirichlet(np.ones(n)), rng.dirichlet(np.ones(m))
+
+
+@pytest.mark.parametrize('n', [1, 2, 5])
+def test_assignment_is_the_best_permutation(n):
+  x, y = np.random.default_rng(n).normal(size=(2, n, 3))
+  best = min(
+    np.mean(np.linalg.norm(x - y[list(p)], axis=1))
+    for p in itertools.permutations(range(n))
+  )
+  assert exact.w1(x, y) == pytest.approx(best, rel=1e-12)
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_programme_equals_scipy(seed):
+  x, y, a, b = clouds(seed)
+  expected = (
+    stats.wasserstein_distance(x[:, 0], y[:, 0], a, b)
+    if x.shape[1] == 1
+    else stats.wasserstein_distance_nd(x, y, a, b)
+  )
+  assert exact.w1(x, y, a, b) == pytest.approx(expected, rel=1e-7, abs=1e-9)
+
+
+def test_line_programme_and_assignment_agree():
+  x, y = np.random.default_rng(0).normal(size=(2, 30, 1))
+  sure = exact.w1_line(x, y)
+  assert exact.plan(x, y).value == pytest.approx(sure, rel=1e-12)
+  equal = np.full(30, 1.0 / 30)
+  equal[0] += 1e-9
+  equal /= equal.sum()
+  assert exact.plan(x, y, equal).value == pytest.approx(sure, rel=1e-6)
+
+
+def test_line_converges_to_the_closed_form_of_gaussians():
+  levels = (np.arange(20_000) + 0.5) / 20_000
+  x = stats.norm.ppf(levels)
+  value = exact.w1_line(x, 1.0 + 3.0 * x)
+  expected = gaussians.line_w1(0.0, 1.0, 1.0, 3.0)
+  assert value == pytest.approx(expected, rel=1e-3)
+
+
+def test_plans_have_the_weights_as_sums_and_zero_weights_drop_out():
+  x, y, a, _ = clouds(4, 2)
+  a = a.copy()
+  a[0] = 0.0
+  a /= a.sum()
+  found = exact.plan(x, y, a)
+  np.testing.assert_allclose(found.coupling.sum(1), a, atol=1e-12)
+  np.testing.assert_allclose(found.coupling.sum(0), 1.0 / len(y), atol=1e-12)
+  assert found.value == pytest.approx(
+    float((found.coupling * exact.cost_matrix(x, y)).sum())
+  )
+  assert exact.w1(x[1:], y, a[1:]) == pytest.approx(found.value)
+
+
+@given(st.integers(0, 10_000))
+def test_w1_is_a_distance_that_scales_and_moves_along(seed):
+  x, y, a, b = clouds(seed)
+  rng = np.random.default_rng(seed + 1)
+  z = rng.normal(size=(4, x.shape[1]))
+  xy, yz, xz = exact.w1(x, y, a, b), exact.w1(y, z, b), exact.w1(x, z, a)
+  assert exact.w1(y, x, b, a) == pytest.approx(xy, abs=1e-9)
+  assert xz <= xy + yz + 1e-9
+  assert exact.w1(x, x, a, a) == pytest.approx(0.0, abs=1e-9)
+  shift = rng.normal(size=(1, x.shape[1]))
+  assert exact.w1(3 * x + shift, 3 * y + shift, a, b) == pytest.approx(
+    3.0 * xy, abs=1e-8
+  )
+  assert exact.w1(x, x + shift, a, a) == pytest.approx(
+    float(np.linalg.norm(shift)), rel=1e-6
+  )
+
+
+@given(st.integers(0, 10_000))
+def test_slices_bound_from_below(seed):
+  x, y, _, _ = clouds(seed)
+  value = exact.w1_sliced(x, y, projections=16, seed=seed)
+  assert value <= exact.w1(x, y) + 1e-9
+  if x.shape[1] == 1:
+    assert value == pytest.approx(exact.w1(x, y))
+  assert value == exact.w1_sliced(x, y, projections=16, seed=seed)
+
+
+def test_jax_assignment_has_value_and_gradient():
+  rng = np.random.default_rng(3)
+  x, y = (jnp.asarray(v, jnp.float32) for v in rng.normal(size=(2, 6, 2)))
+  value, slope = jax.jit(jax.value_and_grad(exact.w1_assignment))(x, y)
+  assert float(value) == pytest.approx(exact.w1(x, y), rel=1e-5)
+  step = 1e-3
+  for i, j in ((0, 0), (3, 1), (5, 0)):
+    move = np.zeros((6, 2))
+    move[i, j] = step
+    rise = exact.w1(x + move, y) - exact.w1(x - move, y)
+    assert float(slope[i, j]) == pytest.approx(rise / (2 * step), abs=1e-3)
+
+
+def test_jax_assignment_vmaps_and_stands_still_at_zero():
+  x = jax.random.normal(jax.random.key(0), (3, 5, 2))
+  y = x[::-1]
+  together = jax.vmap(exact.w1_assignment)(x, y)
+  alone = [exact.w1(a, b) for a, b in zip(x, y, strict=True)]
+  np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
+  value, slope = jax.value_and_grad(exact.w1_assignment)(x[0], x[0])
+  assert float(value) == 0.0
+  np.testing.assert_array_equal(slope, 0.0)
+
+
+NAN = np.array([[np.nan, 0.0]])
+OK = np.zeros((3, 2))
+
+
+@pytest.mark.parametrize(
+  'arguments,name',
+  [
+    ((NAN, OK), 'x'),
+    ((OK, np.array([[np.inf, 0.0]])), 'y'),
+    ((OK, np.zeros((3, 1))), 'y'),
+    ((np.zeros((0, 2)), OK), 'x'),
+    ((np.zeros(3), OK), 'x'),
+    ((OK, OK, [0.5, 0.5]), 'weights_x'),
+    ((OK, OK, [1.5, -0.5, 0.0]), 'weights_x'),
+    ((OK, OK, None, [0.0, 0.0, 0.0]), 'weights_y'),
+    ((OK, OK, None, [0.5, 0.5, 0.5]), 'weights_y'),
+    ((OK, OK, None, [np.nan, 0.5, 0.5]), 'weights_y'),
+  ],
+)
+def test_bad_arguments_are_named(arguments, name):
+  with pytest.raises(ValueError, match=f'^{name}: '):
+    exact.w1(*arguments)
+
+
+def test_too_many_points_are_refused_before_memory_is_taken():
+  with pytest.raises(ValueError, match='fewer points'):
+    exact.w1(np.zeros((3000, 2)), np.zeros((3001, 2)))
+  with pytest.raises(ValueError, match='^projections: 0'):
+    exact.w1_sliced(OK, OK, projections=0)
+  with pytest.raises(ValueError, match='^y: shape'):
+    exact.w1_assignment(jnp.zeros((3, 2)), jnp.zeros((4, 2)))
