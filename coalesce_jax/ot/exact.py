@@ -55,8 +55,9 @@ def w1(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> float:
     weights_y: `[M]`, likewise.
 
   Returns:
-    The exact value. 1,000 against 1,000 points take 0.1 s with equal weights,
-    500 against 700 about a second.
+    The exact value; that of a linear programme to 1e-7 of the largest distance.
+    1,000 against 1,000 points take half a second with equal weights, 300
+    against 400 one second with others.
 
   Raises:
     ValueError: bad points or weights, or too many of them.
@@ -183,11 +184,13 @@ def _norm(gap: jax.Array) -> jax.Array:
 def _programme(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
   """An optimal coupling by linear programme."""
   n, m = cost.shape
+  # HiGHS takes a cost below 1e-7 for none.
+  unit = max(float(cost.max()), 1e-300)
   rows = sparse.kron(sparse.eye(n), np.ones((1, m)))
   columns = sparse.kron(np.ones((1, n)), sparse.eye(m))
   # One constraint follows from the others.
   found = optimize.linprog(
-    cost.reshape(-1),
+    cost.reshape(-1) / unit,
     A_eq=sparse.vstack([rows, columns]).tocsr()[:-1],
     b_eq=np.concatenate([a, b])[:-1],
     bounds=(0.0, None),

@@ -182,6 +182,9 @@ def grid_barycenter_lp(
   if count * size * size > MAX_PROGRAMME:
     raise ValueError(f'points: {count} x {size} x {size} variables, too many')
   cost = distance.cdist(points, points).reshape(-1)
+  # HiGHS takes a cost below 1e-7 for none.
+  unit = max(float(cost.max()), 1e-300)
+  cost = cost / unit
   ones, eye = np.ones((1, size)), sparse.eye(size)
   rows = sparse.kron(eye, ones)  # Sums over targets: the inputs.
   columns = sparse.kron(ones, eye)  # Sums over inputs: the barycenter.
@@ -207,7 +210,8 @@ def grid_barycenter_lp(
   if found.status != 0:
     raise RuntimeError(f'the linear programme failed: {found.message}')
   histogram = found.x[-size:].clip(0.0)
-  return Histogram(histogram / histogram.sum(), float(found.fun), True)
+  value = unit * float(found.fun)
+  return Histogram(histogram / histogram.sum(), value, True)
 
 
 def grid_barycenter(

@@ -63,6 +63,15 @@ def test_line_converges_to_the_closed_form_of_gaussians():
   assert value == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize('scale', [1e-12, 1e-6, 1e9])
+def test_programmes_know_no_unit(scale):
+  x, y = np.random.default_rng(0).normal(size=(2, 7, 2))
+  value = exact.w1(x[:6], y)
+  assert exact.w1(scale * x[:6], scale * y) == pytest.approx(
+    scale * value, rel=1e-9
+  )
+
+
 def test_plans_have_the_weights_as_sums_and_zero_weights_drop_out():
   x, y, a, _ = clouds(4, 2)
   a = a.copy()

@@ -97,6 +97,15 @@ def test_grid_barycenter_of_three_atoms_is_their_median():
   assert value == pytest.approx(found.value)
 
 
+@pytest.mark.parametrize('scale', [1e-9, 1e-6, 1e9])
+def test_grid_barycenters_know_no_unit(scale):
+  grid = np.array([[x, y] for x in range(3) for y in range(3)], float)
+  bars = np.random.default_rng(5).dirichlet(np.ones(9), 3)
+  value = medians.grid_barycenter_lp(grid, bars).value
+  found = medians.grid_barycenter_lp(scale * grid, bars)
+  assert found.value == pytest.approx(scale * value, rel=1e-9)
+
+
 def test_entropic_barycenter_costs_little_more_than_the_exact_one():
   grid = np.array([[x, y] for x in range(4) for y in range(4)], float)
   bars = np.random.default_rng(4).dirichlet(np.ones(16), 3)
