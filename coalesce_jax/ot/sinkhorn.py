@@ -10,6 +10,8 @@ matrix; values are computed from its potentials in float64 on the host.
 Shapes: N, M points, D dimensions. In data units.
 """
 
+from collections.abc import Callable
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -139,22 +141,32 @@ def _solve(
   iterations: int,
 ) -> tuple[np.ndarray, np.ndarray, bool]:
   """Potentials `[N]`, `[M]` of positive weights, and whether they converged."""
+  if iterations < 1:
+    raise ValueError(f'iterations: {iterations} is below 1')
   with jax.numpy_rank_promotion('allow'):
-    problem = linear_problem.LinearProblem(
-      geometry.Geometry(jnp.asarray(cost, jnp.float32), epsilon=epsilon),
-      a=jnp.asarray(a, jnp.float32),
-      b=jnp.asarray(b, jnp.float32),
+    f, converged = _solver(iterations)(
+      *(jnp.asarray(v, jnp.float32) for v in (cost, a, b, epsilon))
     )
-    solver = sinkhorn.Sinkhorn(threshold=1e-4, max_iterations=iterations)
-    out = solver(problem)
-    converged = bool(out.converged)
   # ott's couplings are exp((f + g - C) / epsilon), ours against a x b. Two
   # last half-steps in float64 make sums exact.
-  f = np.asarray(out.f, np.float64) - epsilon * np.log(a)
+  f = np.asarray(f, np.float64) - epsilon * np.log(a)
   log = (f[:, None] - cost) / epsilon + np.log(a)[:, None]
   g = -epsilon * special.logsumexp(log, axis=0)
   log = (g[None] - cost) / epsilon + np.log(b)[None]
-  return -epsilon * special.logsumexp(log, axis=1), g, converged
+  return -epsilon * special.logsumexp(log, axis=1), g, bool(converged)
+
+
+@functools.lru_cache(maxsize=16)
+def _solver(iterations: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
+  """ott-jax's solver, traced once for all problems of one shape."""
+  solver = sinkhorn.Sinkhorn(threshold=1e-4, max_iterations=iterations)
+
+  def solve(cost, a, b, epsilon):
+    plan = geometry.Geometry(cost, epsilon=epsilon)
+    out = solver(linear_problem.LinearProblem(plan, a=a, b=b))
+    return out.f, out.converged
+
+  return jax.jit(solve)
 
 
 def _rounded(plan: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
