@@ -8,29 +8,41 @@ from typing import Any
 import numpy as np
 
 
+def array(values: Any, name: str) -> np.ndarray:
+  """Numbers in float64.
+
+  Raises:
+    ValueError: not numbers, or rows of several lengths; names `name`.
+  """
+  try:
+    return np.asarray(values, np.float64)
+  except (TypeError, ValueError) as error:
+    raise ValueError(f'{name}: not an array of numbers ({error})') from error
+
+
 def cloud(x: Any, name: str = 'x') -> np.ndarray:
   """Points `[N >= 1, D >= 1]` in float64.
 
   Raises:
     ValueError: another shape, or values that are not finite; names `name`.
   """
-  array = np.asarray(x, np.float64)
-  if array.ndim != 2 or 0 in array.shape:
-    raise ValueError(f'{name}: shape {array.shape} is not [N >= 1, D >= 1]')
-  if not np.isfinite(array).all():
+  points = array(x, name)
+  if points.ndim != 2 or 0 in points.shape:
+    raise ValueError(f'{name}: shape {points.shape} is not [N >= 1, D >= 1]')
+  if not np.isfinite(points).all():
     raise ValueError(f'{name}: values are not all finite')
-  return array
+  return points
 
 
 def line(x: Any, name: str = 'x') -> np.ndarray:
   """Points on the line, `[N]` or `[N, 1]`, as `[N]` in float64."""
-  array = np.asarray(x, np.float64)
-  if array.ndim == 1:
-    array = array[:, None]
-  array = cloud(array, name)
-  if array.shape[1] != 1:
-    raise ValueError(f'{name}: {array.shape[1]} dimensions, not 1')
-  return array[:, 0]
+  points = array(x, name)
+  if points.ndim == 1:
+    points = points[:, None]
+  points = cloud(points, name)
+  if points.shape[1] != 1:
+    raise ValueError(f'{name}: {points.shape[1]} dimensions, not 1')
+  return points[:, 0]
 
 
 def pair(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -50,18 +62,18 @@ def weights(values: Any, count: int, name: str = 'weights') -> np.ndarray:
   """
   if values is None:
     return np.full(count, 1.0 / count)
-  array = np.asarray(values, np.float64)
-  if array.shape != (count,):
-    raise ValueError(f'{name}: shape {array.shape} for {count} points')
-  if not np.isfinite(array).all() or (array < 0.0).any():
+  found = array(values, name)
+  if found.shape != (count,):
+    raise ValueError(f'{name}: shape {found.shape} for {count} points')
+  if not np.isfinite(found).all() or (found < 0.0).any():
     raise ValueError(f'{name}: must be finite and at least 0')
-  if abs(array.sum() - 1.0) > 1e-6:
-    raise ValueError(f'{name}: sum to {array.sum():.6g}, not to 1')
-  return array / array.sum()
+  if abs(found.sum() - 1.0) > 1e-6:
+    raise ValueError(f'{name}: sum to {found.sum():.6g}, not to 1')
+  return found / found.sum()
 
 
 def weighted(x: np.ndarray, values: Any, name: str) -> tuple[Any, Any]:
   """Points of positive weight and their weights."""
-  array = weights(values, len(x), name)
-  kept = array > 0.0
-  return x[kept], array[kept]
+  found = weights(values, len(x), name)
+  kept = found > 0.0
+  return x[kept], found[kept]

@@ -155,11 +155,18 @@ def w1_assignment(x: jax.Array, y: jax.Array) -> jax.Array:
     y: `[N, D]`.
 
   Returns:
-    A scalar of the dtype of `x`.
+    A scalar of the dtype of `x`, not finite where a point is not.
+
+  Raises:
+    ValueError: shapes that do not fit.
   """
-  if x.ndim != 2 or x.shape != y.shape:
-    raise ValueError(f'y: shape {y.shape}, x has {x.shape}; [N, D] both')
+  if x.shape != y.shape:
+    raise ValueError(f'y: shape {y.shape}, x has {x.shape}')
+  if 0 in x.shape:
+    raise ValueError(f'x: shape {x.shape} is not [N >= 1, D >= 1]')
   fixed = jax.lax.stop_gradient(distances(x, y))
+  # Any match will do where the value is not finite; the search must end.
+  fixed = jnp.where(jnp.isfinite(fixed), fixed, 0.0)
   with jax.numpy_rank_promotion('allow'):
     _, matched = unreg.hungarian(geometry.Geometry(fixed))
   rows, columns = matched.paired_indices
@@ -171,14 +178,27 @@ def distances(x: jax.Array, y: jax.Array) -> jax.Array:
 
   ott-jax 0.6.0's own cost evaluates to sqrt(D) at zero distance while it is
   differentiated.
+
+  Args:
+    x: `[N, D]`.
+    y: `[M, D]`.
+
+  Raises:
+    ValueError: other shapes.
   """
+  for name, points in (('x', x), ('y', y)):
+    if points.ndim != 2:
+      raise ValueError(f'{name}: shape {points.shape} is not [N, D]')
+  if x.shape[1] != y.shape[1]:
+    raise ValueError(f'y: {y.shape[1]} dimensions, x has {x.shape[1]}')
   return _norm(x[:, None] - y[None])
 
 
 def _norm(gap: jax.Array) -> jax.Array:
   squared = jnp.sum(gap * gap, -1)
-  positive = squared > 0.0
-  return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
+  # NaN is to remain: it is not 0.
+  apart = squared != 0.0
+  return jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1.0)), 0.0)
 
 
 def _programme(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:

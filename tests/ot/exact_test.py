@@ -169,3 +169,140 @@ def test_too_many_points_are_refused_before_memory_is_taken():
     exact.w1_sliced(OK, OK, projections=0)
   with pytest.raises(ValueError, match='^y: shape'):
     exact.w1_assignment(jnp.zeros((3, 2)), jnp.zeros((4, 2)))
+
+
+def test_cost_matrices_hold_the_norms_of_gaps():
+  x, y, _, _ = clouds(5, 3)
+  expected = [[np.linalg.norm(p - q) for q in y] for p in x]
+  np.testing.assert_allclose(exact.cost_matrix(x, y), expected, rtol=1e-12)
+  found = exact.distances(jnp.asarray(x), jnp.asarray(y))
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_distances_have_the_gradient_of_finite_differences():
+  rng = np.random.default_rng(4)
+  with jax.enable_x64(True):
+    x, y = (jnp.asarray(v) for v in rng.normal(size=(2, 4, 3)))
+    # One pair at distance 0, which pulls nowhere.
+    x, scale = x.at[0].set(y[0]), jnp.asarray(rng.normal(size=(4, 4)))
+    scale = scale.at[0, 0].set(0.0)
+    value = lambda v: jnp.sum(scale * exact.distances(v, y))
+    slope = jax.grad(value)(x)
+    for i, j in ((0, 0), (1, 2), (3, 1)):
+      step = jnp.zeros((4, 3)).at[i, j].set(1e-6)
+      rise = float(value(x + step) - value(x - step)) / 2e-6
+      assert float(slope[i, j]) == pytest.approx(rise, rel=1e-6)
+    pull = jax.jacobian(exact.distances)(x, y)[0, 0, 0]
+    np.testing.assert_array_equal(pull, 0.0)
+
+
+@pytest.mark.parametrize('n,dimension', [(1, 1), (1, 3), (6, 1)])
+def test_jax_assignment_takes_single_points_lines_and_twins(n, dimension):
+  rng = np.random.default_rng(n)
+  x, y = (jnp.asarray(v) for v in rng.normal(size=(2, n, dimension)))
+  x = x.at[n // 2 :].set(x[-1])
+  value = float(exact.w1_assignment(x, y))
+  assert value == pytest.approx(exact.w1(x, y), rel=1e-5)
+  assert float(exact.w1_assignment(y, x)) == pytest.approx(value, rel=1e-5)
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_jax_values_are_not_finite_where_a_point_is_not(bad):
+  x = jnp.zeros((3, 2)).at[1, 0].set(bad)
+  assert not np.isfinite(float(exact.w1_assignment(x, jnp.ones((3, 2)))))
+  assert not np.isfinite(exact.distances(x, jnp.ones((1, 2)))[1]).any()
+
+
+def test_slices_are_the_mean_of_the_line():
+  x, y, _, _ = clouds(6, 3)
+  lines = np.random.default_rng(9).normal(size=(3, 8))
+  lines /= np.linalg.norm(lines, axis=0)[None]
+  expected = np.mean(
+    [stats.wasserstein_distance(x @ e, y @ e) for e in lines.T]
+  )
+  found = exact.w1_sliced(x, y, projections=8, seed=9)
+  assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_slices_of_a_translate_have_a_closed_form():
+  # The mean of |cos| is 2 / pi.
+  x = np.random.default_rng(0).normal(size=(5, 2))
+  shift = np.array([[3.0, 4.0]])
+  found = exact.w1_sliced(x, x + shift, projections=20_000)
+  assert found == pytest.approx(10.0 / np.pi, rel=0.02)
+
+
+@given(st.integers(0, 10_000))
+def test_slices_are_a_distance_that_scales_and_moves_along(seed):
+  x, y, _, _ = clouds(seed)
+  rng = np.random.default_rng(seed)
+  z, shift = rng.normal(size=(4, x.shape[1])), rng.normal(size=(1, x.shape[1]))
+  sliced = lambda p, q: exact.w1_sliced(p, q, projections=8)
+  xy = sliced(x, y)
+  assert sliced(y, x) == pytest.approx(xy, abs=1e-12)
+  assert sliced(x, z) <= xy + sliced(y, z) + 1e-12
+  assert sliced(x, x) == 0.0
+  assert sliced(3 * x + shift, 3 * y + shift) == pytest.approx(3 * xy)
+
+
+@given(st.integers(0, 10_000))
+def test_the_line_equals_scipy_and_knows_no_order(seed):
+  x, y, a, b = clouds(seed, 1)
+  b = np.where(np.arange(len(b)) == 1, 0.0, b)
+  b /= b.sum()
+  value = exact.w1_line(x, y[:, 0], a, b)
+  expected = stats.wasserstein_distance(x[:, 0], y[:, 0], a, b)
+  assert value == pytest.approx(expected, rel=1e-9, abs=1e-12)
+  assert exact.w1_line(x[::-1], y, a[::-1], b) == pytest.approx(
+    value, abs=1e-12
+  )
+
+
+def test_plans_are_couplings_whatever_the_sizes():
+  for seed in range(8):
+    x, y, a, b = clouds(seed)
+    found = exact.plan(x, y, a, b)
+    assert found.coupling.min() >= 0.0
+    np.testing.assert_allclose(found.coupling.sum(1), a, atol=1e-9)
+    np.testing.assert_allclose(found.coupling.sum(0), b, atol=1e-9)
+    assert found.value == pytest.approx(exact.w1(x, y, a, b), abs=1e-9)
+
+
+def test_values_are_in_float64_whatever_comes():
+  # In float32 all of these points are one.
+  x, y, _, _ = clouds(7, 2)
+  near = exact.w1(1.0 + 1e-9 * x, 1.0 + 1e-9 * y)
+  assert near == pytest.approx(1e-9 * exact.w1(x, y), rel=1e-6)
+  low, high = x.astype(np.float32), y.astype(np.float32)
+  wide = exact.w1(low.astype(np.float64), high.astype(np.float64))
+  assert exact.w1(low, high) == wide
+  assert exact.cost_matrix(low, high).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+  'call,name',
+  [
+    (lambda: exact.w1([[1.0, 2.0], [3.0]], OK), 'x'),
+    (lambda: exact.w1(OK, [['a', 'b']]), 'y'),
+    (lambda: exact.plan(OK, OK, [0.5, [0.5], 0.0]), 'weights_x'),
+    (lambda: exact.plan(NAN, OK), 'x'),
+    (lambda: exact.plan(OK, OK, None, [2.0, -1.0, 0.0]), 'weights_y'),
+    (lambda: exact.cost_matrix(OK, OK[:, :1]), 'y'),
+    (lambda: exact.cost_matrix(OK, NAN), 'y'),
+    (lambda: exact.w1_line(OK, [1.0]), 'x'),
+    (lambda: exact.w1_line([1.0], [np.inf]), 'y'),
+    (lambda: exact.w1_line([], [1.0]), 'x'),
+    (lambda: exact.w1_line(1.0, [1.0]), 'x'),
+    (lambda: exact.w1_line([1.0], [1.0], [0.5, 0.5]), 'weights_x'),
+    (lambda: exact.w1_line([1.0], [1.0], None, [-1.0]), 'weights_y'),
+    (lambda: exact.w1_sliced(NAN, OK), 'x'),
+    (lambda: exact.w1_sliced(OK, np.zeros((2, 3))), 'y'),
+    (lambda: exact.distances(jnp.zeros((3, 2)), jnp.zeros((3, 1))), 'y'),
+    (lambda: exact.distances(jnp.zeros(3), jnp.zeros((3, 1))), 'x'),
+    (lambda: exact.w1_assignment(jnp.zeros(3), jnp.zeros(3)), 'x'),
+    (lambda: exact.w1_assignment(jnp.zeros((0, 2)), jnp.zeros((0, 2))), 'x'),
+  ],
+)
+def test_every_function_names_a_bad_argument(call, name):
+  with pytest.raises(ValueError, match=f'^{name}: '):
+    call()
