@@ -51,8 +51,11 @@ def frechet_squared(m1: Any, c1: Any, m2: Any, c2: Any) -> float:
   https://doi.org/10.1002/mana.19901470121).
   """
   m1, m2 = _mean(m1, 'm1'), _mean(m2, 'm2')
-  if m1.shape != m2.shape or len(m1) != len(np.asarray(c1)):
+  if m1.shape != m2.shape:
     raise ValueError(f'm2: shape {m2.shape}, m1 has {m1.shape}')
+  c1 = covariance(c1, 'c1')
+  if len(c1) != len(m1):
+    raise ValueError(f'c1: shape {c1.shape}, m1 has {m1.shape}')
   return float(((m1 - m2) ** 2).sum() + bures_squared(c1, c2))
 
 
@@ -83,10 +86,13 @@ def gaussian_barycenter(
     covariance(c, f'covariances[{k}]') for k, c in enumerate(covariances)
   ]
   weights = checks.weights(weights, len(means))
-  if len(parts) != len(means) or parts[0].shape[0] != means.shape[1]:
-    raise ValueError(
-      f'covariances: {len(parts)} of {parts[0].shape} for means {means.shape}'
-    )
+  if len(parts) != len(means):
+    raise ValueError(f'covariances: {len(parts)} for means {means.shape}')
+  for k, part in enumerate(parts):
+    if len(part) != means.shape[1]:
+      raise ValueError(
+        f'covariances[{k}]: shape {part.shape} for means {means.shape}'
+      )
   mean = weights @ means
   current = sum(w * c for w, c in zip(weights, parts, strict=True))
   residual = np.inf
@@ -111,8 +117,8 @@ def gaussian_barycenter(
 
 def mean_norm(dimension: int) -> float:
   """E |Z| of a standard normal Z in D dimensions, exact."""
-  if dimension < 1:
-    raise ValueError(f'dimension: {dimension} is below 1')
+  if not 1 <= dimension < np.inf:
+    raise ValueError(f'dimension: {dimension} is not at least 1')
   log = special.gammaln((dimension + 1) / 2.0) - special.gammaln(
     dimension / 2.0
   )
@@ -170,4 +176,4 @@ def covariance(c: Any, name: str) -> np.ndarray:
 
 
 def _mean(m: Any, name: str) -> np.ndarray:
-  return checks.cloud(np.asarray(m, np.float64)[None], name)[0]
+  return checks.cloud(checks.array(m, name)[None], name)[0]

@@ -1,5 +1,7 @@
 """Gaussians: closed forms against matrix roots, simulation and each other."""
 
+from hypothesis import given
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 from scipy import integrate
@@ -7,6 +9,7 @@ from scipy import linalg
 from scipy import stats
 
 from coalesce_jax.metrics import frechet
+from coalesce_jax.ot import exact
 from coalesce_jax.ot import gaussians
 
 
@@ -85,6 +88,134 @@ def test_line_equals_the_integral_of_the_quantile_gap(m, s, n, t):
   assert gaussians.line_w1(m, s, n, t) == pytest.approx(value, rel=1e-4)
 
 
+@given(st.integers(0, 10_000))
+def test_bures_is_a_distance_that_scales_and_turns_along(seed):
+  rng = np.random.default_rng(seed)
+  d = int(rng.integers(1, 6))
+  a, b, c = covariances(3, d, seed)
+  root = lambda p, q: np.sqrt(gaussians.bures_squared(p, q))
+  assert root(b, a) == pytest.approx(root(a, b), rel=1e-8, abs=1e-7)
+  assert root(a, c) <= root(a, b) + root(b, c) + 1e-7
+  assert root(4.0 * a, 4.0 * b) == pytest.approx(2.0 * root(a, b), rel=1e-7)
+  turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+  turned = root(turn @ a @ turn.T, turn @ b @ turn.T)
+  assert turned == pytest.approx(root(a, b), rel=1e-7, abs=1e-7)
+
+
+def test_bures_of_the_line_and_of_a_point_have_closed_forms():
+  assert gaussians.bures_squared([[4.0]], [[25.0]]) == pytest.approx(9.0)
+  (c,) = covariances(1, 4)
+  none = np.zeros((4, 4))
+  assert gaussians.bures_squared(none, c) == pytest.approx(np.trace(c))
+  assert gaussians.bures_squared(none, none) == 0.0
+
+
+@given(st.integers(0, 10_000))
+def test_frechet_moves_and_scales_along(seed):
+  rng = np.random.default_rng(seed)
+  a, b = covariances(2, 3, seed)
+  m, n, shift = rng.normal(size=(3, 3))
+  value = gaussians.frechet_squared(m, a, n, b)
+  assert value == pytest.approx(gaussians.frechet_squared(n, b, m, a), rel=1e-9)
+  assert gaussians.frechet_squared(
+    3 * m + shift, 9 * a, 3 * n + shift, 9 * b
+  ) == pytest.approx(9 * value, rel=1e-9)
+
+
+def test_frechet_bounds_the_squared_transport_of_clouds():
+  # Equal for an affine image of a cloud under a positive matrix.
+  x = np.random.default_rng(1).normal(size=(40, 2))
+  stretch = np.array([[2.0, 0.5], [0.5, 1.0]])
+  y = x @ stretch + np.array([[1.0, -2.0]])
+  moments = [v for p in (x, y) for v in (p.mean(0), np.cov(p.T, bias=True))]
+  value = gaussians.frechet_squared(*moments)
+  assert value == pytest.approx(((x - y) ** 2).sum(1).mean(), rel=1e-9)
+
+
+@pytest.mark.parametrize('dimension', [1, 2, 5])
+def test_roots_equal_those_of_scipy_and_square_back(dimension):
+  (c,) = covariances(1, dimension)
+  root = gaussians.matrix_root(c)
+  np.testing.assert_allclose(root, linalg.sqrtm(c).real, atol=1e-9)
+  flat = np.diag(np.arange(float(dimension)))
+  np.testing.assert_allclose(gaussians.matrix_root(flat) ** 2, flat, atol=1e-12)
+
+
+def test_covariances_come_back_symmetric_in_float64():
+  found = gaussians.covariance(np.float32([[2.0, 1.0], [1.0, 2.0]]), 'c')
+  assert found.dtype == np.float64
+  nearly = gaussians.covariance([[2.0, 1.0 + 1e-8], [1.0, 2.0]], 'c')
+  np.testing.assert_array_equal(nearly, nearly.T)
+
+
+@given(st.integers(0, 10_000))
+def test_barycenter_turns_scales_and_moves_along(seed):
+  rng = np.random.default_rng(seed)
+  parts, means = covariances(3, 2, seed), rng.normal(size=(3, 2))
+  weights = rng.dirichlet(np.ones(3))
+  found = gaussians.gaussian_barycenter(means, parts, weights)
+  turn = np.linalg.qr(rng.normal(size=(2, 2)))[0]
+  shift = rng.normal(size=(1, 2))
+  moved = gaussians.gaussian_barycenter(
+    3 * means @ turn + shift, [9 * turn.T @ c @ turn for c in parts], weights
+  )
+  np.testing.assert_allclose(moved.mean, 3 * found.mean @ turn + shift[0])
+  np.testing.assert_allclose(
+    moved.covariance, 9 * turn.T @ found.covariance @ turn, rtol=1e-6, atol=1e-8
+  )
+  order = [2, 0, 1]
+  other = gaussians.gaussian_barycenter(
+    means[order], parts[order], weights[order]
+  )
+  np.testing.assert_allclose(other.covariance, found.covariance, rtol=1e-9)
+
+
+def test_barycenter_of_one_or_of_twins_is_itself_and_zero_weights_drop_out():
+  one, other = covariances(2, 3)
+  means = np.arange(6.0).reshape(2, 3)
+  for found in (
+    gaussians.gaussian_barycenter(means[:1], [one]),
+    gaussians.gaussian_barycenter(means[[0, 0]], [one, one], [0.3, 0.7]),
+    gaussians.gaussian_barycenter(means, [one, other], [1.0, 0.0]),
+  ):
+    np.testing.assert_allclose(found.mean, means[0])
+    np.testing.assert_allclose(found.covariance, one, rtol=1e-8)
+
+
+def test_barycenter_on_the_line_has_the_mean_deviation():
+  found = gaussians.gaussian_barycenter(
+    [[0.0], [8.0]], [[[1.0]], [[25.0]]], [0.75, 0.25]
+  )
+  assert found.mean[0] == 2.0
+  assert found.covariance[0, 0] == pytest.approx(4.0)
+
+
+def test_scalings_of_a_cloud_are_matched_along_their_rays():
+  # |x| is an optimal potential, so the mean move is W1 of the clouds as well.
+  z = np.random.default_rng(2).normal(size=(400, 3))
+  norms = np.linalg.norm(z, axis=1)
+  value = exact.w1(0.5 * z, 2.0 * z)
+  assert value == pytest.approx(1.5 * norms.mean(), rel=1e-9)
+  error = 1.5 * norms.std() / np.sqrt(len(z))
+  assert abs(gaussians.isotropic_w1(0.5, 2.0, 3) - value) < 4.0 * error
+
+
+@given(st.integers(0, 10_000))
+def test_closed_forms_are_distances_that_scale_and_move_along(seed):
+  rng = np.random.default_rng(seed)
+  (m, n, o), (s, t, u) = rng.normal(size=3), rng.uniform(0.0, 3.0, 3)
+  line = gaussians.line_w1
+  value = line(m, s, n, t)
+  assert line(n, t, m, s) == pytest.approx(value)
+  assert line(m, s, o, u) <= value + line(n, t, o, u) + 1e-12
+  assert line(m, s, m, s) == 0.0
+  assert line(3 * m + 1, 3 * s, 3 * n + 1, 3 * t) == pytest.approx(3 * value)
+  ball = lambda p, q: gaussians.isotropic_w1(p, q, 7)
+  assert ball(t, s) == ball(s, t) >= 0.0 == ball(s, s)
+  assert ball(s, u) <= ball(s, t) + ball(t, u) + 1e-12
+  assert ball(3 * s, 3 * t) == pytest.approx(3 * ball(s, t))
+
+
 @pytest.mark.parametrize(
   'call,name',
   [
@@ -105,6 +236,50 @@ def test_line_equals_the_integral_of_the_quantile_gap(m, s, n, t):
       lambda: gaussians.gaussian_barycenter(np.zeros((2, 2)), [np.eye(2)]),
       'covariances',
     ),
+    (lambda: gaussians.bures_squared(np.eye(2), np.eye(2) * np.nan), 'c2'),
+    (lambda: gaussians.bures_squared([[1.0], [1.0, 2.0]], np.eye(2)), 'c1'),
+    (
+      lambda: gaussians.frechet_squared(
+        [0.0, 0.0], np.eye(3), [0.0, 0.0], np.eye(3)
+      ),
+      'c1: shape',
+    ),
+    (lambda: gaussians.frechet_squared([0.0], 1.0, [0.0], np.eye(1)), 'c1'),
+    (
+      lambda: gaussians.frechet_squared([0.0], np.eye(1), [0.0], np.eye(2)),
+      'c2',
+    ),
+    (
+      lambda: gaussians.frechet_squared([0.0], np.eye(1), [np.inf], np.eye(1)),
+      'm2',
+    ),
+    (lambda: gaussians.gaussian_barycenter(np.zeros((2, 2)), []), 'covar'),
+    (
+      lambda: gaussians.gaussian_barycenter(
+        np.zeros((2, 2)), [np.eye(2), np.eye(3)]
+      ),
+      r'covariances\[1\]: shape',
+    ),
+    (
+      lambda: gaussians.gaussian_barycenter(
+        np.zeros((2, 1)), [[[1.0]], [[np.nan]]]
+      ),
+      r'covariances\[1\]',
+    ),
+    (
+      lambda: gaussians.gaussian_barycenter([[np.nan]], [[[1.0]]]),
+      'means',
+    ),
+    (
+      lambda: gaussians.gaussian_barycenter(
+        np.zeros((2, 1)), [[[1.0]], [[2.0]]], [1.5, -0.5]
+      ),
+      'weights',
+    ),
+    (lambda: gaussians.isotropic_w1(1.0, np.inf, 2), 's2'),
+    (lambda: gaussians.isotropic_w1(1.0, 2.0, 0), 'dimension'),
+    (lambda: gaussians.line_w1(0.0, -1.0, 0.0, 1.0), 's1'),
+    (lambda: gaussians.mean_norm(float('nan')), 'dimension'),
     (lambda: gaussians.isotropic_w1(-1.0, 1.0, 2), 's1'),
     (lambda: gaussians.line_w1(0.0, 1.0, np.nan, 1.0), 'm2'),
     (lambda: gaussians.mean_norm(0), 'dimension'),
