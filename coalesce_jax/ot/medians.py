@@ -62,7 +62,7 @@ def weighted_median(values: Any, weights: Any = None) -> np.ndarray:
     values: `[K, ...]`.
     weights: `[K]`, sum to 1; None is equal weights.
   """
-  values = np.asarray(values, np.float64)
+  values = checks.array(values, 'values')
   if values.ndim < 1 or not values.size:
     raise ValueError(f'values: shape {values.shape} is empty')
   if not np.isfinite(values).all():
@@ -77,9 +77,8 @@ def weighted_median(values: Any, weights: Any = None) -> np.ndarray:
 
 def quantiles(x: Any, levels: Any, weights: Any = None) -> np.ndarray:
   """The quantile function of a cloud on the line at `levels` in (0, 1)."""
-  x = checks.line(x)
-  weights = checks.weights(weights, len(x))
-  levels = np.asarray(levels, np.float64)
+  x, weights = checks.weighted(checks.line(x), weights, 'weights')
+  levels = checks.array(levels, 'levels')
   if not ((levels > 0.0) & (levels < 1.0)).all():
     raise ValueError('levels: not all inside (0, 1)')
   order = np.argsort(x, kind='stable')
@@ -95,7 +94,8 @@ def quantile_median(
 
   The weighted median of the quantile functions; a barycenter for any K.
   """
-  return weighted_median([quantiles(c, levels) for c in clouds], weights)
+  parts = _lines(clouds)
+  return weighted_median([quantiles(p, levels) for p in parts], weights)
 
 
 def line_value(clouds: Sequence[Any], weights: Any = None) -> float:
@@ -108,11 +108,11 @@ def line_value(clouds: Sequence[Any], weights: Any = None) -> float:
     clouds: K arrays `[N_k]`, of any sizes.
     weights: `[K]`, sum to 1; None is equal weights.
   """
-  parts = [checks.line(c, f'clouds[{k}]') for k, c in enumerate(clouds)]
-  if not parts:
-    raise ValueError('clouds: there are none')
+  parts = _lines(clouds)
   w = checks.weights(weights, len(parts))
   points = np.unique(np.concatenate(parts))
+  if len(points) == 1:
+    return 0.0
   cdfs = np.stack(
     [np.searchsorted(np.sort(p), points[:-1], 'right') / len(p) for p in parts]
   )
@@ -153,12 +153,15 @@ def fermat_weber(
     pull, own, _ = _pull(x, w, candidate)
     if np.linalg.norm(pull) <= own + tolerance:
       return Point(candidate, float(w @ _norms(x - candidate[None])))
+  # Far from the origin steps would drown in rounding.
+  origin = x.mean(0)
+  x = x - origin[None]
   y = w @ x
   for _ in range(iterations):
     pull, own, inverse = _pull(x, w, y)
     size = np.linalg.norm(pull)
     if size <= tolerance:
-      return Point(y, float(w @ _norms(x - y[None])))
+      return Point(y + origin, float(w @ _norms(x - y[None])))
     y = y + max(0.0, 1.0 - own / size) * pull / inverse
   raise RuntimeError(f'not converged in {iterations} iterations')
 
@@ -238,6 +241,8 @@ def grid_barycenter(
   points, bars, w = _grid(points, histograms, weights)
   if not (np.isfinite(epsilon) and epsilon > 0.0):
     raise ValueError(f'epsilon: {epsilon} is not positive')
+  if iterations < 1:
+    raise ValueError(f'iterations: {iterations} is below 1')
   cost = distance.cdist(points, points)
   with jax.numpy_rank_promotion('allow'):
     problem = barycenter_problem.FixedBarycenterProblem(
@@ -259,6 +264,13 @@ def grid_barycenter(
   )
   converged = bool(len(done) and done[-1] <= 1e-3)
   return Histogram(histogram, float(value), converged)
+
+
+def _lines(clouds: Sequence[Any]) -> list[np.ndarray]:
+  parts = [checks.line(c, f'clouds[{k}]') for k, c in enumerate(clouds)]
+  if not parts:
+    raise ValueError('clouds: there are none')
+  return parts
 
 
 def _pull(x, w, y):

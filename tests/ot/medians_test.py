@@ -1,5 +1,7 @@
 """Medians: against brute force, linear programmes and each other."""
 
+from hypothesis import given
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 from scipy import optimize
@@ -115,6 +117,173 @@ def test_entropic_barycenter_costs_little_more_than_the_exact_one():
   assert sure.value - 1e-6 <= near.value < 1.05 * sure.value
 
 
+@given(st.integers(0, 10_000))
+def test_weighted_medians_move_and_scale_along_in_any_order(seed):
+  rng = np.random.default_rng(seed)
+  k = int(rng.integers(1, 7))
+  values = rng.integers(-3, 4, size=(k, 2, 2)).astype(float)
+  weights = rng.dirichlet(np.ones(k))
+  found = medians.weighted_median(values, weights)
+  np.testing.assert_array_equal(
+    medians.weighted_median(4.0 * values + 1.0, weights), 4.0 * found + 1.0
+  )
+  order = rng.permutation(k)
+  np.testing.assert_array_equal(
+    medians.weighted_median(values[order], weights[order]), found
+  )
+  more = np.concatenate([values, rng.normal(size=(1, 2, 2))])
+  np.testing.assert_array_equal(
+    medians.weighted_median(more, np.append(weights, 0.0)), found
+  )
+
+
+@given(st.integers(0, 10_000))
+def test_quantiles_equal_those_of_numpy(seed):
+  rng = np.random.default_rng(seed)
+  n = int(rng.integers(1, 9))
+  x, weights = rng.integers(0, 5, n).astype(float), rng.dirichlet(np.ones(n))
+  levels = rng.uniform(0.001, 0.999, 7)
+  expected = np.quantile(x, levels, weights=weights, method='inverted_cdf')
+  np.testing.assert_array_equal(medians.quantiles(x, levels, weights), expected)
+  np.testing.assert_array_equal(
+    medians.quantiles(x[:, None], levels),
+    np.quantile(x, levels, method='inverted_cdf'),
+  )
+  far, none = np.append(-9.0, x), np.append(0.0, weights)
+  levels[0] = 1e-13
+  np.testing.assert_array_equal(
+    medians.quantiles(far, levels, none), medians.quantiles(x, levels, weights)
+  )
+
+
+def test_quantile_median_of_one_cloud_or_of_twins_is_its_quantiles():
+  x, y = np.random.default_rng(6).normal(size=(2, 5))
+  levels = np.array([0.1, 0.5, 0.7])
+  expected = medians.quantiles(x, levels)
+  for clouds, weights in (
+    ([x], None),
+    ([x, x, y], None),
+    ([y, x[:, None]], [0.0, 1.0]),
+  ):
+    found = medians.quantile_median(clouds, weights, levels=levels)
+    np.testing.assert_array_equal(found, expected)
+
+
+@given(st.integers(0, 10_000))
+def test_line_value_moves_and_scales_along_and_no_cloud_is_better(seed):
+  rng = np.random.default_rng(seed)
+  sizes = rng.integers(1, 7, 3)
+  clouds = [rng.integers(0, 5, n).astype(float) for n in sizes]
+  weights = rng.dirichlet(np.ones(3))
+  value = medians.line_value(clouds, weights)
+  moved = [3.0 * c - 7.0 for c in clouds]
+  assert medians.line_value(moved, weights) == pytest.approx(3.0 * value)
+  order = [2, 0, 1]
+  assert medians.line_value(
+    [clouds[k] for k in order], weights[order]
+  ) == pytest.approx(value)
+  for other in (*clouds, rng.uniform(0.0, 4.0, 5)):
+    cost = sum(
+      w * exact.w1_line(c, other) for w, c in zip(weights, clouds, strict=True)
+    )
+    assert value <= cost + 1e-12
+  assert medians.line_value(
+    [*clouds, [99.0]], np.append(weights, 0.0)
+  ) == pytest.approx(value)
+
+
+def test_clouds_at_one_point_cost_nothing():
+  assert medians.line_value([[2.0], [2.0, 2.0]]) == 0.0
+  assert medians.line_value([[1.0, 5.0]]) == 0.0
+
+
+@given(st.integers(0, 10_000))
+def test_fermat_weber_moves_turns_and_scales_along(seed):
+  rng = np.random.default_rng(seed)
+  k, d = int(rng.integers(1, 8)), int(rng.integers(1, 4))
+  # Of few values, so that points repeat and lie on lines.
+  points = rng.integers(-2, 3, size=(k, d)).astype(float)
+  weights = rng.dirichlet(np.ones(k))
+  found = medians.fermat_weber(points, weights)
+  assert found.value == pytest.approx(
+    float(weights @ np.linalg.norm(points - found.point[None], axis=1))
+  )
+  # Not below it anywhere near, so, of a convex function, nowhere.
+  for step in np.concatenate([np.eye(d), rng.normal(size=(8, d))]):
+    for size in (-1e-3, 1e-3, 0.5):
+      gaps = points - (found.point + size * step)[None]
+      near = float(weights @ np.linalg.norm(gaps, axis=1))
+      assert near >= found.value - 1e-12
+  turn = np.linalg.qr(rng.normal(size=(d, d)))[0]
+  moved = medians.fermat_weber(3.0 * points @ turn + 1e6, weights)
+  assert moved.value == pytest.approx(3.0 * found.value, rel=1e-7, abs=1e-8)
+  more = np.concatenate([points, np.full((1, d), 50.0)])
+  dropped = medians.fermat_weber(more, np.append(weights, 0.0))
+  assert dropped.value == pytest.approx(found.value, rel=1e-9)
+
+
+def test_fermat_weber_converges_far_from_the_origin():
+  points = np.random.default_rng(0).normal(size=(7, 3))
+  value = medians.fermat_weber(points).value
+  far = medians.fermat_weber(points + 1e9)
+  assert far.value == pytest.approx(value, rel=1e-6)
+  np.testing.assert_allclose(
+    far.point - 1e9, medians.fermat_weber(points).point, atol=1e-5
+  )
+
+
+@given(st.integers(0, 10_000))
+def test_grid_barycenters_are_no_worse_than_any_law(seed):
+  rng = np.random.default_rng(seed)
+  p, d, k = int(rng.integers(1, 7)), int(rng.integers(1, 3)), 3
+  # Of few values, so that points repeat.
+  grid = rng.integers(0, 4, size=(p, d)).astype(float)
+  bars, weights = rng.dirichlet(np.ones(p), k), rng.dirichlet(np.ones(k))
+  bars[0] = np.eye(p)[0]
+
+  def value(histogram):
+    return sum(
+      w * exact.w1(grid, grid, bar, histogram)
+      for w, bar in zip(weights, bars, strict=True)
+    )
+
+  found = medians.grid_barycenter_lp(grid, bars, weights)
+  assert value(found.histogram) == pytest.approx(found.value, abs=1e-7)
+  for other in (*bars, *rng.dirichlet(np.ones(p), 2)):
+    assert found.value <= value(other) + 1e-7
+  moved = medians.grid_barycenter_lp(2.0 * grid - 5.0, bars, weights)
+  assert moved.value == pytest.approx(2.0 * found.value, abs=1e-7)
+  order = [1, 2, 0]
+  other = medians.grid_barycenter_lp(grid, bars[order], weights[order])
+  assert other.value == pytest.approx(found.value, abs=1e-7)
+
+
+def test_two_histograms_cost_half_their_distance_and_one_nothing():
+  grid = np.array([[0.0], [1.0], [4.0], [6.0]])
+  bars = np.random.default_rng(7).dirichlet(np.ones(4), 2)
+  half = 0.5 * exact.w1(grid, grid, *bars)
+  for solve in (
+    medians.grid_barycenter_lp,
+    lambda *a: medians.grid_barycenter(*a, epsilon=0.05),
+  ):
+    assert solve(grid, bars).value == pytest.approx(half, rel=1e-2)
+    one = solve(grid, bars, [0.0, 1.0])
+    assert one.value == pytest.approx(0.0, abs=1e-4)
+    np.testing.assert_allclose(one.histogram, bars[1], atol=1e-4)
+
+
+def test_entropic_barycenter_moves_and_scales_along():
+  grid = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+  bars = np.random.default_rng(8).dirichlet(np.ones(4), 3)
+  found = medians.grid_barycenter(grid, bars, epsilon=0.1)
+  moved = medians.grid_barycenter(4.0 * grid - 1.0, bars, epsilon=0.4)
+  assert moved.value == pytest.approx(4.0 * found.value, rel=1e-4)
+  np.testing.assert_allclose(moved.histogram, found.histogram, atol=1e-4)
+  early = medians.grid_barycenter(grid, bars, epsilon=1e-3, iterations=1)
+  sure = medians.grid_barycenter_lp(grid, bars)
+  assert not early.converged and early.value >= sure.value - 1e-7
+
+
 @pytest.mark.parametrize(
   'call,name',
   [
@@ -122,6 +291,48 @@ def test_entropic_barycenter_costs_little_more_than_the_exact_one():
     (lambda: medians.weighted_median([np.nan]), 'values'),
     (lambda: medians.weighted_median([1.0, 2.0], [1.0]), 'weights'),
     (lambda: medians.quantiles([1.0], [0.0]), 'levels'),
+    (lambda: medians.weighted_median([[1.0], [1.0, 2.0]]), 'values'),
+    (lambda: medians.weighted_median([1.0, 2.0], [1.5, -0.5]), 'weights'),
+    (lambda: medians.quantiles([1.0], [np.nan]), 'levels'),
+    (lambda: medians.quantiles([np.inf], [0.5]), 'x'),
+    (lambda: medians.quantiles([1.0], [0.5], [0.5]), 'weights'),
+    (lambda: medians.quantiles(np.zeros((2, 2)), [0.5]), 'x'),
+    (lambda: medians.quantile_median([], levels=[0.5]), 'clouds'),
+    (
+      lambda: medians.quantile_median([[0.0], [np.nan]], levels=[0.5]),
+      r'clouds\[1\]',
+    ),
+    (
+      lambda: medians.quantile_median([[0.0]], [0.5, 0.5], levels=[0.5]),
+      'weights',
+    ),
+    (lambda: medians.line_value([[0.0]], [-1.0]), 'weights'),
+    (lambda: medians.line_value([[0.0], []]), r'clouds\[1\]'),
+    (lambda: medians.fermat_weber([[np.nan, 0.0]]), 'points'),
+    (lambda: medians.fermat_weber([[0.0, 1.0], [0.0]]), 'points'),
+    (lambda: medians.fermat_weber([[0.0, 1.0]], [0.5, 0.5]), 'weights'),
+    (lambda: medians.grid_barycenter_lp([[np.inf]], [[1.0]]), 'points'),
+    (lambda: medians.grid_barycenter_lp([[0.0]], [1.0]), 'histograms'),
+    (
+      lambda: medians.grid_barycenter_lp([[0.0], [1.0]], [[1.5, -0.5]]),
+      r'histograms\[0\]',
+    ),
+    (
+      lambda: medians.grid_barycenter_lp([[0.0]], [[1.0]], [0.5, 0.5]),
+      'weights',
+    ),
+    (
+      lambda: medians.grid_barycenter(
+        [[0.0]], [[1.0], [np.nan]], epsilon=1.0
+      ),
+      'histograms',
+    ),
+    (
+      lambda: medians.grid_barycenter(
+        [[0.0]], [[1.0]], epsilon=1.0, iterations=0
+      ),
+      'iterations',
+    ),
     (lambda: medians.line_value([]), 'clouds'),
     (lambda: medians.line_value([[1.0], [np.inf]]), r'clouds\[1\]'),
     (lambda: medians.fermat_weber(np.zeros((0, 2))), 'points'),
