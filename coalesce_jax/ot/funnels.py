@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax import types
+from coalesce_jax.ot import checks
 
 HALF_WIDTH = 2.5
 POWER = 8.0
@@ -83,17 +84,14 @@ def funnels(
     ValueError: shapes that do not fit, values that are not finite, a centre
       outside the cube.
   """
-  a = np.asarray(centers, np.float64)
-  b = np.asarray(biases, np.float64)
-  if a.ndim != 2 or 0 in a.shape:
-    raise ValueError(f'centers {a.shape} are not [N >= 1, D >= 1]')
+  a, b = checks.cloud(centers, 'centers'), checks.array(biases, 'biases')
   if b.shape != a.shape[:1]:
-    raise ValueError(f'biases {b.shape} for {len(a)} centers')
-  if not np.isfinite(a).all() or not np.isfinite(b).all():
-    raise ValueError('centers and biases must be finite')
-  if not half_width > 0.0 or np.abs(a).max() > half_width:
+    raise ValueError(f'biases: shape {b.shape} for {len(a)} centers')
+  if not np.isfinite(b).all():
+    raise ValueError('biases: values are not all finite')
+  if not np.abs(a).max() <= half_width < np.inf or half_width == 0.0:
     raise ValueError(
-      f'half_width {half_width}: a coordinate of centers is'
+      f'half_width: {half_width}, where a coordinate of centers is'
       f' {np.abs(a).max():.6g} from the origin'
     )
   return Funnels(
@@ -114,8 +112,9 @@ def create(key: types.PRNGKey, dimension: int, count: int) -> Funnels:
   Returns:
     Centres uniform on the cube, biases `0.1 N(0, 1)`.
   """
-  if dimension < 1 or count < 1:
-    raise ValueError(f'dimension {dimension}, count {count}: below 1')
+  for name, value in (('dimension', dimension), ('count', count)):
+    if value < 1:
+      raise ValueError(f'{name}: {value} is below 1')
   key_centers, key_biases = jax.random.split(key)
   centers = jax.random.uniform(
     key_centers, (count, dimension), minval=-HALF_WIDTH, maxval=HALF_WIDTH
@@ -126,6 +125,8 @@ def create(key: types.PRNGKey, dimension: int, count: int) -> Funnels:
 
 def uniform(key: types.PRNGKey, pair: Funnels, n: int) -> jax.Array:
   """`n` points of the uniform law on the cube, `[n, D]`."""
+  if n < 1:
+    raise ValueError(f'n: {n} is below 1')
   shape = (n, pair.centers.shape[1])
   unit = jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
   return pair.half_width * unit
@@ -214,6 +215,8 @@ def mean_and_error(values: jax.Array) -> Value:
 
 def _funnel(pair: Funnels, x: jax.Array) -> jax.Array:
   """Index of the lowest cone at `x`: `[B]`."""
+  if x.ndim != 2 or x.shape[1] != pair.centers.shape[1]:
+    raise ValueError(f'x: shape {x.shape} is not [B, {pair.centers.shape[1]}]')
   # By a product: rounding only matters where two cones meet.
   squared = (
     jnp.sum(x * x, 1)[:, None]

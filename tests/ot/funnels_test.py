@@ -5,24 +5,35 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import optimize
-from scipy.spatial import distance
+from scipy import spatial
+from scipy import stats
 
 from coalesce_jax.ot import funnels
 
 KEY = jax.random.key(3)
 
+# Compiled whole: one by one their operations take most of the time.
+create = jax.jit(funnels.create, static_argnums=(1, 2))
+uniform = jax.jit(funnels.uniform, static_argnums=2)
+samples = jax.jit(funnels.samples, static_argnums=2)
+distance = jax.jit(funnels.distance, static_argnums=2)
+potential = jax.jit(funnels.potential)
+gradient = jax.jit(funnels.gradient)
+rays = jax.jit(funnels.rays)
+move = jax.jit(funnels.move)
+
 
 def pair(dimension=3, count=5, seed=1):
-  return funnels.create(jax.random.key(seed), dimension, count)
+  return create(jax.random.key(seed), dimension, count)
 
 
 @pytest.mark.parametrize('dimension,count', [(1, 1), (1, 4), (2, 16), (64, 9)])
 def test_moves_keep_the_funnel_and_fall_by_their_length(dimension, count):
   made = pair(dimension, count)
-  x = funnels.uniform(KEY, made, 500)
-  y = funnels.move(made, x, 8.0)
+  x = uniform(KEY, made, 500)
+  y = move(made, x, 8.0)
   assert float(jnp.max(jnp.abs(y))) <= funnels.HALF_WIDTH * (1.0 + 1e-5)
-  fall = funnels.potential(made, x) - funnels.potential(made, y)
+  fall = potential(made, x) - potential(made, y)
   np.testing.assert_allclose(
     fall, jnp.linalg.norm(x - y, axis=1), rtol=1e-4, atol=1e-4
   )
@@ -30,13 +41,13 @@ def test_moves_keep_the_funnel_and_fall_by_their_length(dimension, count):
 
 def test_rays_end_where_another_funnel_or_the_border_begins():
   made = pair(2, 6)
-  ray = funnels.rays(made, funnels.uniform(KEY, made, 300))
+  ray = rays(made, uniform(KEY, made, 300))
 
   def inside(r):
     point = ray.centers + (r * ray.lengths)[:, None] * ray.directions
-    own = r * ray.lengths + funnels.potential(made, ray.centers)
+    own = r * ray.lengths + potential(made, ray.centers)
     in_cube = jnp.max(jnp.abs(point), 1) <= funnels.HALF_WIDTH + 1e-4
-    return in_cube & (jnp.abs(funnels.potential(made, point) - own) < 1e-3)
+    return in_cube & (jnp.abs(potential(made, point) - own) < 1e-3)
 
   assert bool(jnp.all(inside(0.5))) and bool(jnp.all(inside(0.99)))
   assert not bool(jnp.any(inside(1.05)))
@@ -44,14 +55,14 @@ def test_rays_end_where_another_funnel_or_the_border_begins():
 
 def test_gradient_is_that_of_the_potential():
   made = pair(4, 5)
-  x = funnels.uniform(KEY, made, 200)
-  found = funnels.gradient(made, x)
-  auto = jax.grad(lambda v: jnp.sum(funnels.potential(made, v)))(x)
+  x = uniform(KEY, made, 200)
+  found = gradient(made, x)
+  auto = jax.grad(lambda v: jnp.sum(potential(made, v)))(x)
   np.testing.assert_allclose(found, auto, atol=1e-5)
   step = 1e-2
   for axis in range(4):
     move = step * jnp.eye(4)[axis][None]
-    rise = funnels.potential(made, x + move) - funnels.potential(made, x - move)
+    rise = potential(made, x + move) - potential(made, x - move)
     # Points whose funnel changes within the step are few.
     error = jnp.abs(rise / (2.0 * step) - found[:, axis])
     assert float(jnp.quantile(error, 0.9)) < 2e-2
@@ -61,7 +72,7 @@ def test_gradient_is_that_of_the_potential():
 def test_one_funnel_on_the_line_has_a_closed_form():
   # x uniform on [-c, c], centre 0: t uniform, moved to t^p c.
   made = funnels.funnels([[0.0]], [0.3])
-  value = funnels.distance(KEY, made, 200_000, power=3.0)
+  value = distance(KEY, made, 200_000, power=3.0)
   truth = 2.5 * (1.0 / 2.0 - 1.0 / 4.0)
   assert abs(float(value.mean) - truth) < 4.0 * float(value.error)
 
@@ -69,17 +80,17 @@ def test_one_funnel_on_the_line_has_a_closed_form():
 def test_value_equals_exact_transport_on_the_line():
   made = pair(1, 3)
   a, b = jax.random.split(KEY)
-  x = np.sort(funnels.uniform(a, made, 100_000)[:, 0])
-  y = np.sort(funnels.samples(b, made, 100_000)[:, 0])
-  value = funnels.distance(KEY, made, 100_000)
+  x = np.sort(uniform(a, made, 100_000)[:, 0])
+  y = np.sort(samples(b, made, 100_000)[:, 0])
+  value = distance(KEY, made, 100_000)
   assert float(value.mean) == pytest.approx(np.abs(x - y).mean(), rel=0.02)
 
 
 def test_moved_clouds_are_matched_optimally_to_their_origins():
   made = pair(3, 4)
-  x = funnels.uniform(KEY, made, 300)
-  y = funnels.move(made, x)
-  cost = distance.cdist(x, y)
+  x = uniform(KEY, made, 300)
+  y = move(made, x)
+  cost = spatial.distance.cdist(x, y)
   rows, columns = optimize.linear_sum_assignment(cost)
   assert np.trace(cost) == pytest.approx(cost[rows, columns].sum(), rel=1e-5)
 
@@ -87,7 +98,7 @@ def test_moved_clouds_are_matched_optimally_to_their_origins():
 def test_three_powers_lie_on_one_geodesic():
   made = pair(16, 4)
   d12, d23, d13 = (
-    float(funnels.distance(KEY, made, 5000, p, q).mean)
+    float(distance(KEY, made, 5000, p, q).mean)
     for p, q in [(1.0, 4.0), (4.0, 20.0), (1.0, 20.0)]
   )
   assert d12 > 0.1 and d23 > 0.1
@@ -97,7 +108,7 @@ def test_three_powers_lie_on_one_geodesic():
 def test_sampler_is_jittable_and_vmaps_over_powers():
   made = pair(2, 4)
   powers = jnp.array([1.0, 2.0, 8.0])
-  draw = lambda p: funnels.samples(KEY, made, 10, p)  # noqa: E731
+  draw = lambda p: samples(KEY, made, 10, p)  # noqa: E731
   together = jax.jit(jax.vmap(draw))(powers)
   alone = jnp.stack([draw(p) for p in powers])
   np.testing.assert_allclose(together, alone, atol=1e-5)
@@ -105,26 +116,115 @@ def test_sampler_is_jittable_and_vmaps_over_powers():
 
 def test_points_at_a_centre_stay():
   made = pair(2, 3)
-  ray = funnels.rays(made, made.centers)
+  ray = rays(made, made.centers)
   np.testing.assert_array_equal(ray.lengths, 0.0)
-  np.testing.assert_array_equal(funnels.move(made, made.centers), made.centers)
+  np.testing.assert_array_equal(move(made, made.centers), made.centers)
+
+
+def test_potential_is_the_lowest_cone_and_no_steeper_than_one():
+  made = pair(3, 5)
+  x = np.asarray(uniform(KEY, made, 200), np.float64)
+  cones = (
+    spatial.distance.cdist(x, made.centers) + np.asarray(made.biases)[None]
+  )
+  found = np.asarray(potential(made, x))
+  np.testing.assert_allclose(found, cones.min(1), rtol=1e-5)
+  rise = np.abs(found[:, None] - found[None])
+  assert (rise <= spatial.distance.cdist(x, x) + 1e-5).all()
+
+
+@pytest.mark.parametrize('dimension', [1, 4])
+def test_distances_are_symmetric_and_scale_with_the_cube(dimension):
+  made = pair(dimension, 3)
+  value = lambda f, p, q: float(distance(KEY, f, 1000, p, q).mean)
+  found = value(made, 3.0, 8.0)
+  assert found > 0.05
+  assert value(made, 8.0, 3.0) == pytest.approx(found, rel=1e-6)
+  assert value(made, 3.0, 3.0) == 0.0
+  scaled = funnels.Funnels(*(4.0 * leaf for leaf in made))
+  assert value(scaled, 3.0, 8.0) == pytest.approx(4.0 * found, rel=1e-4)
+
+
+def test_a_constant_added_to_the_potential_moves_nothing():
+  made = pair(2, 4)
+  x = uniform(KEY, made, 100)
+  higher = made._replace(biases=made.biases + 1.0)
+  np.testing.assert_allclose(move(higher, x), move(made, x), atol=1e-4)
+  np.testing.assert_allclose(
+    potential(higher, x), potential(made, x) + 1.0, rtol=1e-5
+  )
+
+
+def test_twins_and_funnels_that_never_win_change_nothing():
+  alone = funnels.funnels([[0.5, -1.0]], [0.0])
+  x = uniform(KEY, alone, 200)
+  expected = move(alone, x)
+  twins = funnels.funnels([[0.5, -1.0], [0.5, -1.0]], [0.0, 0.0])
+  np.testing.assert_allclose(move(twins, x), expected, atol=1e-5)
+  hidden = funnels.funnels([[0.5, -1.0], [2.0, 2.0]], [0.0, 50.0])
+  np.testing.assert_allclose(move(hidden, x), expected, atol=1e-5)
+
+
+def test_random_funnels_and_points_follow_the_protocol():
+  made = pair(2, 5000)
+  assert float(jnp.max(jnp.abs(made.centers))) <= 2.5
+  assert float(jnp.std(made.centers)) == pytest.approx(5 / 12**0.5, rel=0.03)
+  assert float(jnp.mean(made.biases)) == pytest.approx(0.0, abs=0.006)
+  assert float(jnp.std(made.biases)) == pytest.approx(0.1, rel=0.05)
+  x = uniform(KEY, pair(3), 5000)
+  np.testing.assert_allclose(jnp.mean(x, 0), 0.0, atol=0.1)
+  np.testing.assert_allclose(jnp.std(x, 0), 5 / 12**0.5, rtol=0.05)
+  again = pair(2, 5000)
+  np.testing.assert_array_equal(made.centers, again.centers)
+  assert not np.array_equal(made.centers, pair(2, 5000, seed=2).centers)
+  assert samples(KEY, pair(3), 1).shape == (1, 3)
+
+
+def test_mean_and_error_equal_those_of_scipy():
+  values = np.random.default_rng(0).normal(size=50)
+  found = funnels.mean_and_error(jnp.asarray(values))
+  assert float(found.mean) == pytest.approx(values.mean(), rel=1e-5)
+  assert float(found.error) == pytest.approx(
+    stats.sem(values, ddof=0), rel=1e-5
+  )
 
 
 @pytest.mark.parametrize(
-  'arguments,message',
+  'arguments,name',
   [
     (([1.0], [0.0]), 'centers'),
-    (([[1.0]], [0.0, 1.0]), 'biases'),
-    (([[np.nan]], [0.0]), 'finite'),
-    (([[3.0]], [0.0]), 'half_width'),
+    (([[1.0], [1.0, 2.0]], [0.0, 0.0]), 'centers'),
     ((np.zeros((0, 2)), []), 'centers'),
+    (([[np.nan]], [0.0]), 'centers'),
+    (([[1.0]], [0.0, 1.0]), 'biases'),
+    (([[1.0]], [np.inf]), 'biases'),
+    (([[3.0]], [0.0]), 'half_width'),
+    (([[0.0]], [0.0], 0.0), 'half_width'),
+    (([[0.0]], [0.0], -1.0), 'half_width'),
+    (([[0.0]], [0.0], np.nan), 'half_width'),
+    (([[0.0]], [0.0], np.inf), 'half_width'),
   ],
 )
-def test_bad_funnels_are_refused_by_name(arguments, message):
-  with pytest.raises(ValueError, match=message):
+def test_bad_funnels_are_refused_by_name(arguments, name):
+  with pytest.raises(ValueError, match=f'^{name}: '):
     funnels.funnels(*arguments)
 
 
-def test_sizes_below_one_are_refused():
-  with pytest.raises(ValueError, match='dimension 0'):
+@pytest.mark.parametrize(
+  'call',
+  [funnels.potential, funnels.gradient, funnels.rays, funnels.move],
+)
+@pytest.mark.parametrize('shape', [(5, 1), (5, 4), (3,)])
+def test_points_that_do_not_fit_are_refused_by_name(call, shape):
+  with pytest.raises(ValueError, match='^x: shape'):
+    call(pair(3), jnp.zeros(shape))
+
+
+def test_sizes_below_one_are_refused_by_name():
+  with pytest.raises(ValueError, match='^dimension: 0'):
     funnels.create(KEY, 0, 3)
+  with pytest.raises(ValueError, match='^count: 0'):
+    funnels.create(KEY, 3, 0)
+  for call in (funnels.uniform, funnels.samples, funnels.distance):
+    with pytest.raises(ValueError, match='^n: 0'):
+      call(KEY, pair(3), 0)
