@@ -13,6 +13,10 @@ from scipy import stats
 from coalesce_jax.ot import exact
 from coalesce_jax.ot import gaussians
 
+# Compiled whole: one by one their operations take most of the time.
+assignment = jax.jit(exact.w1_assignment)
+distances = jax.jit(exact.distances)
+
 
 def clouds(seed, dimension=None):
   """Two weighted clouds of random sizes, with repeated points."""
@@ -117,7 +121,7 @@ def test_slices_bound_from_below(seed):
 def test_jax_assignment_has_value_and_gradient():
   rng = np.random.default_rng(3)
   x, y = (jnp.asarray(v, jnp.float32) for v in rng.normal(size=(2, 6, 2)))
-  value, slope = jax.jit(jax.value_and_grad(exact.w1_assignment))(x, y)
+  value, slope = jax.jit(jax.value_and_grad(assignment))(x, y)
   assert float(value) == pytest.approx(exact.w1(x, y), rel=1e-5)
   step = 1e-3
   for i, j in ((0, 0), (3, 1), (5, 0)):
@@ -130,10 +134,10 @@ def test_jax_assignment_has_value_and_gradient():
 def test_jax_assignment_vmaps_and_stands_still_at_zero():
   x = jax.random.normal(jax.random.key(0), (3, 5, 2))
   y = x[::-1]
-  together = jax.vmap(exact.w1_assignment)(x, y)
+  together = jax.jit(jax.vmap(assignment))(x, y)
   alone = [exact.w1(a, b) for a, b in zip(x, y, strict=True)]
   np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
-  value, slope = jax.value_and_grad(exact.w1_assignment)(x[0], x[0])
+  value, slope = jax.jit(jax.value_and_grad(assignment))(x[0], x[0])
   assert float(value) == 0.0
   np.testing.assert_array_equal(slope, 0.0)
 
@@ -186,13 +190,13 @@ def test_distances_have_the_gradient_of_finite_differences():
     # One pair at distance 0, which pulls nowhere.
     x, scale = x.at[0].set(y[0]), jnp.asarray(rng.normal(size=(4, 4)))
     scale = scale.at[0, 0].set(0.0)
-    value = lambda v: jnp.sum(scale * exact.distances(v, y))
+    value = lambda v: jnp.sum(scale * distances(v, y))
     slope = jax.grad(value)(x)
     for i, j in ((0, 0), (1, 2), (3, 1)):
       step = jnp.zeros((4, 3)).at[i, j].set(1e-6)
       rise = float(value(x + step) - value(x - step)) / 2e-6
       assert float(slope[i, j]) == pytest.approx(rise, rel=1e-6)
-    pull = jax.jacobian(exact.distances)(x, y)[0, 0, 0]
+    pull = jax.jacobian(distances)(x, y)[0, 0, 0]
     np.testing.assert_array_equal(pull, 0.0)
 
 
@@ -201,16 +205,16 @@ def test_jax_assignment_takes_single_points_lines_and_twins(n, dimension):
   rng = np.random.default_rng(n)
   x, y = (jnp.asarray(v) for v in rng.normal(size=(2, n, dimension)))
   x = x.at[n // 2 :].set(x[-1])
-  value = float(exact.w1_assignment(x, y))
+  value = float(assignment(x, y))
   assert value == pytest.approx(exact.w1(x, y), rel=1e-5)
-  assert float(exact.w1_assignment(y, x)) == pytest.approx(value, rel=1e-5)
+  assert float(assignment(y, x)) == pytest.approx(value, rel=1e-5)
 
 
 @pytest.mark.parametrize('bad', [np.nan, np.inf])
 def test_jax_values_are_not_finite_where_a_point_is_not(bad):
   x = jnp.zeros((3, 2)).at[1, 0].set(bad)
-  assert not np.isfinite(float(exact.w1_assignment(x, jnp.ones((3, 2)))))
-  assert not np.isfinite(exact.distances(x, jnp.ones((1, 2)))[1]).any()
+  assert not np.isfinite(float(assignment(x, jnp.ones((3, 2)))))
+  assert not np.isfinite(distances(x, jnp.ones((1, 2)))[1]).any()
 
 
 def test_slices_are_the_mean_of_the_line():

@@ -34,7 +34,8 @@ def solve(cost, epsilon, **settings):
   """ott-jax's own output for two clouds of equal weights."""
   with jax.numpy_rank_promotion('allow'):
     plan = geometry.Geometry(jnp.asarray(cost, jnp.float32), epsilon=epsilon)
-    return ott_sinkhorn.Sinkhorn(**settings)(linear_problem.LinearProblem(plan))
+    solver = jax.jit(ott_sinkhorn.Sinkhorn(**settings))
+    return solver(linear_problem.LinearProblem(plan))
 
 
 def test_the_root_of_bures_has_the_wrong_threshold():
