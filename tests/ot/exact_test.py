@@ -69,11 +69,12 @@ def test_line_converges_to_the_closed_form_of_gaussians():
 
 @pytest.mark.parametrize('scale', [1e-12, 1e-6, 1e9])
 def test_programmes_know_no_unit(scale):
-  x, y = np.random.default_rng(0).normal(size=(2, 7, 2))
-  value = exact.w1(x[:6], y)
-  assert exact.w1(scale * x[:6], scale * y) == pytest.approx(
-    scale * value, rel=1e-9
-  )
+  for seed in range(5):
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(6, 2)), rng.normal(size=(7, 2)) + 1.0
+    a, b = rng.dirichlet(np.ones(6)), rng.dirichlet(np.ones(7))
+    found = exact.w1(scale * x, scale * y, a, b)
+    assert found == pytest.approx(scale * exact.w1(x, y, a, b), rel=1e-9, abs=0)
 
 
 def test_plans_have_the_weights_as_sums_and_zero_weights_drop_out():
