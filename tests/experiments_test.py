@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from coalesce_jax import bundles as bundles_lib
 from coalesce_jax import driver
 from experiments.coalesce import settings
 from experiments.coalesce import train
@@ -116,6 +117,44 @@ def test_every_configuration_is_valid(name, variant):
   assert settings.spec(made, shape).image_shape == shape
   with pytest.raises(ValueError, match='variant'):
     config(name, 'slow')
+
+
+@pytest.mark.parametrize('name', ['cones', 'groupsort', 'mlp'])
+def test_critics_are_chosen_by_name_with_options_of_their_own(name):
+  made = config()
+  made.network.critic = name
+  spec = settings.spec(made, (8, 8, 1))
+  assert (spec.network, spec.critic) == ('dcgan', name)
+  assert (
+    dict(spec.critic_options) == made.network.critic_options[name].to_dict()
+  )
+  made.network.critic = 'magic'
+  with pytest.raises(ValueError, match='magic'):
+    settings.spec(made, (8, 8, 1))
+
+
+def test_critics_learn_at_the_rate_of_the_generator_unless_told_another():
+  made = config()
+  assert settings.pretrain(made).game.critic_learning_rate is None
+  made.game.critic_learning_rate = 0.02
+  assert settings.adapt(made).game.critic_learning_rate == 0.02
+  made.game.critic_learning_rate = -0.02
+  with pytest.raises(ValueError, match='critic_learning_rate -0.02'):
+    settings.validate(made)
+
+
+@pytest.mark.slow
+def test_a_whole_run_takes_a_critic_without_a_penalty(tmp_path):
+  made = tiny(seeds=1, methods=())
+  made.network.critic, made.game.penalty = 'cones', 'none'
+  made.network.critic_options.cones.count = 16
+  made.game.critic_learning_rate = 0.02
+  summary = train.run(made, str(tmp_path))
+  assert set(summary['frechet']) >= {'node_0', 'node_1', 'barycenter'}
+  member = bundles_lib.load(tmp_path / 'bundles' / 'node_0_s0.safetensors')
+  assert member.spec.critic == 'cones'
+  centers = member.critic['centers']
+  assert centers.shape == (16, 64)
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,18 @@ def spec(config: Any, image_shape: tuple[int, ...]) -> generators.Spec:
   options = {'width': net.width}
   if net.name == 'dcgan':
     options['norm'] = net.norm
+  critic = net.critic or net.name
+  if critic in net.critic_options:
+    critic_options = net.critic_options[critic].to_dict()
+  else:
+    critic_options = {'width': net.critic_width}
   made = generators.Spec(
     network=net.name,
     latent_size=net.latent_size,
     image_shape=tuple(image_shape),
     options=generators.freeze(options),
-    critic=net.name,
-    critic_options=generators.freeze({'width': net.critic_width}),
+    critic=critic,
+    critic_options=generators.freeze(critic_options),
   )
   made.build(), made.build_critic()
   return made
@@ -119,7 +124,12 @@ def ternary(config: Any) -> adaptation.Config:
 
 
 def _game(config: Any, **changes: Any) -> game_lib.Config:
-  return game_lib.Config(**(config.game.to_dict() | changes))
+  values = config.game.to_dict()
+  rate = values['critic_learning_rate']
+  if not rate >= 0.0:
+    raise ValueError(f'game.critic_learning_rate {rate} is negative')
+  values['critic_learning_rate'] = rate or None
+  return game_lib.Config(**(values | changes))
 
 
 def _schedule(config: Any, part: Any, **changes: Any) -> driver.Schedule:

@@ -28,12 +28,24 @@ def get_config() -> ml_collections.ConfigDict:
         'critic_width': 24,
         'latent_size': 64,
         'norm': 'layer',
+        # Another critic by name, '' for one like the generator; `cones`,
+        # `envelopes` and `groupsort` need no penalty, and the cones far larger
+        # rates.
+        'critic': '',
+        'critic_options': {
+          'cones': {'count': 512, 'scale': 1.0, 'temperature': 0.4},
+          'envelopes': {'count': 256, 'scale': 1.0, 'temperature': 0.4},
+          'groupsort': {'hidden': (128, 128)},
+          'mlp': {'hidden': (128, 128)},
+        },
       },
       # Settings of every game; a stage may replace them.
       'game': {
         'batch_size': 64,
         'critic_steps': 3,
         'learning_rate': 5e-4,
+        # Of the critics; 0 is that of the generator.
+        'critic_learning_rate': 0.0,
         'beta1': 0.5,
         'beta2': 0.9,
         'penalty': 'two_sided',
