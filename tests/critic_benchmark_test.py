@@ -229,6 +229,19 @@ def test_the_figure_takes_cells_of_which_nothing_is_published():
   assert '| 3 | 5 | gp |' in plots.table({'rows': rows})
 
 
+def test_published_rows_are_dashed_in_the_colour_of_their_critic():
+  rows = train.summarise([row(), row('gp', error=0.1)], 'cones')['rows']
+  drawn = plots.figures(rows)['critics']
+  for axis in drawn.axes:
+    lines = [(line.get_linestyle(), line.get_color()) for line in axis.lines]
+    ours = [color for style, color in lines if style == '-']
+    dashed = [color for style, color in lines if style == '--']
+    assert len(set(ours)) == 2 and len(set(dashed)) == 2
+    assert set(ours) & set(dashed) == {plots.COLORS['gp']}
+  names = [text.get_text() for text in drawn.legends[0].get_texts()]
+  assert len(names) == 4 and sum('published' in name for name in names) == 2
+
+
 def archive(path, **arrays):
   np.savez(path, **arrays)
   return str(path)

@@ -6,13 +6,20 @@ from matplotlib import figure
 
 from experiments.critic_benchmark import published
 
+# One colour a critic, ours and the published one alike.
+COLORS = {'gp': 'C0', 'lp': 'C1', 'groupsort': 'C4', 'envelopes': 'C2'}
+NAMES = {'gp': 'two-sided penalty', 'lp': 'one-sided penalty'}
+
 
 def figures(rows: list[dict[str, Any]]) -> dict[str, figure.Figure]:
-  """One figure: relative error and cosine against D, a column an N."""
+  """One figure: errors of W1 and of the gradient against D, a column an N."""
   counts = sorted({row['N'] for row in rows})
   critics = list(dict.fromkeys(row['critic'] for row in rows))
-  drawn = figure.Figure(figsize=(4.2 * len(counts), 6.4))
-  axes = drawn.subplots(2, len(counts), squeeze=False, sharex=True)
+  drawn = figure.Figure(figsize=(2.0 + 3.6 * len(counts), 6.8))
+  axes = drawn.subplots(
+    2, len(counts), squeeze=False, sharex=True, sharey='row'
+  )
+  handles: dict[str, Any] = {}
   for column, n in enumerate(counts):
     top, bottom = axes[:, column]
     for critic in critics:
@@ -20,30 +27,40 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, figure.Figure]:
         (r for r in rows if r['N'] == n and r['critic'] == critic),
         key=lambda r: r['D'],
       )
+      style = {'color': COLORS.get(critic, 'C3'), 'marker': 'o', 'ms': 4}
       dims = [r['D'] for r in cells]
-      top.plot(dims, [r['relative_error'] for r in cells], 'o-', label=critic)
-      bottom.plot(dims, [r['cosine'] for r in cells], 'o-', label=critic)
-    for method, style in zip(published.METHODS, ('--', ':'), strict=True):
-      label = f'published {method}'
+      top.plot(dims, [r['relative_error'] for r in cells], **style)
+      (handles[NAMES.get(critic, critic)],) = bottom.plot(
+        dims, [1.0 - r['cosine'] for r in cells], **style
+      )
+    for method in published.METHODS:
+      style = {'color': COLORS[method], 'linestyle': '--'}
       if n in published.W1:
         true = published.W1[n]['true']
         errors = [
           abs(w / t - 1.0)
           for w, t in zip(published.W1[n][method], true, strict=True)
         ]
-        top.plot(published.DIMS, errors, f'k{style}', label=label)
+        top.plot(published.DIMS, errors, **style)
       if n in published.COSINE:
-        bottom.plot(
-          published.DIMS, published.COSINE[n][method], f'k{style}', label=label
+        (handles[f'{NAMES[method]}, published'],) = bottom.plot(
+          published.DIMS,
+          [1.0 - c for c in published.COSINE[n][method]],
+          **style,
         )
     top.set_title(f'{n} funnels')
-    top.set_yscale('log')
-    bottom.set_xscale('log', base=2)
     bottom.set_xlabel('dimensions')
+    bottom.set_xscale('log', base=2)
+    for axis in (top, bottom):
+      axis.set_yscale('log')
+      axis.grid(True, alpha=0.3)
+    bottom.xaxis.set_major_formatter('{x:g}')
   axes[0, 0].set_ylabel('relative error of W1')
-  axes[1, 0].set_ylabel('cosine of the gradient')
-  axes[1, 0].legend(fontsize=8)
-  drawn.tight_layout()
+  axes[1, 0].set_ylabel('1 - cosine of the gradient')
+  drawn.legend(
+    handles.values(), handles.keys(), loc='lower center', ncols=3, fontsize=9
+  )
+  drawn.tight_layout(rect=(0.0, 0.08, 1.0, 1.0))
   return {'critics': drawn}
 
 
