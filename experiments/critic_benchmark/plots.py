@@ -3,6 +3,7 @@
 from typing import Any
 
 from matplotlib import figure
+import numpy as np
 
 from experiments.critic_benchmark import published
 
@@ -51,10 +52,17 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, figure.Figure]:
     top.set_title(f'{n} funnels')
     bottom.set_xlabel('dimensions')
     bottom.set_xscale('log', base=2)
-    for axis in (top, bottom):
+    bottom.xaxis.set_major_formatter('{x:g}')
+  for line in axes:
+    # Of one value alone matplotlib finds no limits.
+    curves = [curve for axis in line for curve in axis.lines]
+    values = np.concatenate([curve.get_ydata() for curve in curves])
+    values = np.log10(np.maximum(values, 1e-9))
+    low, high = np.floor(np.nanmin(values)), np.floor(np.nanmax(values)) + 1.0
+    for axis in line:
+      axis.set_ylim(10.0**low, 10.0**high)
       axis.set_yscale('log')
       axis.grid(True, alpha=0.3)
-    bottom.xaxis.set_major_formatter('{x:g}')
   axes[0, 0].set_ylabel('relative error of W1')
   axes[1, 0].set_ylabel('1 - cosine of the gradient')
   drawn.legend(
