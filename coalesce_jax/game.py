@@ -68,6 +68,10 @@ class Config:
     phases: patterns of generator leaves; each generator step updates them in
       turn on the same batch, every phase by its own Adam. Empty: one phase.
     reuse_batch: one real batch serves all critic steps of a generator step.
+    paired: the generator and its frozen sources of the same latent size read
+      the same latents (common random numbers). Gaps stay unbiased; their noise
+      falls to that of what differs, so that a generator is held close to the
+      source it started from by far fewer samples.
     ball_penalty: rho of the augmented Lagrangian.
     ball_rate: step of its multipliers.
   """
@@ -90,6 +94,7 @@ class Config:
   freeze: tuple[str, ...] = ()
   phases: tuple[str, ...] = ()
   reuse_batch: bool = False
+  paired: bool = False
   ball_penalty: float = 1.0
   ball_rate: float = 0.01
 
@@ -113,6 +118,8 @@ class Config:
       raise ValueError(f'learning_rate {self.learning_rate} is not positive')
     if self.penalty_weight < 0.0:
       raise ValueError(f'penalty_weight {self.penalty_weight} is negative')
+    if self.paired and self.reuse_batch:
+      raise ValueError('paired needs fresh samples: reuse_batch must be off')
     augmentation.build(self.augment)
 
 
@@ -319,12 +326,12 @@ def make(
 
     # G is constant during the critic steps: one large product makes the fakes
     # of all of them.
-    fake = generator.apply(
-      state.generator, z[:repeats].reshape(-1, latent_size)
-    )
+    z_critics = z[:repeats].reshape(-1, latent_size)
+    fake = generator.apply(state.generator, z_critics)
     fake = fake.reshape(repeats, batch, *fake.shape[1:])
     draws = 1 if config.reuse_batch else repeats
-    real = sources.draw(inputs.sources, key_real, draws * batch)
+    shared = z_critics if config.paired else None
+    real = sources.draw(inputs.sources, key_real, draws * batch, shared)
     real = real.reshape(-1, draws, batch, *real.shape[2:]).swapaxes(0, 1)
     if config.reuse_batch:
       real = jnp.broadcast_to(real, (repeats, *real.shape[1:]))
@@ -335,7 +342,8 @@ def make(
       (real, fake, keys),
     )
 
-    held = sources.draw(inputs.held_out, key_held, batch)  # [K, B, ...]
+    shared = z[-1] if config.paired else None
+    held = sources.draw(inputs.held_out, key_held, batch, shared)
     key_aug_held, key_aug_fake = jax.random.split(key_aug)
     held = jax.vmap(augmented, (None, 0))(key_aug_held, held)
     held_scores = jax.vmap(critic.apply)(critics, held).mean(-1)  # [K]

@@ -21,7 +21,7 @@ from coalesce_jax import types
 @functools.partial(
   jax.tree_util.register_dataclass,
   data_fields=['data'],
-  meta_fields=['draw', 'count'],
+  meta_fields=['draw', 'count', 'push', 'latent_size'],
 )
 @dataclasses.dataclass(frozen=True)
 class Source:
@@ -31,11 +31,16 @@ class Source:
     data: pytree of arrays.
     draw: ``(data, key, n) -> [count, n, ...]``, static.
     count: number of critics it feeds, static.
+    push: ``(data, z [n, Z]) -> [count, n, ...]``, static; None where samples
+      have no latents.
+    latent_size: Z of `push`, static.
   """
 
   data: Any
   draw: Callable[[Any, types.PRNGKey, int], jax.Array]
   count: int = 1
+  push: Callable[[Any, jax.Array], jax.Array] | None = None
+  latent_size: int = 0
 
 
 def decode(images: jax.Array) -> jax.Array:
@@ -69,8 +74,13 @@ def generators(network: types.Network, params: Any, latent_size: int) -> Source:
     params: their parameters, stacked along a leading axis K.
     latent_size: Z.
   """
-  count = jax.tree.leaves(params)[0].shape[0]
-  return Source(params, _draw_generators(network.apply, latent_size), count)
+  return Source(
+    params,
+    _draw_generators(network.apply, latent_size),
+    jax.tree.leaves(params)[0].shape[0],
+    _push_generators(network.apply),
+    latent_size,
+  )
 
 
 @functools.lru_cache(maxsize=256)
@@ -81,6 +91,11 @@ def _draw_generators(apply, latent_size):
     return jax.vmap(apply)(params, z)
 
   return draw
+
+
+@functools.lru_cache(maxsize=256)
+def _push_generators(apply):
+  return jax.vmap(apply, (0, None))
 
 
 def mixture(
@@ -142,10 +157,28 @@ def total(parts: Sequence[Source]) -> int:
   return sum(part.count for part in parts)
 
 
-def draw(parts: Sequence[Source], key: types.PRNGKey, n: int) -> jax.Array:
-  """Draws `n` samples for every critic: `[K, n, ...]`."""
+def draw(
+  parts: Sequence[Source],
+  key: types.PRNGKey,
+  n: int,
+  latents: jax.Array | None = None,
+) -> jax.Array:
+  """Draws `n` samples for every critic: `[K, n, ...]`.
+
+  Args:
+    parts: sources.
+    key: consumed.
+    n: samples of each.
+    latents: `[n, Z]`, read by every source that has latents of that size
+      instead of its own; None draws all independently.
+  """
   keys = jax.random.split(key, len(parts))
-  drawn = [
-    part.draw(part.data, k, n) for part, k in zip(parts, keys, strict=True)
-  ]
+
+  def one(part: Source, key: types.PRNGKey) -> jax.Array:
+    if latents is not None and part.push is not None:
+      if part.latent_size == latents.shape[1]:
+        return part.push(part.data, latents)
+    return part.draw(part.data, key, n)
+
+  drawn = [one(part, k) for part, k in zip(parts, keys, strict=True)]
   return jnp.concatenate(drawn) if len(drawn) > 1 else drawn[0]

@@ -189,3 +189,46 @@ def test_rate_scales_the_updates_of_adam():
 def test_bad_settings_are_refused(field, value):
   with pytest.raises(ValueError, match='blur' if field == 'augment' else field):
     dataclasses.replace(game.Config(), **{field: value})
+
+
+def paired_gap(generator_seed, paired):
+  """The estimate of the distance of a generator to a source like it."""
+  config = small.config(paired=paired)
+  played, state, _, key = small.made(config, count=1)
+  params = small.VECTORS.build().init(jax.random.key(generator_seed))
+  part = sources.generators(
+    small.VECTORS.build(), jax.tree.map(lambda x: x[None], params), 2
+  )
+  inputs = game.inputs((part,), generator_rate=0.0)
+  state = state._replace(generator=params)
+  if generator_seed:
+    own = small.VECTORS.build().init(jax.random.key(0))
+    state = state._replace(generator=own)
+  return float(played.step(state, inputs, key)[1]['w1'][0])
+
+
+def test_paired_latents_show_no_distance_between_equal_generators():
+  assert paired_gap(0, True) == 0.0
+  assert abs(paired_gap(0, False)) > 1e-4
+  assert abs(paired_gap(1, True)) > 1e-4
+
+
+def test_pairs_need_fresh_samples():
+  with pytest.raises(ValueError, match='reuse_batch'):
+    game.Config(paired=True, reuse_batch=True)
+
+
+def test_only_sources_of_the_latent_size_read_shared_latents():
+  network = small.VECTORS.build()
+  params = jax.tree.map(lambda x: x[None], network.init(jax.random.key(3)))
+  parts = (
+    sources.generators(network, params, 2),
+    sources.array(jnp.arange(10.0)[:, None] * jnp.ones((1, 2))),
+  )
+  key, z = jax.random.key(1), jax.random.normal(jax.random.key(2), (5, 2))
+  alone, shared = sources.draw(parts, key, 5), sources.draw(parts, key, 5, z)
+  own = network.apply(jax.tree.map(lambda x: x[0], params), z)
+  np.testing.assert_allclose(shared[0], own, rtol=1e-5)
+  np.testing.assert_array_equal(shared[1], alone[1])
+  other = sources.draw(parts, key, 5, jnp.zeros((5, 3)))
+  np.testing.assert_array_equal(other, alone)
