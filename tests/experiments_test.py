@@ -119,7 +119,7 @@ def test_every_configuration_is_valid(name, variant):
     config(name, 'slow')
 
 
-@pytest.mark.parametrize('name', ['cones', 'groupsort', 'mlp'])
+@pytest.mark.parametrize('name', ['cones', 'envelopes', 'groupsort', 'mlp'])
 def test_critics_are_chosen_by_name_with_options_of_their_own(name):
   made = config()
   made.network.critic = name

@@ -9,11 +9,15 @@ limit of such envelopes (McShane's extension of its values at the centres), and
 the optimal potential of a discrete law is one with its atoms as centres. A
 gradient is a mean of unit vectors, so never longer than 1.
 
+`Envelopes` also has cones that point down, and a linear part.
+
 `GroupSort` is a perceptron of orthonormal layers with sorted pairs as
 activation, Anil, Lucas, Grosse, https://arxiv.org/abs/1811.05381.
 
 Shapes: B batch, D dimensions of one flattened sample, M cones.
 """
+
+import functools
 
 from flax import linen as nn
 import jax
@@ -55,6 +59,36 @@ class Cones(nn.Module):
     temperature = self.temperature * jnp.exp(0.25 * log)
     cones = _distances(x, centers) + heights[None]
     return -temperature * jax.nn.logsumexp(-cones / temperature, axis=1)
+
+
+class Envelopes(nn.Module):
+  """`[B, ...]` -> `[B]`, slope at most 1: a mean of three such functions.
+
+  A linear one, the lower envelope of M cones and the upper envelope of M
+  cones turned over, with learned weights that sum to 1. A lower envelope
+  alone needs a number of cones that grows exponentially with D to fall away
+  from a point on all sides.
+
+  Attributes:
+    count: M.
+    scale: as of `Cones`.
+    temperature: as of `Cones`.
+  """
+
+  count: int
+  scale: float = 1.0
+  temperature: float = 1.0
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    x = x.reshape(x.shape[0], -1)
+    slope = self.param('slope', nn.initializers.zeros, (x.shape[1],))
+    slope = slope * jax.lax.rsqrt(jnp.maximum(jnp.sum(slope * slope), 1.0))
+    mixture = self.param('mixture', nn.initializers.zeros, (3,))
+    share = jax.nn.softmax(mixture)
+    make = functools.partial(Cones, self.count, self.scale, self.temperature)
+    lower, upper = make(name='lower')(x), -make(name='upper')(x)
+    return share[0] * (x @ slope) + share[1] * lower + share[2] * upper
 
 
 class GroupSort(nn.Module):

@@ -101,6 +101,11 @@ def _cones(shape, *, count=1024, scale=1.0, temperature=1.0):
   )
 
 
+def _envelopes(shape, *, count=256, scale=1.0, temperature=1.0):
+  cones = _cones(shape, count=count, scale=scale, temperature=temperature)
+  return lipschitz.Envelopes(cones.count, cones.scale, cones.temperature)
+
+
 def _groupsort(shape, *, hidden=(128, 128)):
   del shape
   hidden = _hidden(hidden)
@@ -117,6 +122,7 @@ GENERATORS: dict[str, Callable[..., nn.Module]] = {
 CRITICS: dict[str, Callable[..., nn.Module]] = {
   'cones': _cones,
   'dcgan': _dcgan_critic,
+  'envelopes': _envelopes,
   'groupsort': _groupsort,
   'mlp': _mlp_critic,
   'wgan_gp_mnist': _paper_critic,

@@ -14,6 +14,7 @@ KEY = jax.random.key(0)
 CRITICS = [
   ('cones', {'count': 16, 'scale': 2.0}),
   ('cones', {'count': 16, 'scale': 2.0, 'temperature': 0.01}),
+  ('envelopes', {'count': 8, 'scale': 2.0, 'temperature': 0.01}),
   ('groupsort', {'hidden': (16, 8)}),
 ]
 
@@ -38,8 +39,9 @@ def test_no_pair_of_points_is_steeper_than_one(name, options, size):
   critic = registry.critic(name, data_shape=(size,), **options)
   params = disturbed(critic)
   x = 3.0 * jax.random.normal(jax.random.key(2), (200, size))
-  if name == 'cones':
-    x = jnp.concatenate([x, 2.0 * params['centers']])
+  for part in (params, params.get('lower', {}), params.get('upper', {})):
+    if 'centers' in part:
+      x = jnp.concatenate([x, 2.0 * part['centers']])
   y = x + 0.3 * jax.random.normal(jax.random.key(3), x.shape)
   rise = jnp.abs(critic.apply(params, x) - critic.apply(params, y))
   assert bool(jnp.all(rise <= jnp.linalg.norm(x - y, axis=1) * 1.0001 + 1e-4))
@@ -58,6 +60,55 @@ def test_cold_cones_are_the_lower_envelope():
   np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
+def test_envelopes_are_a_mean_of_a_slope_and_of_cones_up_and_down():
+  critic = registry.critic('envelopes', data_shape=(3,), count=4)
+  params = disturbed(critic)
+  x = jax.random.normal(jax.random.key(4), (20, 3))
+  cones = registry.critic('cones', data_shape=(3,), count=4)
+  # Longer than 1, so that it is shortened.
+  params['slope'] = jnp.array([3.0, 0.0, 4.0])
+  params['mixture'] = jnp.log(jnp.array([0.5, 0.3, 0.2]))
+  expected = (
+    0.5 * (x @ jnp.array([0.6, 0.0, 0.8]))
+    + 0.3 * cones.apply(params['lower'], x)
+    - 0.2 * cones.apply(params['upper'], x)
+  )
+  found = critic.apply(params, x)
+  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+  params['slope'] = jnp.array([0.1, 0.2, 0.0])
+  params['mixture'] = jnp.array([30.0, 0.0, 0.0])
+  np.testing.assert_allclose(
+    critic.apply(params, x), x @ params['slope'], atol=1e-5
+  )
+
+
+def test_envelopes_fall_away_from_a_point_on_all_sides():
+  # The potential of a law and its copy pushed outwards; the lower envelope of
+  # as few cones has no such maximum.
+  x = jax.random.normal(jax.random.key(5), (256, 6))
+  adam = optax.adam(3e-2)
+  gaps = {}
+  for name, count in [('cones', 8), ('envelopes', 4)]:
+    critic = registry.critic(name, data_shape=(6,), count=count)
+
+    def loss(params, critic=critic):
+      return wgan.critic_loss(
+        lambda v: critic.apply(params, v), x, 3.0 * x, KEY, penalty='none'
+      )
+
+    def step(carry, _, loss=loss):
+      gradient, aux = jax.grad(loss, has_aux=True)(carry[0])
+      updates, state = adam.update(gradient, carry[1])
+      return (optax.apply_updates(carry[0], updates), state), aux
+
+    params = critic.init(KEY)
+    train = jax.jit(lambda c, step=step: jax.lax.scan(step, c, None, 400))
+    _, aux = train((params, adam.init(params)))
+    gaps[name] = float(aux['gap'][-1])
+  distance = 2.0 * float(jnp.mean(jnp.linalg.norm(x, axis=1)))
+  assert gaps['cones'] < 0.8 * distance < 0.9 * distance < gaps['envelopes']
+
+
 def test_products_and_differences_give_one_distance():
   x, a = 2.0 * jax.random.normal(KEY, (2, 30, lipschitz.DIRECT_DIMENSIONS + 1))
   gap = np.linalg.norm(x[:, None] - a[None], axis=-1)
@@ -73,7 +124,7 @@ def test_orthonormal_kernels_have_singular_values_of_one(shape):
   assert early.max() <= 1.0 + 1e-6
 
 
-@pytest.mark.parametrize('name,options', CRITICS[:1] + CRITICS[2:])
+@pytest.mark.parametrize('name,options', CRITICS[:1] + CRITICS[3:])
 def test_without_a_penalty_the_gap_rises_to_the_distance(name, options):
   critic = registry.critic(name, data_shape=(2,), **options)
   real = jax.random.uniform(jax.random.key(4), (256, 2))
@@ -107,6 +158,7 @@ def test_without_a_penalty_the_gap_rises_to_the_distance(name, options):
     ('cones', {'scale': -1.0}, 'scale -1.0'),
     ('cones', {'temperature': 'hot'}, "temperature 'hot'"),
     ('cones', {'scale': float('nan')}, 'scale nan'),
+    ('envelopes', {'count': -1}, 'width -1'),
     ('groupsort', {'hidden': (3,)}, 'not all even'),
   ],
 )
