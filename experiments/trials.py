@@ -6,6 +6,7 @@ started again with the same settings goes on with the first missing one.
 """
 
 from collections.abc import Callable
+from concurrent import futures
 import json
 import os
 import pathlib
@@ -32,6 +33,7 @@ def run(
   config: Any,
   trials: dict[str, Trial],
   stop: Callable[[], bool] = lambda: False,
+  workers: int = 1,
 ) -> dict[str, dict[str, Any]]:
   """Runs the trials that have no result yet.
 
@@ -40,9 +42,11 @@ def run(
     config: settings, a `ConfigDict`; a folder made with others is refused.
     trials: by name; letters, digits, `_`, `-` and `.`.
     stop: whether a stop was asked for.
+    workers: trials at a time, a thread each; compiled programs run side by
+      side. Results do not depend on it.
 
   Returns:
-    Results by name, each with its `seconds`.
+    Results by name in the order of `trials`, each with its `seconds`.
 
   Raises:
     ValueError: a folder that is not writable, or was made with other settings.
@@ -50,25 +54,40 @@ def run(
   """
   settings = json.loads(config.to_json_best_effort())
   path = workspace.open_workspace(workdir, config=settings, stop=stop).path
-  progress = records.progress('trials', len(trials))
-  results = {}
-  for done, (name, trial) in enumerate(trials.items()):
+  for name in trials:
     if not re.fullmatch(r'[\w.-]+', name):
       raise ValueError(f'trial name {name!r} is no file name')
-    kept = path / 'trials' / f'{name}.json'
-    if kept.is_file():
-      results[name] = json.loads(kept.read_text())
-      continue
+  kept = {name: path / 'trials' / f'{name}.json' for name in trials}
+  missing = [name for name in trials if not kept[name].is_file()]
+  progress = records.progress('trials', len(trials))
+  done = len(trials) - len(missing)
+
+  def one(name: str) -> None:
     if stop():
-      raise driver.Interrupted(f'{done} of {len(trials)} trials are done')
+      raise driver.Interrupted('before a trial')
     logging.info('trial %s', name)
     began = time.monotonic()
-    result = records.plain(trial())
+    result = records.plain(trials[name]())
     result['seconds'] = round(time.monotonic() - began, 2)
-    files.write_json(kept, result)
-    results[name] = result
-    progress(done + 1)
-  return results
+    files.write_json(kept[name], result)
+
+  with futures.ThreadPoolExecutor(workers) as pool:
+    running = [pool.submit(one, name) for name in missing]
+    try:
+      for finished in futures.as_completed(running):
+        finished.result()
+        done += 1
+        progress(done)
+    except driver.Interrupted:
+      pool.shutdown(cancel_futures=True)
+      done = sum(file.is_file() for file in kept.values())
+      raise driver.Interrupted(
+        f'{done} of {len(trials)} trials are done'
+      ) from None
+    except BaseException:
+      pool.shutdown(cancel_futures=True)
+      raise
+  return {name: json.loads(file.read_text()) for name, file in kept.items()}
 
 
 def main(

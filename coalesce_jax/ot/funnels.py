@@ -183,6 +183,18 @@ def move(
   return ray.centers + radius[:, None] * ray.directions
 
 
+def contract(
+  pair: Funnels, x: jax.Array, share: jax.Array | float
+) -> jax.Array:
+  """Points `x` `[B, D]` drawn towards their funnels' centres: `[B, D]`.
+
+  ``a_n + (1 - share) (x - a_n)``. The laws of all shares in [0, 1] lie on one
+  geodesic: `W_1` between shares `s` and `t` is ``|s - t| E |x - a_n|``.
+  """
+  ray = rays(pair, x)
+  return x - share * ray.radii[:, None] * ray.directions
+
+
 def samples(
   key: types.PRNGKey, pair: Funnels, n: int, power: jax.Array | float = POWER
 ) -> jax.Array:

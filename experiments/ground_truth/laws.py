@@ -2,17 +2,26 @@ r"""Generators of laws whose barycenters are known.
 
 Every law is a fixed base and a learned displacement of it,
 
-.. math:: G(z) = x + M(x), \quad x = \mathrm{base}(z),
+.. math::
+  G(z) = x + M(x), \quad
+  M(x) = b + s \frac{x - m}{r \sqrt{D}} + g \, N\left(\frac{x - m}{r}\right),
+  \quad x = \mathrm{base}(z),
 
-with a perceptron (affine path included) M that is zero for a law itself. Two
-laws of one family read the same latents, so that samples of one z are coupled,
-and the mean distance of coupled samples bounds W1 from above.
+with a shift b, an isotropic scale s and a perceptron N, all of which are zero
+for a law itself. In this form a gradient step of size `h` along unit vectors
+moves samples by about `h` in any dimension, where a plain perceptron moves
+them by its width and drowns the common direction in the noise of its D^2
+entries.
 
-Shapes: B batch, D dimensions, K laws.
+Two laws of one family read the same latents, so that samples of one z are
+coupled, and the mean distance of coupled samples bounds W1 from above.
+
+Shapes: B batch, D dimensions, P atoms.
 """
 
 from collections.abc import Callable
 import functools
+import math
 from typing import Any
 
 import jax
@@ -32,9 +41,13 @@ def law(
   params: Any,
   dimension: int,
   *,
-  hidden: tuple[int, ...],
-  critic: str,
-  critic_options: dict[str, Any],
+  center: Any = 0.0,
+  scale: float = 1.0,
+  gain: float = 1.0,
+  latents: bool = False,
+  hidden: tuple[int, ...] = (64, 64),
+  critic: str = 'mlp',
+  critic_options: dict[str, Any] | None = None,
 ) -> generators.Generator:
   """The law of ``base(params, z)``, ready to be displaced.
 
@@ -43,7 +56,11 @@ def law(
       family.
     params: its arrays, which stay as they are.
     dimension: D, of samples and latents.
-    hidden: sizes of the displacement's layers.
+    center: m, about the mean of the family, `[D]` or a number.
+    scale: r, about the deviation of a coordinate.
+    gain: g, of the perceptron's share in what is learned.
+    latents: whether the perceptron reads z too, so that atoms can be split.
+    hidden: sizes of the perceptron's layers.
     critic: registered name.
     critic_options: of the critic.
   """
@@ -53,27 +70,50 @@ def law(
     (dimension,),
     generators.freeze({'hidden': hidden}),
     critic,
-    generators.freeze(critic_options),
+    generators.freeze(critic_options or {}),
   )
-  moved = spec.build().init(jax.random.key(1))
+  inner = _perceptron(dimension, bool(latents), tuple(hidden))
+  network = inner.init(jax.random.key(1))
   for layer in ('out', 'affine'):
-    moved[layer] = jax.tree.map(jnp.zeros_like, moved[layer])
-  network = _displaced(base, dimension, tuple(hidden))
-  params = {'base': jax.tree.map(jnp.asarray, params), 'move': moved}
-  return generators.Generator(network, params, spec)
+    network[layer] = jax.tree.map(jnp.zeros_like, network[layer])
+  moved = {
+    'shift': jnp.zeros(dimension),
+    'scale': jnp.zeros(()),
+    'network': network,
+  }
+  fixed = {
+    'base': jax.tree.map(jnp.asarray, params),
+    'center': jnp.broadcast_to(jnp.asarray(center, jnp.float32), (dimension,)),
+  }
+  made = _displaced(base, inner, float(scale), float(gain), bool(latents))
+  return generators.Generator(made, {'fixed': fixed, 'move': moved}, spec)
+
+
+def _perceptron(
+  dimension: int, latents: bool, hidden: tuple[int, ...]
+) -> types.Network:
+  size = 2 * dimension if latents else dimension
+  return registry.generator(
+    'mlp', latent_size=size, data_shape=(dimension,), hidden=hidden
+  )
 
 
 @functools.lru_cache(maxsize=64)
 def _displaced(
-  base: Base, dimension: int, hidden: tuple[int, ...]
+  base: Base,
+  network: types.Network,
+  scale: float,
+  gain: float,
+  latents: bool,
 ) -> types.Network:
-  move = registry.generator(
-    'mlp', latent_size=dimension, data_shape=(dimension,), hidden=hidden
-  )
-
   def apply(params: types.Params, z: jax.Array) -> jax.Array:
-    x = base(jax.lax.stop_gradient(params['base']), z)
-    return x + move.apply(params['move'], x)
+    fixed = jax.lax.stop_gradient(params['fixed'])
+    move = params['move']
+    x = base(fixed['base'], z)
+    unit = (x - fixed['center'][None]) / scale
+    moved = move['shift'][None] + move['scale'] * unit / math.sqrt(x.shape[1])
+    read = jnp.concatenate([unit, z], 1) if latents else unit
+    return x + moved + gain * network.apply(move['network'], read)
 
   def init(key: types.PRNGKey) -> types.Params:
     raise ValueError('a law starts from its base; see `law`')
@@ -86,11 +126,10 @@ def gaussian(params: Any, z: jax.Array) -> jax.Array:
   return params['mean'][None] + params['scale'] * z
 
 
-def ray(params: Any, z: jax.Array) -> jax.Array:
-  """The moved points of `ot.funnels`, by `power`."""
+def contraction(params: Any, z: jax.Array) -> jax.Array:
+  """Points of `ot.funnels`, drawn towards the centres by `share`."""
   pair = funnels.Funnels(*params['funnels'])
-  x = pair.half_width * (2.0 * jax.scipy.stats.norm.cdf(z) - 1.0)
-  return funnels.move(pair, x, params['power'])
+  return funnels.contract(pair, uniform(pair, z), params['share'])
 
 
 def atoms(params: Any, z: jax.Array) -> jax.Array:
@@ -99,6 +138,11 @@ def atoms(params: Any, z: jax.Array) -> jax.Array:
   index = jnp.searchsorted(jnp.cumsum(params['histogram']), share)
   last = len(params['histogram']) - 1
   return params['points'][jnp.minimum(index, last)]
+
+
+def uniform(pair: funnels.Funnels, z: jax.Array) -> jax.Array:
+  """Latents as points of the cube, uniformly distributed."""
+  return pair.half_width * (2.0 * jax.scipy.stats.norm.cdf(z) - 1.0)
 
 
 def direction(seed: int, dimension: int, count: int = 1) -> np.ndarray:

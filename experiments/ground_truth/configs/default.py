@@ -1,0 +1,82 @@
+"""Barycenters whose answers are known, by the function that images use.
+
+Truths T1 to T9 (docs/ground_truth.md), joint and recursive, objectives `w1`,
+`w1_squared` and `ball`, in 1 to 784 dimensions, seeds as one vmapped program.
+
+  python -m experiments.ground_truth.main --workdir=DIR \
+    --config=experiments/ground_truth/configs/default.py
+
+Others: `--config.seed=7`, `--config.dims='(2,)'`, `--config.truths="('T7',)"`.
+"""
+
+import ml_collections
+
+
+def get_config(variant: str = '') -> ml_collections.ConfigDict:
+  """Everything; `quick`: two dimensions, fewer truths and seeds."""
+  if variant not in ('', 'quick'):
+    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  config = ml_collections.ConfigDict(
+    {
+      # Of the laws and of the training.
+      'seed': 0,
+      'seeds': 3,
+      'dims': (1, 2, 16, 64, 128, 784),
+      # Empty: all.
+      'truths': (),
+      # Above this dimension, T5 to T7 only, joint only, without 'ball'.
+      'most_dims': 128,
+      # Trials at a time, a thread each.
+      'workers': 2,
+      # The displacement of a law; see laws.py.
+      'law': {'hidden': (64, 64), 'gain': 0.01},
+      'critic': {'name': 'mlp', 'options': {'hidden': (64, 64)}},
+      'steps': 500,
+      'warmup': 50,
+      'batch_size': 128,
+      'critic_steps': 4,
+      'penalty': 'one_sided',
+      'critic_learning_rate': 4e-3,
+      # Of the generator, an Adam so near to gradient descent that a rate is
+      # the length of a step; in units of the problem.
+      'rates': {'w1': 0.2, 'w1_squared': 0.05, 'ball': 0.05},
+      'epsilon': 1.0,
+      'ema': 0.99,
+      # On the line couplings are not kept (a mirrored normal law is the same
+      # law), so that pairs do not quiet the critics: larger batches, smaller
+      # steps.
+      'line': {'rate_factor': 0.25, 'batch_size': 512, 'steps': 700},
+      # T3 and T8 change the shape of a law, so that the perceptron has to
+      # learn; T8 needs it alone.
+      'shapes': {
+        'T3': {
+          'gain': 0.1,
+          'rate': 0.4,
+          'epsilon': 1.0,
+          'critic_learning_rate': 4e-3,
+          'steps': 1000,
+          'batch_size': 256,
+        },
+        'T8': {
+          'gain': 1.0,
+          'rate': 2e-3,
+          'epsilon': 1e-8,
+          'critic_learning_rate': 2e-3,
+          'steps': 1000,
+          'batch_size': 256,
+        },
+      },
+      # T9: nodes, and how many of them are corrupted.
+      'robustness': {
+        'cases': ((5, 1), (5, 2), (7, 2), (7, 3)),
+        'steps': 300,
+        'seeds': 2,
+      },
+      'peers': True,
+    }
+  )
+  if variant == 'quick':
+    config.dims, config.seeds, config.steps = (2, 16), 2, 400
+    config.truths = ('T2', 'T2s', 'T5', 'T7')
+    config.robustness.cases = ()
+  return config

@@ -1,0 +1,183 @@
+r"""A minority of corrupted nodes: how far it moves a barycenter (T9).
+
+Clean nodes hold disjoint sets of real images of digits. The last m of K nodes
+are replaced by another data set (patches of photographs), noise, digits moved
+far away, or one and the same law m times. With the mixture of all nodes
+
+.. math::
+  W_1(\mathrm{mix}, \mathrm{mix}')
+    = \frac{m}{K} W_1(\text{bad}, \text{replaced}),
+
+of which 1-Lipschitz functions give a lower bound, exact on the atoms; the move
+of a barycenter is bounded from above by the clouds of shared latents. So a
+ratio is larger here than in truth.
+
+Shapes: K nodes, P atoms of a node, D = 64 pixels, S scenarios and seeds.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn import datasets
+
+from experiments.ground_truth import estimators
+from experiments.ground_truth import laws
+from experiments.ground_truth import solving
+
+SIDE = 8
+ATOMS = 250
+FAR = 30.0
+KINDS = ('another data set', 'noise', 'far', 'identical')
+# Of what the mixture moves.
+LIMIT = 1.0 / 3.0
+# A step along a unit vector, in pixels of [-1, 1].
+RATE = 0.05
+
+
+class Scenario(NamedTuple):
+  """Atoms of all nodes, `[K, P, D]`, the last `bad` of them corrupted."""
+
+  kind: str
+  bad: int
+  atoms: np.ndarray
+
+
+def measure(
+  nodes: int, objective: str, config: Any, stop: Callable[[], bool]
+) -> dict[str, Any]:
+  """All scenarios of K nodes as one program: rows."""
+  scenarios = make(nodes, config.robustness.cases, config.seed)
+  options = solving.law_options(config)
+  center = scenarios[0].atoms.mean((0, 1))
+  keys = jax.random.split(jax.random.key(config.seed), config.robustness.seeds)
+  order = [
+    (i, s)
+    for i in range(len(scenarios))
+    for s in range(config.robustness.seeds)
+  ]
+  members = []
+  for k in range(nodes):
+    family = [
+      laws.law(
+        laws.atoms,
+        {
+          'points': np.float32(scenario.atoms[k]),
+          'histogram': np.full(ATOMS, 1.0 / ATOMS, np.float32),
+        },
+        SIDE * SIDE,
+        center=center,
+        scale=0.6,
+        **options,
+      )
+      for scenario in scenarios
+    ]
+    params = jax.tree.map(
+      lambda *leaves: jnp.stack(leaves), *[family[i].params for i, _ in order]
+    )
+    members.append(family[0]._replace(params=params))
+  made, _, seconds = solving.barycenter(
+    members, np.full(nodes, 1.0 / nodes), config, stop,
+    method='joint', objective=objective,
+    keys=jnp.stack([keys[s] for _, s in order]),
+    learning_rate=RATE if objective == 'w1' else 0.5 * RATE,
+    steps=config.robustness.steps, critic_steps=3,
+  )  # fmt: skip
+  moved = np.zeros((len(scenarios), config.robustness.seeds))
+  for (i, s), one in zip(order, made, strict=True):
+    key = jax.random.key(config.seed + 41 + s)
+    moved[i, s] = estimators.above(one, made[s], key)
+  rows = []
+  for i, scenario in enumerate(scenarios):
+    if not scenario.bad:
+      continue
+    gap = least(scenario.atoms, scenarios[0].atoms, scenario.bad)
+    rows.append(
+      {
+        'truth': 'T9',
+        'objective': objective,
+        'K': nodes,
+        'corrupted': scenario.bad,
+        'kind': scenario.kind,
+        'moved': float(moved[i].max()),
+        'seeds': moved[i].tolist(),
+        'mixture_moved': scenario.bad / nodes * gap,
+        'model_average_moved': average_moved(
+          scenario.atoms, scenarios[0].atoms
+        ),
+      }  # fmt: skip
+    )
+  return {'rows': rows, 'training_seconds': seconds}
+
+
+def make(nodes: int, cases: Any, seed: int) -> list[Scenario]:
+  """The clean nodes first, then every corruption of them."""
+  rng = np.random.default_rng([seed, nodes])
+  digits = datasets.load_digits().data / 8.0 - 1.0
+  chosen = rng.permutation(len(digits))[: nodes * ATOMS]
+  clean = digits[chosen].reshape(nodes, ATOMS, -1)
+  patches = photographs(rng, nodes * ATOMS).reshape(clean.shape)
+  noise = rng.uniform(-1.0, 1.0, clean.shape)
+  away = rng.normal(size=clean.shape[2])
+  away *= FAR / np.linalg.norm(away)
+  found = [Scenario('clean', 0, clean)]
+  for of, bad in cases:
+    if of != nodes:
+      continue
+    if not 0 < bad < of / 2:
+      raise ValueError(f'robustness.cases: {bad} of {of} is no minority')
+    for kind in KINDS:
+      atoms = clean.copy()
+      atoms[-bad:] = {
+        'another data set': patches[-bad:],
+        'noise': noise[-bad:],
+        'far': clean[-bad:] + away[None, None],
+        'identical': -clean[-1:],
+      }[kind]
+      found.append(Scenario(kind, bad, atoms))
+  return found
+
+
+def photographs(rng: np.random.Generator, count: int) -> np.ndarray:
+  """Grey patches of two photographs, `[count, 64]` in [-1, 1]."""
+  images = [
+    np.asarray(image).mean(-1) / 127.5 - 1.0
+    for image in datasets.load_sample_images().images
+  ]
+  patches = []
+  for i in range(count):
+    image = images[i % len(images)]
+    top = rng.integers(image.shape[0] - SIDE)
+    left = rng.integers(image.shape[1] - SIDE)
+    patches.append(image[top : top + SIDE, left : left + SIDE].reshape(-1))
+  return np.stack(patches)
+
+
+def least(atoms: np.ndarray, clean: np.ndarray, bad: int) -> float:
+  """A lower bound of the W1 of the bad nodes' law to what they replace.
+
+  The larger of two: the distance of the means, and the difference of the mean
+  distances to the clean mean.
+  """
+  x = atoms[-bad:].reshape(-1, atoms.shape[2])
+  y = clean[-bad:].reshape(-1, atoms.shape[2])
+  middle = clean.mean((0, 1))
+  radii = [np.linalg.norm(v - middle[None], axis=1).mean() for v in (x, y)]
+  return float(
+    max(np.linalg.norm(x.mean(0) - y.mean(0)), abs(radii[0] - radii[1]))
+  )
+
+
+def average_moved(atoms: np.ndarray, clean: np.ndarray) -> float:
+  """How far the mean of the generator of averaged parameters moved."""
+  return float(np.linalg.norm(atoms.mean((0, 1)) - clean.mean((0, 1))))
+
+
+def judge(rows: list[dict[str, Any]]) -> None:
+  """Adds `ratio`, the larger move in shares of the mixture's, and `passed`."""
+  for row in rows:
+    row['ratio'] = row['moved'] / row['mixture_moved']
+    limited = row['objective'] == 'w1'
+    row['passed'] = row['ratio'] <= LIMIT if limited else None

@@ -1,0 +1,223 @@
+"""One barycenter of known laws, all seeds at once, and its row.
+
+Shapes: K laws, S seeds.
+"""
+
+from collections.abc import Callable
+import time
+from typing import Any
+
+from absl import logging
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import barycenters
+from coalesce_jax import driver
+from coalesce_jax import game
+from coalesce_jax import generators
+from coalesce_jax import stage
+from coalesce_jax import trees
+from experiments.ground_truth import estimators
+from experiments.ground_truth import problems
+
+Stop = Callable[[], bool]
+
+
+def law_options(config: Any) -> dict[str, Any]:
+  """Keyword arguments of `laws.law`."""
+  return {
+    'gain': config.law.gain,
+    'hidden': tuple(config.law.hidden),
+    'critic': config.critic.name,
+    'critic_options': {
+      k: tuple(v) if isinstance(v, tuple | list) else v
+      for k, v in config.critic.options.items()
+    },
+  }
+
+
+def solve(
+  problem: problems.Problem,
+  dimension: int,
+  config: Any,
+  stop: Stop,
+) -> dict[str, Any]:
+  """One problem, all seeds: the row of the table."""
+  unit = problem.family.unit
+  rate = config.rates[problem.objective]
+  # Coefficients of `w1_squared` are lengths themselves.
+  rate *= 1.0 if problem.objective == 'w1_squared' else unit
+  settings = {
+    'learning_rate': rate,
+    'ball_penalty': 1.0 / unit,
+    'ball_rate': 0.02 / unit,
+  }
+  steps = config.steps
+  if dimension == 1:
+    settings['learning_rate'] *= config.line.rate_factor
+    settings['batch_size'] = config.line.batch_size
+    steps = config.line.steps
+  members = [problem.family.at(c) for c in problem.coordinates]
+  made, history, seconds = barycenter(
+    members, problem.weights, config, stop,
+    method=problem.method, objective=problem.objective, start=problem.start,
+    radii=problem.radii, steps=steps, **settings,
+  )  # fmt: skip
+  answer = problems.answer(problem)
+  target = problem.family.at(answer.point) if problem.unique else None
+  seeds = []
+  for seed, one in enumerate(made):
+    key = jax.random.fold_in(jax.random.key(config.seed + 17), seed)
+    found = [
+      estimators.bounds(one, member, problem.family.measure, k)
+      for member, k in zip(
+        members, jax.random.split(key, len(members)), strict=True
+      )
+    ]
+    row = score(problem, answer, found)
+    row['returned_value'] = float(history['objective'][-1][seed])
+    if len(members) == 2:
+      row['position'] = found[0].upper / (found[0].upper + found[1].upper)
+      row['segment_residual'] = float(history['residual'][-1][seed])
+      if problem.objective == 'w1_squared':
+        row['true_position'] = float(problem.weights[1])
+    if target is not None:
+      row['distance_to_truth'] = estimators.above(one, target, key)
+    seeds.append(row)
+  span = np.linalg.norm(problem.coordinates[-1] - problem.coordinates[0])
+  return summary_row(
+    problem.truth, problem.objective, problem.method, dimension,
+    answer.value, seeds, seconds,
+    span=float(span), estimator='shared latents',
+  )  # fmt: skip
+
+
+def score(
+  problem: problems.Problem,
+  answer: problems.Answer,
+  found: list[estimators.Bounds],
+) -> dict[str, Any]:
+  """The objective at what came back, from bounds of its distances."""
+  upper = np.array([b.upper for b in found])
+  lower = np.array([b.lower for b in found])
+  weights = problem.weights
+  if problem.objective == 'ball':
+    assert problem.radii is not None
+    value, least = upper[0], lower[0]
+    over = max(0.0, float((upper - problem.radii)[1:].max()))
+    gap = max(abs(value - answer.value), over) / answer.value
+    return {
+      'value': value, 'lower_value': least, 'violation': over,
+      'relative_gap': gap,
+    }  # fmt: skip
+  power = 2.0 if problem.objective == 'w1_squared' else 1.0
+  value = float(weights @ upper**power)
+  return {
+    'value': value,
+    'lower_value': float(weights @ lower**power),
+    'relative_gap': value / answer.value - 1.0,
+  }
+
+
+def summary_row(
+  truth: str,
+  objective: str,
+  method: str,
+  dimension: int,
+  value: float,
+  seeds: list[dict[str, Any]],
+  seconds: float,
+  **more: Any,
+) -> dict[str, Any]:
+  """Means over seeds beside the truth, with the seeds themselves."""
+  means = {
+    name: float(np.mean([row[name] for row in seeds])) for name in seeds[0]
+  }
+  worst = max(seeds, key=lambda row: abs(row['relative_gap']))
+  row = {
+    'truth': truth, 'objective': objective, 'method': method, 'D': dimension,
+    'true_value': value, **means,
+    'relative_gap': worst['relative_gap'],
+    'returned_gap': means['returned_value'] / value - 1.0,
+    'training_seconds': seconds, 'seeds': seeds, **more,
+  }  # fmt: skip
+  logging.info(
+    '%s %s %s D %d: gap %.4f', truth, objective, method, dimension,
+    row['relative_gap'],
+  )  # fmt: skip
+  return row
+
+
+def barycenter(
+  members: list[generators.Generator],
+  weights: Any,
+  config: Any,
+  stop: Stop,
+  *,
+  method: str,
+  objective: str,
+  start: int = 0,
+  radii: Any = None,
+  steps: int | None = None,
+  keys: Any = None,
+  **settings: Any,
+) -> tuple[list[generators.Generator], stage.History, float]:
+  """`barycenters.barycenter`, all seeds at once.
+
+  Args:
+    members: K laws; where `keys` are given, with `[S, ...]` leaves.
+    weights: `[K]`.
+    config: see `configs/default.py`.
+    stop: whether a stop was asked for.
+    method: as of the barycenter.
+    objective: likewise.
+    start: likewise.
+    radii: likewise.
+    steps: replaces those of the configuration.
+    keys: `[S]`; None are those of the configuration's seeds.
+    **settings: of the game, replacing the configuration's.
+
+  Returns:
+    What came back for each seed, the history, and seconds.
+  """
+  steps = config.steps if steps is None else steps
+  if keys is None:
+    keys = jax.random.split(jax.random.key(config.seed), config.seeds)
+    members = [_repeated(m, config.seeds) for m in members]
+  played = {
+    'penalty': config.penalty,
+    'batch_size': config.batch_size,
+    'critic_steps': config.critic_steps,
+    'critic_learning_rate': config.critic_learning_rate,
+    'decay_steps': steps,
+    'beta1': 0.5,
+    'beta2': 0.9,
+    'epsilon': config.epsilon,
+    'ema': config.ema,
+    'paired': True,
+  }
+  setup = barycenters.Config(
+    game=game.Config(**(played | settings)),
+    schedule=driver.Schedule(steps=steps, chunk=driver.chunk_of(steps)),
+    start=start,
+    warmup=config.warmup,
+  )
+  began = time.monotonic()
+  made, history = barycenters.barycenter(
+    keys, members, weights, method=method, objective=objective, radii=radii,
+    config=setup, hooks=lambda part: driver.Hooks(stop=stop),
+  )  # fmt: skip
+  seconds = time.monotonic() - began
+  one = [
+    made._replace(params=trees.member(made.params, i), critic=None)
+    for i in range(len(keys))
+  ]
+  return one, history, seconds
+
+
+def _repeated(made: generators.Generator, count: int) -> generators.Generator:
+  params = jax.tree.map(
+    lambda x: jnp.broadcast_to(x, (count, *x.shape)), made.params
+  )
+  return made._replace(params=params)

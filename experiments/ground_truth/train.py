@@ -1,0 +1,156 @@
+"""Computes barycenters of known laws and measures what came back."""
+
+from collections.abc import Callable
+import functools
+import pathlib
+from typing import Any
+
+import jax
+
+from coalesce_jax import files
+from experiments import trials
+from experiments.ground_truth import estimators
+from experiments.ground_truth import peers
+from experiments.ground_truth import plots
+from experiments.ground_truth import problems
+from experiments.ground_truth import robustness
+from experiments.ground_truth import shapes
+from experiments.ground_truth import solving
+
+# What the relative gap of the objective may be, up to a dimension.
+LIMITS = ((16, 0.03), (128, 0.06))
+POSITION_LIMIT = 0.05
+TARGET_LIMIT = 0.1
+GATED = ('T2', 'T2s', 'T3', 'T4', 'T5', 'T6', 'T7')
+HIGH_TRUTHS = ('T5', 'T6', 'T7')
+
+
+def run(
+  config: Any, workdir: str, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
+  """All truths.
+
+  Args:
+    config: see `configs/default.py`.
+    workdir: folder of the results.
+    stop: whether a stop was asked for.
+
+  Returns:
+    The summary: a row a truth, objective, method and dimension, and whether
+    all that is limited is within its limit.
+  """
+  dims = _sizes(config.dims)
+  wanted = tuple(config.truths)
+  todo: dict[str, trials.Trial] = {}
+  for dimension in dims:
+    for name, problem in _problems(config, dimension, wanted).items():
+      todo[name] = functools.partial(
+        solving.solve, problem, dimension, config, stop
+      )
+    if dimension > 1 and not wanted:
+      todo[f'known_pairs_D{dimension}'] = functools.partial(
+        known_pairs, dimension, config
+      )
+  if not wanted or 'T3' in wanted or 'T8' in wanted:
+    for name, trial in shapes.trials(config, stop).items():
+      if not wanted or name.split('_')[0] in wanted:
+        todo[name] = trial
+  if not wanted or 'T9' in wanted:
+    for nodes in sorted({n for n, _ in config.robustness.cases}):
+      for objective in ('w1', 'w1_squared'):
+        todo[f'T9_{objective}_K{nodes}'] = functools.partial(
+          robustness.measure, nodes, objective, config, stop
+        )
+  if config.peers and not wanted and peers.available():
+    todo['peers'] = lambda: {'rows': peers.compare(config.seed)}
+  results = trials.run(workdir, config, todo, stop, config.workers)
+  summary = summarise(results)
+  path = pathlib.Path(workdir)
+  files.write_json(path / 'summary.json', summary)
+  files.write_bytes(path / 'tables.md', plots.tables(summary).encode())
+  for name, drawn in plots.figures(summary).items():
+    drawn.savefig(path / f'{name}.png', dpi=110)
+  return summary | {'workdir': str(workdir)}
+
+
+def _sizes(values: Any) -> list[int]:
+  sizes = [values] if isinstance(values, int) else list(values)
+  if not sizes or any(not isinstance(v, int) or v < 1 for v in sizes):
+    raise ValueError(f'dims {sizes} are not whole numbers of at least 1')
+  return sizes
+
+
+def _problems(
+  config: Any, dimension: int, wanted: tuple[str, ...]
+) -> dict[str, problems.Problem]:
+  found = problems.problems(
+    dimension, config.seed, solving.law_options(config), wanted
+  )
+  if dimension <= config.most_dims:
+    return found
+  return {
+    name: p
+    for name, p in found.items()
+    if p.truth in HIGH_TRUTHS and p.method == 'joint' and p.objective != 'ball'
+  }
+
+
+def known_pairs(dimension: int, config: Any) -> dict[str, Any]:
+  """Every estimator on pairs of laws of known W1."""
+  families = problems.families(
+    dimension, config.seed, solving.law_options(config)
+  )
+  rows = []
+  for name, family in families.items():
+    for distance in (0.0, 1.0, 3.0):
+      true = family.unit * distance
+      other = family.rest.copy()
+      other[0] += true
+      row = estimators.known_pair(
+        family.at(family.rest),
+        family.at(other),
+        family.measure,
+        jax.random.key(config.seed + 23),
+      )
+      rows.append({'D': dimension, 'family': name, 'true_w1': true} | row)
+  return {'rows': rows}
+
+
+def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+  """Rows with their verdicts."""
+  rows, pairs, robust, compared = [], [], [], []
+  for name, result in results.items():
+    if name == 'peers':
+      compared = result['rows']
+    elif name.startswith('known_pairs'):
+      pairs += result['rows']
+    elif name.startswith('T9'):
+      robust += result['rows']
+    else:
+      rows.append(result | {'passed': verdict(result)})
+  robustness.judge(robust)
+  passed = all(r['passed'] is not False for r in [*rows, *robust])
+  return {
+    'passed': passed, 'rows': rows, 'robustness': robust,
+    'known_pairs': pairs, 'peers': compared,
+  }  # fmt: skip
+
+
+def verdict(row: dict[str, Any]) -> bool | None:
+  """Whether a row is within its limits; None where none is set."""
+  if row['truth'] not in GATED:
+    return None
+  limit = next((x for d, x in LIMITS if row['D'] <= d), None)
+  if limit is None:
+    return None
+  good = all(abs(s['relative_gap']) <= limit for s in row['seeds'])
+  if row['truth'] == 'T2s':
+    good &= all(
+      abs(s['position'] - s['true_position']) <= POSITION_LIMIT
+      for s in row['seeds']
+    )
+  if row['truth'] == 'T7' and row['objective'] == 'w1':
+    good &= all(
+      s['distance_to_truth'] <= TARGET_LIMIT * row['span'] for s in row['seeds']
+    )
+  return good
