@@ -167,11 +167,11 @@ def problems(
   pad = lambda rows: np.asarray(rows, np.float64)[:, :wide]  # noqa: E731
   two = pad([[0.0, 0.0], [SPAN, 0.0]])
   line = of['translates']
-  for method in ('joint', 'recursive'):
-    even, heavy = np.array([0.5, 0.5]), np.array([0.3, 0.7])
-    add('T1', line, two, even, 'w1', method, unique=False)
-    add('T2', line, two, heavy, 'w1', method)
-    add('T2s', line, two, heavy, 'w1_squared', method, unique=False)
+  # The recursion over two laws is the joint problem itself.
+  even, heavy = np.array([0.5, 0.5]), np.array([0.3, 0.7])
+  add('T1', line, two, even, 'w1', unique=False)
+  add('T2', line, two, heavy, 'w1')
+  add('T2s', line, two, heavy, 'w1_squared', unique=False)
   add('T2', line, two, even, 'ball', start=1, radii=np.array([0.0, 1.0]),
       unique=False)  # fmt: skip
 
@@ -199,14 +199,18 @@ def problems(
     add(truth, family, points, weights, 'w1_squared', start=start)
     add(truth, family, points, weights, 'ball', start=start, radii=limits)
     add(truth, family, points, weights, 'w1_squared', 'recursive')
+    if truth == 'T7':
+      # Its middle outweighs the first law, and then the last one.
+      add(truth, family, points, weights, 'w1', 'recursive')
   return found
 
 
 def answer(problem: Problem) -> Answer:
   """The solution of the problem of points.
 
-  The recursion with `w1_squared` has that of the joint problem, a mean; with
-  `w1` it is asked for two laws only, where it is the joint problem too.
+  The recursion with `w1_squared` has that of the joint problem, a mean. With
+  `w1` it is asked for T7 only: each round returns its heavier law, and the last
+  one is the median.
   """
   points, weights = problem.coordinates, problem.weights
   if problem.objective == 'w1':

@@ -83,7 +83,7 @@ def measure(
     method='joint', objective=objective,
     keys=jnp.stack([keys[s] for _, s in order]),
     learning_rate=RATE if objective == 'w1' else 0.5 * RATE,
-    steps=config.robustness.steps, critic_steps=3,
+    steps=config.robustness.steps,
   )  # fmt: skip
   moved = np.zeros((len(scenarios), config.robustness.seeds))
   for (i, s), one in zip(order, made, strict=True):

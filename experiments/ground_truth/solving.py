@@ -48,15 +48,17 @@ def solve(
   rate = config.rates[problem.objective]
   # Coefficients of `w1_squared` are lengths themselves.
   rate *= 1.0 if problem.objective == 'w1_squared' else unit
-  settings = {
+  settings: dict[str, Any] = {
     'learning_rate': rate,
     'ball_penalty': 1.0 / unit,
     'ball_rate': 0.02 / unit,
   }
   steps = config.steps
   if dimension == 1:
-    settings['learning_rate'] *= config.line.rate_factor
+    if problem.objective == 'w1':
+      settings['learning_rate'] = config.line.w1_rate * unit
     settings['batch_size'] = config.line.batch_size
+    settings['critic_steps'] = config.line.critic_steps
     steps = config.line.steps
   members = [problem.family.at(c) for c in problem.coordinates]
   made, history, seconds = barycenter(

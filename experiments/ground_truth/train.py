@@ -23,6 +23,7 @@ POSITION_LIMIT = 0.05
 TARGET_LIMIT = 0.1
 GATED = ('T2', 'T2s', 'T3', 'T4', 'T5', 'T6', 'T7')
 HIGH_TRUTHS = ('T5', 'T6', 'T7')
+TRUTHS = ('T1', *GATED, 'T8', 'T9')
 
 
 def run(
@@ -41,6 +42,9 @@ def run(
   """
   dims = _sizes(config.dims)
   wanted = tuple(config.truths)
+  unknown = sorted(set(wanted) - set(TRUTHS))
+  if unknown:
+    raise ValueError(f'truths {unknown} are not among {list(TRUTHS)}')
   todo: dict[str, trials.Trial] = {}
   for dimension in dims:
     for name, problem in _problems(config, dimension, wanted).items():
