@@ -25,7 +25,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import optimize
 
 from coalesce_jax import generators
 from coalesce_jax.ot import funnels
@@ -37,6 +36,7 @@ from experiments.ground_truth import laws
 SPAN = 4.0
 # Of the way to the centre, for the law that is contracted most.
 MAX_SHARE = 0.6
+MAX_SWEEPS = 100_000
 
 
 class Family(NamedTuple):
@@ -231,6 +231,8 @@ def nearest_in_balls(
 ) -> Answer:
   """The point of the balls that is nearest to `point`, and how near.
 
+  By Dykstra's projections, https://doi.org/10.1080/01621459.1983.10477029.
+
   Args:
     point: `[m]`.
     centers: `[K - 1, m]`.
@@ -240,20 +242,20 @@ def nearest_in_balls(
     ValueError: no point lies in all balls.
   """
 
-  def slack(x: np.ndarray) -> np.ndarray:
-    return radii**2 - ((x[None] - centers) ** 2).sum(1)
-
-  result = optimize.minimize(
-    lambda x: ((x - point) ** 2).sum(),
-    centers.mean(0),
-    jac=lambda x: 2.0 * (x - point),
-    constraints={'type': 'ineq', 'fun': slack},
-    method='SLSQP',
-    options={'ftol': 1e-12, 'maxiter': 500},
-  )
-  if not result.success or slack(result.x).min() < -1e-6:
+  x, carried = point.astype(float), np.zeros_like(centers, float)
+  for _ in range(MAX_SWEEPS):
+    before = x
+    for k, (center, radius) in enumerate(zip(centers, radii, strict=True)):
+      wanted = x + carried[k]
+      away = wanted - center
+      x = center + away * min(1.0, radius / max(np.linalg.norm(away), 1e-300))
+      carried[k] = wanted - x
+    if np.linalg.norm(x - before) < 1e-13:
+      break
+  over = np.linalg.norm(x[None] - centers, axis=1) - radii
+  if over.max() > 1e-6:
     raise ValueError(f'radii: balls of radii {radii.tolist()} have no point')
-  return Answer(result.x, float(np.linalg.norm(result.x - point)))
+  return Answer(x, float(np.linalg.norm(x - point)))
 
 
 def _norm(x: jax.Array) -> jax.Array:

@@ -52,12 +52,8 @@ def measure(
   scenarios = make(nodes, config.robustness.cases, config.seed)
   options = solving.law_options(config)
   center = scenarios[0].atoms.mean((0, 1))
-  keys = jax.random.split(jax.random.key(config.seed), config.robustness.seeds)
-  order = [
-    (i, s)
-    for i in range(len(scenarios))
-    for s in range(config.robustness.seeds)
-  ]
+  keys = jax.random.split(jax.random.key(config.seed), config.seeds)
+  order = [(i, s) for i in range(len(scenarios)) for s in range(config.seeds)]
   members = []
   for k in range(nodes):
     family = [
@@ -85,7 +81,7 @@ def measure(
     learning_rate=RATE if objective == 'w1' else 0.5 * RATE,
     steps=config.robustness.steps,
   )  # fmt: skip
-  moved = np.zeros((len(scenarios), config.robustness.seeds))
+  moved = np.zeros((len(scenarios), config.seeds))
   for (i, s), one in zip(order, made, strict=True):
     key = jax.random.key(config.seed + 41 + s)
     moved[i, s] = estimators.above(one, made[s], key)

@@ -54,7 +54,7 @@ def solve(
     'ball_rate': 0.02 / unit,
   }
   steps = config.steps
-  if dimension == 1:
+  if dimension == 1 and len(problem.weights) == 2:
     if problem.objective == 'w1':
       settings['learning_rate'] = config.line.w1_rate * unit
     settings['batch_size'] = config.line.batch_size

@@ -228,3 +228,18 @@ def test_sizes_below_one_are_refused_by_name():
   for call in (funnels.uniform, funnels.samples, funnels.distance):
     with pytest.raises(ValueError, match='^n: 0'):
       call(KEY, pair(3), 0)
+
+
+@pytest.mark.parametrize('dimension,count', [(1, 3), (2, 5), (16, 4)])
+def test_contractions_lie_on_one_geodesic(dimension, count):
+  found = pair(dimension, count)
+  x = funnels.uniform(jax.random.key(2), found, 300)
+  half, most = (funnels.contract(found, x, s) for s in (0.25, 0.6))
+  radius = float(funnels.rays(found, x).radii.mean())
+  np.testing.assert_allclose(funnels.contract(found, x, 0.0), x, atol=1e-6)
+  # The potential falls by the length of the move: both are optimal.
+  u = funnels.potential
+  fall = jnp.mean(u(found, half)) - jnp.mean(u(found, most))
+  assert float(fall) == pytest.approx(0.35 * radius, rel=1e-4)
+  moved = jnp.linalg.norm(half - most, axis=1).mean()
+  assert float(moved) == pytest.approx(0.35 * radius, rel=1e-4)
