@@ -241,7 +241,6 @@ def nearest_in_balls(
   Raises:
     ValueError: no point lies in all balls.
   """
-
   x, carried = point.astype(float), np.zeros_like(centers, float)
   for _ in range(MAX_SWEEPS):
     before = x
