@@ -199,7 +199,9 @@ def problems(
   for truth, family, points, weights, start, limits in cases:
     add(truth, family, points, weights, 'w1', start=start)
     add(truth, family, points, weights, 'w1_squared', start=start)
-    add(truth, family, points, weights, 'ball', start=start, radii=limits)
+    # From within the last ball: multipliers that grow on a long way to their
+    # constraints overshoot.
+    add(truth, family, points, weights, 'ball', start=2, radii=limits)
     add(truth, family, points, weights, 'w1_squared', 'recursive')
     if truth == 'T7':
       # Its middle outweighs the first law, and then the last one.
