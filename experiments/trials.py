@@ -65,6 +65,8 @@ def run(
   def one(name: str) -> None:
     if stop():
       raise driver.Interrupted('before a trial')
+    if kept[name].is_file():  # Another process shares the folder.
+      return
     logging.info('trial %s', name)
     began = time.monotonic()
     result = records.plain(trials[name]())

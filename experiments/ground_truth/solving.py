@@ -67,14 +67,20 @@ def solve(
     radii=problem.radii, steps=steps, **settings,
   )  # fmt: skip
   answer = problems.answer(problem)
-  target = problem.family.at(answer.point) if problem.unique else None
+  target = problem.family.at(answer.point)
+  exact_distances = np.linalg.norm(
+    problem.coordinates - answer.point[None], axis=1
+  )
   seeds = []
   for seed, one in enumerate(made):
     key = jax.random.fold_in(jax.random.key(config.seed + 17), seed)
     found = [
-      estimators.bounds(one, member, problem.family.measure, k)
-      for member, k in zip(
-        members, jax.random.split(key, len(members)), strict=True
+      estimators.bounds(one, member, problem.family.measure, k, (target, true))
+      for member, true, k in zip(
+        members,
+        exact_distances,
+        jax.random.split(key, len(members)),
+        strict=True,
       )
     ]
     row = score(problem, answer, found)
@@ -84,7 +90,7 @@ def solve(
       row['segment_residual'] = float(history['residual'][-1][seed])
       if problem.objective == 'w1_squared':
         row['true_position'] = float(problem.weights[1])
-    if target is not None:
+    if problem.unique:
       row['distance_to_truth'] = estimators.above(one, target, key)
     seeds.append(row)
   span = np.linalg.norm(problem.coordinates[-1] - problem.coordinates[0])
