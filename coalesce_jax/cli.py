@@ -58,7 +58,11 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
   flags.DEFINE_bool(
     'traceback', False, 'Show where an error was raised.', flag_values=values
   )
-  command.define(values)
+  try:
+    # A configuration with a default is loaded here, overrides applied.
+    command.define(values)
+  except (AttributeError, KeyError) as error:
+    return _refuse(f'{program}: --config: no such field, {_line(error)}')
   if any(a in ('--help', '-help', '-h', '--helpfull') for a in arguments):
     print(_help(program, command, values))
     return 0
