@@ -92,6 +92,14 @@ def run(
   return {name: json.loads(file.read_text()) for name, file in kept.items()}
 
 
+def sizes(name: str, values: Any) -> list[int]:
+  """One size or several, from flags that read '2' as a number."""
+  sizes = [values] if isinstance(values, int) else list(values)
+  if not sizes or any(not isinstance(v, int) or v < 1 for v in sizes):
+    raise ValueError(f'{name} {sizes} are not whole numbers of at least 1')
+  return sizes
+
+
 def main(
   name: str,
   text: str,

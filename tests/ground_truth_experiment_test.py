@@ -285,6 +285,7 @@ def test_a_failing_trial_is_raised_and_leaves_no_result(tmp_path):
     (['--config.dims=0'], 'dims'),
     (["--config.truths=('T99',)"], 'T99'),
     (['--config.nonsense=1'], 'nonsense'),
+    (["--config.truths=('T4',)", '--config.dims=2'], 'no problem'),
   ],
 )
 def test_bad_usage_gives_one_line_and_leaves_nothing(

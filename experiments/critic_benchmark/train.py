@@ -63,8 +63,8 @@ def run(
     config.pairs = pairs or ''
   cells = [
     Cell(d, n, load(pairs, d, n) if pairs else draw(config.seed, d, n))
-    for n in _sizes('funnels', config.funnels)
-    for d in _sizes('dims', config.dims)
+    for n in trials.sizes('funnels', config.funnels)
+    for d in trials.sizes('dims', config.dims)
   ]
   todo: dict[str, trials.Trial] = {}
   for cell in cells:
@@ -80,14 +80,6 @@ def run(
     drawn.savefig(path / f'{name}.png', dpi=110)
   files.write_bytes(path / 'table.md', plots.table(summary).encode())
   return summary | {'workdir': str(workdir)}
-
-
-def _sizes(name: str, values: Any) -> list[int]:
-  """One size or several, from flags that read '2' as a number."""
-  sizes = [values] if isinstance(values, int) else list(values)
-  if not sizes or any(not isinstance(v, int) or v < 1 for v in sizes):
-    raise ValueError(f'{name} {sizes} are not whole numbers of at least 1')
-  return sizes
 
 
 def _names(config: Any) -> list[str]:

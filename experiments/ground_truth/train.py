@@ -40,7 +40,7 @@ def run(
     The summary: a row a truth, objective, method and dimension, and whether
     all that is limited is within its limit.
   """
-  dims = _sizes(config.dims)
+  dims = trials.sizes('dims', config.dims)
   wanted = tuple(config.truths)
   unknown = sorted(set(wanted) - set(TRUTHS))
   if unknown:
@@ -67,6 +67,8 @@ def run(
         )
   if config.peers and not wanted and peers.available():
     todo['peers'] = lambda: {'rows': peers.compare(config.seed)}
+  if not todo:
+    raise ValueError(f'truths {list(wanted)} have no problem in dims {dims}')
   results = trials.run(workdir, config, todo, stop, config.workers)
   summary = summarise(results)
   path = pathlib.Path(workdir)
@@ -75,13 +77,6 @@ def run(
   for name, drawn in plots.figures(summary).items():
     drawn.savefig(path / f'{name}.png', dpi=110)
   return summary | {'workdir': str(workdir)}
-
-
-def _sizes(values: Any) -> list[int]:
-  sizes = [values] if isinstance(values, int) else list(values)
-  if not sizes or any(not isinstance(v, int) or v < 1 for v in sizes):
-    raise ValueError(f'dims {sizes} are not whole numbers of at least 1')
-  return sizes
 
 
 def _problems(
@@ -133,7 +128,8 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     else:
       rows.append(result | {'passed': verdict(result)})
   robustness.judge(robust)
-  passed = all(r['passed'] is not False for r in [*rows, *robust])
+  judged = [r['passed'] for r in [*rows, *robust] if r['passed'] is not None]
+  passed = bool(judged) and all(judged)
   return {
     'passed': passed, 'rows': rows, 'robustness': robust,
     'known_pairs': pairs, 'peers': compared,
