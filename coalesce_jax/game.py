@@ -11,7 +11,9 @@ The coefficients `c_k` select which functional of the distances
 * `'w1_squared'`: :math:`\sum \lambda_k W_k^2`, `c_k = 2 lambda_k W_k`. For two
   sources the minimiser lies at `W_1 = D lambda_2 / (lambda_1 + lambda_2)`.
 * `'ball'`: :math:`\min W_1` subject to :math:`W_k \le \eta_k` for `k >= 2`, by
-  the augmented Lagrangian `c_k = max(0, m_k + rho (W_k - eta_k))`.
+  the augmented Lagrangian `c_k = max(0, m_k + rho e_k)`, `e_k = W_k - eta_k`.
+  Multipliers integrate `e_k` within `[-1 / rho, 1 / rho]` only (anti-windup): a
+  generator far outside a ball, on its way, is drawn by the penalty alone.
 
 Every stage of the package is this game with other sources, weights and
 starting points. All functions are pure; an ensemble of games (seeds, nodes) is
@@ -72,8 +74,8 @@ class Config:
       the same latents (common random numbers). Gaps stay unbiased; their noise
       falls to that of what differs, so that a generator is held close to the
       source it started from by far fewer samples.
-    ball_penalty: rho of the augmented Lagrangian.
-    ball_rate: step of its multipliers.
+    ball_penalty: rho of the augmented Lagrangian, positive; one over a length.
+    ball_rate: step of its multipliers, one over a length.
   """
 
   objective: str = 'w1'
@@ -116,6 +118,8 @@ class Config:
         raise ValueError(f'{field} {getattr(self, field)} is not in [0, 1)')
     if not self.learning_rate > 0.0:
       raise ValueError(f'learning_rate {self.learning_rate} is not positive')
+    if not self.ball_penalty > 0.0:
+      raise ValueError(f'ball_penalty {self.ball_penalty} is not positive')
     if self.penalty_weight < 0.0:
       raise ValueError(f'penalty_weight {self.penalty_weight} is negative')
     if self.paired and self.reuse_batch:
@@ -389,8 +393,10 @@ def make(
                        params)  # fmt: skip
     warming = count <= jnp.maximum(inputs.warmup, 1)
     start_w1 = jnp.where(warming, w1, state.start_w1)
+    reach = 1.0 / config.ball_penalty
+    excess = jnp.clip(w1 - inputs.radii, -reach, reach)
     multipliers = jnp.maximum(
-      state.multipliers + config.ball_rate * (w1 - inputs.radii), 0.0
+      state.multipliers + config.ball_rate * excess, 0.0
     )
     multipliers = jnp.where(warming, state.multipliers, multipliers)
     metrics = {

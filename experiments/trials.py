@@ -6,7 +6,7 @@ started again with the same settings goes on with the first missing one.
 """
 
 from collections.abc import Callable
-from concurrent import futures
+import functools
 import json
 import os
 import pathlib
@@ -16,6 +16,7 @@ from typing import Any
 
 from absl import flags
 from absl import logging
+import jax
 from ml_collections import config_flags
 
 from coalesce_jax import cli
@@ -24,15 +25,19 @@ from coalesce_jax import files
 from coalesce_jax import records
 from coalesce_jax import workspace
 from coalesce_jax.commands import common
+from experiments import processes
 
+Stop = Callable[[], bool]
 Trial = Callable[[], dict[str, Any]]
+# ``(settings, stop) -> trials by name``.
+Plan = Callable[[Any, Stop], dict[str, Trial]]
 
 
 def run(
   workdir: str | os.PathLike[str],
   config: Any,
-  trials: dict[str, Trial],
-  stop: Callable[[], bool] = lambda: False,
+  plan: Plan,
+  stop: Stop = lambda: False,
   workers: int = 1,
 ) -> dict[str, dict[str, Any]]:
   """Runs the trials that have no result yet.
@@ -40,56 +45,71 @@ def run(
   Args:
     workdir: folder of results, settings and versions.
     config: settings, a `ConfigDict`; a folder made with others is refused.
-    trials: by name; letters, digits, `_`, `-` and `.`.
+    plan: what to do; for several workers a function at the top of a module.
+      Names have letters, digits, `_`, `-` and `.`.
     stop: whether a stop was asked for.
-    workers: trials at a time, a thread each; compiled programs run side by
-      side. Results do not depend on it.
+    workers: trials at a time, a process each; one where there is an
+      accelerator, which processes cannot share. Results do not depend on it.
 
   Returns:
-    Results by name in the order of `trials`, each with its `seconds`.
+    Results by name in the order of the plan, each with its `seconds`.
 
   Raises:
     ValueError: a folder that is not writable, or was made with other settings.
     driver.Interrupted: `stop` said so.
   """
-  settings = json.loads(config.to_json_best_effort())
-  path = workspace.open_workspace(workdir, config=settings, stop=stop).path
-  for name in trials:
+  todo = plan(config, stop)
+  for name in todo:
     if not re.fullmatch(r'[\w.-]+', name):
       raise ValueError(f'trial name {name!r} is no file name')
-  kept = {name: path / 'trials' / f'{name}.json' for name in trials}
-  missing = [name for name in trials if not kept[name].is_file()]
-  progress = records.progress('trials', len(trials))
-  done = len(trials) - len(missing)
+  settings = json.loads(config.to_json_best_effort())
+  path = workspace.open_workspace(workdir, config=settings, stop=stop).path
+  folder = path / 'trials'
+  kept = {name: folder / f'{name}.json' for name in todo}
+  missing = [name for name in todo if not kept[name].is_file()]
+  progress = records.progress('trials', len(todo))
 
-  def one(name: str) -> None:
-    if stop():
-      raise driver.Interrupted('before a trial')
-    if kept[name].is_file():  # Another process shares the folder.
-      return
-    logging.info('trial %s', name)
-    began = time.monotonic()
-    result = records.plain(trials[name]())
-    result['seconds'] = round(time.monotonic() - began, 2)
-    files.write_json(kept[name], result)
+  def count() -> int:
+    return sum(file.is_file() for file in kept.values())
 
-  with futures.ThreadPoolExecutor(workers) as pool:
-    running = [pool.submit(one, name) for name in missing]
-    try:
-      for finished in futures.as_completed(running):
-        finished.result()
-        done += 1
-        progress(done)
-    except driver.Interrupted:
-      pool.shutdown(cancel_futures=True)
-      done = sum(file.is_file() for file in kept.values())
-      raise driver.Interrupted(
-        f'{done} of {len(trials)} trials are done'
-      ) from None
-    except BaseException:
-      pool.shutdown(cancel_futures=True)
-      raise
+  try:
+    if workers == 1 or jax.default_backend() != 'cpu' or len(missing) < 2:
+      for name in missing:
+        _kept(folder, name, todo[name], stop)
+        progress(count())
+    else:
+      processes.run(
+        _plan_kept, (plan, folder, config), missing, stop,
+        lambda name: progress(count()), min(workers, len(missing)),
+      )  # fmt: skip
+  except driver.Interrupted:
+    raise driver.Interrupted(f'{count()} of {len(todo)} trials are done') from (
+      None
+    )
   return {name: json.loads(file.read_text()) for name, file in kept.items()}
+
+
+def _plan_kept(
+  plan: Plan, folder: pathlib.Path, config: Any, stop: Stop
+) -> dict[str, Callable[[], None]]:
+  return {
+    name: functools.partial(_kept, folder, name, trial, stop)
+    for name, trial in plan(config, stop).items()
+  }
+
+
+def _kept(folder: pathlib.Path, name: str, trial: Trial, stop: Stop) -> None:
+  """Runs a trial and writes its result."""
+  file = folder / f'{name}.json'
+  if stop():
+    raise driver.Interrupted('before a trial')
+  if file.is_file():  # Another run shares the folder.
+    return
+  logging.info('trial %s', name)
+  began = time.monotonic()
+  result = records.plain(trial())
+  result['seconds'] = round(time.monotonic() - began, 2)
+  files.write_json(file, result)
 
 
 def sizes(name: str, values: Any) -> list[int]:

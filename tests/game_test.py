@@ -138,6 +138,25 @@ def test_ball_raises_the_multiplier_of_a_violated_constraint_only():
     np.testing.assert_allclose(metrics['coefficient'][:, 0], 1.0)
 
 
+def test_multipliers_do_not_wind_up_far_outside_a_ball():
+  settings = small.config(objective='ball', ball_penalty=2.0, ball_rate=0.1)
+  played, state, inputs, key = small.made(settings)
+  far = inputs._replace(radii=jnp.array([0.0, -50.0]))
+  after, metrics = game.run(played.step, state, far, key, 4)
+  # The first step is a warm-up; each later one adds rate / penalty at most.
+  assert float(after.multipliers[1]) == pytest.approx(3 * 0.1 / 2.0)
+  assert np.all(metrics['coefficient'][:, 1] > 100.0)
+  inside = state._replace(multipliers=jnp.array([0.0, 1.0]))
+  wide = inputs._replace(radii=jnp.array([0.0, 50.0]))
+  after, _ = game.run(played.step, inside, wide, key, 4)
+  assert float(after.multipliers[1]) == pytest.approx(1.0 - 3 * 0.1 / 2.0)
+
+
+def test_a_ball_needs_a_penalty():
+  with pytest.raises(ValueError, match='ball_penalty'):
+    small.config(objective='ball', ball_penalty=0.0)
+
+
 def test_extra_term_pulls_the_generator():
   def term(params, z, x, target):
     del params, z

@@ -24,11 +24,12 @@ OPTIONS = {'hidden': (4,), 'critic': 'mlp', 'critic_options': {'hidden': (4,)}}
 FAMILIES = ('translates', 'scalings', 'contractions')
 
 
-def tiny(**changes):
+def tiny(steps=4, **changes):
   """One truth in two dimensions, a few steps."""
   made = default.get_config('quick')
   made.dims, made.truths = (2,), ('T1', 'T2s')
-  made.seeds, made.steps, made.warmup = 2, 4, 1
+  made.seeds, made.warmup = 2, 1
+  made.steps = {'w1': steps, 'w1_squared': steps, 'ball': steps}
   made.batch_size, made.critic_steps, made.workers = 8, 1, 1
   made.law.hidden = made.critic.options.hidden = (4,)
   for name, value in changes.items():
@@ -168,18 +169,17 @@ def test_every_seed_must_be_within_the_limit():
 
 
 @pytest.mark.parametrize('kind', robustness.KINDS)
-def test_corrupted_nodes_are_the_last_and_their_bound_is_one(kind):
+def test_corrupted_nodes_are_the_last_and_move_the_mixture(kind):
   scenarios = robustness.make(5, ((5, 2),), 0)
   clean = scenarios[0].atoms
   (found,) = [s for s in scenarios if s.kind == kind]
   np.testing.assert_array_equal(found.atoms[:3], clean[:3])
-  bound = robustness.least(found.atoms, clean, 2)
-  x = found.atoms[-2:].reshape(-1, 64)[::2]
-  y = clean[-2:].reshape(-1, 64)[::2]
-  assert 0.5 < bound <= exact.w1(x, y) * 1.1
-  # The mixture of all nodes moves by that times their share.
-  moved = exact.w1(found.atoms.reshape(-1, 64), clean.reshape(-1, 64))
-  assert moved >= 0.4 * bound
+  # The mixture moves by the share of the nodes that were replaced.
+  moved = robustness.mixture_moved(found.atoms[:, ::2], clean[:, ::2])
+  x = found.atoms[-2:, ::2].reshape(-1, 64)
+  y = clean[-2:, ::2].reshape(-1, 64)
+  assert 0.5 < moved <= 0.4 * exact.w1(x, y) + 1e-6
+  assert moved >= 0.4 * np.linalg.norm(x.mean(0) - y.mean(0)) - 1e-6
   if kind == 'identical':
     np.testing.assert_array_equal(found.atoms[-1], found.atoms[-2])
 
@@ -244,9 +244,7 @@ def test_a_run_ends_in_rows_verdicts_and_a_figure(finished):
   assert (workdir / 'gaps.png').stat().st_size > 3000
 
 
-def test_a_stopped_run_ends_in_the_same_numbers_on_two_workers(
-  finished, tmp_path
-):
+def test_a_stopped_run_ends_in_the_same_numbers(finished, tmp_path):
   calls = itertools.count()
   with pytest.raises(driver.Interrupted, match='of 2 trials'):
     train.run(tiny(), str(tmp_path), lambda: next(calls) > 1)
@@ -258,25 +256,6 @@ def test_a_stopped_run_ends_in_the_same_numbers_on_two_workers(
 def test_other_settings_in_the_same_folder_are_refused(finished):
   with pytest.raises(ValueError, match='other settings'):
     train.run(tiny(steps=5), str(finished[0]))
-
-
-def test_trials_do_not_depend_on_the_number_of_workers(tmp_path):
-  todo = {f't{i}': lambda i=i: {'square': i * i} for i in range(5)}
-  found = [
-    trials.run(tmp_path / str(n), tiny(), todo, workers=n) for n in (1, 3)
-  ]
-  for results in found:
-    assert list(results) == list(todo)
-    assert [r['square'] for r in results.values()] == [0, 1, 4, 9, 16]
-
-
-def test_a_failing_trial_is_raised_and_leaves_no_result(tmp_path):
-  def fail():
-    raise ValueError('no such law')
-
-  with pytest.raises(ValueError, match='no such law'):
-    trials.run(tmp_path, tiny(), {'good': dict, 'bad': fail}, workers=2)
-  assert not (tmp_path / 'trials' / 'bad.json').exists()
 
 
 @pytest.mark.parametrize(

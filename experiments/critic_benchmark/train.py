@@ -61,8 +61,22 @@ def run(
   _check(config)
   with config.unlocked():
     config.pairs = pairs or ''
+  results = trials.run(workdir, config, plan, stop)
+  summary = summarise(list(results.values()), config.best)
+  path = pathlib.Path(workdir)
+  files.write_json(path / 'summary.json', summary)
+  for name, drawn in plots.figures(summary['rows']).items():
+    drawn.savefig(path / f'{name}.png', dpi=110)
+  files.write_bytes(path / 'table.md', plots.table(summary).encode())
+  return summary | {'workdir': str(workdir)}
+
+
+def plan(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  """All cells with all critics, by name."""
+  del stop  # A cell takes seconds.
+  file, seed = config.pairs, config.seed
   cells = [
-    Cell(d, n, load(pairs, d, n) if pairs else draw(config.seed, d, n))
+    Cell(d, n, load(file, d, n) if file else draw(seed, d, n))
     for n in trials.sizes('funnels', config.funnels)
     for d in trials.sizes('dims', config.dims)
   ]
@@ -72,14 +86,7 @@ def run(
       todo[f'D{cell.dimension}_N{cell.number}_{name}'] = functools.partial(
         measure, cell, name, config
       )
-  results = trials.run(workdir, config, todo, stop)
-  summary = summarise(list(results.values()), config.best)
-  path = pathlib.Path(workdir)
-  files.write_json(path / 'summary.json', summary)
-  for name, drawn in plots.figures(summary['rows']).items():
-    drawn.savefig(path / f'{name}.png', dpi=110)
-  files.write_bytes(path / 'table.md', plots.table(summary).encode())
-  return summary | {'workdir': str(workdir)}
+  return todo
 
 
 def _names(config: Any) -> list[str]:

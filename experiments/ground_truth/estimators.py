@@ -24,7 +24,7 @@ from coalesce_jax import types
 from coalesce_jax.ot import exact
 from coalesce_jax.ot import sinkhorn
 
-LINE_SAMPLES = 20_000
+LINE_SAMPLES = 400_000
 SAMPLES = 1_000
 FRESH = 50_000
 BLOCK = 5_000

@@ -84,8 +84,9 @@ def law(
   fixed = {
     'base': jax.tree.map(jnp.asarray, params),
     'center': jnp.broadcast_to(jnp.asarray(center, jnp.float32), (dimension,)),
+    'scale': jnp.float32(scale),
   }
-  made = _displaced(base, inner, float(scale), float(gain), bool(latents))
+  made = _displaced(base, inner, float(gain), bool(latents))
   return generators.Generator(made, {'fixed': fixed, 'move': moved}, spec)
 
 
@@ -102,7 +103,6 @@ def _perceptron(
 def _displaced(
   base: Base,
   network: types.Network,
-  scale: float,
   gain: float,
   latents: bool,
 ) -> types.Network:
@@ -110,7 +110,7 @@ def _displaced(
     fixed = jax.lax.stop_gradient(params['fixed'])
     move = params['move']
     x = base(fixed['base'], z)
-    unit = (x - fixed['center'][None]) / scale
+    unit = (x - fixed['center'][None]) / fixed['scale']
     moved = move['shift'][None] + move['scale'] * unit / math.sqrt(x.shape[1])
     read = jnp.concatenate([unit, z], 1) if latents else unit
     return x + moved + gain * network.apply(move['network'], read)

@@ -45,26 +45,18 @@ def solve(
 ) -> dict[str, Any]:
   """One problem, all seeds: the row of the table."""
   unit = problem.family.unit
-  rate = config.rates[problem.objective]
+  chosen = config.line if dimension == 1 else config
+  rate = chosen.rates[problem.objective]
   # Coefficients of `w1_squared` are lengths themselves.
   rate *= 1.0 if problem.objective == 'w1_squared' else unit
-  settings: dict[str, Any] = {
-    'learning_rate': rate,
-    'ball_penalty': 1.0 / unit,
-    'ball_rate': 0.02 / unit,
-  }
-  steps = config.steps
-  if dimension == 1 and len(problem.weights) == 2:
-    if problem.objective == 'w1':
-      settings['learning_rate'] = config.line.w1_rate * unit
-    settings['batch_size'] = config.line.batch_size
-    settings['critic_steps'] = config.line.critic_steps
-    steps = config.line.steps
   members = [problem.family.at(c) for c in problem.coordinates]
   made, history, seconds = barycenter(
     members, problem.weights, config, stop,
     method=problem.method, objective=problem.objective, start=problem.start,
-    radii=problem.radii, steps=steps, **settings,
+    radii=problem.radii, steps=chosen.steps[problem.objective],
+    learning_rate=rate, batch_size=chosen.batch_size,
+    critic_steps=chosen.critic_steps,
+    ball_penalty=config.ball.penalty / unit, ball_rate=config.ball.rate / unit,
   )  # fmt: skip
   answer = problems.answer(problem)
   target = problem.family.at(answer.point)
@@ -84,7 +76,8 @@ def solve(
       )
     ]
     row = score(problem, answer, found)
-    row['returned_value'] = float(history['objective'][-1][seed])
+    if problem.method == 'joint':  # A recursion's is that of its last round.
+      row['returned_value'] = float(history['objective'][-1][seed])
     if len(members) == 2:
       row['position'] = found[0].upper / (found[0].upper + found[1].upper)
       row['segment_residual'] = float(history['residual'][-1][seed])
@@ -147,9 +140,10 @@ def summary_row(
     'truth': truth, 'objective': objective, 'method': method, 'D': dimension,
     'true_value': value, **means,
     'relative_gap': worst['relative_gap'],
-    'returned_gap': means['returned_value'] / value - 1.0,
     'training_seconds': seconds, 'seeds': seeds, **more,
   }  # fmt: skip
+  if 'returned_value' in means:
+    row['returned_gap'] = means['returned_value'] / value - 1.0
   logging.info(
     '%s %s %s D %d: gap %.4f', truth, objective, method, dimension,
     row['relative_gap'],
@@ -167,7 +161,7 @@ def barycenter(
   objective: str,
   start: int = 0,
   radii: Any = None,
-  steps: int | None = None,
+  steps: int,
   keys: Any = None,
   **settings: Any,
 ) -> tuple[list[generators.Generator], stage.History, float]:
@@ -182,14 +176,13 @@ def barycenter(
     objective: likewise.
     start: likewise.
     radii: likewise.
-    steps: replaces those of the configuration.
+    steps: of the game; of every round, for the recursion.
     keys: `[S]`; None are those of the configuration's seeds.
     **settings: of the game, replacing the configuration's.
 
   Returns:
     What came back for each seed, the history, and seconds.
   """
-  steps = config.steps if steps is None else steps
   if keys is None:
     keys = jax.random.split(jax.random.key(config.seed), config.seeds)
     members = [_repeated(m, config.seeds) for m in members]
@@ -203,6 +196,7 @@ def barycenter(
     'beta2': 0.9,
     'epsilon': config.epsilon,
     'ema': config.ema,
+    'w1_smoothing': config.w1_smoothing,
     'paired': True,
   }
   setup = barycenters.Config(

@@ -40,12 +40,31 @@ def run(
     The summary: a row a truth, objective, method and dimension, and whether
     all that is limited is within its limit.
   """
+  results = trials.run(workdir, config, plan, stop, config.workers)
+  summary = summarise(results)
+  path = pathlib.Path(workdir)
+  files.write_json(path / 'summary.json', summary)
+  files.write_bytes(path / 'tables.md', plots.tables(summary).encode())
+  for name, drawn in plots.figures(summary).items():
+    drawn.savefig(path / f'{name}.png', dpi=110)
+  return summary | {'workdir': str(workdir)}
+
+
+def plan(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  """All trials of a configuration, by name."""
   dims = trials.sizes('dims', config.dims)
   wanted = tuple(config.truths)
   unknown = sorted(set(wanted) - set(TRUTHS))
   if unknown:
     raise ValueError(f'truths {unknown} are not among {list(TRUTHS)}')
   todo: dict[str, trials.Trial] = {}
+  # The longest ones first, so that no worker is left with one of them.
+  if not wanted or 'T9' in wanted:
+    for nodes in sorted({n for n, _ in config.robustness.cases}):
+      for objective in ('w1', 'w1_squared'):
+        todo[f'T9_{objective}_K{nodes}'] = functools.partial(
+          robustness.measure, nodes, objective, config, stop
+        )
   for dimension in dims:
     for name, problem in _problems(config, dimension, wanted).items():
       todo[name] = functools.partial(
@@ -59,24 +78,11 @@ def run(
     for name, trial in shapes.trials(config, stop).items():
       if not wanted or name.split('_')[0] in wanted:
         todo[name] = trial
-  if not wanted or 'T9' in wanted:
-    for nodes in sorted({n for n, _ in config.robustness.cases}):
-      for objective in ('w1', 'w1_squared'):
-        todo[f'T9_{objective}_K{nodes}'] = functools.partial(
-          robustness.measure, nodes, objective, config, stop
-        )
   if config.peers and not wanted and peers.available():
     todo['peers'] = lambda: {'rows': peers.compare(config.seed)}
   if not todo:
     raise ValueError(f'truths {list(wanted)} have no problem in dims {dims}')
-  results = trials.run(workdir, config, todo, stop, config.workers)
-  summary = summarise(results)
-  path = pathlib.Path(workdir)
-  files.write_json(path / 'summary.json', summary)
-  files.write_bytes(path / 'tables.md', plots.tables(summary).encode())
-  for name, drawn in plots.figures(summary).items():
-    drawn.savefig(path / f'{name}.png', dpi=110)
-  return summary | {'workdir': str(workdir)}
+  return todo
 
 
 def _problems(

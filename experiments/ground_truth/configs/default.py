@@ -20,7 +20,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     {
       # Of the laws and of the training.
       'seed': 0,
-      'seeds': 2,
+      'seeds': 3,
       'dims': (1, 2, 16, 64, 128, 784),
       # Empty: all.
       'truths': (),
@@ -31,7 +31,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # The displacement of a law; see laws.py.
       'law': {'hidden': (64, 64), 'gain': 0.01},
       'critic': {'name': 'mlp', 'options': {'hidden': (64, 64)}},
-      'steps': 400,
+      'steps': {'w1': 400, 'w1_squared': 400, 'ball': 800},
       'warmup': 50,
       'batch_size': 128,
       'critic_steps': 3,
@@ -39,27 +39,30 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'critic_learning_rate': 4e-3,
       # Of the generator, an Adam so near to gradient descent that a rate is
       # the length of a step; in units of the problem.
-      'rates': {'w1': 0.2, 'w1_squared': 0.05, 'ball': 0.05},
+      'rates': {'w1': 0.2, 'w1_squared': 0.05, 'ball': 0.1},
       'epsilon': 1.0,
       'ema': 0.99,
-      # On the line couplings are not kept (a mirrored normal law is the same
-      # law), so that pairs do not quiet the critics: larger batches, smaller
-      # steps where a law has to cross another one.
+      # Short, as coefficients that follow distances late swing.
+      'w1_smoothing': 0.8,
+      # Of the multipliers of 'ball', over units of the problem.
+      'ball': {'penalty': 2.0, 'rate': 0.04},
+      # In their place on the line, where couplings are not kept (a mirrored
+      # normal law is the same law), so that pairs do not quiet the critics.
       'line': {
-        'w1_rate': 0.05,
+        'rates': {'w1': 0.1, 'w1_squared': 0.05, 'ball': 0.1},
+        'steps': {'w1': 700, 'w1_squared': 700, 'ball': 800},
         'batch_size': 512,
         'critic_steps': 4,
-        'steps': 700,
       },
       # T3 and T8 change the shape of a law, so that the perceptron has to
       # learn; T8 needs it alone.
       'shapes': {
         'T3': {
           'gain': 0.1,
-          'rate': 0.4,
+          'rate': 0.3,
           'epsilon': 1.0,
-          'critic_learning_rate': 4e-3,
-          'steps': 1000,
+          'critic_learning_rate': 2e-3,
+          'steps': 1500,
           'batch_size': 256,
         },
         'T8': {
@@ -74,7 +77,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # T9: nodes, and how many of them are corrupted.
       'robustness': {
         'cases': ((5, 1), (5, 2), (7, 3)),
-        'steps': 300,
+        'steps': 600,
+        # In pixels of [-1, 1] along unit vectors.
+        'rates': {'w1': 0.2, 'w1_squared': 0.05},
       },
       'peers': True,
     }

@@ -1,0 +1,93 @@
+"""Trials that are done once and kept, in one process and in several."""
+
+import functools
+import os
+import time
+
+import ml_collections
+import pytest
+
+from coalesce_jax import driver
+from experiments import trials
+
+
+def settings(**values):
+  return ml_collections.ConfigDict({'count': 5} | values)
+
+
+def squares(config, stop):
+  """A plan; children of a pool import it by name."""
+  del stop
+  return {f't{i}': functools.partial(square, i) for i in range(config.count)}
+
+
+def square(i):
+  return {'square': i * i, 'process': os.getpid()}
+
+
+def failing(config, stop):
+  return squares(config, stop) | {'bad': fail}
+
+
+def fail():
+  raise ValueError('no such law')
+
+
+def waiting(config, stop):
+  del config
+  return {f't{i}': functools.partial(wait, stop) for i in range(4)}
+
+
+def wait(stop):
+  ends = time.monotonic() + 60.0
+  while not stop():
+    if time.monotonic() > ends:
+      raise RuntimeError('never stopped')
+    time.sleep(0.01)
+  raise driver.Interrupted('as asked')
+
+
+def test_results_do_not_depend_on_the_number_of_workers(tmp_path):
+  for workers in (1, 2):
+    found = trials.run(
+      tmp_path / str(workers), settings(), squares, workers=workers
+    )
+    assert list(found) == [f't{i}' for i in range(5)]
+    assert [r['square'] for r in found.values()] == [0, 1, 4, 9, 16]
+    inside = {r['process'] == os.getpid() for r in found.values()}
+    assert inside == {workers == 1}
+
+
+def test_trials_are_done_once(tmp_path):
+  first = trials.run(tmp_path, settings(), squares)
+  (tmp_path / 'trials' / 't3.json').unlink()
+  again = trials.run(tmp_path, settings(), squares)
+  assert again['t1'] == first['t1'] and again['t3']['square'] == 9
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_a_failing_trial_is_raised_and_leaves_no_result(workers, tmp_path):
+  with pytest.raises(ValueError, match='no such law'):
+    trials.run(tmp_path, settings(), failing, workers=workers)
+  assert not (tmp_path / 'trials' / 'bad.json').exists()
+
+
+def test_a_stop_reaches_the_children(tmp_path):
+  began = time.monotonic()
+  with pytest.raises(driver.Interrupted, match='0 of 4 trials'):
+    trials.run(
+      tmp_path, settings(), waiting, lambda: time.monotonic() - began > 1.0, 2
+    )
+
+
+def test_names_are_names_of_files(tmp_path):
+  with pytest.raises(ValueError, match='no file name'):
+    trials.run(tmp_path / 'run', settings(), lambda c, s: {'../x': fail})
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('values', [(), (0,), ('a',), (2, -1)])
+def test_sizes_are_whole_numbers(values):
+  with pytest.raises(ValueError, match='dims'):
+    trials.sizes('dims', values)
+  assert trials.sizes('dims', 2) == [2]
