@@ -4,16 +4,8 @@ r"""The game: one generator, K critics, one source of samples per critic.
   f_k &= \arg\max E_{x \sim \mu_k} f(x) - E_z f(G(z)) - \text{penalty}(f) \\
   G   &= \arg\min \sum_k c_k \, (- E_z f_k(G(z)))
 
-The coefficients `c_k` select which functional of the distances
-:math:`W_k = W_1(\mu_k, \mathrm{law}(G))` descends:
-
-* `'w1'`: :math:`\sum \lambda_k W_k`, `c_k = lambda_k`. A median.
-* `'w1_squared'`: :math:`\sum \lambda_k W_k^2`, `c_k = 2 lambda_k W_k`. For two
-  sources the minimiser lies at `W_1 = D lambda_2 / (lambda_1 + lambda_2)`.
-* `'ball'`: :math:`\min W_1` subject to :math:`W_k \le \eta_k` for `k >= 2`, by
-  the augmented Lagrangian `c_k = max(0, m_k + rho e_k)`, `e_k = W_k - eta_k`.
-  Multipliers integrate `e_k` within `[-1 / rho, 1 / rho]` only (anti-windup): a
-  generator far outside a ball, on its way, is drawn by the penalty alone.
+The coefficients `c_k` select which functional of the distances descends:
+`objectives`.
 
 Every stage of the package is this game with other sources, weights and
 starting points. All functions are pure; an ensemble of games (seeds, nodes) is
@@ -32,12 +24,11 @@ import jax.numpy as jnp
 import optax
 
 from coalesce_jax import augmentation
+from coalesce_jax import objectives
 from coalesce_jax import optimizers
 from coalesce_jax import sources
 from coalesce_jax import types
 from coalesce_jax import wgan
-
-OBJECTIVES = ('w1', 'w1_squared', 'ball')
 
 # ``(generator parameters, z, samples, extra) -> scalar`` added to the loss.
 Term = Callable[[Any, jax.Array, jax.Array, Any], jax.Array]
@@ -48,7 +39,7 @@ class Config:
   """Static settings of a game.
 
   Attributes:
-    objective: one of `OBJECTIVES`.
+    objective: one of `objectives.NAMES`.
     batch_size: B, of every source and of the generator.
     critic_steps: critic updates per generator update.
     penalty: 'two_sided' or 'one_sided'.
@@ -102,7 +93,7 @@ class Config:
 
   def __post_init__(self):
     for field, choices in [
-      ('objective', OBJECTIVES),
+      ('objective', objectives.NAMES),
       ('penalty', wgan.PENALTIES),
       ('gp_norm', wgan.NORMS),
     ]:
@@ -294,15 +285,6 @@ def make(
     critics = optax.apply_updates(critics, _scale(updates, rate))
     return (critics, optimizer_state), aux
 
-  def coefficients(state: State, inputs: Inputs, w1: jax.Array) -> jax.Array:
-    if config.objective == 'w1':
-      return inputs.weights
-    if config.objective == 'w1_squared':
-      return 2.0 * inputs.weights * jnp.maximum(w1, 0.0)
-    excess = w1 - inputs.radii
-    c = jnp.maximum(state.multipliers + config.ball_penalty * excess, 0.0)
-    return c.at[0].set(1.0)
-
   def init(params: Any, critics: Any) -> State:
     count = jax.tree.leaves(critics)[0].shape[0]
     # Distinct buffers: the driver may donate the state.
@@ -362,7 +344,10 @@ def make(
       now = wgan.distance(held_scores - scores, slope)
       now = jax.lax.stop_gradient(now)
       mean = config.w1_smoothing * state.w1 + (1.0 - config.w1_smoothing) * now
-      c = coefficients(state, inputs, mean / correction)
+      c = objectives.coefficients(
+        config.objective, mean / correction, inputs.weights, inputs.radii,
+        state.multipliers, config.ball_penalty,
+      )  # fmt: skip
       # A steep critic would pull by more than its weight.
       steep = jnp.maximum(slope, 1.0) if config.gp_norm == 'sample' else 1.0
       value = -jnp.sum(jax.lax.stop_gradient(c / steep) * scores)
@@ -393,10 +378,8 @@ def make(
                        params)  # fmt: skip
     warming = count <= jnp.maximum(inputs.warmup, 1)
     start_w1 = jnp.where(warming, w1, state.start_w1)
-    reach = 1.0 / config.ball_penalty
-    excess = jnp.clip(w1 - inputs.radii, -reach, reach)
-    multipliers = jnp.maximum(
-      state.multipliers + config.ball_rate * excess, 0.0
+    multipliers = objectives.multipliers(
+      state.multipliers, w1, inputs.radii, config.ball_penalty, config.ball_rate
     )
     multipliers = jnp.where(warming, state.multipliers, multipliers)
     metrics = {
@@ -406,7 +389,7 @@ def make(
       'slope': slope,
       'train_gap': critic_aux['gap'][-1],
       'coefficient': c,
-      'objective': objective(config, w1, inputs.weights),
+      'objective': objectives.value(config.objective, w1, inputs.weights),
     }
     if sources.total(inputs.sources) == 2:
       metrics['position'] = w1[0] / jnp.maximum(w1[0] + w1[1], 1e-12)
@@ -429,15 +412,6 @@ def make(
     return state, metrics
 
   return Game(init, step)
-
-
-def objective(config: Config, w1: jax.Array, weights: jax.Array) -> jax.Array:
-  """Value of the objective at distances `w1` `[K]`: a scalar."""
-  if config.objective == 'w1':
-    return jnp.sum(weights * w1)
-  if config.objective == 'w1_squared':
-    return jnp.sum(weights * w1 * w1)
-  return w1[0]
 
 
 def run(

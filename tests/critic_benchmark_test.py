@@ -13,6 +13,7 @@ from coalesce_jax import driver
 from coalesce_jax import types
 from coalesce_jax.ot import funnels
 from experiments import trials
+from experiments.critic_benchmark import evaluation
 from experiments.critic_benchmark import plots
 from experiments.critic_benchmark import published
 from experiments.critic_benchmark import train
@@ -127,13 +128,13 @@ def test_a_multiple_of_the_potential_has_cosine_one():
   critic = multiple(pair)
   # Steeper critics are divided by their slope, flatter ones are bounds.
   for scale, error in [(1.0, 0.0), (2.0, 0.0), (0.5, 0.5)]:
-    found = train.evaluate(critic, jnp.float32(scale), pair, KEY, 5000)
+    found = evaluation.evaluate(critic, jnp.float32(scale), pair, KEY, 5000)
     assert found['cosine'] == pytest.approx(1.0, abs=1e-4)
     assert found['base_cosine'] == pytest.approx(1.0, abs=1e-4)
     assert found['relative_error'] == pytest.approx(error, abs=1e-4)
     assert found['slope'] == pytest.approx(scale, rel=1e-4)
     assert found['max_slope'] == pytest.approx(scale, rel=1e-4)
-  found = train.evaluate(critic, jnp.float32(-1.0), pair, KEY, 5000)
+  found = evaluation.evaluate(critic, jnp.float32(-1.0), pair, KEY, 5000)
   assert found['cosine'] == pytest.approx(-1.0, abs=1e-4)
   assert found['relative_error'] == pytest.approx(2.0, abs=1e-4)
   measure = jax.jit(funnels.distance, static_argnums=2)
@@ -154,7 +155,7 @@ def test_the_cosine_that_is_compared_is_taken_at_moved_points():
     return jnp.where(near, away, -away)
 
   critic = types.Network(lambda key: {}, lambda params, x: apply(x))
-  found = train.evaluate(critic, {}, pair, KEY, 20_000)
+  found = evaluation.evaluate(critic, {}, pair, KEY, 20_000)
   y = samples(jax.random.key(2), pair, 20_000)
   x = funnels.uniform(jax.random.key(3), pair, 20_000)
 

@@ -12,8 +12,8 @@ from coalesce_jax import baselines
 from coalesce_jax import bundles
 from coalesce_jax import driver
 from coalesce_jax import files
-from coalesce_jax import game as game_lib
 from coalesce_jax import generators
+from coalesce_jax import objectives
 from coalesce_jax import pretraining
 from coalesce_jax import stage
 from coalesce_jax import ternarization
@@ -89,7 +89,7 @@ def define_barycenter(values: Values) -> None:
     'method', 'joint', barycenters.METHODS, 'How.', flag_values=values
   )
   flags.DEFINE_enum(
-    'objective', None, game_lib.OBJECTIVES, 'Which point.', flag_values=values
+    'objective', None, objectives.NAMES, 'Which point.', flag_values=values
   )
   flags.DEFINE_list(
     'radii', None, "Of the 'ball' objective.", flag_values=values

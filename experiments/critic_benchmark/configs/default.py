@@ -29,6 +29,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'steps': 1500,
       'batch_size': 1024,
       'eval_samples': 65536,
+      # Cells at a time, a process each; seconds are of the processor.
+      'workers': 1,
       # Which critics of `settings` are trained.
       'critics': ('gp', 'lp', 'envelopes', 'cones'),
       # Shown as ours in the summary.
@@ -66,7 +68,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
           'beta1': 0.9,
           'beta2': 0.99,
           'network': 'envelopes',
-          'options': {'count': 256, 'temperature': 0.4},
+          'options': {'count': 256, 'temperature': 1.0},
         },
         'cones': {
           'penalty': 'none',
@@ -74,7 +76,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
           'beta1': 0.9,
           'beta2': 0.99,
           'network': 'cones',
-          'options': {'count': 512, 'temperature': 0.4},
+          'options': {'count': 512, 'temperature': 1.0},
         },
       },
     }
