@@ -13,6 +13,7 @@ import threading
 from typing import Any
 
 from absl import logging
+import jax
 
 # What `start` made, in a child.
 _trials: dict[str, Callable[[], None]] = {}
@@ -25,6 +26,7 @@ def run(
   stop: Callable[[], bool],
   done: Callable[[str], None],
   workers: int,
+  cache: str,
 ) -> None:
   """Runs ``make(*arguments, stop)[name]()`` for every name, in any order.
 
@@ -35,6 +37,7 @@ def run(
     stop: whether a stop was asked for; asked here, told to the children.
     done: called with a name when it is finished.
     workers: number of children. They end with this process.
+    cache: folder in which the children share compiled programs.
 
   Raises:
     Exception: the first one that a function raised; the rest is not begun.
@@ -45,7 +48,7 @@ def run(
     workers,
     context,
     _start,
-    (make, arguments, stopped, logging.get_verbosity()),
+    (make, arguments, stopped, logging.get_verbosity(), cache),
   )
   with pool:
     running = {pool.submit(_call, name): name for name in names}
@@ -69,6 +72,7 @@ def _start(
   arguments: tuple[Any, ...],
   stopped: Any,
   verbosity: int,
+  cache: str,
 ) -> None:
   # A stop goes to the parent, which passes it on.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -77,6 +81,7 @@ def _start(
   logging.use_absl_handler()
   logging.set_verbosity(verbosity)
   logging.set_stderrthreshold('info')
+  jax.config.update('jax_compilation_cache_dir', cache)
   _trials.update(make(*arguments, stopped.is_set))
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import tempfile
 import time
 from typing import Any
 
@@ -78,10 +79,11 @@ def run(
         _kept(folder, name, todo[name], stop)
         progress(count())
     else:
-      processes.run(
-        _plan_kept, (plan, folder, config), missing, stop,
-        lambda name: progress(count()), min(workers, len(missing)),
-      )  # fmt: skip
+      with tempfile.TemporaryDirectory() as cache:
+        processes.run(
+          _plan_kept, (plan, folder, config), missing, stop,
+          lambda name: progress(count()), min(workers, len(missing)), cache,
+        )  # fmt: skip
   except driver.Interrupted:
     raise driver.Interrupted(f'{count()} of {len(todo)} trials are done') from (
       None

@@ -19,6 +19,8 @@ from coalesce_jax import generators
 from coalesce_jax.ot import exact as exact_lib
 
 STEPS = 800
+# The line is in `experiments/ground_truth` too.
+DIMENSIONS = [pytest.param(1, marks=pytest.mark.slow), 2]
 CONFIG = barycenters.Config(
   game=game.Config(
     penalty='one_sided',
@@ -74,7 +76,7 @@ def shifted(dimension, distance):
   return [gaussian(np.zeros(dimension)), gaussian(other)]
 
 
-@pytest.mark.parametrize('dimension', [1, 2])
+@pytest.mark.parametrize('dimension', DIMENSIONS)
 def test_t1_equal_weights_reach_half_the_distance(dimension):
   _, distances, history = solve(
     shifted(dimension, 4.0), (0.5, 0.5), objective='w1'
@@ -83,7 +85,7 @@ def test_t1_equal_weights_reach_half_the_distance(dimension):
   assert abs(history['residual'][-1]) < 0.05 * 4.0
 
 
-@pytest.mark.parametrize('dimension', [1, 2])
+@pytest.mark.parametrize('dimension', DIMENSIONS)
 def test_t2_unequal_weights_return_the_heavier_input(dimension):
   members = shifted(dimension, 4.0)
   _, distances, history = solve(members, (0.7, 0.3), start=1, objective='w1')
@@ -96,7 +98,7 @@ def test_t2_unequal_weights_return_the_heavier_input(dimension):
   assert history['objective'][-1] == pytest.approx(0.3 * 4.0, rel=0.06)
 
 
-@pytest.mark.parametrize('dimension', [1, 2])
+@pytest.mark.parametrize('dimension', DIMENSIONS)
 def test_t2s_squared_distances_put_the_weights_on_the_segment(dimension):
   _, distances, history = solve(
     shifted(dimension, 4.0), (0.3, 0.7), objective='w1_squared'
@@ -123,7 +125,7 @@ def test_t3_three_laws_on_the_line_reach_the_median_of_their_quantiles():
   assert best * 0.99 < value < best * 1.05
 
 
-@pytest.mark.parametrize('dimension', [1, 2])
+@pytest.mark.parametrize('dimension', DIMENSIONS)
 def test_t4_scalings_return_the_median_scale_not_the_mean(dimension):
   scales = np.array([1.0, 2.0, 6.0])
   made, distances, _ = solve(

@@ -65,7 +65,9 @@ def test_trials_are_done_once(tmp_path):
   assert again['t1'] == first['t1'] and again['t3']['square'] == 9
 
 
-@pytest.mark.parametrize('workers', [1, 2])
+@pytest.mark.parametrize(
+  'workers', [1, pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_a_failing_trial_is_raised_and_leaves_no_result(workers, tmp_path):
   with pytest.raises(ValueError, match='no such law'):
     trials.run(tmp_path, settings(), failing, workers=workers)

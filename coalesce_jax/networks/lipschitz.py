@@ -57,7 +57,7 @@ class Cones(nn.Module):
     heights = 0.3 * self.scale * heights
     log = self.param('temperature', nn.initializers.zeros, ())
     temperature = self.temperature * jnp.exp(0.4 * log)
-    cones = _distances(x, centers) + heights[None]
+    cones = distances(x, centers) + heights[None]
     return -temperature * jax.nn.logsumexp(-cones / temperature, axis=1)
 
 
@@ -133,7 +133,7 @@ def orthonormal(kernel: jax.Array, iterations: int = 8) -> jax.Array:
   return w.T if wide else w
 
 
-def _distances(x: jax.Array, centers: jax.Array) -> jax.Array:
+def distances(x: jax.Array, centers: jax.Array) -> jax.Array:
   """`[B, D]`, `[M, D]` -> `[B, M]`, of slope at most 1."""
   if x.shape[1] <= DIRECT_DIMENSIONS:
     gap = x[:, None] - centers[None]

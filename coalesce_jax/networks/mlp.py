@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from coalesce_jax.networks import layers
+from coalesce_jax.networks import lipschitz
 
 ACTIVATIONS = {
   'relu': nn.relu,
@@ -22,13 +23,21 @@ class Generator(nn.Module):
   """`[B, Z]` -> `[B, ...]`: an affine map plus a perceptron.
 
   The affine path makes every affine image of the latent law (a shifted,
-  scaled Gaussian) exactly representable, which the ground truths use.
+  scaled Gaussian) exactly representable.
+
+  Attributes:
+    data_shape: of one sample.
+    hidden: sizes of the hidden layers.
+    activation: a name of `ACTIVATIONS`.
+    output: 'linear' or 'tanh'.
+    affine: whether there is an affine path.
   """
 
   data_shape: tuple[int, ...]
   hidden: tuple[int, ...]
   activation: str = 'relu'
   output: str = 'linear'
+  affine: bool = True
 
   @nn.compact
   def __call__(self, z: jax.Array) -> jax.Array:
@@ -38,22 +47,37 @@ class Generator(nn.Module):
       x = layers.Dense(width, name=f'dense_{i}')(x)
       x = ACTIVATIONS[self.activation](x)
     x = layers.Dense(size, scale=0.01, name='out')(x)
-    x = x + layers.Dense(size, scale=1.0, name='affine')(z)
+    if self.affine:
+      x = x + layers.Dense(size, scale=1.0, name='affine')(z)
     if self.output == 'tanh':
       x = jnp.tanh(x)
     return x.reshape(-1, *self.data_shape)
 
 
 class Critic(nn.Module):
-  """`[B, ...]` -> `[B]`."""
+  r"""`[B, ...]` -> `[B]`.
+
+  Attributes:
+    hidden: sizes of the hidden layers.
+    activation: a name of `ACTIVATIONS`.
+    centers: M learned points, the distances to which the last layer reads too.
+      Potentials are envelopes of such distances; a perceptron alone needs very
+      many units for one of them in many dimensions.
+  """
 
   hidden: tuple[int, ...]
   activation: str = 'relu'
+  centers: int = 0
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     x = x.reshape(x.shape[0], -1)
+    read = x
     for i, width in enumerate(self.hidden):
       x = layers.Dense(width, name=f'dense_{i}')(x)
       x = ACTIVATIONS[self.activation](x)
+    if self.centers:
+      shape = (self.centers, read.shape[1])
+      points = self.param('centers', nn.initializers.normal(1.0), shape)
+      x = jnp.concatenate([x, lipschitz.distances(read, points)], 1)
     return layers.Dense(1, scale=1.0, name='head')(x)[:, 0]

@@ -79,17 +79,26 @@ def _paper_critic(shape, *, width=64):
 
 
 def _mlp_generator(
-  shape, *, hidden=(128, 128), activation='relu', output='linear'
+  shape,
+  *,
+  hidden=(128, 128),
+  activation='relu',
+  output='linear',
+  affine=True,
 ):
   activation = _choice('activation', activation, mlp.ACTIVATIONS)
   output = _choice('output', output, ('linear', 'tanh'))
-  return mlp.Generator(shape, _hidden(hidden), activation, output)
+  if not isinstance(affine, bool):
+    raise ValueError(f'affine {affine!r} is not true or false')
+  return mlp.Generator(shape, _hidden(hidden), activation, output, affine)
 
 
-def _mlp_critic(shape, *, hidden=(128, 128), activation='relu'):
+def _mlp_critic(shape, *, hidden=(128, 128), activation='relu', centers=0):
   del shape
   activation = _choice('activation', activation, mlp.ACTIVATIONS)
-  return mlp.Critic(_hidden(hidden), activation)
+  return mlp.Critic(
+    _hidden(hidden), activation, _width(centers) if centers else 0
+  )
 
 
 def _cones(shape, *, count=1024, scale=1.0, temperature=1.0):

@@ -74,8 +74,7 @@ def law(
   )
   inner = _perceptron(dimension, bool(latents), tuple(hidden))
   network = inner.init(jax.random.key(1))
-  for layer in ('out', 'affine'):
-    network[layer] = jax.tree.map(jnp.zeros_like, network[layer])
+  network['out'] = jax.tree.map(jnp.zeros_like, network['out'])
   moved = {
     'shift': jnp.zeros(dimension),
     'scale': jnp.zeros(()),
@@ -95,8 +94,9 @@ def _perceptron(
 ) -> types.Network:
   size = 2 * dimension if latents else dimension
   return registry.generator(
-    'mlp', latent_size=size, data_shape=(dimension,), hidden=hidden
-  )
+    'mlp', latent_size=size, data_shape=(dimension,), hidden=hidden,
+    affine=False,
+  )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""Figures and tables of the ground truths."""
+"""Figures of the ground truths."""
 
 from typing import Any
 
@@ -131,66 +131,3 @@ def _unit(row: dict[str, Any], rows: list[dict[str, Any]]) -> float:
     and r['family'] == row['family']
     and r['true_w1'] > 0.0
   )
-
-
-def tables(summary: Summary) -> str:
-  """All tables in Markdown."""
-  parts = [
-    _table(
-      summary['rows'],
-      {
-        'truth': 'truth', 'objective': 'objective', 'method': 'method',
-        'D': 'D', 'true_value': 'true value', 'value': 'upper bound',
-        'lower_value': 'lower bound', 'relative_gap': 'worst gap',
-        'returned_value': 'returned', 'returned_gap': 'its gap',
-        'position': 'position', 'distance_to_truth': 'W1 to the answer',
-        'training_seconds': 's',
-      },
-      percent=('relative_gap', 'returned_gap'),
-    ),
-    _table(
-      summary['robustness'],
-      {
-        'objective': 'objective', 'K': 'K', 'corrupted': 'corrupted',
-        'kind': 'kind', 'moved': 'moved', 'mixture_moved': 'mixture',
-        'model_average_moved': 'model average', 'ratio': 'moved / mixture',
-      },
-    ),
-    _table(
-      summary['known_pairs'],
-      {
-        'D': 'D', 'family': 'family', 'true_w1': 'true W1',
-        'lower': 'lower bound', 'upper': 'upper bound', 'plug_in': 'plug-in',
-        'plug_in_same_law': 'of one law',
-        'sinkhorn_divergence': 'Sinkhorn divergence',
-        'sinkhorn_same_law': 'of one law',
-      },
-    ),
-  ]  # fmt: skip
-  return '\n'.join(p for p in parts if p)
-
-
-def _table(
-  rows: list[dict[str, Any]],
-  columns: dict[str, str],
-  percent: tuple[str, ...] = (),
-) -> str:
-  if not rows:
-    return ''
-  texts = ('truth', 'objective', 'method', 'kind', 'family')
-  lines = [
-    '| ' + ' | '.join(columns.values()) + ' |',
-    '|' + '|'.join('---' if c in texts else '---:' for c in columns) + '|',
-  ]
-  for row in rows:
-    cells = [_cell(row.get(c), c in percent) for c in columns]
-    lines.append('| ' + ' | '.join(cells) + ' |')
-  return '\n'.join(lines) + '\n'
-
-
-def _cell(value: Any, percent: bool) -> str:
-  if value is None:
-    return ''
-  if isinstance(value, float):
-    return f'{100.0 * value:.2f} %' if percent else f'{value:.4g}'
-  return str(value)

@@ -16,6 +16,7 @@ from experiments.ground_truth import problems
 from experiments.ground_truth import robustness
 from experiments.ground_truth import shapes
 from experiments.ground_truth import solving
+from experiments.ground_truth import tables
 
 # What the relative gap of the objective may be, up to a dimension.
 LIMITS = ((16, 0.03), (128, 0.06))
@@ -44,7 +45,7 @@ def run(
   summary = summarise(results)
   path = pathlib.Path(workdir)
   files.write_json(path / 'summary.json', summary)
-  files.write_bytes(path / 'tables.md', plots.tables(summary).encode())
+  files.write_bytes(path / 'tables.md', tables.tables(summary).encode())
   for name, drawn in plots.figures(summary).items():
     drawn.savefig(path / f'{name}.png', dpi=110)
   return summary | {'workdir': str(workdir)}

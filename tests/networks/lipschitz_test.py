@@ -55,7 +55,7 @@ def test_cold_cones_are_the_lower_envelope():
   params = critic.init(KEY, x)['params']
   params['heights'] = jnp.arange(5.0)
   gap = jnp.linalg.norm(x[:, None] - params['centers'][None], axis=-1)
-  expected = jnp.min(gap + 0.1 * jnp.arange(5.0)[None], 1)
+  expected = jnp.min(gap + 0.3 * jnp.arange(5.0)[None], 1)
   found = critic.apply({'params': params}, x)
   np.testing.assert_allclose(found, expected, atol=2e-3)
 
@@ -112,7 +112,7 @@ def test_envelopes_fall_away_from_a_point_on_all_sides():
 def test_products_and_differences_give_one_distance():
   x, a = 2.0 * jax.random.normal(KEY, (2, 30, lipschitz.DIRECT_DIMENSIONS + 1))
   gap = np.linalg.norm(x[:, None] - a[None], axis=-1)
-  np.testing.assert_allclose(lipschitz._distances(x, a), gap, rtol=1e-5)
+  np.testing.assert_allclose(lipschitz.distances(x, a), gap, rtol=1e-5)
 
 
 @pytest.mark.parametrize('shape', [(12, 5), (5, 12), (7, 7), (6, 1)])

@@ -30,8 +30,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'workers': 2,
       # The displacement of a law; see laws.py.
       'law': {'hidden': (64, 64), 'gain': 0.01},
-      'critic': {'name': 'mlp', 'options': {'hidden': (64, 64)}},
-      'steps': {'w1': 400, 'w1_squared': 400, 'ball': 800},
+      'critic': {'name': 'mlp', 'options': {'hidden': (64, 64), 'centers': 8}},
+      'steps': {'w1': 600, 'w1_squared': 400, 'ball': 800},
       'warmup': 50,
       'batch_size': 128,
       'critic_steps': 3,
@@ -39,7 +39,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'critic_learning_rate': 4e-3,
       # Of the generator, an Adam so near to gradient descent that a rate is
       # the length of a step; in units of the problem.
-      'rates': {'w1': 0.2, 'w1_squared': 0.05, 'ball': 0.1},
+      'rates': {'w1': 0.1, 'w1_squared': 0.05, 'ball': 0.1},
       'epsilon': 1.0,
       'ema': 0.99,
       # Short, as coefficients that follow distances late swing.
