@@ -54,9 +54,9 @@ class Cones(nn.Module):
     centers = self.scale * self.param('centers', box, (self.count, size))
     # Slower than the centres: a cone that is too high never comes back.
     heights = self.param('heights', nn.initializers.zeros, (self.count,))
-    heights = 0.3 * self.scale * heights
+    heights = 0.1 * self.scale * heights
     log = self.param('temperature', nn.initializers.zeros, ())
-    temperature = self.temperature * jnp.exp(0.4 * log)
+    temperature = self.temperature * jnp.exp(0.25 * log)
     cones = distances(x, centers) + heights[None]
     return -temperature * jax.nn.logsumexp(-cones / temperature, axis=1)
 

@@ -55,7 +55,7 @@ def test_cold_cones_are_the_lower_envelope():
   params = critic.init(KEY, x)['params']
   params['heights'] = jnp.arange(5.0)
   gap = jnp.linalg.norm(x[:, None] - params['centers'][None], axis=-1)
-  expected = jnp.min(gap + 0.3 * jnp.arange(5.0)[None], 1)
+  expected = jnp.min(gap + 0.1 * jnp.arange(5.0)[None], 1)
   found = critic.apply({'params': params}, x)
   np.testing.assert_allclose(found, expected, atol=2e-3)
 

@@ -68,7 +68,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
           'beta1': 0.9,
           'beta2': 0.99,
           'network': 'envelopes',
-          'options': {'count': 256, 'temperature': 1.0},
+          'options': {'count': 256, 'temperature': 0.4},
         },
         'cones': {
           'penalty': 'none',
@@ -76,7 +76,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
           'beta1': 0.9,
           'beta2': 0.99,
           'network': 'cones',
-          'options': {'count': 512, 'temperature': 1.0},
+          'options': {'count': 512, 'temperature': 0.4},
         },
       },
     }
