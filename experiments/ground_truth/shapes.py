@@ -157,6 +157,8 @@ def _solve(
     objective='w1',
     start=len(members) - 1,
     steps=settings.steps,
+    warmup=settings.warmup,
+    critic_steps=settings.critic_steps,
     learning_rate=settings.rate,
     critic_learning_rate=settings.critic_learning_rate,
     epsilon=settings.epsilon,

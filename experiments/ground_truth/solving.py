@@ -162,6 +162,7 @@ def barycenter(
   start: int = 0,
   radii: Any = None,
   steps: int,
+  warmup: int | None = None,
   keys: Any = None,
   **settings: Any,
 ) -> tuple[list[generators.Generator], stage.History, float]:
@@ -177,6 +178,7 @@ def barycenter(
     start: likewise.
     radii: likewise.
     steps: of the game; of every round, for the recursion.
+    warmup: steps of the critics alone; None are the configuration's.
     keys: `[S]`; None are those of the configuration's seeds.
     **settings: of the game, replacing the configuration's.
 
@@ -203,7 +205,7 @@ def barycenter(
     game=game.Config(**(played | settings)),
     schedule=driver.Schedule(steps=steps, chunk=driver.chunk_of(steps)),
     start=start,
-    warmup=config.warmup,
+    warmup=config.warmup if warmup is None else warmup,
   )
   began = time.monotonic()
   made, history = barycenters.barycenter(

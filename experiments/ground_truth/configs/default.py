@@ -59,9 +59,12 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'shapes': {
         'T3': {
           'gain': 0.1,
-          'rate': 0.3,
+          'rate': 0.15,
           'epsilon': 1.0,
           'critic_learning_rate': 2e-3,
+          # Critics that lag shrink a law on its way to a point, a saddle.
+          'critic_steps': 6,
+          'warmup': 300,
           'steps': 1500,
           'batch_size': 256,
         },
@@ -70,6 +73,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
           'rate': 2e-3,
           'epsilon': 1e-8,
           'critic_learning_rate': 2e-3,
+          'critic_steps': 3,
+          'warmup': 50,
           'steps': 1000,
           'batch_size': 256,
         },
