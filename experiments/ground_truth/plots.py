@@ -24,7 +24,7 @@ def _gaps(rows: list[dict[str, Any]]) -> figure.Figure:
   kinds = sorted({(r['objective'], r['method']) for r in rows})
   drawn = figure.Figure(figsize=(3.6 * len(kinds), 4.2))
   axes = drawn.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
-  truths = sorted({r['truth'] for r in rows})
+  truths = sorted({_name(r) for r in rows})
   colors = {t: f'C{i}' for i, t in enumerate(truths)}
   for axis, (objective, method) in zip(axes, kinds, strict=True):
     for truth in truths:
@@ -32,7 +32,7 @@ def _gaps(rows: list[dict[str, Any]]) -> figure.Figure:
         (
           r
           for r in rows
-          if (r['truth'], r['objective'], r['method'])
+          if (_name(r), r['objective'], r['method'])
           == (truth, objective, method)
         ),
         key=lambda r: r['D'],
@@ -56,6 +56,10 @@ def _gaps(rows: list[dict[str, Any]]) -> figure.Figure:
   axes[0].set_ylabel('gap of the objective, worst seed, %')
   drawn.tight_layout()
   return drawn
+
+
+def _name(row: dict[str, Any]) -> str:
+  return row['truth'] + (f', K = {row["K"]}' if 'K' in row else '')
 
 
 def _robustness(rows: list[dict[str, Any]]) -> figure.Figure:
@@ -87,8 +91,9 @@ def _robustness(rows: list[dict[str, Any]]) -> figure.Figure:
     axis.set_title(kind)
     axis.set_yscale('log')
   axes[0].set_ylabel('W1 moved from the clean result')
-  axes[0].legend(fontsize=7)
-  drawn.tight_layout()
+  drawn.tight_layout(rect=(0.0, 0.07, 1.0, 1.0))
+  handles, labels = axes[0].get_legend_handles_labels()
+  drawn.legend(handles, labels, loc='lower center', ncols=len(labels))
   return drawn
 
 

@@ -124,8 +124,8 @@ def make(nodes: int, cases: Any, seed: int) -> list[Scenario]:
   clean = np.stack([pool[rng.permutation(POOL)[:ATOMS]] for _ in range(nodes)])
   patches = photographs(rng, nodes * ATOMS).reshape(clean.shape)
   noise = rng.uniform(-1.0, 1.0, clean.shape)
-  away = rng.normal(size=clean.shape[2])
-  away = FAR * away / np.linalg.norm(away)
+  away = rng.normal(size=clean.shape[2:])
+  away *= FAR / np.linalg.norm(away)
   found = [Scenario('clean', 0, clean)]
   for of, bad in cases:
     if of != nodes:
