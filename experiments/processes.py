@@ -81,7 +81,8 @@ def _start(
   logging.use_absl_handler()
   logging.set_verbosity(verbosity)
   logging.set_stderrthreshold('info')
-  jax.config.update('jax_compilation_cache_dir', cache)
+  if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
+    jax.config.update('jax_compilation_cache_dir', cache)
   _trials.update(make(*arguments, stopped.is_set))
 
 

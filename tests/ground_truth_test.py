@@ -108,6 +108,7 @@ def test_t2s_squared_distances_put_the_weights_on_the_segment(dimension):
   assert history['position'][-1] == pytest.approx(position, abs=0.02)
 
 
+@pytest.mark.slow
 def test_t3_three_laws_on_the_line_reach_the_median_of_their_quantiles():
   laws = [(0.0, 1.0), (2.0, 0.5), (3.0, 2.0)]
   weights = np.array([0.4, 0.3, 0.3])
