@@ -26,7 +26,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'truths': (),
       # Above this dimension, T5 to T7 only, joint only, without 'ball'.
       'most_dims': 128,
-      # Trials at a time, a thread each.
+      # Trials at a time, a process each; one on an accelerator.
       'workers': 2,
       # The displacement of a law; see laws.py.
       'law': {'hidden': (64, 64), 'gain': 0.01},
