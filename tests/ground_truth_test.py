@@ -76,6 +76,7 @@ def shifted(dimension, distance):
   return [gaussian(np.zeros(dimension)), gaussian(other)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dimension', DIMENSIONS)
 def test_t1_equal_weights_reach_half_the_distance(dimension):
   _, distances, history = solve(
@@ -156,6 +157,7 @@ def test_t5_translates_reach_the_fermat_weber_value():
   assert value == pytest.approx(2.25548, rel=0.02)
 
 
+@pytest.mark.slow
 def test_t5_on_the_line_is_the_median_of_the_means():
   made, distances, _ = solve(
     [gaussian([m], 0.5) for m in (-2.0, 0.0, 3.0)], None, objective='w1'
