@@ -9,13 +9,14 @@ from concurrent import futures
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 from typing import Any
 
 from absl import logging
 import jax
 
-# What `start` made, in a child.
+# What `_start` made, in a child.
 _trials: dict[str, Callable[[], None]] = {}
 
 
@@ -26,7 +27,6 @@ def run(
   stop: Callable[[], bool],
   done: Callable[[str], None],
   workers: int,
-  cache: str,
 ) -> None:
   """Runs ``make(*arguments, stop)[name]()`` for every name, in any order.
 
@@ -36,21 +36,23 @@ def run(
     names: of the functions to run.
     stop: whether a stop was asked for; asked here, told to the children.
     done: called with a name when it is finished.
-    workers: number of children. They end with this process.
-    cache: folder in which the children share compiled programs.
+    workers: number of children. They end with this process, and share the
+      programs that they compile.
 
   Raises:
     Exception: the first one that a function raised; the rest is not begun.
   """
   context = multiprocessing.get_context('spawn')
   stopped = context.Event()
-  pool = futures.ProcessPoolExecutor(
-    workers,
-    context,
-    _start,
-    (make, arguments, stopped, logging.get_verbosity(), cache),
-  )
-  with pool:
+  with (
+    tempfile.TemporaryDirectory() as cache,
+    futures.ProcessPoolExecutor(
+      workers,
+      context,
+      _start,
+      (make, arguments, stopped, logging.get_verbosity(), cache),
+    ) as pool,
+  ):
     running = {pool.submit(_call, name): name for name in names}
     waiting = set(running)
     try:

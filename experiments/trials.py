@@ -11,7 +11,6 @@ import json
 import os
 import pathlib
 import re
-import tempfile
 import time
 from typing import Any
 
@@ -56,9 +55,12 @@ def run(
     Results by name in the order of the plan, each with its `seconds`.
 
   Raises:
-    ValueError: a folder that is not writable, or was made with other settings.
+    ValueError: a folder that is not writable, or was made with other settings;
+      no worker.
     driver.Interrupted: `stop` said so.
   """
+  if workers < 1:
+    raise ValueError(f'workers {workers} is below 1')
   todo = plan(config, stop)
   for name in todo:
     if not re.fullmatch(r'[\w.-]+', name):
@@ -79,11 +81,10 @@ def run(
         _kept(folder, name, todo[name], stop)
         progress(count())
     else:
-      with tempfile.TemporaryDirectory() as cache:
-        processes.run(
-          _plan_kept, (plan, folder, config), missing, stop,
-          lambda name: progress(count()), min(workers, len(missing)), cache,
-        )  # fmt: skip
+      processes.run(
+        _plan_kept, (plan, folder, config), missing, stop,
+        lambda name: progress(count()), min(workers, len(missing)),
+      )  # fmt: skip
   except driver.Interrupted:
     raise driver.Interrupted(f'{count()} of {len(todo)} trials are done') from (
       None

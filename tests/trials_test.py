@@ -88,6 +88,12 @@ def test_names_are_names_of_files(tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+def test_there_is_a_worker(tmp_path):
+  with pytest.raises(ValueError, match='workers'):
+    trials.run(tmp_path / 'run', settings(), squares, workers=0)
+  assert not (tmp_path / 'run').exists()
+
+
 @pytest.mark.parametrize('values', [(), (0,), ('a',), (2, -1)])
 def test_sizes_are_whole_numbers(values):
   with pytest.raises(ValueError, match='dims'):

@@ -4,6 +4,8 @@ from typing import Any
 
 from matplotlib import figure
 
+from experiments.ground_truth import tables
+
 Summary = dict[str, Any]
 
 
@@ -24,7 +26,7 @@ def _gaps(rows: list[dict[str, Any]]) -> figure.Figure:
   kinds = sorted({(r['objective'], r['method']) for r in rows})
   drawn = figure.Figure(figsize=(3.6 * len(kinds), 4.2))
   axes = drawn.subplots(1, len(kinds), squeeze=False, sharey=True)[0]
-  truths = sorted({_name(r) for r in rows})
+  truths = sorted({tables.name(r) for r in rows})
   colors = {t: f'C{i}' for i, t in enumerate(truths)}
   for axis, (objective, method) in zip(axes, kinds, strict=True):
     for truth in truths:
@@ -32,7 +34,7 @@ def _gaps(rows: list[dict[str, Any]]) -> figure.Figure:
         (
           r
           for r in rows
-          if (_name(r), r['objective'], r['method'])
+          if (tables.name(r), r['objective'], r['method'])
           == (truth, objective, method)
         ),
         key=lambda r: r['D'],
@@ -56,10 +58,6 @@ def _gaps(rows: list[dict[str, Any]]) -> figure.Figure:
   axes[0].set_ylabel('gap of the objective, worst seed, %')
   drawn.tight_layout()
   return drawn
-
-
-def _name(row: dict[str, Any]) -> str:
-  return row['truth'] + (f', K = {row["K"]}' if 'K' in row else '')
 
 
 def _robustness(rows: list[dict[str, Any]]) -> figure.Figure:

@@ -72,16 +72,20 @@ def by_dimension(rows: Rows, value: Callable[[dict[str, Any]], float]) -> str:
   dims = sorted({r['D'] for r in rows})
   found: dict[tuple[str, ...], dict[int, float]] = {}
   for row in rows:
-    name = row['truth'] + (f', K = {row["K"]}' if 'K' in row else '')
-    line = (name, row['objective'], row['method'])
+    line = (name(row), row['objective'], row['method'])
     found.setdefault(line, {})[row['D']] = 100.0 * value(row)
   lines: Rows = [
-    {'truth': name, 'objective': objective, 'method': method}
+    {'truth': truth, 'objective': objective, 'method': method}
     | {str(d): None if d not in cells else f'{cells[d]:.2f}' for d in dims}
-    for (name, objective, method), cells in sorted(found.items())
+    for (truth, objective, method), cells in sorted(found.items())
   ]
   columns = {c: c for c in ('truth', 'objective', 'method')}
   return table(lines, columns | {str(d): f'D = {d}, %' for d in dims})
+
+
+def name(row: dict[str, Any]) -> str:
+  """The truth of a row, with K where several are computed."""
+  return row['truth'] + (f', K = {row["K"]}' if 'K' in row else '')
 
 
 def table(
