@@ -29,11 +29,11 @@ class Classifier(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     width, i = self.width, 0
+    x = layers.swap(x)
     while i < 2 or (x.shape[1] > 7 and x.shape[1] % 2 == 0):
       x = nn.relu(layers.Conv(width, name=f'conv_{i}')(x))
       width, i = min(2 * width, 64), i + 1
-    x = x.reshape(x.shape[0], -1)
-    x = nn.relu(layers.Dense(self.features, name='features')(x))
+    x = nn.relu(layers.Flat(self.features, name='features')(x))
     return x, layers.Dense(self.classes, scale=1.0, name='logits')(x)
 
 

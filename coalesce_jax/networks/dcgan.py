@@ -39,7 +39,8 @@ class Generator(nn.Module):
       features //= 2
       x = layers.ConvTranspose(features, name=f'up_{i}')(x)
       x = nn.relu(layers.Norm(self.norm, name=f'norm_{i}')(x))
-    return jnp.tanh(layers.ConvTranspose(self.channels, name='out')(x))
+    x = layers.swap(layers.ConvTranspose(self.channels, name='out')(x))
+    return jnp.tanh(x)
 
 
 class Critic(nn.Module):
@@ -51,11 +52,11 @@ class Critic(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     _, doublings = STAGES[self.size]
+    x = layers.swap(x)
     for i in range(doublings):
       x = layers.Conv(self.width * 2**i, name=f'conv_{i}')(x)
       x = nn.leaky_relu(x, 0.2)
-    x = x.reshape(x.shape[0], -1)
-    return layers.Dense(1, scale=1.0, name='head')(x)[:, 0]
+    return layers.Flat(1, scale=1.0, name='head')(x)[:, 0]
 
 
 class WganGpMnistGenerator(nn.Module):
@@ -85,7 +86,7 @@ class WganGpMnistGenerator(nn.Module):
       if i == 1:
         x = x[:, :7, :7]
     # The published network ends in a sigmoid on [0, 1].
-    return 2.0 * nn.sigmoid(x) - 1.0
+    return 2.0 * nn.sigmoid(layers.swap(x)) - 1.0
 
 
 class WganGpMnistCritic(nn.Module):
@@ -95,6 +96,7 @@ class WganGpMnistCritic(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
+    x = layers.swap(x)
     for i in range(3):
       x = layers.Conv(
         self.width * 2**i,
@@ -103,8 +105,7 @@ class WganGpMnistCritic(nn.Module):
         name=f'conv_{i}',
       )(x)
       x = nn.leaky_relu(x, 0.2)
-    x = x.reshape(x.shape[0], -1)
-    return layers.Dense(1, scale=1.0, name='head')(x)[:, 0]
+    return layers.Flat(1, scale=1.0, name='head')(x)[:, 0]
 
 
 def check_images(

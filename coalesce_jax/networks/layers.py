@@ -1,10 +1,21 @@
-"""Linen layers shared by the architectures: convolutions by products, norms."""
+"""Linen layers shared by the architectures: convolutions by products, norms.
+
+Maps are `[C, H, W, B]`, channels first and the batch last (see `conv`); images
+and vectors keep the batch first.
+"""
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
 from coalesce_jax.networks import conv
+from coalesce_jax.networks import precision
+
+
+def swap(x: jax.Array) -> jax.Array:
+  """Images `[B, H, W, C]` to maps `[C, H, W, B]`, and maps to images."""
+  return x.transpose(3, 1, 2, 0)
+
 
 he_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 
@@ -19,11 +30,11 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+    shape = (self.kernel_size, self.kernel_size, x.shape[0], self.features)
     kernel = self.param('kernel', he_normal, shape)
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
     y = conv.conv2d(x, kernel, stride=self.stride, padding=self.padding)
-    return y + bias[None, None, None]
+    return y + bias[:, None, None, None]
 
 
 class ConvTranspose(nn.Module):
@@ -37,7 +48,7 @@ class ConvTranspose(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+    shape = (self.kernel_size, self.kernel_size, x.shape[0], self.features)
     # Each output sees k^2 / stride^2 taps of every input channel.
     scale = 2.0 * self.stride**2
     init = nn.initializers.variance_scaling(scale, 'fan_in', 'normal')
@@ -46,11 +57,11 @@ class ConvTranspose(nn.Module):
     y = conv.conv2d_transpose(
       x, kernel, stride=self.stride, padding=self.padding, size=self.size
     )
-    return y + bias[None, None, None]
+    return y + bias[:, None, None, None]
 
 
 class Project(nn.Module):
-  """Latents to a small image: `kernel` `[Z, h, w, C]`, `bias` `[C]`.
+  """Latents `[B, Z]` to a small map: `kernel` `[Z, h, w, C]`, `bias` `[C]`.
 
   One bias a channel, not a pixel: a ternary generator keeps its biases in
   float, and here they would be most of its bytes.
@@ -65,8 +76,10 @@ class Project(nn.Module):
     )
     kernel = self.param('kernel', init, (z.shape[-1], *self.shape))
     bias = self.param('bias', nn.initializers.zeros, (self.shape[-1],))
-    y = z @ kernel.reshape(z.shape[-1], -1)
-    return y.reshape(-1, *self.shape) + bias[None, None, None]
+    kernel = kernel.transpose(0, 3, 1, 2)
+    y = precision.dot(kernel.reshape(z.shape[-1], -1), z, 0, 1)
+    y = y.reshape(*kernel.shape[1:], z.shape[0])
+    return y + bias[:, None, None, None]
 
 
 class Dense(nn.Module):
@@ -83,13 +96,35 @@ class Dense(nn.Module):
       init = nn.initializers.zeros
     kernel = self.param('kernel', init, (x.shape[-1], self.features))
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    return x @ kernel + bias[None]
+    return precision.dot(x, kernel, 1, 0) + bias[None]
+
+
+class Flat(nn.Module):
+  """A linear layer on a whole map `[C, H, W, B]`: `[B, features]`.
+
+  `kernel` `[H * W * C, features]`, rows in the order of an image's values;
+  `bias` `[features]`.
+  """
+
+  features: int
+  scale: float = 2.0
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    channels, height, width, batch = x.shape
+    init = nn.initializers.variance_scaling(self.scale, 'fan_in', 'normal')
+    shape = (height * width * channels, self.features)
+    kernel = self.param('kernel', init, shape)
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    kernel = kernel.reshape(height, width, channels, self.features)
+    kernel = kernel.transpose(2, 0, 1, 3).reshape(-1, self.features)
+    return precision.dot(x.reshape(-1, batch), kernel, 0, 0) + bias[None]
 
 
 class Norm(nn.Module):
   """Normalisation that couples no two samples of a batch.
 
-  `'layer'`: mean and variance over one sample's H, W, C (Ba et al.,
+  `'layer'`: mean and variance over one sample's C, H, W (Ba et al.,
   https://arxiv.org/abs/1607.06450); `'pixel'`: root mean square over the
   channels of one pixel (Karras et al., https://arxiv.org/abs/1710.10196);
   `'none'`. Scale and shift, `[C]`, are learned.
@@ -102,14 +137,13 @@ class Norm(nn.Module):
     if self.kind == 'none':
       return x
     if self.kind == 'pixel':
-      x = x * jax.lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + 1e-6)
+      x = x * jax.lax.rsqrt(jnp.mean(x * x, 0, keepdims=True) + 1e-6)
     else:
-      axes = tuple(range(1, x.ndim))
+      axes = (0, 1, 2)
       mean = jnp.mean(x, axes, keepdims=True)
       x = x - mean
       x = x * jax.lax.rsqrt(jnp.mean(x * x, axes, keepdims=True) + 1e-6)
-    channels = (x.shape[-1],)
-    lead = (None,) * (x.ndim - 1)
+    channels = (x.shape[0],)
     scale = self.param('scale', nn.initializers.ones, channels)
     shift = self.param('shift', nn.initializers.zeros, channels)
-    return x * scale[lead] + shift[lead]
+    return x * scale[:, None, None, None] + shift[:, None, None, None]

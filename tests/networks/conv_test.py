@@ -20,7 +20,7 @@ CASES = [
 
 def data(size, kernel, channels, features):
   keys = jax.random.split(jax.random.key(0), 2)
-  x = jax.random.normal(keys[0], (3, size, size, channels))
+  x = jax.random.normal(keys[0], (channels, size, size, 3))
   scale = 1.0 / np.sqrt(kernel * kernel * channels)
   w = scale * jax.random.normal(keys[1], (kernel, kernel, channels, features))
   return x, w
@@ -33,7 +33,7 @@ def pairs(padding):
 def reference(x, w, stride, padding):
   return lax.conv_general_dilated(
     x, w, (stride, stride), pairs(padding),
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    dimension_numbers=('CHWN', 'HWIO', 'CHWN'),
   )  # fmt: skip
 
 
@@ -69,15 +69,16 @@ def test_gradients_equal_lax_to_second_order(
 
 def transposed(x, w):
   return lax.conv_transpose(
-    x, w.swapaxes(2, 3), (2, 2), 'SAME', transpose_kernel=True
-  )
+    x, w.swapaxes(2, 3), (2, 2), 'SAME', transpose_kernel=True,
+    dimension_numbers=('CHWN', 'HWIO', 'CHWN'),
+  )  # fmt: skip
 
 
 @pytest.mark.parametrize('size,channels,features', [(7, 8, 4), (4, 3, 1)])
 def test_transpose_equals_lax(size, channels, features):
   x, w = data(size, 4, channels, features)
   ours = conv.conv2d_transpose(x, w)
-  assert ours.shape == (3, 2 * size, 2 * size, features)
+  assert ours.shape == (features, 2 * size, 2 * size, 3)
   np.testing.assert_allclose(ours, transposed(x, w), atol=1e-5)
 
 
@@ -99,7 +100,7 @@ def test_gradients_of_the_transpose_equal_lax_to_second_order():
 
 def test_transpose_is_the_adjoint():
   x, w = data(14, 4, 3, 5)
-  y = jax.random.normal(jax.random.key(2), (3, 7, 7, 5))
+  y = jax.random.normal(jax.random.key(2), (5, 7, 7, 3))
   forward = jnp.vdot(conv.conv2d(x, w, stride=2, padding=1), y)
   backward = jnp.vdot(x, conv.conv2d_transpose(y, w.swapaxes(2, 3)))
   np.testing.assert_allclose(forward, backward, rtol=1e-4)
@@ -118,6 +119,33 @@ def test_vmap_over_kernels_equals_a_loop():
 def test_a_kernel_of_other_channels_is_refused():
   x, w = data(8, 4, 3, 5)
   with pytest.raises(ValueError, match='does not fit'):
-    conv.conv2d(x[..., :2], w, stride=2, padding=1)
+    conv.conv2d(x[:2], w, stride=2, padding=1)
   with pytest.raises(ValueError, match='exceeds'):
     conv.conv2d(x[:, :2, :2], w)
+
+
+def test_forward_derivatives_equal_lax():
+  x, w = data(14, 4, 3, 5)
+  direction = jnp.roll(x, 1, 1)
+  _, ours = jax.jvp(
+    lambda x: conv.conv2d(x, w, stride=2, padding=1), (x,), (direction,)
+  )
+  np.testing.assert_allclose(ours, reference(direction, w, 2, 1), atol=1e-5)
+
+
+def test_gradients_of_a_vmap_equal_a_loop():
+  x, w = data(8, 4, 3, 5)
+  ws = jnp.stack([w, 2.0 * w])
+
+  def score(w, x):
+    return jnp.sum(conv.conv2d(x, w, stride=2, padding=1) ** 2)
+
+  together = jax.grad(lambda x: jax.vmap(score, (0, None))(ws, x).sum())(x)
+  alone = sum(jax.grad(score, 1)(w, x) for w in ws)
+  np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_a_size_with_another_number_of_patches_is_refused():
+  x, w = data(7, 4, 6, 3)
+  with pytest.raises(ValueError, match='patches'):
+    conv.conv2d_transpose(x, w, size=(17, 17))

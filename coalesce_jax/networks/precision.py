@@ -1,0 +1,127 @@
+"""The precision of matrix products, chosen where a function is traced.
+
+In bfloat16 both factors are rounded to 8 bits of mantissa and their products
+summed in float32, as matrix units of accelerators and of recent CPUs do;
+parameters, biases, activations and optimisers stay in float32.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import contextvars
+import functools
+
+import jax
+from jax import lax
+from jax.extend import core
+from jax.interpreters import ad
+from jax.interpreters import batching
+from jax.interpreters import mlir
+import jax.numpy as jnp
+
+NAMES = ('float32', 'bfloat16')
+
+_current = contextvars.ContextVar('precision', default='float32')
+
+
+@contextlib.contextmanager
+def use(name: str) -> Iterator[None]:
+  """All `dot` that are traced inside, and their gradients, have it.
+
+  Raises:
+    ValueError: not one of `NAMES`.
+  """
+  if name not in NAMES:
+    raise ValueError(f'precision {name!r} is not one of {NAMES}')
+  token = _current.set(name)
+  try:
+    yield
+  finally:
+    _current.reset(token)
+
+
+def dot(a: jax.Array, b: jax.Array, axis_a: int, axis_b: int) -> jax.Array:
+  """Product of two matrices over one axis of each.
+
+  Args:
+    a: a matrix.
+    b: a matrix.
+    axis_a: the axis of `a` that is summed over, 0 or 1.
+    axis_b: that of `b`.
+
+  Returns:
+    The other axis of `a` by the other one of `b`, float32.
+  """
+  return _DOT.bind(a, b, axis_a=axis_a, axis_b=axis_b, precision=_current.get())
+
+
+def _dot(
+  a: jax.Array, b: jax.Array, *, axis_a: int, axis_b: int, precision: str
+) -> jax.Array:
+  """Of the last two axes; what comes before is the same of both."""
+  if precision == 'bfloat16':
+    a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
+  lead = a.ndim - 2
+  batch = tuple(range(lead))
+  return lax.dot_general(
+    a,
+    b,
+    (((lead + axis_a,), (lead + axis_b,)), (batch, batch)),
+    preferred_element_type=jnp.float32,
+  )
+
+
+def _abstract(a, b, *, axis_a, axis_b, precision):
+  del precision
+  # The axis that is not summed over: the last one if that is the first.
+  rest = a.shape[-1 - axis_a], b.shape[-1 - axis_b]
+  return jax.core.ShapedArray((*a.shape[:-2], *rest), jnp.float32)
+
+
+# The derivatives of the sum over k of a(i, k) b(k, j), either factor transposed
+# or not. `lax.dot_general` leaves a factor's derivative transposed, which then
+# is read across its rows; these come out as the factor lies.
+def _of_a(y, a, b, *, axis_a, axis_b, precision):
+  del a
+  put = functools.partial(_DOT.bind, precision=precision)
+  if axis_a:
+    return put(y, b, axis_a=1, axis_b=1 - axis_b)
+  return put(b, y, axis_a=1 - axis_b, axis_b=1)
+
+
+def _of_b(y, a, b, *, axis_a, axis_b, precision):
+  del b
+  put = functools.partial(_DOT.bind, precision=precision)
+  if axis_b:
+    return put(y, a, axis_a=0, axis_b=1 - axis_a)
+  return put(a, y, axis_a=1 - axis_a, axis_b=0)
+
+
+def _batch(args, dims, **params):
+  (a, b), (of_a, of_b) = args, dims
+  if of_b is None and b.ndim == 2:
+    # Many first factors, one second: a single larger product.
+    a = jnp.moveaxis(a, of_a, 0)
+    count, axis = a.shape[0], params['axis_a']
+    if axis == 0:
+      a = a.swapaxes(0, 1)
+    summed = b.shape[params['axis_b']]
+    y = _DOT.bind(
+      a.reshape((-1, summed) if axis else (summed, -1)), b, **params
+    )
+    return y.reshape(count, -1, y.shape[1]), 0
+  size = b.shape[of_b] if of_a is None else a.shape[of_a]
+  a, b = (
+    jnp.broadcast_to(x, (size, *x.shape))
+    if dim is None
+    else jnp.moveaxis(x, dim, 0)
+    for x, dim in ((a, of_a), (b, of_b))
+  )
+  return _DOT.bind(a, b, **params), 0
+
+
+_DOT = core.Primitive('precision_dot')
+_DOT.def_impl(jax.jit(_dot, static_argnames=('axis_a', 'axis_b', 'precision')))
+_DOT.def_abstract_eval(_abstract)
+mlir.register_lowering(_DOT, mlir.lower_fun(_dot, False))
+ad.defbilinear(_DOT, _of_a, _of_b)
+batching.primitive_batchers[_DOT] = _batch
