@@ -151,14 +151,14 @@ def drive(
   if not done:
     hooks.observe(0, carry['state'].ema)
   rows: list[dict[str, np.ndarray]] = []
-  compiled = _compiled(game.step, bool(key.ndim))
+  chunk = compiled(game.step, bool(key.ndim))
   while done < schedule.steps:
     if select and bool(jnp.all(carry['stale'] >= schedule.patience)):
       logging.info('early stopping at step %d', done)
       break
     n = min(schedule.chunk, schedule.steps - done)
     attempt = _attempt(key, int(carry['rollbacks']))
-    after, metrics, finite = compiled(carry['state'], inputs, attempt, n)
+    after, metrics, finite = chunk(carry['state'], inputs, attempt, n)
     if not bool(finite):
       carry['rollbacks'] = carry['rollbacks'] + 1
       _roll_back(int(carry['rollbacks']), done, after, metrics)
@@ -192,7 +192,16 @@ def drive(
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(step, batched):
+def compiled(step: Callable[..., Any], batched: bool) -> Callable[..., Any]:
+  """The program that `drive` runs, the same one for the same arguments.
+
+  Args:
+    step: of a game.
+    batched: whether state, inputs and key have a leading axis S.
+
+  Returns:
+    ``(state, inputs, key, steps) -> (state, mean metrics, finite)``.
+  """
   step = jax.vmap(step) if batched else step
   return jax.jit(functools.partial(_chunk, step), static_argnums=3)
 

@@ -1,0 +1,99 @@
+"""Whether ours and the peer compute the same, before they are timed.
+
+Both start from the same parameters and read the same random numbers for whole
+steps of the game; the losses of the last critic update are compared.
+
+Shapes: B batch, Z latent.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import game as game_lib
+from coalesce_jax import sources
+from experiments.speed import peer
+from experiments.speed import programs
+from experiments.speed import shapes
+
+
+def compare(
+  network: shapes.Network,
+  config: game_lib.Config,
+  images: np.ndarray,
+  seed: int,
+  steps: int = 1,
+  compiled: bool = False,
+) -> dict[str, float]:
+  """Losses of both after `steps` steps, and their largest difference.
+
+  Returns:
+    `gap` and `penalty` of the last critic update, ours and the peer's, and
+    `difference`, the larger one, relative to `max(1, |ours|)`.
+  """
+  program = programs.pretraining(network, config, images, seed)
+  trainer = trainer_of(network, config, program, compiled=compiled)
+  state = program.state
+  for i in range(steps):
+    batches, z = _draws(network, config, images, program.key, i)
+    trainer.step(batches, z)
+    state, metrics, _ = program.chunk(state, program.inputs, program.key, 1)
+  gap, penalty, _ = (float(x) for x in trainer.losses)
+  ours = float(metrics['train_gap'][0]), float(metrics['penalty'][0])
+  difference = max(
+    abs(a - b) / max(1.0, abs(a))
+    for a, b in zip(ours, (gap, penalty), strict=True)
+  )
+  return {
+    'gap': ours[0], 'peer_gap': gap, 'penalty': ours[1],
+    'peer_penalty': penalty, 'difference': difference,
+  }  # fmt: skip
+
+
+def trainer_of(
+  network: shapes.Network,
+  config: game_lib.Config,
+  program: programs.Program,
+  **options: Any,
+) -> peer.Trainer:
+  """The peer at the start of a program."""
+  critic = jax.tree.map(lambda x: x[0], program.state.critics)
+  return peer.Trainer(
+    network,
+    program.state.generator,
+    critic,
+    learning_rate=config.learning_rate,
+    beta1=config.beta1,
+    beta2=config.beta2,
+    **options,
+  )
+
+
+def _draws(
+  network: shapes.Network,
+  config: game_lib.Config,
+  images: np.ndarray,
+  key: jax.Array,
+  step: int,
+) -> tuple[list[peer.Batch], Any]:
+  """The random numbers of `game.step`, drawn again as it draws them."""
+  repeats, batch = config.critic_steps, config.batch_size
+  key = jax.random.fold_in(key, step)
+  key_z, key_real, _, key_critic, _ = jax.random.split(key, 5)
+  z = jax.random.normal(key_z, (repeats + 1, batch, network.latent_size))
+  real = sources.draw(
+    (sources.array(jnp.asarray(images)),), key_real, repeats * batch
+  )[0]
+  real = real.reshape(repeats, batch, *real.shape[1:])
+  latents = peer.torch.from_numpy(np.array(z))
+  batches = []
+  for i, key_update in enumerate(jax.random.split(key_critic, repeats)):
+    (key_one,) = jax.random.split(key_update, 1)
+    key_points = jax.random.split(key_one, 3)[2]
+    t = jax.random.uniform(key_points, (batch, 1, 1, 1))
+    batches.append(
+      (peer.images(real[i]), latents[i], peer.torch.from_numpy(np.array(t)))
+    )
+  return batches, latents[repeats]

@@ -1,0 +1,70 @@
+"""How fast the game is: against PyTorch, against the machine, and how it grows.
+
+Everything that is compared runs in turns in one process; the results are
+ratios. PyTorch and POT come with the optional extra `[peers]`; without them
+their columns are missing.
+
+  python -m experiments.speed.main --workdir=DIR \
+    --config=experiments/speed/configs/default.py
+
+Others: `--config.parts='("steps",)'`, `--config.step.widths='(16,)'`.
+"""
+
+import ml_collections
+
+
+def get_config(variant: str = '') -> ml_collections.ConfigDict:
+  """Everything; `quick`: small networks, few rounds."""
+  if variant not in ('', 'quick'):
+    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  config = ml_collections.ConfigDict(
+    {
+      'seed': 0,
+      # Of steps, members, nodes, startup, memory, references; empty: all.
+      'parts': (),
+      # Settings of the game, those of the WGAN-GP paper.
+      'game': {'batch_size': 64, 'critic_steps': 5},
+      # Peers that PyTorch plays: 'eager', 'compile'.
+      'peers': ('eager', 'compile'),
+      # One model: images of 28 pixels and one channel by width, of 32 pixels
+      # and three channels by width.
+      'step': {
+        'widths': (16, 32, 64),
+        'color_widths': (64,),
+        # A timed call takes about this long.
+        'seconds': 0.7,
+        'rounds': 9,
+      },
+      # S models as one program, and K critics.
+      'members': {'widths': (16, 32), 'counts': (1, 4, 16), 'rounds': 7},
+      'nodes': {'widths': (16, 32), 'counts': (1, 2, 4, 8), 'rounds': 7},
+      # A new process to its first chunk, without and with the cache.
+      'startup': {'widths': (16, 64), 'steps': 10},
+      # Largest resident size of a process.
+      'memory': {
+        'width': 32, 'members': (1, 4, 16), 'nodes': (1, 4, 8), 'steps': 2,
+      },
+      'references': {
+        'sizes': (1000, 5000, 10000),
+        'features': 64,
+        'rounds': 3,
+        # A size that would take longer is left out.
+        'seconds': 20.0,
+      },
+    }
+  )  # fmt: skip
+  if variant == 'quick':
+    config.step.widths = (16,)
+    config.step.color_widths = ()
+    config.step.rounds = 3
+    config.members.widths = config.nodes.widths = (16,)
+    config.members.counts = (4,)
+    config.nodes.counts = (4,)
+    config.members.rounds = config.nodes.rounds = 3
+    config.startup.widths = (16,)
+    config.memory.width = 16
+    config.memory.members = (4,)
+    config.memory.nodes = ()
+    config.references.sizes = (1000,)
+    config.references.rounds = 1
+  return config

@@ -1,0 +1,99 @@
+"""Many models as one program against one after another.
+
+Shapes: K nodes, S seeds.
+"""
+
+from collections.abc import Callable
+import functools
+from typing import Any
+
+from coalesce_jax import game as game_lib
+from experiments.speed import clock
+from experiments.speed import programs
+from experiments.speed import shapes
+from experiments.speed import steps as steps_lib
+
+
+def members(
+  network: shapes.Network,
+  config: game_lib.Config,
+  counts: tuple[int, ...],
+  *,
+  peers: tuple[str, ...],
+  seconds: float,
+  rounds: int,
+  seed: int,
+  stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+  """Pretraining of S models: one vmapped program, our loop, PyTorch's loop.
+
+  A loop of S models takes S times what one takes; one is timed, in turns with
+  all ensembles.
+
+  Returns:
+    A row an S: seconds a step and model of the ensemble, and ratios of one of
+    ours, and of the peer's, over it.
+  """
+  images = programs.data(network, seed)
+  single = programs.pretraining(network, config, images, seed)
+  steps = steps_lib.fitting(single, seconds)
+  cases: dict[str, clock.Case] = {'one': lambda: single.run(steps)}
+  for count in counts:
+    many = programs.pretraining(network, config, images, seed, count)
+    cases[f'S{count}'] = functools.partial(many.run, steps)
+  for name in peers:
+    cases[name] = steps_lib.peer_case(
+      network, config, images, single, name, steps
+    )
+  spent = clock.interleave(cases, rounds=rounds, stop=stop)
+  rows = []
+  for count in counts:
+    each = [s / count for s in spent[f'S{count}']]
+    rows.append(
+      {
+        'members': count,
+        'width': network.width,
+        'seconds': clock.median(each) / steps,
+        'loop_ratio': clock.ratio(spent['one'], each),
+        'ratios': {name: clock.ratio(spent[name], each) for name in peers},
+      }
+    )
+  return {'rows': rows}
+
+
+def nodes(
+  network: shapes.Network,
+  config: game_lib.Config,
+  counts: tuple[int, ...],
+  *,
+  seconds: float,
+  rounds: int,
+  seed: int,
+  stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+  """The barycenter of K nodes, K critics in one program.
+
+  Returns:
+    A row a K: seconds a step and critic, and the ratio to K times K = 1.
+  """
+  single = programs.barycenter(network, config, 1, seed)
+  steps = steps_lib.fitting(single, seconds)
+  cases: dict[str, clock.Case] = {}
+  for count in dict.fromkeys((1, *counts)):
+    program = single
+    if count > 1:
+      program = programs.barycenter(network, config, count, seed)
+    cases[f'K{count}'] = functools.partial(program.run, steps)
+  spent = clock.interleave(cases, rounds=rounds, stop=stop)
+  rows = []
+  for count in counts:
+    each = [s / count for s in spent[f'K{count}']]
+    rows.append(
+      {
+        'nodes': count,
+        'width': network.width,
+        'seconds': clock.median(each) / steps,
+        'cost': clock.ratio(each, spent['K1']),
+      }
+    )
+  return {'rows': rows}

@@ -1,0 +1,80 @@
+"""Figures of the speed experiment."""
+
+from typing import Any
+
+from matplotlib import figure
+
+Summary = dict[str, Any]
+
+
+def figures(summary: Summary) -> dict[str, figure.Figure]:
+  """Figures by file name, those that have something to show."""
+  drawn = {}
+  if summary['steps']:
+    drawn['steps'] = _steps(summary['steps'])
+  if summary['members'] or summary['nodes'] or summary['memory']:
+    drawn['growth'] = _growth(summary)
+  return drawn
+
+
+def _steps(rows: list[dict[str, Any]]) -> figure.Figure:
+  """Peers over ours, and the share of the product rate, by network."""
+  drawn = figure.Figure(figsize=(9.0, 3.8))
+  left, right = drawn.subplots(1, 2)
+  names = [f'{r["size"]} px\nwidth {r["width"]}' for r in rows]
+  peers = list(rows[0]['ratios'])
+  for i, peer in enumerate(peers):
+    bars = left.bar(
+      [j + 0.4 * i for j in range(len(rows))],
+      [r['ratios'][peer] for r in rows],
+      0.36,
+      label=f'PyTorch, {peer}',
+    )
+    left.bar_label(bars, fmt='%.2f', fontsize=8)
+  left.axhline(1.0, color='k', lw=1)
+  left.set_xticks([j + 0.2 for j in range(len(rows))], names)
+  left.set_ylabel('seconds a step over ours')
+  if peers:
+    left.legend(fontsize=8, loc='lower right')
+  bars = right.bar(names, [100.0 * r['share_of_rate'] for r in rows], 0.5)
+  right.bar_label(bars, fmt='%.0f', fontsize=8)
+  right.set_ylabel('% of the rate of a large float32 product')
+  drawn.tight_layout()
+  return drawn
+
+
+def _growth(summary: Summary) -> figure.Figure:
+  """Cost a model against S and K, and memory."""
+  drawn = figure.Figure(figsize=(12.0, 3.8))
+  members, nodes, memory = drawn.subplots(1, 3)
+  for axis, rows, count, label in (
+    (members, summary['members'], 'members', 'S, models in one program'),
+    (nodes, summary['nodes'], 'nodes', 'K, critics in one program'),
+  ):
+    for width in sorted({r['width'] for r in rows}):
+      of = [r for r in rows if r['width'] == width]
+      axis.plot(
+        [r[count] for r in of],
+        [1e3 * r['seconds'] for r in of],
+        'o-',
+        label=f'width {width}',
+      )
+    axis.set_xlabel(label)
+    axis.set_ylabel('ms a step, over their number')
+    axis.set_ylim(bottom=0.0)
+    if rows:
+      axis.legend(fontsize=8)
+  for kind in ('members', 'nodes'):
+    of = [r for r in summary['memory'] if r['axis'] == kind]
+    memory.plot(
+      [r['count'] for r in of],
+      [r['resident_mib'] - r['imported_mib'] for r in of],
+      'o-',
+      label='S, models' if kind == 'members' else 'K, critics',
+    )
+  memory.set_xlabel('S or K')
+  memory.set_ylabel('MiB beyond the imports')
+  memory.set_ylim(bottom=0.0)
+  memory.legend(fontsize=8)
+  drawn.tight_layout()
+  return drawn

@@ -1,0 +1,122 @@
+"""Our side of every comparison: the game of pretraining as a compiled chunk.
+
+Shapes: B batch, N images, S members of an ensemble.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import driver
+from coalesce_jax import game as game_lib
+from coalesce_jax import sources
+from experiments.speed import shapes
+
+
+class Program(NamedTuple):
+  """A game that can be continued.
+
+  Attributes:
+    state: at the start.
+    inputs: of every step.
+    key: of the run.
+    chunk: ``(state, inputs, key, steps) -> (state, metrics, finite)``, what
+      the driver runs.
+    step: ``(state, inputs, key) -> (state, metrics)``, not compiled.
+  """
+
+  state: Any
+  inputs: Any
+  key: jax.Array
+  chunk: Callable[..., Any]
+  step: Callable[..., Any]
+
+  def run(self, steps: int) -> None:
+    """Runs a chunk from the start, to its end."""
+    jax.block_until_ready(self.chunk(self.state, self.inputs, self.key, steps))
+
+
+def data(network: shapes.Network, seed: int, count: int = 4096) -> np.ndarray:
+  """8-bit images `[N, H, W, C]`; what they show does not matter for time."""
+  shape = (count, network.size, network.size, network.channels)
+  return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def pretraining(
+  network: shapes.Network,
+  config: game_lib.Config,
+  images: np.ndarray,
+  seed: int,
+  members: int = 0,
+) -> Program:
+  """One generator and critic, or an ensemble of them.
+
+  Args:
+    network: sizes.
+    config: of the game.
+    images: `[N, H, W, C]`, read by every member.
+    seed: of parameters and random numbers.
+    members: S; 0 is one model without an ensemble axis.
+  """
+  return _program(
+    network, config, 1, seed, members,
+    lambda key: sources.array(jnp.asarray(images)),
+  )  # fmt: skip
+
+
+def barycenter(
+  network: shapes.Network,
+  config: game_lib.Config,
+  nodes: int,
+  seed: int,
+  members: int = 0,
+) -> Program:
+  """One generator against K frozen ones, one critic each.
+
+  Args:
+    network: sizes.
+    config: of the game.
+    nodes: K.
+    seed: of parameters and random numbers.
+    members: S; 0 is one model without an ensemble axis.
+  """
+  generator = network.spec().build()
+
+  def source(key: jax.Array) -> sources.Source:
+    params = jax.vmap(generator.init)(jax.random.split(key, nodes))
+    return sources.generators(generator, params, network.latent_size)
+
+  return _program(network, config, nodes, seed, members, source)
+
+
+def _program(
+  network: shapes.Network,
+  config: game_lib.Config,
+  critics: int,
+  seed: int,
+  members: int,
+  source: Callable[[jax.Array], sources.Source],
+) -> Program:
+  spec = network.spec()
+  generator, critic = spec.build(), spec.build_critic()
+  game = game_lib.make(
+    config, generator=generator, critic=critic, latent_size=spec.latent_size
+  )
+
+  def start(key: jax.Array) -> tuple[Any, ...]:
+    key_start, key_critics, key_source, key_run = jax.random.split(key, 4)
+    many = jax.vmap(critic.init)(jax.random.split(key_critics, critics))
+    inputs = game_lib.inputs((source(key_source),))
+    return game.init(generator.init(key_start), many), inputs, key_run
+
+  key = jax.random.key(seed)
+  if members:
+    start = jax.vmap(start)
+    key = jax.random.split(key, members)
+  state, inputs, key = jax.jit(start)(key)
+  step = jax.vmap(game.step) if members else game.step
+  chunk = driver.compiled(game.step, bool(members))
+  return Program(state, inputs, key, chunk, step)

@@ -1,0 +1,163 @@
+"""One model's step against PyTorch and against the machine's product rate."""
+
+from collections.abc import Callable
+import importlib.util
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import game as game_lib
+from experiments.speed import clock
+from experiments.speed import programs
+from experiments.speed import shapes
+
+# Side of the square product whose rate is the machine's.
+SIDE = 2048
+
+
+def product(seed: int, side: int = SIDE) -> tuple[Callable[[], Any], int]:
+  """A large float32 product by the same compiler, and its operations."""
+  key_a, key_b = jax.random.split(jax.random.key(seed))
+  a = jax.random.normal(key_a, (side, side))
+  b = jax.random.normal(key_b, (side, side))
+  multiply = jax.jit(jnp.matmul)
+  return lambda: jax.block_until_ready(multiply(a, b)), 2 * side**3
+
+
+def measure(
+  network: shapes.Network,
+  config: game_lib.Config,
+  *,
+  peers: tuple[str, ...],
+  seconds: float,
+  rounds: int,
+  seed: int,
+  stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+  """Seconds a step of ours and of every peer, in turns.
+
+  Args:
+    network: sizes.
+    config: of the game.
+    peers: of `PEERS`; empty where PyTorch is not installed.
+    seconds: that a timed call of ours takes, about.
+    rounds: timed calls of each.
+    seed: of parameters and random numbers.
+    stop: whether a stop was asked for.
+
+  Returns:
+    Median seconds a step by name, ratios of the peers' over ours, the share of
+    the product rate, the ratio of an unrolled chunk over a scanned one, and
+    how far the losses of both agree.
+  """
+  images = programs.data(network, seed)
+  program = programs.pretraining(network, config, images, seed)
+  steps = fitting(program, seconds)
+  multiply, operations = product(seed)
+  unrolled = _unrolled(program, steps)
+  cases: dict[str, clock.Case] = {
+    'product': multiply,
+    'ours': lambda: program.run(steps),
+    'unrolled': unrolled,
+  }
+  row: dict[str, Any] = {
+    'width': network.width, 'size': network.size, 'channels': network.channels,
+    'batch_size': config.batch_size, 'critic_steps': config.critic_steps,
+  }  # fmt: skip
+  if peers:
+    # PyTorch is an optional dependency.
+    from experiments.speed import agreement  # noqa: PLC0415
+
+    row['agreement'] = agreement.compare(network, config, images, seed)
+    for name in peers:
+      cases[name] = peer_case(network, config, images, program, name, steps)
+  spent = clock.interleave(cases, rounds=rounds, stop=stop)
+  ours = spent['ours']
+  share = network.step(config.batch_size, config.critic_steps) * steps
+  rate = share / operations * clock.ratio(spent['product'], ours)
+  each = {name: clock.median(spent[name]) / steps for name in cases}
+  each['product'] *= steps
+  return row | {
+    'operations': share // steps,
+    'step_seconds': each,
+    'rate': operations / each['product'],
+    'share_of_rate': rate,
+    'scan_over_unrolled': clock.ratio(ours, spent['unrolled']),
+    'ratios': {name: clock.ratio(spent[name], ours) for name in peers},
+  }
+
+
+def available(peers: Any) -> tuple[str, ...]:
+  """The peers that can be played here, checked against those that are known.
+
+  Raises:
+    ValueError: an unknown one.
+  """
+  unknown = sorted(set(peers) - set(OPTIONS_OF_PEERS))
+  if unknown:
+    raise ValueError(f'peers {unknown} are not among {list(OPTIONS_OF_PEERS)}')
+  return tuple(peers) if importlib.util.find_spec('torch') else ()
+
+
+def fitting(program: programs.Program, seconds: float) -> int:
+  """Steps that take about so long, at most 100."""
+  program.run(2)
+  began = time.perf_counter()
+  program.run(2)
+  each = (time.perf_counter() - began) / 2.0
+  return min(100, max(1, round(seconds / each)))
+
+
+def _unrolled(program: programs.Program, steps: int) -> clock.Case:
+  """The same steps, one call of the compiled step each."""
+  step = jax.jit(program.step)
+
+  def run() -> None:
+    state = program.state
+    for _ in range(steps):
+      state, _ = step(state, program.inputs, program.key)
+    jax.block_until_ready(state)
+
+  return run
+
+
+def peer_case(
+  network: shapes.Network,
+  config: game_lib.Config,
+  images: np.ndarray,
+  program: programs.Program,
+  name: str,
+  steps: int,
+) -> clock.Case:
+  """Steps of the peer of that name, from the start of a program."""
+  # PyTorch is an optional dependency.
+  from experiments.speed import agreement  # noqa: PLC0415
+  from experiments.speed import peer  # noqa: PLC0415
+
+  trainer = agreement.trainer_of(
+    network, config, program, **OPTIONS_OF_PEERS[name]
+  )
+  data = peer.torch.from_numpy(
+    np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+  )
+
+  def run() -> None:
+    for _ in range(steps):
+      batches, z = peer.draw(
+        data, config.critic_steps, config.batch_size, network.latent_size
+      )
+      trainer.step(batches, z)
+    peer.wait(data.device)
+
+  return run
+
+
+# Peers by name, and how they are made.
+OPTIONS_OF_PEERS: dict[str, dict[str, Any]] = {
+  'eager': {},
+  'compile': {'compiled': True},
+  'autocast': {'autocast': True},
+}

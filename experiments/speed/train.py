@@ -1,0 +1,207 @@
+"""Measures the parts and gathers their ratios."""
+
+from collections.abc import Callable
+import functools
+import pathlib
+import tempfile
+from typing import Any
+
+from coalesce_jax import files
+from coalesce_jax import game as game_lib
+from experiments import trials
+from experiments.speed import ensembles
+from experiments.speed import plots
+from experiments.speed import probe
+from experiments.speed import references
+from experiments.speed import shapes
+from experiments.speed import steps
+
+
+def run(
+  config: Any, workdir: str, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
+  """All parts.
+
+  Args:
+    config: see `configs/default.py`.
+    workdir: folder of the results.
+    stop: whether a stop was asked for.
+
+  Returns:
+    The summary: rows of every part, and `ratios`, the medians by name.
+  """
+  # One at a time: a second one would be measured too.
+  results = trials.run(workdir, config, plan, stop)
+  summary = summarise(results)
+  path = pathlib.Path(workdir)
+  files.write_json(path / 'summary.json', summary)
+  for name, drawn in plots.figures(summary).items():
+    drawn.savefig(path / f'{name}.png', dpi=110)
+  return {'ratios': summary['ratios'], 'workdir': str(workdir)}
+
+
+def plan(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  """All trials of a configuration, by name."""
+  parts = tuple(config.parts) or tuple(_PLANS)
+  unknown = sorted(set(parts) - set(tuple(_PLANS)))
+  if unknown:
+    raise ValueError(f'parts {unknown} are not among {list(_PLANS)}')
+  todo: dict[str, trials.Trial] = {}
+  for part in parts:
+    todo |= _PLANS[part](config, stop)
+  if not todo:
+    raise ValueError(f'parts {list(parts)} have nothing to measure')
+  return todo
+
+
+def _steps(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  networks = [
+    *(shapes.Network(28, 1, w) for w in _sizes(config.step.widths)),
+    *(shapes.Network(32, 3, w) for w in _sizes(config.step.color_widths)),
+  ]
+  return {
+    f'step_{n.size}_w{n.width}': functools.partial(
+      steps.measure, n, _game(config), peers=steps.available(config.peers),
+      seconds=config.step.seconds, rounds=config.step.rounds,
+      seed=config.seed, stop=stop,
+    )
+    for n in networks
+  }  # fmt: skip
+
+
+def _members(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  return {
+    f'members_w{width}': functools.partial(
+      ensembles.members, shapes.Network(28, 1, width), _game(config),
+      _sizes(config.members.counts),
+      peers=steps.available(config.peers)[:1], seconds=config.step.seconds,
+      rounds=config.members.rounds, seed=config.seed, stop=stop,
+    )
+    for width in _sizes(config.members.widths)
+  }  # fmt: skip
+
+
+def _nodes(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  return {
+    f'nodes_w{width}': functools.partial(
+      ensembles.nodes, shapes.Network(28, 1, width), _game(config),
+      _sizes(config.nodes.counts), seconds=config.step.seconds,
+      rounds=config.nodes.rounds, seed=config.seed, stop=stop,
+    )
+    for width in _sizes(config.nodes.widths)
+  }  # fmt: skip
+
+
+def _startup(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  del stop
+  return {
+    f'startup_w{width}': functools.partial(
+      startup, _probe(config, width, steps=config.startup.steps)
+    )
+    for width in _sizes(config.startup.widths)
+  }
+
+
+def _memory(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  del stop
+  some = [('members', n) for n in _sizes(config.memory.members)]
+  some += [('nodes', n) for n in _sizes(config.memory.nodes)]
+  return {
+    f'memory_{axis}_{count}': functools.partial(
+      memory,
+      axis,
+      _probe(
+        config, config.memory.width, steps=config.memory.steps, **{axis: count}
+      ),
+    )
+    for axis, count in some
+  }
+
+
+def _references(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  part = config.references
+  return {
+    'references': functools.partial(
+      references.measure, _sizes(part.sizes), features=part.features,
+      rounds=part.rounds, seconds=part.seconds, seed=config.seed, stop=stop,
+    )
+  }  # fmt: skip
+
+
+def startup(settings: dict[str, Any]) -> dict[str, Any]:
+  """The probe without a cache, with an empty one, and with a filled one."""
+  with tempfile.TemporaryDirectory() as folder:
+    cache = pathlib.Path(folder)
+    rows = {
+      'none': probe.start(settings),
+      'cold': probe.start(settings, cache),
+      'warm': probe.start(settings, cache),
+    }
+  return {'width': settings['width'], 'cache': rows}
+
+
+def memory(axis: str, settings: dict[str, Any]) -> dict[str, Any]:
+  """Largest resident size with so many members or nodes."""
+  found = probe.start(settings)
+  return {
+    'axis': axis,
+    'count': settings[axis],
+    'width': settings['width'],
+    'resident_mib': found['resident_mib'],
+    'imported_mib': found['imported_mib'],
+  }
+
+
+def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+  """Rows by part, and the ratios by name."""
+  parts: dict[str, list[dict[str, Any]]] = {part: [] for part in _PLANS}
+  for name, result in results.items():
+    part = 'steps' if name.startswith('step_') else name.split('_')[0]
+    parts[part] += result.get('rows', [result])
+  ratios: dict[str, Any] = {}
+  for row in parts['steps']:
+    name = f'{row["size"]}px_w{row["width"]}'
+    ratios[name] = {
+      **row['ratios'],
+      'share_of_rate': row['share_of_rate'],
+      'scan_over_unrolled': row['scan_over_unrolled'],
+    }
+  for row in parts['members']:
+    ratios[f'S{row["members"]}_w{row["width"]}'] = {
+      'loop': row['loop_ratio'],
+      **row['ratios'],
+    }
+  for row in parts['nodes']:
+    ratios[f'K{row["nodes"]}_w{row["width"]}'] = {'cost': row['cost']}
+  for row in parts['startup']:
+    ratios[f'startup_w{row["width"]}'] = {
+      kind: found['first_chunk_seconds'] for kind, found in row['cache'].items()
+    }
+  for row in parts['references']:
+    ratios[f'{row["measure"]}_{row["n"]}'] = row['ratio']
+  return {'ratios': ratios, **parts}
+
+
+def _game(config: Any) -> game_lib.Config:
+  return game_lib.Config(**config.game.to_dict())
+
+
+def _probe(config: Any, width: int, **changes: Any) -> dict[str, Any]:
+  return {
+    'width': width, 'size': 28, 'channels': 1, 'members': 0, 'nodes': 0,
+    'seed': config.seed, **config.game.to_dict(), **changes,
+  }  # fmt: skip
+
+
+def _sizes(values: Any) -> tuple[int, ...]:
+  return tuple(trials.sizes('sizes', values)) if values else ()
+
+
+_PLANS: dict[str, Callable[[Any, trials.Stop], dict[str, trials.Trial]]] = {
+  'steps': _steps,
+  'members': _members,
+  'nodes': _nodes,
+  'startup': _startup,
+  'memory': _memory,
+  'references': _references,
+}

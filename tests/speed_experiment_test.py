@@ -1,0 +1,202 @@
+"""The speed experiment: what is counted, what is compared, how it is timed."""
+
+import importlib.util
+
+import jax
+from jax import extend
+from jax.interpreters import partial_eval
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coalesce_jax import driver
+from coalesce_jax import game as game_lib
+from coalesce_jax import wgan
+from experiments.speed import clock
+from experiments.speed import plots
+from experiments.speed import probe
+from experiments.speed import programs
+from experiments.speed import references
+from experiments.speed import shapes
+from experiments.speed import steps
+from experiments.speed import train
+from experiments.speed.configs import default
+
+SMALL = shapes.Network(8, 1, 4, latent_size=8)
+GAME = game_lib.Config(batch_size=4, critic_steps=2)
+
+
+def _products(jaxpr) -> int:
+  """Operations of all products in a traced function, nested ones too."""
+  total = 0
+  for equation in jaxpr.eqns:
+    if equation.primitive.name == 'precision_dot':
+      summed = equation.invars[0].aval.shape[equation.params['axis_a'] - 2]
+      total += 2 * summed * int(np.prod(equation.outvars[0].aval.shape))
+    assert equation.primitive.name != 'dot_general'
+    for inner in extend.core.jaxprs_in_params(equation.params):
+      total += _products(inner)
+  return total
+
+
+def _traced(fn, *args) -> int:
+  closed = jax.make_jaxpr(fn)(*args)
+  jaxpr, _ = partial_eval.dce_jaxpr(
+    closed.jaxpr, [True] * len(closed.jaxpr.outvars)
+  )
+  return _products(jaxpr)
+
+
+@pytest.mark.parametrize('network', [SMALL, shapes.Network(32, 3, 4)])
+def test_operations_are_those_that_are_traced(network):
+  spec = network.spec()
+  generator, critic = spec.build(), spec.build_critic()
+  g = jax.eval_shape(generator.init, jax.random.key(0))
+  f = jax.eval_shape(critic.init, jax.random.key(0))
+  batch = 3
+  z = jax.ShapeDtypeStruct((batch, network.latent_size), jnp.float32)
+  x = jax.ShapeDtypeStruct((batch, *spec.image_shape), jnp.float32)
+
+  def critic_step(f, g, z, x):
+    fake = generator.apply(g, z)
+
+    def loss(f):
+      return wgan.critic_loss(
+        lambda x: critic.apply(f, x), x, fake, jax.random.key(0)
+      )
+
+    return jax.value_and_grad(loss, has_aux=True)(f)
+
+  def generator_step(g, f, z):
+    def loss(g):
+      return critic.apply(f, generator.apply(g, z)).sum()
+
+    return jax.value_and_grad(loss)(g)
+
+  assert _traced(critic_step, f, g, z, x) == network.critic_step(batch)
+  assert _traced(generator_step, g, f, z) == network.generator_step(batch)
+
+
+def test_interleaved_cases_run_in_turns():
+  order = []
+  spent = clock.interleave(
+    {'a': lambda: order.append('a'), 'b': lambda: order.append('b')}, rounds=2
+  )
+  assert ''.join(order) == 'ababab'
+  assert [len(s) for s in spent.values()] == [2, 2]
+  assert all(s >= 0.0 for times in spent.values() for s in times)
+
+
+def test_ratios_are_medians_of_the_rounds():
+  # A busy second round meets both.
+  assert clock.ratio([2.0, 20.0, 2.0], [1.0, 10.0, 4.0]) == 2.0
+  assert clock.median([3.0, 1.0, 2.0]) == 2.0
+
+
+def test_a_stop_ends_between_two_cases():
+  with pytest.raises(driver.Interrupted):
+    clock.interleave({'a': lambda: None}, rounds=1, stop=lambda: True)
+
+
+def test_members_of_a_program_are_members_of_the_game():
+  images = programs.data(SMALL, 0, 16)
+  program = programs.pretraining(SMALL, GAME, images, 0, members=3)
+  state, metrics, finite = program.chunk(
+    program.state, program.inputs, program.key, 2
+  )
+  assert bool(finite)
+  assert np.asarray(state.step).tolist() == [2, 2, 2]
+  assert metrics['w1'].shape == (3, 1)
+  barycenter = programs.barycenter(SMALL, GAME, 4, 0)
+  assert barycenter.state.w1.shape == (4,)
+
+
+def test_step_is_measured_without_peers():
+  row = steps.measure(SMALL, GAME, peers=(), seconds=1e-3, rounds=1, seed=0)
+  assert row['ratios'] == {}
+  assert row['operations'] == SMALL.step(4, 2)
+  share = row['operations'] / row['step_seconds']['ours'] / row['rate']
+  assert row['share_of_rate'] == pytest.approx(share)
+
+
+def test_unknown_peers_and_parts_are_refused():
+  with pytest.raises(ValueError, match='peers'):
+    steps.available(('tensorflow',))
+  config = default.get_config()
+  config.parts = ('speed',)
+  with pytest.raises(ValueError, match='parts'):
+    train.plan(config, lambda: False)
+
+
+def test_measures_agree_with_their_peers():
+  rows = references.measure((60,), features=4, rounds=1, seconds=60.0, seed=0)[
+    'rows'
+  ]
+  names = [row['measure'] for row in rows]
+  assert {'Frechet', 'PRDC'} <= set(names)
+  for row in rows:
+    tolerance = 1e-2 if 'Sinkhorn' in row['measure'] else 1e-4
+    assert row['ours'] == pytest.approx(row['theirs'], rel=tolerance), row
+
+
+def test_sizes_that_take_too_long_have_no_times():
+  rows = references.measure(
+    (60, 6000), features=4, rounds=1, seconds=1e-4, seed=0
+  )['rows']
+  assert [row['ratio'] is None for row in rows if row['n'] == 6000]
+  assert all('ours' not in row for row in rows if row['n'] == 6000)
+
+
+@pytest.mark.slow
+def test_a_process_is_probed():
+  found = probe.start(
+    {
+      'width': 4, 'size': 8, 'channels': 1, 'batch_size': 4, 'critic_steps': 1,
+      'members': 2, 'nodes': 2, 'steps': 2, 'seed': 0,
+    }
+  )  # fmt: skip
+  assert found['first_chunk_seconds'] > found['import_seconds'] > 0.0
+  assert found['resident_mib'] >= found['imported_mib'] > 10.0
+
+
+def test_a_probe_that_fails_says_why():
+  with pytest.raises(RuntimeError, match='KeyError'):
+    probe.start({'width': 4})
+
+
+def test_summary_and_figures():
+  step = {
+    'size': 28, 'width': 16, 'ratios': {'eager': 2.0}, 'share_of_rate': 0.5,
+    'scan_over_unrolled': 1.0,
+  }  # fmt: skip
+  member = {
+    'members': 4, 'width': 16, 'seconds': 0.1, 'loop_ratio': 1.1,
+    'ratios': {'eager': 2.2},
+  }  # fmt: skip
+  memory = {
+    'axis': 'members', 'count': 4, 'width': 16, 'resident_mib': 300.0,
+    'imported_mib': 200.0,
+  }  # fmt: skip
+  summary = train.summarise(
+    {
+      'step_28_w16': step,
+      'members_w16': {'rows': [member]},
+      'memory_members_4': memory,
+    }
+  )
+  assert summary['ratios']['28px_w16']['eager'] == 2.0
+  assert summary['ratios']['S4_w16'] == {'loop': 1.1, 'eager': 2.2}
+  assert set(plots.figures(summary)) == {'steps', 'growth'}
+
+
+@pytest.mark.skipif(
+  importlib.util.find_spec('torch') is None, reason='PyTorch is not installed'
+)
+@pytest.mark.parametrize('network', [SMALL, shapes.Network(32, 3, 4)])
+def test_the_peer_computes_the_same(network):
+  from experiments.speed import agreement  # noqa: PLC0415
+
+  config = game_lib.Config(batch_size=4, critic_steps=2, learning_rate=1e-3)
+  images = programs.data(network, 0, 32)
+  found = agreement.compare(network, config, images, 0)
+  assert found['difference'] < 1e-4, found
