@@ -29,6 +29,7 @@ from coalesce_jax import optimizers
 from coalesce_jax import sources
 from coalesce_jax import types
 from coalesce_jax import wgan
+from coalesce_jax.networks import precision
 
 # ``(generator parameters, z, samples, extra) -> scalar`` added to the loss.
 Term = Callable[[Any, jax.Array, jax.Array, Any], jax.Array]
@@ -65,6 +66,8 @@ class Config:
       the same latents (common random numbers). Gaps stay unbiased; their noise
       falls to that of what differs, so that a generator is held close to the
       source it started from by far fewer samples.
+    precision: of the products of all networks, see `networks.precision`;
+      'bfloat16' is faster where there are matrix units.
     ball_penalty: rho of the augmented Lagrangian, positive; one over a length.
     ball_rate: step of its multipliers, one over a length.
   """
@@ -88,6 +91,7 @@ class Config:
   phases: tuple[str, ...] = ()
   reuse_batch: bool = False
   paired: bool = False
+  precision: str = 'float32'
   ball_penalty: float = 1.0
   ball_rate: float = 0.01
 
@@ -96,6 +100,7 @@ class Config:
       ('objective', objectives.NAMES),
       ('penalty', wgan.PENALTIES),
       ('gp_norm', wgan.NORMS),
+      ('precision', precision.NAMES),
     ]:
       if getattr(self, field) not in choices:
         raise ValueError(
@@ -303,6 +308,7 @@ def make(
       multipliers=jnp.zeros(count),
     )
 
+  @precision.use(config.precision)
   def step(
     state: State, inputs: Inputs, key: types.PRNGKey
   ) -> tuple[State, types.Metrics]:

@@ -203,6 +203,7 @@ def test_rate_scales_the_updates_of_adam():
     ('learning_rate', float('nan')),
     ('penalty_weight', -1.0),
     ('augment', 'blur'),
+    ('precision', 'float8'),
   ],
 )
 def test_bad_settings_are_refused(field, value):
@@ -251,3 +252,14 @@ def test_only_sources_of_the_latent_size_read_shared_latents():
   np.testing.assert_array_equal(shared[1], alone[1])
   other = sources.draw(parts, key, 5, jnp.zeros((5, 3)))
   np.testing.assert_array_equal(other, alone)
+
+
+def test_low_precision_rounds_products_and_keeps_the_state_in_float32():
+  played, state, inputs, key = small.made(small.config())
+  low, *_ = small.made(small.config(precision='bfloat16'))
+  exact, _ = played.step(state, inputs, key)
+  rounded, _ = low.step(state, inputs, key)
+  leaves = jax.tree.leaves((rounded.generator, rounded.critics))
+  assert all(leaf.dtype == jnp.float32 for leaf in leaves)
+  assert not equal(exact.critics, rounded.critics)
+  close(exact.ema, rounded.ema, atol=2e-2)
