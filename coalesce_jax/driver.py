@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax import game as game_lib
+from coalesce_jax import sharding
 from coalesce_jax import trees
 from coalesce_jax import types
 
@@ -151,7 +152,12 @@ def drive(
   if not done:
     hooks.observe(0, carry['state'].ema)
   rows: list[dict[str, np.ndarray]] = []
-  chunk = compiled(game.step, bool(key.ndim))
+  mesh = sharding.current()
+  if mesh is not None:
+    carry, inputs, key = sharding.place(
+      (carry, inputs, key), mesh, bool(key.ndim)
+    )
+  chunk = compiled(game.step, bool(key.ndim), mesh)
   while done < schedule.steps:
     if select and bool(jnp.all(carry['stale'] >= schedule.patience)):
       logging.info('early stopping at step %d', done)
@@ -192,18 +198,33 @@ def drive(
 
 
 @functools.lru_cache(maxsize=32)
-def compiled(step: Callable[..., Any], batched: bool) -> Callable[..., Any]:
+def compiled(
+  step: Callable[..., Any], batched: bool, mesh: Any = None
+) -> Callable[..., Any]:
   """The program that `drive` runs, the same one for the same arguments.
 
   Args:
     step: of a game.
     batched: whether state, inputs and key have a leading axis S.
+    mesh: over which they are spread, see `sharding`; the state stays so, the
+      metrics are whole everywhere.
 
   Returns:
     ``(state, inputs, key, steps) -> (state, mean metrics, finite)``.
   """
   step = jax.vmap(step) if batched else step
-  return jax.jit(functools.partial(_chunk, step), static_argnums=3)
+  if mesh is None:
+    return jax.jit(functools.partial(_chunk, step), static_argnums=3)
+
+  def spread(state, inputs, key, num_steps):
+    after, metrics, finite = _chunk(step, state, inputs, key, num_steps)
+    after = jax.lax.with_sharding_constraint(
+      after, sharding.shardings(after, mesh, batched)
+    )
+    whole = sharding.everywhere(mesh)
+    return after, *jax.lax.with_sharding_constraint((metrics, finite), whole)
+
+  return jax.jit(spread, static_argnums=3)
 
 
 def _chunk(step, state, inputs, key, num_steps):

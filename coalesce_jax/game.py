@@ -26,6 +26,7 @@ import optax
 from coalesce_jax import augmentation
 from coalesce_jax import objectives
 from coalesce_jax import optimizers
+from coalesce_jax import sharding
 from coalesce_jax import sources
 from coalesce_jax import types
 from coalesce_jax import wgan
@@ -315,6 +316,7 @@ def make(
     key = jax.random.fold_in(key, state.step)
     key_z, key_real, key_held, key_critic, key_aug = jax.random.split(key, 5)
     z = jax.random.normal(key_z, (repeats + 1, batch, latent_size))
+    z = sharding.split_batch(z, 1)
 
     # G is constant during the critic steps: one large product makes the fakes
     # of all of them.
@@ -327,6 +329,7 @@ def make(
     real = real.reshape(-1, draws, batch, *real.shape[2:]).swapaxes(0, 1)
     if config.reuse_batch:
       real = jnp.broadcast_to(real, (repeats, *real.shape[1:]))
+    real = sharding.split_batch(real, 2)
     keys = jax.random.split(key_critic, repeats)
     (critics, critic_state), critic_aux = jax.lax.scan(
       lambda carry, xs: critic_update(carry, xs, inputs.critic_rate),

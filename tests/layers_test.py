@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # A new module gets its place here.
 FLOORS = (
   # Ground.
-  'types < trees; errors; files',
+  'types < trees; errors; files; sharding',
   # Pure pieces.
   'networks < generators < sources; augmentation; data; ot; wgan',
   # Transforms of parameters, measures of samples.
@@ -25,7 +25,7 @@ FLOORS = (
   ' < pretraining barycenters adaptation'
   ' < baselines continual compress federated; scores',
   # Roof: effects.
-  'figures manifests < bundles checkpoints interrupts records sharding'
+  'figures manifests < bundles checkpoints interrupts records'
   ' < workspace < report < commands < cli',
 )
 

@@ -167,7 +167,7 @@ def test_a_probe_that_fails_says_why():
 def test_summary_and_figures():
   step = {
     'size': 28, 'width': 16, 'ratios': {'eager': 2.0}, 'share_of_rate': 0.5,
-    'scan_over_unrolled': 1.0,
+    'scan_over_unrolled': 1.0, 'bfloat16': 1.5,
   }  # fmt: skip
   member = {
     'members': 4, 'width': 16, 'seconds': 0.1, 'loop_ratio': 1.1,

@@ -1,6 +1,8 @@
 """One model's step against PyTorch and against the machine's product rate."""
 
 from collections.abc import Callable
+import dataclasses
+import functools
 import importlib.util
 import time
 from typing import Any
@@ -49,19 +51,24 @@ def measure(
     stop: whether a stop was asked for.
 
   Returns:
-    Median seconds a step by name, ratios of the peers' over ours, the share of
-    the product rate, the ratio of an unrolled chunk over a scanned one, and
-    how far the losses of both agree.
+    Median seconds a step by name; ratios of the peers' over ours, of 'autocast'
+    over ours in bfloat16; the share of the product rate; the ratio of a scanned
+    chunk over single steps; ours over ours in bfloat16; and how far the losses
+    of both agree.
   """
   images = programs.data(network, seed)
   program = programs.pretraining(network, config, images, seed)
   steps = fitting(program, seconds)
   multiply, operations = product(seed)
   unrolled = _unrolled(program, steps)
+  low = programs.pretraining(
+    network, dataclasses.replace(config, precision='bfloat16'), images, seed
+  )
   cases: dict[str, clock.Case] = {
     'product': multiply,
     'ours': lambda: program.run(steps),
     'unrolled': unrolled,
+    'bfloat16': functools.partial(low.run, steps),
   }
   row: dict[str, Any] = {
     'width': network.width, 'size': network.size, 'channels': network.channels,
@@ -86,7 +93,13 @@ def measure(
     'rate': operations / each['product'],
     'share_of_rate': rate,
     'scan_over_unrolled': clock.ratio(ours, spent['unrolled']),
-    'ratios': {name: clock.ratio(spent[name], ours) for name in peers},
+    'bfloat16': clock.ratio(ours, spent['bfloat16']),
+    'ratios': {
+      name: clock.ratio(
+        spent[name], spent['bfloat16'] if name == 'autocast' else ours
+      )
+      for name in peers
+    },
   }
 
 

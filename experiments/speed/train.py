@@ -165,6 +165,7 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
       **row['ratios'],
       'share_of_rate': row['share_of_rate'],
       'scan_over_unrolled': row['scan_over_unrolled'],
+      'bfloat16': row['bfloat16'],
     }
   for row in parts['members']:
     ratios[f'S{row["members"]}_w{row["width"]}'] = {

@@ -1,0 +1,164 @@
+"""Games over several devices: members first, then critics, then the batch.
+
+A mesh has these three axes. Members of an ensemble (seeds, nodes) never talk
+to each other, critics of one game only through the generator's gradient, parts
+of a batch at every product: the axes are filled in that order.
+
+  with sharding.use(sharding.mesh(members=8)):
+    nodes, history = cj.pretrain(keys, datasets, spec)
+
+On several hosts every process calls `start` first and then does the same.
+
+Shapes: S members, K critics, B batch.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import contextvars
+import math
+from typing import Any
+
+import jax
+from jax import sharding as jax_sharding
+import numpy as np
+
+AXES = ('members', 'critics', 'batch')
+
+# Leaves that carry an axis of critics, after that of members.
+_OF_CRITICS = (
+  'critics', 'critic_optimizer', 'w1', 'start_w1', 'multipliers', 'weights',
+  'radii',
+)  # fmt: skip
+
+_current: contextvars.ContextVar[Any] = contextvars.ContextVar(
+  'mesh', default=None
+)
+
+
+def start(address: str, processes: int, index: int) -> None:
+  """Joins the processes of several hosts; before anything else of JAX.
+
+  On TPU pods and under Slurm `jax.distributed.initialize()` finds all three.
+
+  Args:
+    address: `host:port` of process 0.
+    processes: number of processes.
+    index: of this one.
+  """
+  if processes < 1 or not 0 <= index < processes:
+    raise ValueError(f'process {index} is not among {processes}')
+  jax.distributed.initialize(address, processes, index)
+
+
+def mesh(
+  members: int = 1, critics: int = 1, batch: int = 1, devices: Any = None
+) -> jax_sharding.Mesh:
+  """All devices as a mesh: as many as divide S, of the rest K, of the rest B.
+
+  Args:
+    members: S.
+    critics: K.
+    batch: B; 1 leaves the batch whole.
+    devices: default all of JAX's.
+
+  Raises:
+    ValueError: devices are left over.
+  """
+  devices = jax.devices() if devices is None else list(devices)
+  left, sizes = len(devices), []
+  for count in (members, critics, batch):
+    if count < 1:
+      raise ValueError(f'members, critics or batch {count} is below 1')
+    sizes.append(math.gcd(count, left))
+    left //= sizes[-1]
+  if left > 1:
+    raise ValueError(
+      f'{len(devices)} devices cannot share {members} members, {critics} '
+      f'critics and a batch of {batch}: {left} of each {left} would be idle; '
+      'take another number of members, or fewer devices'
+    )
+  return jax_sharding.Mesh(np.array(devices).reshape(sizes), AXES)
+
+
+@contextlib.contextmanager
+def use(over: jax_sharding.Mesh) -> Iterator[None]:
+  """Games that are driven inside are spread over this mesh."""
+  token = _current.set(over)
+  try:
+    yield
+  finally:
+    _current.reset(token)
+
+
+def current() -> jax_sharding.Mesh | None:
+  """The mesh in use."""
+  return _current.get()
+
+
+def shardings(tree: Any, over: jax_sharding.Mesh, batched: bool) -> Any:
+  """How every leaf of a game's state, inputs or keys is spread.
+
+  Args:
+    tree: arrays; leaves under the names of `game.State` and `game.Inputs` that
+      carry an axis K are spread over critics, all others are the same there.
+    over: the mesh.
+    batched: whether leaves have a leading axis S.
+  """
+
+  def of(path: tuple[Any, ...], leaf: Any) -> jax_sharding.NamedSharding:
+    axes: list[str | None] = []
+    if batched and leaf.ndim:
+      axes.append(_axis(over, 'members', leaf.shape[0]))
+    names = {getattr(entry, 'name', None) for entry in path}
+    at = int(batched)
+    if names & set(_OF_CRITICS) and leaf.ndim > at:
+      axes.append(_axis(over, 'critics', leaf.shape[at]))
+    return jax_sharding.NamedSharding(over, jax_sharding.PartitionSpec(*axes))
+
+  return jax.tree_util.tree_map_with_path(of, tree)
+
+
+def place(tree: Any, over: jax_sharding.Mesh, batched: bool) -> Any:
+  """The arrays of a game, each spread as `shardings` says."""
+  return jax.tree.map(_put, tree, shardings(tree, over, batched))
+
+
+def everywhere(over: jax_sharding.Mesh) -> jax_sharding.NamedSharding:
+  """The sharding of what every device holds whole."""
+  return jax_sharding.NamedSharding(over, jax_sharding.PartitionSpec())
+
+
+def split_batch(x: jax.Array, axis: int) -> jax.Array:
+  """Inside of a game: spreads the axis B over the mesh in use, if there is one.
+
+  What is computed from it follows.
+  """
+  over = _current.get()
+  if over is None or over.shape['batch'] == 1:
+    return x
+  free = jax_sharding.PartitionSpec.UNCONSTRAINED
+  axes: list[Any] = [free] * x.ndim
+  axes[axis] = _axis(over, 'batch', x.shape[axis])
+  return jax.lax.with_sharding_constraint(
+    x, jax_sharding.NamedSharding(over, jax_sharding.PartitionSpec(*axes))
+  )
+
+
+def _axis(over: jax_sharding.Mesh, name: str, size: int) -> str | None:
+  return name if size % over.shape[name] == 0 else None
+
+
+def _put(leaf: jax.Array, to: jax_sharding.NamedSharding) -> jax.Array:
+  # Of arrays that only this process has, the same ones in every process.
+  if not to.is_fully_addressable and leaf.is_fully_addressable:
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+      data = np.asarray(jax.random.key_data(leaf))
+      spec = jax_sharding.NamedSharding(to.mesh, to.spec)
+      return jax.random.wrap_key_data(
+        jax.make_array_from_callback(data.shape, spec, lambda i: data[i])
+      )
+    values = np.asarray(leaf)
+    return jax.make_array_from_callback(
+      values.shape, to, lambda index: values[index]
+    )
+  return jax.device_put(leaf, to)

@@ -1,0 +1,99 @@
+"""Games over several devices against the same games on one."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from coalesce_jax import sharding
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def programme(*arguments, devices):
+  """Starts tests/sharded.py with so many virtual devices."""
+  flag = f'--xla_force_host_platform_device_count={devices}'
+  return subprocess.Popen(
+    [sys.executable, '-m', 'tests.sharded', *arguments],
+    cwd=ROOT,
+    env=os.environ | {'XLA_FLAGS': flag, 'JAX_PLATFORMS': 'cpu'},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def finished(process):
+  out, err = process.communicate(timeout=300)
+  assert process.returncode == 0, err[-2000:]
+  return json.loads(out.strip().splitlines()[-1])
+
+
+def check(found, devices):
+  assert found['devices'] == devices
+  # The same numbers as on one device, to rounding.
+  assert found['difference'] < 1e-4, found
+  assert found['history'] < 1e-4, found
+  for name, (whole, part, parts) in found['leaves'].items():
+    assert whole == part * parts, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'members,critics,batch,parts',
+  [(8, 2, 8, [8, 1, 1]), (4, 2, 8, [4, 2, 1]), (0, 2, 8, [1, 2, 4])],
+)
+def test_eight_devices_equal_one(members, critics, batch, parts):
+  found = finished(
+    programme('one', str(members), str(critics), str(batch), devices=8)
+  )
+  assert found['mesh'] == parts
+  check(found, 8)
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one():
+  with socket.socket() as free:
+    free.bind(('127.0.0.1', 0))
+    address = f'127.0.0.1:{free.getsockname()[1]}'
+  both = [
+    programme(address, '4', '2', '8', str(i), devices=2) for i in range(2)
+  ]
+  for found in [finished(p) for p in both]:
+    check(found, 4)
+
+
+def test_devices_that_would_be_idle_are_named():
+  devices = [jax.devices()[0]] * 8
+  with pytest.raises(ValueError, match='8 devices cannot share 3 members'):
+    sharding.mesh(members=3, critics=2, batch=1, devices=devices)
+  with pytest.raises(ValueError, match='below 1'):
+    sharding.mesh(members=0)
+
+
+def test_axes_are_filled_in_order():
+  one = jax.devices()
+  for counts, sizes in (
+    ((8, 2, 64), (8, 1, 1)),
+    ((4, 2, 64), (4, 2, 1)),
+    ((1, 2, 64), (1, 2, 4)),
+    ((6, 4, 1), (2, 4, 1)),
+  ):
+    made = sharding.mesh(*counts, devices=one * 8)
+    assert tuple(made.shape.values()) == sizes
+
+
+def test_a_process_outside_of_the_number_is_refused():
+  with pytest.raises(ValueError, match='not among'):
+    sharding.start('127.0.0.1:1', 2, 2)
+
+
+def test_without_a_mesh_nothing_is_split():
+  x = jax.numpy.ones((4, 2))
+  assert sharding.current() is None
+  assert sharding.split_batch(x, 0) is x
