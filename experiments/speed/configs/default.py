@@ -32,28 +32,29 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'widths': (16, 32, 64),
         'color_widths': (64,),
         # A timed call takes about this long.
-        'seconds': 0.7,
-        'rounds': 7,
+        'seconds': 0.4,
+        'rounds': 5,
       },
       # S models as one program, and K critics.
-      'members': {'widths': (16, 32), 'counts': (1, 4, 16), 'rounds': 7},
-      'nodes': {'widths': (16, 32), 'counts': (1, 2, 4, 8), 'rounds': 7},
+      'members': {'widths': (16,), 'counts': (1, 4, 16), 'rounds': 5},
+      'nodes': {'widths': (16,), 'counts': (1, 2, 4, 8), 'rounds': 5},
       # A new process to its first chunk, without and with the cache.
       'startup': {'widths': (16, 64), 'steps': 10},
       # Largest resident size of a process.
       'memory': {
-        'width': 32, 'members': (1, 4, 16), 'nodes': (1, 4, 8), 'steps': 2,
+        'width': 32, 'members': (1, 4, 16), 'nodes': (1, 8), 'steps': 2,
       },
       'references': {
         'sizes': (1000, 5000, 10000),
         'features': 64,
         'rounds': 3,
         # A size that would take longer is left out.
-        'seconds': 20.0,
+        'seconds': 10.0,
       },
     }
   )  # fmt: skip
   if variant == 'quick':
+    config.peers = ('eager',)
     config.step.widths = (16,)
     config.step.color_widths = ()
     config.step.rounds = 3
