@@ -71,6 +71,9 @@ class Schedule:
     select_every: steps between two scores of early stopping; a multiple of
       `chunk`, or 0 for none.
     patience: scores without a gain before a member counts as finished.
+    at_once: members of an ensemble that are computed together, the others
+      after them in the same program; None is all. Fewer need less memory, and
+      on a CPU stay in its caches.
   """
 
   steps: int
@@ -79,10 +82,13 @@ class Schedule:
   save_seconds: float = 60.0
   select_every: int = 0
   patience: int = 5
+  at_once: int | None = None
 
   def __post_init__(self):
     if self.steps < 1 or self.chunk < 1:
       raise ValueError(f'steps {self.steps}, chunk {self.chunk}: below 1')
+    if self.at_once is not None and self.at_once < 1:
+      raise ValueError(f'at_once {self.at_once} is below 1')
     for name in ('observe_every', 'select_every'):
       if getattr(self, name) % self.chunk:
         raise ValueError(
@@ -157,7 +163,10 @@ def drive(
     carry, inputs, key = sharding.place(
       (carry, inputs, key), mesh, bool(key.ndim)
     )
-  chunk = compiled(game.step, bool(key.ndim), mesh)
+  at_once = schedule.at_once
+  if not key.ndim or mesh is not None or (at_once or key.size) >= key.size:
+    at_once = None
+  chunk = compiled(game.step, bool(key.ndim), mesh, at_once)
   while done < schedule.steps:
     if select and bool(jnp.all(carry['stale'] >= schedule.patience)):
       logging.info('early stopping at step %d', done)
@@ -199,7 +208,10 @@ def drive(
 
 @functools.lru_cache(maxsize=32)
 def compiled(
-  step: Callable[..., Any], batched: bool, mesh: Any = None
+  step: Callable[..., Any],
+  batched: bool,
+  mesh: Any = None,
+  at_once: int | None = None,
 ) -> Callable[..., Any]:
   """The program that `drive` runs, the same one for the same arguments.
 
@@ -208,10 +220,15 @@ def compiled(
     batched: whether state, inputs and key have a leading axis S.
     mesh: over which they are spread, see `sharding`; the state stays so, the
       metrics are whole everywhere.
+    at_once: members that are computed together; None is all.
 
   Returns:
     ``(state, inputs, key, steps) -> (state, mean metrics, finite)``.
   """
+  if at_once is not None:
+    return jax.jit(
+      functools.partial(_in_turns, step, at_once), static_argnums=3
+    )
   step = jax.vmap(step) if batched else step
   if mesh is None:
     return jax.jit(functools.partial(_chunk, step), static_argnums=3)
@@ -225,6 +242,21 @@ def compiled(
     return after, *jax.lax.with_sharding_constraint((metrics, finite), whole)
 
   return jax.jit(spread, static_argnums=3)
+
+
+def _in_turns(step, at_once, state, inputs, key, num_steps):
+  """`_chunk` of some members after the other."""
+
+  def one(args):
+    state, inputs, key = args
+    return _chunk(step, state, inputs, key, num_steps)
+
+  state, means, finite = jax.lax.map(
+    one,
+    (state, inputs, key),
+    batch_size=at_once if at_once > 1 else None,
+  )
+  return state, means, jnp.all(finite)
 
 
 def _chunk(step, state, inputs, key, num_steps):

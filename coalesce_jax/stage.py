@@ -9,6 +9,7 @@ Shapes: K critics, S members of an ensemble.
 
 from collections.abc import Callable
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,9 @@ from coalesce_jax import types
 # Name of a part of a stage -> its effects.
 HooksFor = Callable[[str], driver.Hooks]
 History = dict[str, np.ndarray]
+
+# 64 images of 8 pixels have 4,096 values, of 28 pixels 50,176.
+_LARGE_BATCH = 16384
 
 
 class Setup(NamedTuple):
@@ -82,9 +86,23 @@ def play(
     made = setup(key_setup, *args)
     return table.init(made.generator, made.critics), made.inputs, key_run
 
+  if schedule.at_once is None:
+    schedule = dataclasses.replace(schedule, at_once=together(config, spec))
   start = jax.vmap(start) if key.ndim else start
   state, inputs, key_run = jax.jit(start)(key, *args)
   return driver.drive(table, state, inputs, key_run, schedule, hooks, score)
+
+
+def together(config: game_lib.Config, spec: generators.Spec) -> int | None:
+  """How many members of an ensemble to compute at once; None is all.
+
+  Measured on two CPU cores: beyond some size of a batch members drive each
+  other out of the caches, below it one alone leaves the cores waiting.
+  """
+  values = config.batch_size * math.prod(spec.image_shape)
+  if jax.default_backend() == 'cpu' and values >= _LARGE_BATCH:
+    return 1
+  return None
 
 
 def split_held_out(

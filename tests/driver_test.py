@@ -8,6 +8,7 @@ import pytest
 from coalesce_jax import checkpoints
 from coalesce_jax import driver
 from coalesce_jax import game
+from coalesce_jax import trees
 from tests import small
 
 
@@ -124,3 +125,24 @@ def test_chunk_of_divides_where_it_can():
   assert driver.chunk_of(1000) == 50
   assert 84 % driver.chunk_of(84) == 0
   assert 1 <= driver.chunk_of(1) <= 50
+
+
+@pytest.mark.parametrize('at_once', [1, 2])
+def test_members_in_turns_equal_members_together(at_once):
+  played, state, inputs, _ = small.made(small.config())
+  keys = jax.random.split(jax.random.key(5), 3)
+  args = trees.stack([state] * 3), trees.stack([inputs] * 3), keys
+  together, turns = (
+    driver.drive(played, *args, small.schedule(at_once=n)) for n in (3, at_once)
+  )
+  for a, b in zip(
+    jax.tree.leaves((together.state, together.history)),
+    jax.tree.leaves((turns.state, turns.history)),
+    strict=True,
+  ):
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5)
+
+
+def test_members_at_once_are_at_least_one():
+  with pytest.raises(ValueError, match='at_once'):
+    small.schedule(at_once=0)

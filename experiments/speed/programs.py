@@ -13,6 +13,7 @@ import numpy as np
 from coalesce_jax import driver
 from coalesce_jax import game as game_lib
 from coalesce_jax import sources
+from coalesce_jax import stage
 from experiments.speed import shapes
 
 
@@ -118,5 +119,6 @@ def _program(
     key = jax.random.split(key, members)
   state, inputs, key = jax.jit(start)(key)
   step = jax.vmap(game.step) if members else game.step
-  chunk = driver.compiled(game.step, bool(members))
+  at_once = stage.together(config, spec) if members > 1 else None
+  chunk = driver.compiled(game.step, bool(members), None, at_once)
   return Program(state, inputs, key, chunk, step)

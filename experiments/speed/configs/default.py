@@ -42,7 +42,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'startup': {'widths': (16, 64), 'steps': 10},
       # Largest resident size of a process.
       'memory': {
-        'width': 32, 'members': (1, 4, 16), 'nodes': (1, 8), 'steps': 2,
+        'width': 32, 'members': (1, 4), 'nodes': (1, 8), 'steps': 2,
       },
       'references': {
         'sizes': (1000, 5000, 10000),
