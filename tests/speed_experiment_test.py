@@ -156,7 +156,8 @@ def test_a_process_is_probed():
     }
   )  # fmt: skip
   assert found['first_chunk_seconds'] > found['import_seconds'] > 0.0
-  assert found['resident_mib'] >= found['imported_mib'] > 10.0
+  # More than the imports, whatever this process holds.
+  assert found['resident_mib'] > found['imported_mib'] + 1.0 > 10.0
 
 
 def test_a_probe_that_fails_says_why():
