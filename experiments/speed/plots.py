@@ -23,19 +23,24 @@ def _steps(rows: list[dict[str, Any]]) -> figure.Figure:
   left, right = drawn.subplots(1, 2)
   names = [f'{r["size"]} px\nwidth {r["width"]}' for r in rows]
   peers = list(rows[0]['ratios'])
+  width = 0.84 / max(len(peers), 1)
   for i, peer in enumerate(peers):
+    label = f'PyTorch, {peer}'
+    if peer == 'autocast':
+      label += ', over ours in bfloat16'
     bars = left.bar(
-      [j + 0.4 * i for j in range(len(rows))],
+      [j + width * i for j in range(len(rows))],
       [r['ratios'][peer] for r in rows],
-      0.36,
-      label=f'PyTorch, {peer}',
+      0.9 * width,
+      label=label,
     )
-    left.bar_label(bars, fmt='%.2f', fontsize=8)
+    left.bar_label(bars, fmt='%.2f', fontsize=7)
   left.axhline(1.0, color='k', lw=1)
-  left.set_xticks([j + 0.2 for j in range(len(rows))], names)
+  left.set_xticks([j + 0.42 - width / 2 for j in range(len(rows))], names)
   left.set_ylabel('seconds a step over ours')
   if peers:
-    left.legend(fontsize=8, loc='lower right')
+    left.set_ylim(0.0, 1.35 * max(max(r['ratios'].values()) for r in rows))
+    left.legend(fontsize=8, loc='upper right')
   bars = right.bar(names, [100.0 * r['share_of_rate'] for r in rows], 0.5)
   right.bar_label(bars, fmt='%.0f', fontsize=8)
   right.set_ylabel('% of the rate of a large float32 product')
@@ -61,7 +66,7 @@ def _growth(summary: Summary) -> figure.Figure:
       )
     axis.set_xlabel(label)
     axis.set_ylabel('ms a step, over their number')
-    axis.set_ylim(bottom=0.0)
+    axis.set_ylim(0.0, 1.2 * max((1e3 * r['seconds'] for r in rows), default=1))
     if rows:
       axis.legend(fontsize=8)
   for kind in ('members', 'nodes'):
