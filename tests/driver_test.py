@@ -127,7 +127,9 @@ def test_chunk_of_divides_where_it_can():
   assert 1 <= driver.chunk_of(1) <= 50
 
 
-@pytest.mark.parametrize('at_once', [1, 2])
+@pytest.mark.parametrize(
+  'at_once', [pytest.param(1, marks=pytest.mark.slow), 2]
+)
 def test_members_in_turns_equal_members_together(at_once):
   played, state, inputs, _ = small.made(small.config())
   keys = jax.random.split(jax.random.key(5), 3)

@@ -48,9 +48,9 @@ def gaussian(mean, scale=1.0):
   return generators.create(spec, params)
 
 
-def solve(members, weights, *, start=0, seed=0, **settings):
+def solve(members, weights, *, start=0, seed=0, config=CONFIG, **settings):
   """The barycenter, its exact distances to the members, and the history."""
-  config = dataclasses.replace(CONFIG, start=start)
+  config = dataclasses.replace(config, start=start)
   made, history = barycenters.barycenter(
     jax.random.key(seed), members, weights, config=config, **settings
   )
@@ -86,10 +86,26 @@ def test_t1_equal_weights_reach_half_the_distance(dimension):
   assert abs(history['residual'][-1]) < 0.05 * 4.0
 
 
+# From one input all the way to the other. With the settings of the other truths
+# it is not there yet: two keys of five ended 4 % of the distance away.
+FAR = dataclasses.replace(
+  CONFIG,
+  game=dataclasses.replace(
+    CONFIG.game,
+    critic_learning_rate=4e-3,
+    beta1=0.5,
+    decay_steps=2 * STEPS,
+  ),
+  schedule=driver.Schedule(steps=2 * STEPS, chunk=100),
+)
+
+
 @pytest.mark.parametrize('dimension', DIMENSIONS)
 def test_t2_unequal_weights_return_the_heavier_input(dimension):
   members = shifted(dimension, 4.0)
-  _, distances, history = solve(members, (0.7, 0.3), start=1, objective='w1')
+  _, distances, history = solve(
+    members, (0.7, 0.3), start=1, objective='w1', config=FAR
+  )
   # Two clouds of one law are not at distance 0: compare with that.
   floor = exact(
     members[0].sample(jax.random.key(5), 20000),

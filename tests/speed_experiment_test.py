@@ -98,6 +98,7 @@ def test_a_stop_ends_between_two_cases():
     clock.interleave({'a': lambda: None}, rounds=1, stop=lambda: True)
 
 
+@pytest.mark.slow
 def test_members_of_a_program_are_members_of_the_game():
   images = programs.data(SMALL, 0, 16)
   program = programs.pretraining(SMALL, GAME, images, 0, members=3)
@@ -111,6 +112,7 @@ def test_members_of_a_program_are_members_of_the_game():
   assert barycenter.state.w1.shape == (4,)
 
 
+@pytest.mark.slow
 def test_step_is_measured_without_peers():
   row = steps.measure(SMALL, GAME, peers=(), seconds=1e-3, rounds=1, seed=0)
   assert row['ratios'] == {}
@@ -160,6 +162,7 @@ def test_a_process_is_probed():
   assert found['resident_mib'] > found['imported_mib'] + 1.0 > 10.0
 
 
+@pytest.mark.slow
 def test_a_probe_that_fails_says_why():
   with pytest.raises(RuntimeError, match='KeyError'):
     probe.start({'width': 4})
