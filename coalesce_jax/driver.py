@@ -73,7 +73,7 @@ class Schedule:
     patience: scores without a gain before a member counts as finished.
     at_once: members of an ensemble that are computed together, the others
       after them in the same program; None is all. Fewer need less memory, and
-      on a CPU stay in its caches.
+      on a CPU stay in its caches. Not read where a mesh spreads the members.
   """
 
   steps: int

@@ -151,14 +151,10 @@ def _axis(over: jax_sharding.Mesh, name: str, size: int) -> str | None:
 def _put(leaf: jax.Array, to: jax_sharding.NamedSharding) -> jax.Array:
   # Of arrays that only this process has, the same ones in every process.
   if not to.is_fully_addressable and leaf.is_fully_addressable:
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-      data = np.asarray(jax.random.key_data(leaf))
-      spec = jax_sharding.NamedSharding(to.mesh, to.spec)
-      return jax.random.wrap_key_data(
-        jax.make_array_from_callback(data.shape, spec, lambda i: data[i])
-      )
-    values = np.asarray(leaf)
-    return jax.make_array_from_callback(
+    keys = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    values = np.asarray(jax.random.key_data(leaf) if keys else leaf)
+    spread = jax.make_array_from_callback(
       values.shape, to, lambda index: values[index]
     )
+    return jax.random.wrap_key_data(spread) if keys else spread
   return jax.device_put(leaf, to)

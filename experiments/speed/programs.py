@@ -26,7 +26,7 @@ class Program(NamedTuple):
     key: of the run.
     chunk: ``(state, inputs, key, steps) -> (state, metrics, finite)``, what
       the driver runs.
-    step: ``(state, inputs, key) -> (state, metrics)``, not compiled.
+    step: that of the game, of one member, not compiled.
   """
 
   state: Any
@@ -118,7 +118,6 @@ def _program(
     start = jax.vmap(start)
     key = jax.random.split(key, members)
   state, inputs, key = jax.jit(start)(key)
-  step = jax.vmap(game.step) if members else game.step
   at_once = stage.together(config, spec) if members > 1 else None
   chunk = driver.compiled(game.step, bool(members), None, at_once)
-  return Program(state, inputs, key, chunk, step)
+  return Program(state, inputs, key, chunk, game.step)

@@ -168,5 +168,10 @@ def _density_by_matrix(x: np.ndarray, y: np.ndarray, k: int = 5) -> float:
   real = np.partition(own, k, axis=1)[:, k]
   fake = np.partition(other, k, axis=1)[:, k]
   inside = cross < real[:, None]
-  inside.any(0).mean(), inside.any(1).mean(), (cross < fake[None]).any(1).mean()
-  return float(inside.sum(0).mean() / k)
+  found = {
+    'precision': inside.any(0).mean(),
+    'recall': (cross < fake[None]).any(1).mean(),
+    'density': inside.sum(0).mean() / k,
+    'coverage': inside.any(1).mean(),
+  }
+  return float(found['density'])

@@ -44,7 +44,7 @@ def measure(
   Args:
     network: sizes.
     config: of the game.
-    peers: of `PEERS`; empty where PyTorch is not installed.
+    peers: of `OPTIONS_OF_PEERS`; empty where PyTorch is not installed.
     seconds: that a timed call of ours takes, about.
     rounds: timed calls of each.
     seed: of parameters and random numbers.
