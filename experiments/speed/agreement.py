@@ -25,16 +25,24 @@ def compare(
   images: np.ndarray,
   seed: int,
   steps: int = 1,
-  compiled: bool = False,
+  **options: Any,
 ) -> dict[str, float]:
   """Losses of both after `steps` steps, and their largest difference.
+
+  Args:
+    network: sizes.
+    config: of the game.
+    images: `[N, H, W, C]`, read by both.
+    seed: of parameters and random numbers.
+    steps: of the game.
+    **options: of the peer.
 
   Returns:
     `gap` and `penalty` of the last critic update, ours and the peer's, and
     `difference`, the larger one, relative to `max(1, |ours|)`.
   """
   program = programs.pretraining(network, config, images, seed)
-  trainer = trainer_of(network, config, program, compiled=compiled)
+  trainer = trainer_of(network, config, program, **options)
   state = program.state
   for i in range(steps):
     batches, z = _draws(network, config, images, program.key, i)

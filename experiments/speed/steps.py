@@ -78,7 +78,12 @@ def measure(
     # PyTorch is an optional dependency.
     from experiments.speed import agreement  # noqa: PLC0415
 
-    row['agreement'] = agreement.compare(network, config, images, seed)
+    row['agreement'] = {
+      name: agreement.compare(
+        network, config, images, seed, **OPTIONS_OF_PEERS[name]
+      )
+      for name in peers
+    }
     for name in peers:
       cases[name] = peer_case(network, config, images, program, name, steps)
   spent = clock.interleave(cases, rounds=rounds, stop=stop)

@@ -166,6 +166,10 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
       'share_of_rate': row['share_of_rate'],
       'scan_over_unrolled': row['scan_over_unrolled'],
       'bfloat16': row['bfloat16'],
+      'difference': {
+        peer: found['difference']
+        for peer, found in row.get('agreement', {}).items()
+      },
     }
   for row in parts['members']:
     ratios[f'S{row["members"]}_w{row["width"]}'] = {
