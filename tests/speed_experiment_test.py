@@ -193,14 +193,20 @@ def test_summary_and_figures():
   assert set(plots.figures(summary)) == {'steps', 'growth'}
 
 
-@pytest.mark.skipif(
+needs_torch = pytest.mark.skipif(
   importlib.util.find_spec('torch') is None, reason='PyTorch is not installed'
 )
+
+
+@needs_torch
 @pytest.mark.parametrize('network', [SMALL, shapes.Network(32, 3, 4)])
-def test_the_peer_computes_the_same(network):
+@pytest.mark.parametrize(
+  'options', [{}, pytest.param({'compiled': True}, marks=pytest.mark.slow)]
+)
+def test_the_peer_computes_the_same(network, options):
   from experiments.speed import agreement  # noqa: PLC0415
 
   config = game_lib.Config(batch_size=4, critic_steps=2, learning_rate=1e-3)
   images = programs.data(network, 0, 32)
-  found = agreement.compare(network, config, images, 0, steps=3)
+  found = agreement.compare(network, config, images, 0, steps=3, **options)
   assert found['difference'] < 1e-4, found

@@ -261,7 +261,9 @@ def _penalty(gradient: torch.Tensor) -> torch.Tensor:
 
 def _set(module: nn.Module, gradients: dict[str, torch.Tensor]) -> None:
   for name, parameter in module.named_parameters():
-    parameter.grad = gradients[name]
+    # The fused Adam reads a gradient as if it lay like its parameter, and
+    # `torch.func` gives kernels with the channels last.
+    parameter.grad = gradients[name].contiguous()
 
 
 @torch.no_grad()
