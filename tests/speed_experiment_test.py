@@ -198,7 +198,9 @@ needs_torch = pytest.mark.skipif(
 )
 
 
+# `torch.compile` warns of itself; elsewhere warnings are errors.
 @needs_torch
+@pytest.mark.filterwarnings('default')
 @pytest.mark.parametrize('network', [SMALL, shapes.Network(32, 3, 4)])
 @pytest.mark.parametrize(
   'options', [{}, pytest.param({'compiled': True}, marks=pytest.mark.slow)]
