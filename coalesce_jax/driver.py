@@ -10,7 +10,6 @@ Shapes: S members of an ensemble, T rows of history.
 
 from collections.abc import Callable
 import dataclasses
-import functools
 import math
 import time
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax import chunks
 from coalesce_jax import game as game_lib
 from coalesce_jax import sharding
 from coalesce_jax import trees
@@ -166,7 +166,7 @@ def drive(
   at_once = schedule.at_once
   if not key.ndim or mesh is not None or (at_once or key.size) >= key.size:
     at_once = None
-  chunk = compiled(game.step, bool(key.ndim), mesh, at_once)
+  chunk = chunks.compiled(game.step, bool(key.ndim), mesh, at_once)
   while done < schedule.steps:
     if select and bool(jnp.all(carry['stale'] >= schedule.patience)):
       logging.info('early stopping at step %d', done)
@@ -204,68 +204,6 @@ def drive(
     name: np.stack([row[name] for row in rows]) for name in (rows or [{}])[0]
   }
   return Result(carry['state'], best, history, time.monotonic() - began)
-
-
-@functools.lru_cache(maxsize=32)
-def compiled(
-  step: Callable[..., Any],
-  batched: bool,
-  mesh: Any = None,
-  at_once: int | None = None,
-) -> Callable[..., Any]:
-  """The program that `drive` runs, the same one for the same arguments.
-
-  Args:
-    step: of a game.
-    batched: whether state, inputs and key have a leading axis S.
-    mesh: over which they are spread, see `sharding`; the state stays so, the
-      metrics are whole everywhere.
-    at_once: members that are computed together; None is all.
-
-  Returns:
-    ``(state, inputs, key, steps) -> (state, mean metrics, finite)``.
-  """
-  if at_once is not None:
-    return jax.jit(
-      functools.partial(_in_turns, step, at_once), static_argnums=3
-    )
-  step = jax.vmap(step) if batched else step
-  if mesh is None:
-    return jax.jit(functools.partial(_chunk, step), static_argnums=3)
-
-  def spread(state, inputs, key, num_steps):
-    after, metrics, finite = _chunk(step, state, inputs, key, num_steps)
-    after = jax.lax.with_sharding_constraint(
-      after, sharding.shardings(after, mesh, batched)
-    )
-    whole = sharding.everywhere(mesh)
-    return after, *jax.lax.with_sharding_constraint((metrics, finite), whole)
-
-  return jax.jit(spread, static_argnums=3)
-
-
-def _in_turns(step, at_once, state, inputs, key, num_steps):
-  """`_chunk` of some members after the other."""
-
-  def one(args):
-    state, inputs, key = args
-    return _chunk(step, state, inputs, key, num_steps)
-
-  state, means, finite = jax.lax.map(
-    one,
-    (state, inputs, key),
-    batch_size=at_once if at_once > 1 else None,
-  )
-  return state, means, jnp.all(finite)
-
-
-def _chunk(step, state, inputs, key, num_steps):
-  """One scan; mean metrics, and whether the final state is finite."""
-  state, metrics = game_lib.run(step, state, inputs, key, num_steps)
-  leaves = jax.tree.leaves((state.generator, state.critics, state.ema))
-  finite = jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in leaves])
-  means = {name: jnp.mean(value, 0) for name, value in metrics.items()}
-  return state, means, jnp.all(finite)
 
 
 def _attempt(key: types.PRNGKey, rollbacks: int) -> types.PRNGKey:

@@ -21,8 +21,8 @@ FLOORS = (
   # Transforms of parameters, measures of samples.
   'transforms; metrics',
   # The game and its stages.
-  'objectives optimizers < game < driver < stage < ternarization'
-  ' < pretraining barycenters adaptation'
+  'objectives optimizers < rules < game < chunks < driver < stage'
+  ' < ternarization < pretraining barycenters adaptation'
   ' < baselines continual compress federated; scores',
   # Roof: effects.
   'figures manifests < bundles checkpoints interrupts records'

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import driver
+from coalesce_jax import chunks
 from coalesce_jax import game as game_lib
 from coalesce_jax import sources
 from coalesce_jax import stage
@@ -119,5 +119,5 @@ def _program(
     key = jax.random.split(key, members)
   state, inputs, key = jax.jit(start)(key)
   at_once = stage.together(config, spec) if members > 1 else None
-  chunk = driver.compiled(game.step, bool(members), None, at_once)
+  chunk = chunks.compiled(game.step, bool(members), None, at_once)
   return Program(state, inputs, key, chunk, game.step)

@@ -1,0 +1,76 @@
+"""Some steps of a game as one compiled program, alone, as an ensemble, spread.
+
+Shapes: S members of an ensemble.
+"""
+
+from collections.abc import Callable
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax import game as game_lib
+from coalesce_jax import sharding
+
+
+@functools.lru_cache(maxsize=32)
+def compiled(
+  step: Callable[..., Any],
+  batched: bool,
+  mesh: Any = None,
+  at_once: int | None = None,
+) -> Callable[..., Any]:
+  """The program, the same one for the same arguments.
+
+  Args:
+    step: of a game.
+    batched: whether state, inputs and key have a leading axis S.
+    mesh: over which they are spread, see `sharding`; the state stays so, the
+      metrics are whole everywhere.
+    at_once: members that are computed together; None is all.
+
+  Returns:
+    ``(state, inputs, key, steps) -> (state, mean metrics, finite)``.
+  """
+  if at_once is not None:
+    return jax.jit(
+      functools.partial(_in_turns, step, at_once), static_argnums=3
+    )
+  step = jax.vmap(step) if batched else step
+  if mesh is None:
+    return jax.jit(functools.partial(_chunk, step), static_argnums=3)
+
+  def spread(state, inputs, key, num_steps):
+    after, metrics, finite = _chunk(step, state, inputs, key, num_steps)
+    after = jax.lax.with_sharding_constraint(
+      after, sharding.shardings(after, mesh, batched)
+    )
+    whole = sharding.everywhere(mesh)
+    return after, *jax.lax.with_sharding_constraint((metrics, finite), whole)
+
+  return jax.jit(spread, static_argnums=3)
+
+
+def _in_turns(step, at_once, state, inputs, key, num_steps):
+  """`_chunk` of some members after the other."""
+
+  def one(args):
+    state, inputs, key = args
+    return _chunk(step, state, inputs, key, num_steps)
+
+  state, means, finite = jax.lax.map(
+    one,
+    (state, inputs, key),
+    batch_size=at_once if at_once > 1 else None,
+  )
+  return state, means, jnp.all(finite)
+
+
+def _chunk(step, state, inputs, key, num_steps):
+  """One scan; mean metrics, and whether the final state is finite."""
+  state, metrics = game_lib.run(step, state, inputs, key, num_steps)
+  leaves = jax.tree.leaves((state.generator, state.critics, state.ema))
+  finite = jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in leaves])
+  means = {name: jnp.mean(value, 0) for name, value in metrics.items()}
+  return state, means, jnp.all(finite)
