@@ -62,6 +62,10 @@ def _dot(
     a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
   lead = a.ndim - 2
   batch = tuple(range(lead))
+  if axis_a == axis_b == 0 and 2 * a.size < b.size:
+    # Products of rows by columns are up to 1.5 times as fast on a CPU, where
+    # XLA would move the transposition into the product.
+    a, axis_a = lax.optimization_barrier(a.swapaxes(-1, -2)), 1
   return lax.dot_general(
     a,
     b,
