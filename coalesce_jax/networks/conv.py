@@ -1,37 +1,38 @@
-r"""Convolutions lowered to one matrix product each.
+r"""Convolutions lowered to matrix products.
 
-A convolution is a gathering of patches, a linear map without parameters, and
-one product; the transposed convolution is its adjoint, one product and the
-scattering of patches:
+A convolution is a linear map of the image without parameters, products, and a
+linear map of what they give; the transposed convolution is its adjoint. The
+two maps, `gather` of the image and `join` of the products, have adjoints of
+their own, `scatter` and `spread`:
 
 .. math::
-  y = W^T P x, \qquad x = P^T W y
+  y = \text{join}(W^T \text{gather}(x)), \qquad
+  x = \text{scatter}(W \text{spread}(y))
 
-Both are exact. XLA runs its own convolutions several times slower inside
+Narrow convolutions gather patches, for one product; wide ones, where products
+cost the most, gather sums of patches that need fewer multiplications (`tiles`).
+All are exact. XLA runs its own convolutions several times slower inside
 `lax.scan` on a CPU, turns a `vmap` over kernels into a grouped convolution,
 and suffers most in the second-order gradients that a gradient penalty takes;
 products have none of these faults.
 
 Maps have channels first and the batch last: what moves is then always a run of
-at least B values, whatever the number of channels, and both the patches and
-their adjoint are copies and sums of such runs.
+at least B values, whatever the number of channels.
 
 Shapes: B batch, H, W image, C input channels, F output channels, k kernel.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from jax import lax
-from jax.extend import core
-from jax.interpreters import ad
-from jax.interpreters import batching
-from jax.interpreters import mlir
 import jax.numpy as jnp
 
+from coalesce_jax.networks import linear
 from coalesce_jax.networks import precision
+from coalesce_jax.networks import tiles
 
 Padding = int | tuple[tuple[int, int], tuple[int, int]]
 
@@ -49,12 +50,14 @@ class Geometry(NamedTuple):
     edges: zeros before and after the image, by direction, that make whole
       blocks of it; negative ones crop.
     out: (H', W'), number of patches by direction.
+    tiled: whether products are saved.
   """
 
   kernel: int
   stride: int
   edges: tuple[tuple[int, int], tuple[int, int]]
   out: tuple[int, int]
+  tiled: bool
 
   @property
   def phases(self) -> tuple[int, ...]:
@@ -99,13 +102,15 @@ def conv2d(
   Raises:
     ValueError: the kernel does not fit the input.
   """
-  size, _, channels, features = kernel.shape
+  size, _, channels, _ = kernel.shape
   if kernel.shape[1] != size or x.ndim != 4 or x.shape[0] != channels:
     raise ValueError(f'kernel {kernel.shape} does not fit input {x.shape}')
-  shape = _geometry((x.shape[1], x.shape[2]), size, stride, padding)
-  patches = _gather(x, shape).reshape(size * size * channels, -1)
-  y = precision.dot(_flat(kernel, shape), patches, 0, 0)
-  return y.reshape(features, *shape.out, x.shape[3])
+  shape = _geometry((x.shape[1], x.shape[2]), kernel, stride, padding)
+  products = [
+    precision.dot(w, part, 0, 0)
+    for w, part in zip(_flat(kernel, shape), _gather([x], shape), strict=True)
+  ]
+  return _join(products, shape)[0]
 
 
 def conv2d_transpose(
@@ -133,7 +138,7 @@ def conv2d_transpose(
   Raises:
     ValueError: the kernel does not fit the input, or the size neither.
   """
-  k, _, channels, features = kernel.shape
+  k, _, channels, _ = kernel.shape
   if kernel.shape[1] != k or x.ndim != 4 or x.shape[0] != channels:
     raise ValueError(f'kernel {kernel.shape} does not fit input {x.shape}')
   pads = _pairs(padding)
@@ -143,32 +148,43 @@ def conv2d_transpose(
       for n, (low, high) in zip(x.shape[1:3], pads, strict=True)
     )
     size = height, width
-  shape = _geometry(size, k, stride, pads)
+  shape = _geometry(size, kernel.swapaxes(2, 3), stride, pads)
   if shape.out != x.shape[1:3]:
     raise ValueError(
       f'size {size} has {shape.out} patches, input {x.shape} has another number'
     )
   flat = _flat(kernel.swapaxes(2, 3), shape)
-  patches = precision.dot(flat, x.reshape(channels, -1), 1, 0)
-  return _scatter(patches.reshape(-1, *x.shape[1:]), shape)
+  products = [
+    precision.dot(w, part, 1, 0)
+    for w, part in zip(flat, _spread([x], shape), strict=True)
+  ]
+  return _scatter(products, shape)[0]
 
 
 def _geometry(
-  image: tuple[int, int], kernel: int, stride: int, padding: Padding
+  image: tuple[int, int], kernel: jax.Array, stride: int, padding: Padding
 ) -> Geometry:
+  size, _, channels, features = kernel.shape
   pads = _pairs(padding)
   height, width = (
-    (n + low + high - kernel) // stride + 1
+    (n + low + high - size) // stride + 1
     for n, (low, high) in zip(image, pads, strict=True)
   )
   if min(height, width) < 1:
-    raise ValueError(f'kernel {kernel} exceeds the padded input {image}')
-  more = -(-kernel // stride) - 1
+    raise ValueError(f'kernel {size} exceeds the padded input {image}')
+  more = -(-size // stride) - 1
   top, bottom = (
     (low, (out + more) * stride - n - low)
     for n, out, (low, _) in zip(image, (height, width), pads, strict=True)
   )
-  return Geometry(kernel, stride, (top, bottom), (height, width))
+  # Two taps of whole blocks, and enough of a product to save.
+  tiled = size == 2 * stride and min(height, width) > 1
+  tiled &= min(stride**2 * channels, 2 * features) >= _TILED_FROM
+  return Geometry(size, stride, (top, bottom), (height, width), tiled)
+
+
+# Rows of a product's narrower factor from which tiles are faster.
+_TILED_FROM = 64
 
 
 def _pairs(padding: Padding) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -177,26 +193,45 @@ def _pairs(padding: Padding) -> tuple[tuple[int, int], tuple[int, int]]:
   return padding
 
 
-def _flat(kernel: jax.Array, shape: Geometry) -> jax.Array:
-  """`[k, k, C, F]` as `[k k C, F]`, in the order of the patches."""
+def _flat(kernel: jax.Array, shape: Geometry) -> list[jax.Array]:
+  """`[k, k, C, F]` as `[.., F]`, one for each part that `_gather` gives."""
   s, features = shape.stride, kernel.shape[3]
+  if shape.tiled:
+    blocks = kernel.reshape(2, s, 2, s, -1, features)
+    return [
+      column.reshape(-1, features)
+      for row in tiles.filters(blocks, 0)
+      for column in tiles.filters(row, 1)
+    ]
   parts = [
     kernel[s * a : s * a + m, s * b : s * b + n].reshape(-1, features)
     for a, m in enumerate(shape.phases)
     for b, n in enumerate(shape.phases)
   ]
-  return jnp.concatenate(parts) if len(parts) > 1 else parts[0]
+  return [jnp.concatenate(parts) if len(parts) > 1 else parts[0]]
 
 
-def _gather_impl(x: jax.Array, *, shape: Geometry) -> jax.Array:
-  """`[..., C, H, W, B]` -> `[..., k k C, H', W', B]`."""
-  (*lead, channels), batch, s = x.shape[:-3], x.shape[-1], shape.stride
+def _matrix(x: jax.Array) -> jax.Array:
+  """`[..., C, h, w, B]` -> `[..., C, h w B]`."""
+  return x.reshape(*x.shape[:-3], -1)
+
+
+def _gather_impl(
+  images: Sequence[jax.Array], shape: Geometry
+) -> list[jax.Array]:
+  """`[..., C, H, W, B]` -> factors of the products, `[..., s s C, n]`."""
+  (x,), s = images, shape.stride
+  (*lead, channels), batch = x.shape[:-3], x.shape[-1]
   edges = [(0, 0, 0)] * x.ndim
   edges[-3], edges[-2] = ((*pair, 0) for pair in shape.edges)
   x = lax.pad(x, jnp.zeros((), x.dtype), edges)
   rows, columns = shape.blocks
   x = x.reshape(*lead, channels, rows, s, columns, s, batch)
   x = x.transpose(*range(len(lead)), *(len(lead) + i for i in _TO_BLOCKS))
+  if shape.tiled:
+    x = x.reshape(*lead, s * s * channels, rows, columns, batch)
+    lines = tiles.inputs(x, -3)
+    return [_matrix(u) for line in lines for u in tiles.inputs(line, -2)]
   height, width = shape.out
   parts = [
     x[..., :m, :n, :, a : a + height, b : b + width, :].reshape(
@@ -205,7 +240,8 @@ def _gather_impl(x: jax.Array, *, shape: Geometry) -> jax.Array:
     for a, m in enumerate(shape.phases)
     for b, n in enumerate(shape.phases)
   ]
-  return jnp.concatenate(parts, len(lead)) if len(parts) > 1 else parts[0]
+  patches = jnp.concatenate(parts, len(lead)) if len(parts) > 1 else parts[0]
+  return [_matrix(patches)]
 
 
 # C, row, phase, column, phase, B to phase, phase, C, row, column, B, and back.
@@ -213,28 +249,75 @@ _TO_BLOCKS = (2, 4, 0, 1, 3, 5)
 _FROM_BLOCKS = (2, 3, 0, 4, 1, 5)
 
 
-def _scatter_impl(p: jax.Array, *, shape: Geometry) -> jax.Array:
-  """`[..., k k C, H', W', B]` -> `[..., C, H, W, B]`, the adjoint."""
-  lead, s, batch = p.shape[:-4], shape.stride, p.shape[-1]
-  axis, channels = len(lead), p.shape[-4] // shape.kernel**2
+def _scatter_impl(
+  products: Sequence[jax.Array], shape: Geometry
+) -> list[jax.Array]:
+  """The adjoint of `_gather_impl`."""
+  lead, s = products[0].shape[:-2], shape.stride
+  axis = len(lead)
   rows, columns = shape.blocks
-  start, lines = 0, []
-  for m in shape.phases:
-    terms = []
-    for n in shape.phases:
-      stop = start + m * n * channels
-      part = lax.slice_in_dim(p, start, stop, axis=axis)
-      part = part.reshape(*lead, m, n, channels, *p.shape[-3:])
-      terms.append(_padded(_padded(part, axis, 0, s), axis + 1, 0, s))
-      start = stop
-    # One direction after the other: sums of two, not of four.
-    lines.append(_shifted_sum(terms, p.ndim, columns))
-  x = _shifted_sum(lines, p.ndim - 1, rows)
+  if shape.tiled:
+    lines = [
+      tiles.inputs_adjoint(line, -2) for line in _by_tiles(products, shape)
+    ]
+    x = tiles.inputs_adjoint(lines, -3)
+    batch, channels = x.shape[-1], x.shape[-4] // s**2
+    x = x.reshape(*lead, s, s, channels, rows, columns, batch)
+  else:
+    (p,) = products
+    channels = p.shape[-2] // shape.kernel**2
+    p = p.reshape(*p.shape[:-1], *shape.out, -1)
+    batch, start, lines = p.shape[-1], 0, []
+    for m in shape.phases:
+      terms = []
+      for n in shape.phases:
+        stop = start + m * n * channels
+        part = lax.slice_in_dim(p, start, stop, axis=axis)
+        part = part.reshape(*lead, m, n, channels, *p.shape[-3:])
+        terms.append(_padded(_padded(part, axis, 0, s), axis + 1, 0, s))
+        start = stop
+      # One direction after the other: sums of two, not of four.
+      lines.append(_shifted_sum(terms, axis + 4, columns))
+    x = _shifted_sum(lines, axis + 3, rows)
   x = x.transpose(*range(axis), *(axis + i for i in _FROM_BLOCKS))
   x = x.reshape(*lead, channels, rows * s, columns * s, batch)
   edges = [(0, 0, 0)] * x.ndim
   edges[-3], edges[-2] = ((-low, -high, 0) for low, high in shape.edges)
-  return lax.pad(x, jnp.zeros((), x.dtype), edges)
+  return [lax.pad(x, jnp.zeros((), x.dtype), edges)]
+
+
+def _join_impl(
+  products: Sequence[jax.Array], shape: Geometry
+) -> list[jax.Array]:
+  """Products `[..., F, n]` -> `[..., F, H', W', B]`."""
+  if not shape.tiled:
+    (y,) = products
+    return [y.reshape(*y.shape[:-1], *shape.out, -1)]
+  lines = [tiles.results(line, -2) for line in _by_tiles(products, shape)]
+  return [tiles.results(lines, -3)]
+
+
+def _spread_impl(maps: Sequence[jax.Array], shape: Geometry) -> list[jax.Array]:
+  """The adjoint of `_join_impl`."""
+  (y,) = maps
+  if not shape.tiled:
+    return [_matrix(y)]
+  lines = tiles.results_adjoint(y, -3)
+  return [_matrix(v) for line in lines for v in tiles.results_adjoint(line, -2)]
+
+
+def _by_tiles(
+  parts: Sequence[jax.Array], shape: Geometry
+) -> list[list[jax.Array]]:
+  """Nine matrices `[..., n]` as rows of three maps `[..., h, w, B]`."""
+  height, width = ((n // 2 + n % 2, n // 2, n // 2 + n % 2) for n in shape.out)
+  return [
+    [
+      part.reshape(*part.shape[:-1], height[i], width[j], -1)
+      for j, part in enumerate(parts[3 * i : 3 * i + 3])
+    ]
+    for i in range(3)
+  ]
 
 
 def _shifted_sum(terms: list[jax.Array], axis: int, size: int) -> jax.Array:
@@ -257,40 +340,5 @@ def _padded(x: jax.Array, axis: int, low: int, size: int) -> jax.Array:
   return lax.pad(x, jnp.zeros((), x.dtype), edges)
 
 
-def _primitive(name: str, run: Callable[..., jax.Array]) -> core.Primitive:
-  """A linear map of the last four axes, with any number before them."""
-  primitive = core.Primitive(name)
-  primitive.def_impl(jax.jit(run, static_argnames='shape'))
-
-  def abstract(x: Any, *, shape: Geometry) -> Any:
-    out = jax.eval_shape(functools.partial(run, shape=shape), x)
-    return jax.core.ShapedArray(out.shape, out.dtype)
-
-  def batch(args: Any, dims: Any, *, shape: Geometry) -> tuple[Any, int]:
-    (x,), (axis,) = args, dims
-    return primitive.bind(jnp.moveaxis(x, axis, 0), shape=shape), 0
-
-  primitive.def_abstract_eval(abstract)
-  mlir.register_lowering(primitive, mlir.lower_fun(run, False))
-  batching.primitive_batchers[primitive] = batch
-  return primitive
-
-
-def _adjoint_of(primitive: core.Primitive) -> Callable[..., list[Any]]:
-  return lambda y, x, *, shape: [primitive.bind(y, shape=shape)]
-
-
-# Differentiation would make of the gathering one padded array a tap, and sum
-# them all at every pixel; each is the other's adjoint instead.
-_GATHER = _primitive('gather_patches', _gather_impl)
-_SCATTER = _primitive('scatter_patches', _scatter_impl)
-ad.deflinear2(_GATHER, _adjoint_of(_SCATTER))
-ad.deflinear2(_SCATTER, _adjoint_of(_GATHER))
-
-
-def _gather(x: jax.Array, shape: Geometry) -> jax.Array:
-  return _GATHER.bind(x, shape=shape)
-
-
-def _scatter(x: jax.Array, shape: Geometry) -> jax.Array:
-  return _SCATTER.bind(x, shape=shape)
+_gather, _scatter = linear.adjoint_pair('gather', _gather_impl, _scatter_impl)
+_join, _spread = linear.adjoint_pair('join', _join_impl, _spread_impl)

@@ -15,6 +15,10 @@ CASES = [
   (8, 3, 1, 1, 4, 5),
   (28, 5, 2, ((1, 2), (1, 2)), 2, 3),
   (7, 5, 2, 2, 3, 4),
+  # By tiles: an odd, an even, and few results a direction.
+  (14, 4, 2, 1, 16, 32),
+  (8, 4, 2, 1, 16, 32),
+  (6, 4, 2, 1, 16, 32),
 ]
 
 
@@ -80,7 +84,10 @@ def transposed(x, w):
   )  # fmt: skip
 
 
-@pytest.mark.parametrize('size,channels,features', [(7, 8, 4), (4, 3, 1)])
+@pytest.mark.parametrize(
+  'size,channels,features',
+  [(7, 8, 4), (4, 3, 1), (7, 32, 16), (4, 32, 16), (2, 32, 16)],
+)
 def test_transpose_equals_lax(size, channels, features):
   x, w = data(size, 4, channels, features)
   ours = conv.conv2d_transpose(x, w)
@@ -88,8 +95,11 @@ def test_transpose_equals_lax(size, channels, features):
   np.testing.assert_allclose(ours, transposed(x, w), atol=1e-5)
 
 
-def test_gradients_of_the_transpose_equal_lax_to_second_order():
-  x, w = data(7, 4, 6, 3)
+@pytest.mark.parametrize('channels,features', [(6, 3), (32, 16)])
+def test_gradients_of_the_transpose_equal_lax_to_second_order(
+  channels, features
+):
+  x, w = data(7, 4, channels, features)
 
   def both(fn):
     def score(x, w):
@@ -106,16 +116,18 @@ def test_gradients_of_the_transpose_equal_lax_to_second_order():
     np.testing.assert_allclose(a, b, atol=2e-5, rtol=1e-4)
 
 
-def test_transpose_is_the_adjoint():
-  x, w = data(14, 4, 3, 5)
-  y = jax.random.normal(jax.random.key(2), (5, 7, 7, 3))
+@pytest.mark.parametrize('channels,features', [(3, 5), (16, 32)])
+def test_transpose_is_the_adjoint(channels, features):
+  x, w = data(14, 4, channels, features)
+  y = jax.random.normal(jax.random.key(2), (features, 7, 7, 3))
   forward = jnp.vdot(conv.conv2d(x, w, stride=2, padding=1), y)
   backward = jnp.vdot(x, conv.conv2d_transpose(y, w.swapaxes(2, 3)))
   np.testing.assert_allclose(forward, backward, rtol=1e-4)
 
 
-def test_vmap_over_kernels_equals_a_loop():
-  x, w = data(8, 4, 3, 5)
+@pytest.mark.parametrize('channels,features', [(3, 5), (16, 32)])
+def test_vmap_over_kernels_equals_a_loop(channels, features):
+  x, w = data(8, 4, channels, features)
   ws = jnp.stack([w, 2.0 * w])
   together = jax.vmap(lambda w: conv.conv2d(x, w, stride=2, padding=1))(ws)
   for got, one in zip(together, ws, strict=True):
@@ -141,8 +153,9 @@ def test_forward_derivatives_equal_lax():
   np.testing.assert_allclose(ours, reference(direction, w, 2, 1), atol=1e-5)
 
 
-def test_gradients_of_a_vmap_equal_a_loop():
-  x, w = data(8, 4, 3, 5)
+@pytest.mark.parametrize('channels,features', [(3, 5), (16, 32)])
+def test_gradients_of_a_vmap_equal_a_loop(channels, features):
+  x, w = data(8, 4, channels, features)
   ws = jnp.stack([w, 2.0 * w])
 
   def score(w, x):
@@ -157,3 +170,18 @@ def test_a_size_with_another_number_of_patches_is_refused():
   x, w = data(7, 4, 6, 3)
   with pytest.raises(ValueError, match='patches'):
     conv.conv2d_transpose(x, w, size=(17, 17))
+
+
+@pytest.mark.parametrize('size,factor', [(16, 9 / 16), (14, 121 / 196)])
+def test_wide_convolutions_take_fewer_multiplications(size, factor):
+  x, w = data(size, 4, 16, 32)
+  traced = jax.make_jaxpr(lambda x, w: conv.conv2d(x, w, stride=2, padding=1))(
+    x, w
+  )
+  products = [
+    e for e in traced.jaxpr.eqns if e.primitive.name == 'precision_dot'
+  ]
+  done = sum(
+    e.invars[0].aval.shape[0] * e.outvars[0].aval.size for e in products
+  )
+  assert done == factor * 16 * 16 * 32 * (size // 2) ** 2 * 3
