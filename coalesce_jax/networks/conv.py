@@ -184,7 +184,7 @@ def _geometry(
 
 
 # Rows of a product's narrower factor from which tiles are faster.
-_TILED_FROM = 64
+_TILED_FROM = 128
 
 
 def _pairs(padding: Padding) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -208,7 +208,23 @@ def _flat(kernel: jax.Array, shape: Geometry) -> list[jax.Array]:
     for a, m in enumerate(shape.phases)
     for b, n in enumerate(shape.phases)
   ]
-  return [jnp.concatenate(parts) if len(parts) > 1 else parts[0]]
+  flat = jnp.concatenate(parts) if len(parts) > 1 else parts[0]
+  return [_exchanged(flat, 1)]
+
+
+def _exchanged(x: jax.Array, axis: int) -> jax.Array:
+  """The two halves of the axis in the other order; the inverse of itself.
+
+  A product by patches has its F channels in this order. Where the sum of maps
+  before it is joined of halves, XLA's loops run over all of a map's axes; where
+  it is only read as a matrix they run over the matrix, and divide for every
+  value to find the axes: 2.6 times slower.
+  """
+  size = x.shape[axis]
+  if size % 2:
+    return x
+  cut = functools.partial(lax.slice_in_dim, x, axis=axis)
+  return jnp.concatenate([cut(size // 2, size), cut(0, size // 2)], axis)
 
 
 def _matrix(x: jax.Array) -> jax.Array:
@@ -292,7 +308,8 @@ def _join_impl(
   """Products `[..., F, n]` -> `[..., F, H', W', B]`."""
   if not shape.tiled:
     (y,) = products
-    return [y.reshape(*y.shape[:-1], *shape.out, -1)]
+    y = y.reshape(*y.shape[:-1], *shape.out, -1)
+    return [_exchanged(y, y.ndim - 4)]
   lines = [tiles.results(line, -2) for line in _by_tiles(products, shape)]
   return [tiles.results(lines, -3)]
 
@@ -301,7 +318,7 @@ def _spread_impl(maps: Sequence[jax.Array], shape: Geometry) -> list[jax.Array]:
   """The adjoint of `_join_impl`."""
   (y,) = maps
   if not shape.tiled:
-    return [_matrix(y)]
+    return [_matrix(_exchanged(y, y.ndim - 4))]
   lines = tiles.results_adjoint(y, -3)
   return [_matrix(v) for line in lines for v in tiles.results_adjoint(line, -2)]
 

@@ -95,9 +95,7 @@ def filters(g: jax.Array, axis: int) -> Parts:
 def _pieces(tiles: int) -> list[tuple[int, int]]:
   """(start, size) of tiles that are computed apart and joined.
 
-  XLA's loops over a joined array run over all of its axes; those over sums of
-  slices whose result is read as a matrix run over the matrix, and divide for
-  every value to find the axes: up to 2.6 times slower.
+  For the same reason as `conv._exchanged`.
   """
   half = tiles // 2
   return [(0, half), (half, tiles - half)] if half else [(0, tiles)]

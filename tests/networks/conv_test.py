@@ -16,9 +16,9 @@ CASES = [
   (28, 5, 2, ((1, 2), (1, 2)), 2, 3),
   (7, 5, 2, 2, 3, 4),
   # By tiles: an odd, an even, and few results a direction.
-  (14, 4, 2, 1, 16, 32),
-  (8, 4, 2, 1, 16, 32),
-  (6, 4, 2, 1, 16, 32),
+  (14, 4, 2, 1, 32, 64),
+  (8, 4, 2, 1, 32, 64),
+  (6, 4, 2, 1, 32, 64),
 ]
 
 
@@ -86,7 +86,7 @@ def transposed(x, w):
 
 @pytest.mark.parametrize(
   'size,channels,features',
-  [(7, 8, 4), (4, 3, 1), (7, 32, 16), (4, 32, 16), (2, 32, 16)],
+  [(7, 8, 4), (4, 3, 1), (7, 64, 32), (4, 64, 32), (2, 64, 32)],
 )
 def test_transpose_equals_lax(size, channels, features):
   x, w = data(size, 4, channels, features)
@@ -95,7 +95,7 @@ def test_transpose_equals_lax(size, channels, features):
   np.testing.assert_allclose(ours, transposed(x, w), atol=1e-5)
 
 
-@pytest.mark.parametrize('channels,features', [(6, 3), (32, 16)])
+@pytest.mark.parametrize('channels,features', [(6, 3), (64, 32)])
 def test_gradients_of_the_transpose_equal_lax_to_second_order(
   channels, features
 ):
@@ -116,7 +116,7 @@ def test_gradients_of_the_transpose_equal_lax_to_second_order(
     np.testing.assert_allclose(a, b, atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize('channels,features', [(3, 5), (16, 32)])
+@pytest.mark.parametrize('channels,features', [(3, 5), (32, 64)])
 def test_transpose_is_the_adjoint(channels, features):
   x, w = data(14, 4, channels, features)
   y = jax.random.normal(jax.random.key(2), (features, 7, 7, 3))
@@ -125,7 +125,7 @@ def test_transpose_is_the_adjoint(channels, features):
   np.testing.assert_allclose(forward, backward, rtol=1e-4)
 
 
-@pytest.mark.parametrize('channels,features', [(3, 5), (16, 32)])
+@pytest.mark.parametrize('channels,features', [(3, 5), (32, 64)])
 def test_vmap_over_kernels_equals_a_loop(channels, features):
   x, w = data(8, 4, channels, features)
   ws = jnp.stack([w, 2.0 * w])
@@ -153,7 +153,7 @@ def test_forward_derivatives_equal_lax():
   np.testing.assert_allclose(ours, reference(direction, w, 2, 1), atol=1e-5)
 
 
-@pytest.mark.parametrize('channels,features', [(3, 5), (16, 32)])
+@pytest.mark.parametrize('channels,features', [(3, 5), (32, 64)])
 def test_gradients_of_a_vmap_equal_a_loop(channels, features):
   x, w = data(8, 4, channels, features)
   ws = jnp.stack([w, 2.0 * w])
@@ -174,7 +174,7 @@ def test_a_size_with_another_number_of_patches_is_refused():
 
 @pytest.mark.parametrize('size,factor', [(16, 9 / 16), (14, 121 / 196)])
 def test_wide_convolutions_take_fewer_multiplications(size, factor):
-  x, w = data(size, 4, 16, 32)
+  x, w = data(size, 4, 32, 64)
   traced = jax.make_jaxpr(lambda x, w: conv.conv2d(x, w, stride=2, padding=1))(
     x, w
   )
@@ -184,4 +184,4 @@ def test_wide_convolutions_take_fewer_multiplications(size, factor):
   done = sum(
     e.invars[0].aval.shape[0] * e.outvars[0].aval.size for e in products
   )
-  assert done == factor * 16 * 16 * 32 * (size // 2) ** 2 * 3
+  assert done == factor * 16 * 32 * 64 * (size // 2) ** 2 * 3
