@@ -66,12 +66,15 @@ def _dot(
     # Products of rows by columns are up to 1.5 times as fast on a CPU, where
     # XLA would move the transposition into the product.
     a, axis_a = lax.optimization_barrier(a.swapaxes(-1, -2)), 1
-  return lax.dot_general(
-    a,
-    b,
-    (((lead + axis_a,), (lead + axis_b,)), (batch, batch)),
+  product = functools.partial(
+    lax.dot_general,
+    dimension_numbers=(((lead + axis_a,), (lead + axis_b,)), (batch, batch)),
     preferred_element_type=jnp.float32,
   )
+  if axis_a == axis_b == 1 and a.shape[lead] < b.shape[lead]:
+    # The longer factor first: up to 1.5 times as fast on a CPU.
+    return lax.optimization_barrier(product(b, a)).swapaxes(-1, -2)
+  return product(a, b)
 
 
 def _abstract(a, b, *, axis_a, axis_b, precision):
