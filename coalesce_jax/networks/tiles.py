@@ -95,7 +95,7 @@ def filters(g: jax.Array, axis: int) -> Parts:
 def _pieces(tiles: int) -> list[tuple[int, int]]:
   """(start, size) of tiles that are computed apart and joined.
 
-  For the same reason as `conv._exchanged`.
+  For the same reason as `conv._joined`.
   """
   half = tiles // 2
   return [(0, half), (half, tiles - half)] if half else [(0, tiles)]
