@@ -50,14 +50,14 @@ class Geometry(NamedTuple):
     edges: zeros before and after the image, by direction, that make whole
       blocks of it; negative ones crop.
     out: (H', W'), number of patches by direction.
-    tiled: whether products are saved.
+    tiled: in how many directions products are saved, columns first: 0, 1, 2.
   """
 
   kernel: int
   stride: int
   edges: tuple[tuple[int, int], tuple[int, int]]
   out: tuple[int, int]
-  tiled: bool
+  tiled: int
 
   @property
   def phases(self) -> tuple[int, ...]:
@@ -177,14 +177,16 @@ def _geometry(
     (low, (out + more) * stride - n - low)
     for n, out, (low, _) in zip(image, (height, width), pads, strict=True)
   )
-  # Two taps of whole blocks, and enough of a product to save.
-  tiled = size == 2 * stride and min(height, width) > 1
-  tiled &= min(stride**2 * channels, 2 * features) >= _TILED_FROM
+  narrow = min(stride**2 * channels, 2 * features)
+  # Only of two taps of whole blocks can a product be saved.
+  able = size == 2 * stride and min(height, width) > 1
+  tiled = sum(narrow >= start for start in _TILED_FROM) if able else 0
   return Geometry(size, stride, (top, bottom), (height, width), tiled)
 
 
-# Rows of a product's narrower factor from which tiles are faster.
-_TILED_FROM = 128
+# From how many rows of a product's narrower factor it is faster to save
+# products in one direction, and in two.
+_TILED_FROM = (64, 128)
 
 
 def _pairs(padding: Padding) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -199,9 +201,9 @@ def _flat(kernel: jax.Array, shape: Geometry) -> list[jax.Array]:
   if shape.tiled:
     blocks = kernel.reshape(2, s, 2, s, -1, features)
     return [
-      column.reshape(-1, features)
-      for row in tiles.filters(blocks, 0)
-      for column in tiles.filters(row, 1)
+      taps.reshape(-1, features)
+      for column in tiles.filters(blocks, 2)
+      for taps in (tiles.filters(column, 0) if shape.tiled == 2 else [column])
     ]
   parts = [
     kernel[s * a : s * a + m, s * b : s * b + n].reshape(-1, features)
@@ -244,11 +246,22 @@ def _gather_impl(
   rows, columns = shape.blocks
   x = x.reshape(*lead, channels, rows, s, columns, s, batch)
   x = x.transpose(*range(len(lead)), *(len(lead) + i for i in _TO_BLOCKS))
+  height, width = shape.out
   if shape.tiled:
     x = x.reshape(*lead, s * s * channels, rows, columns, batch)
-    lines = tiles.inputs(x, -3)
-    return [_matrix(u) for line in lines for u in tiles.inputs(line, -2)]
-  height, width = shape.out
+    return [
+      _matrix(u)
+      for column in tiles.inputs(x, -2)
+      for u in (
+        tiles.inputs(column, -3)
+        if shape.tiled == 2
+        else [
+          jnp.concatenate(
+            [column[..., i : i + height, :, :] for i in (0, 1)], -4
+          )
+        ]
+      )
+    ]
   parts = [
     x[..., :m, :n, :, a : a + height, b : b + width, :].reshape(
       *lead, m * n * channels, height, width, batch
@@ -273,10 +286,13 @@ def _scatter_impl(
   axis = len(lead)
   rows, columns = shape.blocks
   if shape.tiled:
-    lines = [
-      tiles.inputs_adjoint(line, -2) for line in _by_tiles(products, shape)
+    terms = [
+      tiles.inputs_adjoint(column, -3)
+      if shape.tiled == 2
+      else _shifted_sum(jnp.split(column[0], 2, -4), axis + 1, rows)
+      for column in _by_columns(products, shape)
     ]
-    x = tiles.inputs_adjoint(lines, -3)
+    x = tiles.inputs_adjoint(terms, -2)
     batch, channels = x.shape[-1], x.shape[-4] // s**2
     x = x.reshape(*lead, s, s, channels, rows, columns, batch)
   else:
@@ -309,8 +325,11 @@ def _join_impl(
   if not shape.tiled:
     (y,) = products
     return [y.reshape(*y.shape[:-1], *shape.out, -1)]
-  lines = [tiles.results(line, -2) for line in _by_tiles(products, shape)]
-  return [tiles.results(lines, -3)]
+  terms = [
+    tiles.results(column, -3) if shape.tiled == 2 else column[0]
+    for column in _by_columns(products, shape)
+  ]
+  return [tiles.results(terms, -2)]
 
 
 def _spread_impl(maps: Sequence[jax.Array], shape: Geometry) -> list[jax.Array]:
@@ -318,21 +337,25 @@ def _spread_impl(maps: Sequence[jax.Array], shape: Geometry) -> list[jax.Array]:
   (y,) = maps
   if not shape.tiled:
     return [_matrix(_joined(y, y.ndim - 4))]
-  lines = tiles.results_adjoint(y, -3)
-  return [_matrix(v) for line in lines for v in tiles.results_adjoint(line, -2)]
-
-
-def _by_tiles(
-  parts: Sequence[jax.Array], shape: Geometry
-) -> list[list[jax.Array]]:
-  """Nine matrices `[..., n]` as rows of three maps `[..., h, w, B]`."""
-  height, width = ((n // 2 + n % 2, n // 2, n // 2 + n % 2) for n in shape.out)
   return [
-    [
-      part.reshape(*part.shape[:-1], height[i], width[j], -1)
-      for j, part in enumerate(parts[3 * i : 3 * i + 3])
-    ]
-    for i in range(3)
+    _matrix(v)
+    for column in tiles.results_adjoint(y, -2)
+    for v in (
+      tiles.results_adjoint(column, -3) if shape.tiled == 2 else [column]
+    )
+  ]
+
+
+def _by_columns(
+  products: Sequence[jax.Array], shape: Geometry
+) -> list[list[jax.Array]]:
+  """Matrices `[..., n]` as maps `[..., h, w, B]`, in three lists by columns."""
+  height, width = shape.out
+  heights = tiles.sizes(height) if shape.tiled == 2 else (height,)
+  parts = iter(products)
+  return [
+    [(p := next(parts)).reshape(*p.shape[:-1], h, w, -1) for h in heights]
+    for w in tiles.sizes(width)
   ]
 
 

@@ -92,6 +92,12 @@ def filters(g: jax.Array, axis: int) -> Parts:
   return [first, first + last, last]
 
 
+def sizes(count: int) -> tuple[int, int, int]:
+  """How many of each product there are for n results."""
+  tiles, odd = divmod(count, 2)
+  return tiles + odd, tiles, tiles + odd
+
+
 def _pieces(tiles: int) -> list[tuple[int, int]]:
   """(start, size) of tiles that are computed apart and joined.
 
