@@ -13,10 +13,12 @@ from coalesce_jax import driver
 from coalesce_jax import game as game_lib
 from coalesce_jax import wgan
 from experiments.speed import clock
+from experiments.speed import ensembles
 from experiments.speed import plots
 from experiments.speed import probe
 from experiments.speed import programs
 from experiments.speed import references
+from experiments.speed import rounding
 from experiments.speed import shapes
 from experiments.speed import steps
 from experiments.speed import train
@@ -150,6 +152,30 @@ def test_sizes_that_take_too_long_have_no_times():
 
 
 @pytest.mark.slow
+def test_growth_is_measured_by_network():
+  found = ensembles.growth(
+    [SMALL, shapes.Network(8, 1, 8, latent_size=8)], GAME, seconds=0.01,
+    rounds=1, seed=0,
+  )  # fmt: skip
+  first, second = found['rows']
+  assert (first['width'], second['width']) == (4, 8)
+  assert second['product_seconds'] > 2.0 * first['product_seconds']
+  assert min(first['seconds'], second['seconds']) > 0.0
+
+
+@pytest.mark.slow
+def test_precisions_are_scored_from_the_same_start():
+  found = rounding.measure(
+    'digits', 4, GAME, seeds=2, steps=2, samples=100, seed=0
+  )
+  full, low = found['rows']
+  assert (full['precision'], low['precision']) == ('float32', 'bfloat16')
+  assert full['frechet'] != low['frechet']
+  np.testing.assert_allclose(full['frechet'], low['frechet'], rtol=0.02)
+  assert full['real'] < full['mean']
+
+
+@pytest.mark.slow
 def test_a_process_is_probed():
   found = probe.start(
     {
@@ -171,7 +197,15 @@ def test_a_probe_that_fails_says_why():
 def test_summary_and_figures():
   step = {
     'size': 28, 'width': 16, 'ratios': {'eager': 2.0}, 'share_of_rate': 0.5,
-    'scan_over_unrolled': 1.0, 'bfloat16': 1.5,
+    'scan_over_unrolled': 1.0, 'bfloat16': 1.5, 'channels': 1,
+    'step_seconds': {'ours': 0.04}, 'operations': 10**9, 'rate': 10.0**11,
+  }  # fmt: skip
+  grown = {
+    'size': 28, 'width': 8, 'channels': 1, 'seconds': 0.02,
+    'product_seconds': 0.005,
+  }  # fmt: skip
+  rounded = {
+    'precision': 'bfloat16', 'dataset': 'digits', 'mean': 3.0, 'deviation': 0.1,
   }  # fmt: skip
   member = {
     'members': 4, 'width': 16, 'seconds': 0.1, 'loop_ratio': 1.1,
@@ -186,10 +220,13 @@ def test_summary_and_figures():
       'step_28_w16': step,
       'members_w16': {'rows': [member]},
       'memory_members_4': memory,
+      'growth': {'rows': [grown]},
+      'rounding_digits': {'rows': [rounded]},
     }
   )
   assert summary['ratios']['28px_w16']['eager'] == 2.0
   assert summary['ratios']['S4_w16'] == {'loop': 1.1, 'eager': 2.2}
+  assert summary['ratios']['frechet_bfloat16_digits']['mean'] == 3.0
   assert set(plots.figures(summary)) == {'steps', 'growth'}
 
 

@@ -1,4 +1,4 @@
-"""Many models as one program against one after another.
+"""Many models as one program against one after another, and larger ones.
 
 Shapes: K nodes, S seeds.
 """
@@ -94,6 +94,46 @@ def nodes(
         'width': network.width,
         'seconds': clock.median(each) / steps,
         'cost': clock.ratio(each, spent['K1']),
+      }
+    )
+  return {'rows': rows}
+
+
+def growth(
+  networks: list[shapes.Network],
+  config: game_lib.Config,
+  *,
+  seconds: float,
+  rounds: int,
+  seed: int,
+  stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+  """Pretraining of one model by the sizes of its network.
+
+  Returns:
+    A row a network: seconds a step, and the seconds that its operations would
+    take at the rate of a large product.
+  """
+  cases: dict[str, clock.Case] = {}
+  cases['product'], operations = steps_lib.product(seed)
+  counts = []
+  for i, network in enumerate(networks):
+    program = programs.pretraining(
+      network, config, programs.data(network, seed), seed
+    )
+    counts.append(steps_lib.fitting(program, seconds))
+    cases[str(i)] = functools.partial(program.run, counts[i])
+  spent = clock.interleave(cases, rounds=rounds, stop=stop)
+  rows = []
+  for i, network in enumerate(networks):
+    share = network.step(config.batch_size, config.critic_steps) / operations
+    rows.append(
+      {
+        'size': network.size,
+        'channels': network.channels,
+        'width': network.width,
+        'seconds': clock.median(spent[str(i)]) / counts[i],
+        'product_seconds': share * clock.median(spent['product']),
       }
     )
   return {'rows': rows}

@@ -12,7 +12,7 @@ def figures(summary: Summary) -> dict[str, figure.Figure]:
   drawn = {}
   if summary['steps']:
     drawn['steps'] = _steps(summary['steps'])
-  if summary['members'] or summary['nodes'] or summary['memory']:
+  if any(summary[part] for part in ('members', 'nodes', 'growth', 'memory')):
     drawn['growth'] = _growth(summary)
   return drawn
 
@@ -50,8 +50,9 @@ def _steps(rows: list[dict[str, Any]]) -> figure.Figure:
 
 def _growth(summary: Summary) -> figure.Figure:
   """Cost a model against S and K, and memory."""
-  drawn = figure.Figure(figsize=(12.0, 3.8))
-  members, nodes, memory = drawn.subplots(1, 3)
+  drawn = figure.Figure(figsize=(12.0, 7.2))
+  (members, nodes, memory), (widths, sizes, empty) = drawn.subplots(2, 3)
+  empty.axis('off')
   for axis, rows, count, label in (
     (members, summary['members'], 'members', 'S, models in one program'),
     (nodes, summary['nodes'], 'nodes', 'K, critics in one program'),
@@ -81,5 +82,49 @@ def _growth(summary: Summary) -> figure.Figure:
   memory.set_ylabel('MiB beyond the imports')
   memory.set_ylim(bottom=0.0)
   memory.legend(fontsize=8)
+  _networks(widths, summary, 'width', 'size', 28)
+  _networks(sizes, summary, 'size', 'width', 16)
   drawn.tight_layout()
   return drawn
+
+
+def _networks(
+  axis: Any, summary: Summary, along: str, fixed: str, value: int
+) -> None:
+  """Cost of a step against one size of the network, the other one fixed."""
+  rows = [
+    {
+      'seconds': row['step_seconds']['ours'],
+      'product_seconds': row['operations'] / row['rate'],
+      **{key: row[key] for key in ('size', 'channels', 'width')},
+    }
+    for row in summary['steps']
+  ]
+  rows = sorted(
+    (
+      row
+      for row in (*rows, *summary['growth'])
+      if row['channels'] == 1 and row[fixed] == value
+    ),
+    key=lambda row: row[along],
+  )
+  for key, label in (
+    ('seconds', 'measured'),
+    ('product_seconds', 'its operations at the rate of a large product'),
+  ):
+    axis.plot(
+      [row[along] for row in rows], [1e3 * row[key] for row in rows], 'o-',
+      label=label,
+    )  # fmt: skip
+  if rows:
+    axis.set_xscale('log', base=2)
+    axis.set_yscale('log')
+    ticks = [row[along] for row in rows]
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.minorticks_off()
+    axis.legend(fontsize=8)
+  other = 'pixels' if fixed == 'size' else 'width'
+  axis.set_xlabel(
+    f'{"width" if along == "width" else "pixels a side"}, {other} {value}'
+  )
+  axis.set_ylabel('ms a step')

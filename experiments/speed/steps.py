@@ -122,10 +122,11 @@ def available(peers: Any) -> tuple[str, ...]:
 
 def fitting(program: programs.Program, seconds: float) -> int:
   """Steps that take about so long, at most 100."""
-  program.run(2)
+  program.run(1)
   began = time.perf_counter()
-  program.run(2)
-  each = (time.perf_counter() - began) / 2.0
+  for _ in range(3):
+    program.run(1)
+  each = (time.perf_counter() - began) / 3.0
   return min(100, max(1, round(seconds / each)))
 
 

@@ -13,6 +13,7 @@ from experiments.speed import ensembles
 from experiments.speed import plots
 from experiments.speed import probe
 from experiments.speed import references
+from experiments.speed import rounding
 from experiments.speed import shapes
 from experiments.speed import steps
 
@@ -90,6 +91,29 @@ def _nodes(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
     )
     for width in _sizes(config.nodes.widths)
   }  # fmt: skip
+
+
+def _growth(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  part = config.growth
+  networks = [shapes.Network(28, 1, w) for w in _sizes(part.widths)]
+  networks += [shapes.Network(n, 1, part.width) for n in _sizes(part.sizes)]
+  return {
+    'growth': functools.partial(
+      ensembles.growth, networks, _game(config), seconds=config.step.seconds,
+      rounds=part.rounds, seed=config.seed, stop=stop,
+    )
+  } if networks else {}  # fmt: skip
+
+
+def _rounding(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  part = config.rounding
+  return {
+    f'rounding_{part.dataset}': functools.partial(
+      rounding.measure, part.dataset, part.width, _game(config),
+      seeds=part.seeds, steps=part.steps, samples=part.samples,
+      seed=config.seed, stop=stop,
+    )
+  } if part.steps else {}  # fmt: skip
 
 
 def _startup(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
@@ -178,6 +202,10 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
   for row in parts['nodes']:
     ratios[f'K{row["nodes"]}_w{row["width"]}'] = {'cost': row['cost']}
+  for row in parts['rounding']:
+    ratios[f'frechet_{row["precision"]}_{row["dataset"]}'] = {
+      'mean': row['mean'], 'deviation': row['deviation'],
+    }  # fmt: skip
   for row in parts['startup']:
     ratios[f'startup_w{row["width"]}'] = {
       kind: found['first_chunk_seconds'] for kind, found in row['cache'].items()
@@ -206,6 +234,8 @@ _PLANS: dict[str, Callable[[Any, trials.Stop], dict[str, trials.Trial]]] = {
   'steps': _steps,
   'members': _members,
   'nodes': _nodes,
+  'growth': _growth,
+  'rounding': _rounding,
   'startup': _startup,
   'memory': _memory,
   'references': _references,

@@ -20,7 +20,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict(
     {
       'seed': 0,
-      # Of steps, members, nodes, startup, memory, references; empty: all.
+      # Of steps, members, nodes, growth, rounding, startup, memory and
+      # references; empty: all.
       'parts': (),
       # Settings of the game, those of the WGAN-GP paper.
       'game': {'batch_size': 64, 'critic_steps': 5},
@@ -38,6 +39,15 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # S models as one program, and K critics.
       'members': {'widths': (16,), 'counts': (1, 4, 16), 'rounds': 5},
       'nodes': {'widths': (16,), 'counts': (1, 2, 4, 8), 'rounds': 5},
+      # One model by width, of 28 pixels, and by pixels, of the one width.
+      'growth': {
+        'widths': (8,), 'sizes': (8, 32, 64), 'width': 16, 'rounds': 5,
+      },
+      # Frechet distance by precision: a data set with committed features.
+      'rounding': {
+        'dataset': 'digits', 'width': 32, 'seeds': 3, 'steps': 1500,
+        'samples': 2000,
+      },
       # A new process to its first chunk, without and with the cache.
       'startup': {'widths': (16, 64), 'steps': 10},
       # Largest resident size of a process.
@@ -62,6 +72,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     config.members.counts = (4,)
     config.nodes.counts = (4,)
     config.members.rounds = config.nodes.rounds = 3
+    config.growth.sizes = ()
+    config.growth.rounds = 3
+    config.rounding.steps = 0
     config.startup.widths = (16,)
     config.memory.width = 16
     config.memory.members = (4,)
