@@ -101,7 +101,7 @@ def sizes(count: int) -> tuple[int, int, int]:
 def _pieces(tiles: int) -> list[tuple[int, int]]:
   """(start, size) of tiles that are computed apart and joined.
 
-  For the same reason as `conv._joined`.
+  For the same reason as `patches._joined`.
   """
   half = tiles // 2
   return [(0, half), (half, tiles - half)] if half else [(0, tiles)]

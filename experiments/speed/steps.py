@@ -131,13 +131,12 @@ def fitting(program: programs.Program, seconds: float) -> int:
 
 
 def _unrolled(program: programs.Program, steps: int) -> clock.Case:
-  """The same steps, one call of the compiled step each."""
-  step = jax.jit(program.step)
+  """The same steps, one call of the compiled program each."""
 
   def run() -> None:
     state = program.state
     for _ in range(steps):
-      state, _ = step(state, program.inputs, program.key)
+      state, _, _ = program.chunk(state, program.inputs, program.key, 1)
     jax.block_until_ready(state)
 
   return run

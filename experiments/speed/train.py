@@ -153,11 +153,10 @@ def _references(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
 
 
 def startup(settings: dict[str, Any]) -> dict[str, Any]:
-  """The probe without a cache, with an empty one, and with a filled one."""
+  """The probe with an empty cache, and with a filled one."""
   with tempfile.TemporaryDirectory() as folder:
     cache = pathlib.Path(folder)
     rows = {
-      'none': probe.start(settings),
       'cold': probe.start(settings, cache),
       'warm': probe.start(settings, cache),
     }
