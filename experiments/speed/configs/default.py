@@ -72,8 +72,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     config.members.counts = (4,)
     config.nodes.counts = (4,)
     config.members.rounds = config.nodes.rounds = 3
-    config.growth.sizes = ()
-    config.growth.rounds = 3
+    config.growth.widths = config.growth.sizes = ()
     config.rounding.steps = 0
     config.startup.widths = (16,)
     config.memory.width = 16
