@@ -26,14 +26,12 @@ class Program(NamedTuple):
     key: of the run.
     chunk: ``(state, inputs, key, steps) -> (state, metrics, finite)``, what
       the driver runs.
-    step: that of the game, of one member, not compiled.
   """
 
   state: Any
   inputs: Any
   key: jax.Array
   chunk: Callable[..., Any]
-  step: Callable[..., Any]
 
   def run(self, steps: int) -> None:
     """Runs a chunk from the start, to its end."""
@@ -120,4 +118,4 @@ def _program(
   state, inputs, key = jax.jit(start)(key)
   at_once = stage.together(config, spec) if members > 1 else None
   chunk = chunks.compiled(game.step, bool(members), None, at_once)
-  return Program(state, inputs, key, chunk, game.step)
+  return Program(state, inputs, key, chunk)

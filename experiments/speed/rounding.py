@@ -56,7 +56,9 @@ def measure(
   real = evaluate.reference(features.load(dataset), test.images, train.images)
   size, _, channels = test.images.shape[1:]
   spec = shapes.Network(size, channels, width).spec()
-  keys = jax.random.split(jax.random.key(seed), seeds)
+  key, key_draw = jax.random.split(jax.random.key(seed))
+  keys = jax.random.split(key, seeds)
+  draws = jax.random.split(key_draw, seeds)
   rows = []
   for name in precision.NAMES:
     settings = pretraining.Config(
@@ -74,8 +76,8 @@ def measure(
       for params in trees.unstack(made.params)
     ]
     scores = [
-      evaluate.quick(np.asarray(member.sample(k, samples)), real)
-      for member, k in zip(members, keys, strict=True)
+      evaluate.quick(np.asarray(member.sample(draw, samples)), real)
+      for member, draw in zip(members, draws, strict=True)
     ]
     rows.append(
       {
