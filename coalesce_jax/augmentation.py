@@ -13,6 +13,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from coalesce_jax import shares
 from coalesce_jax import types
 
 Augment = Callable[[types.PRNGKey, jax.Array], jax.Array]
@@ -25,7 +26,7 @@ def translation(
   for axis, k in zip((1, 2), jax.random.split(key), strict=True):
     size = x.shape[axis]
     reach = max(1, round(size * ratio))
-    shift = jax.random.randint(k, (x.shape[0], 1), -reach, reach + 1)
+    shift = _randint(k, x.shape[0], -reach, reach + 1)
     origin = jnp.clip(jnp.arange(size)[None] + shift, 0, size - 1)
     # A product with a 0/1 matrix: its transpose is a product too, while a
     # gather's would be a scatter.
@@ -41,7 +42,7 @@ def cutout(key: types.PRNGKey, x: jax.Array, ratio: float = 0.3) -> jax.Array:
   for axis, k in zip((1, 2), jax.random.split(key), strict=True):
     size = x.shape[axis]
     length = max(1, round(size * ratio))
-    low = jax.random.randint(k, (x.shape[0], 1), 1 - length, size)
+    low = _randint(k, x.shape[0], 1 - length, size)
     index = jnp.arange(size)[None]
     within = (index >= low) & (index < low + length)
     inside &= within[:, :, None] if axis == 1 else within[:, None, :]
@@ -50,8 +51,16 @@ def cutout(key: types.PRNGKey, x: jax.Array, ratio: float = 0.3) -> jax.Array:
 
 def flip(key: types.PRNGKey, x: jax.Array) -> jax.Array:
   """Mirrors each image left to right with probability one half."""
-  mirrored = jax.random.bernoulli(key, 0.5, (x.shape[0], 1, 1, 1))
+  mirrored = shares.rows(
+    lambda n: jax.random.bernoulli(key, 0.5, (n, 1, 1, 1)), x.shape[0]
+  )
   return jnp.where(mirrored, x[:, :, ::-1], x)
+
+
+def _randint(key: types.PRNGKey, count: int, low: int, high: int) -> jax.Array:
+  return shares.rows(
+    lambda n: jax.random.randint(key, (n, 1), low, high), count
+  )
 
 
 KINDS: dict[str, Augment] = {

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from coalesce_jax import game as game_lib
 from coalesce_jax import sharding
+from coalesce_jax import shares
 
 
 @functools.lru_cache(maxsize=32)
@@ -28,28 +29,55 @@ def compiled(
     batched: whether state, inputs and key have a leading axis S.
     mesh: over which they are spread, see `sharding`; the state stays so, the
       metrics are whole everywhere.
-    at_once: members that are computed together; None is all.
+    at_once: members that a device computes together; None is all.
 
   Returns:
     ``(state, inputs, key, steps) -> (state, mean metrics, finite)``.
   """
-  if at_once is not None:
-    return jax.jit(
-      functools.partial(_in_turns, step, at_once), static_argnums=3
-    )
-  step = jax.vmap(step) if batched else step
+
+  def chunk(state, inputs, key, num_steps):
+    if not batched:
+      return _chunk(step, state, inputs, key, num_steps)
+    if at_once is not None and at_once < key.size:
+      return _in_turns(step, at_once, state, inputs, key, num_steps)
+    return _chunk(jax.vmap(step), state, inputs, key, num_steps)
+
   if mesh is None:
-    return jax.jit(functools.partial(_chunk, step), static_argnums=3)
+    return jax.jit(chunk, static_argnums=3)
 
   def spread(state, inputs, key, num_steps):
-    after, metrics, finite = _chunk(step, state, inputs, key, num_steps)
+    some = functools.partial(chunk, num_steps=num_steps)
+    after, metrics, finite = _by_hand(some, mesh, batched, state, inputs, key)
     after = jax.lax.with_sharding_constraint(
       after, sharding.shardings(after, mesh, batched)
     )
     whole = sharding.everywhere(mesh)
-    return after, *jax.lax.with_sharding_constraint((metrics, finite), whole)
+    metrics = jax.lax.with_sharding_constraint(metrics, whole)
+    return after, metrics, jnp.all(finite)
 
   return jax.jit(spread, static_argnums=3)
+
+
+def _by_hand(chunk, mesh, batched, state, inputs, key):
+  """Members and shares of the batch, placed; critics are left to XLA."""
+  manual = {'members', shares.AXIS}
+  members = batched and key.shape[0] % mesh.shape['members'] == 0
+  spec = jax.sharding.PartitionSpec(*(['members'] if members else []))
+  each = jax.sharding.PartitionSpec('members')
+
+  def part(state, inputs, key):
+    with shares.split(mesh.shape[shares.AXIS]):
+      after, metrics, finite = chunk(state, inputs, key)
+    return after, metrics, finite[None]
+
+  return jax.shard_map(
+    part,
+    mesh=mesh,
+    in_specs=spec,
+    out_specs=(spec, spec, each),
+    axis_names=manual,
+    check_vma=False,
+  )(state, inputs, key)
 
 
 def _in_turns(step, at_once, state, inputs, key, num_steps):

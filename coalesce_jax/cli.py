@@ -12,10 +12,12 @@ import sys
 
 from absl import flags
 from absl import logging
+import jax
 
 from coalesce_jax import commands
 from coalesce_jax import driver
 from coalesce_jax import interrupts
+from coalesce_jax import sharding
 from coalesce_jax.commands.common import Command
 
 
@@ -58,6 +60,11 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
   flags.DEFINE_bool(
     'traceback', False, 'Show where an error was raised.', flag_values=values
   )
+  flags.DEFINE_integer(
+    'devices', 1, 'Devices of JAX that share each game; the cores of a CPU are '
+    'devices where the environment has JAX_NUM_CPU_DEVICES.',
+    lower_bound=1, flag_values=values,
+  )  # fmt: skip
   try:
     # A configuration with a default is loaded here, overrides applied.
     command.define(values)
@@ -82,7 +89,7 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
 
 def _run(program: str, command: Command, values: flags.FlagValues) -> int:
   try:
-    with interrupts.catch() as stop:
+    with interrupts.catch() as stop, sharding.use(_devices(values.devices)):
       result = command.run(values, stop)
   except driver.Interrupted as error:
     print(
@@ -100,6 +107,18 @@ def _run(program: str, command: Command, values: flags.FlagValues) -> int:
     return _refuse(f'{program}: {_line(error)}')
   print(json.dumps(result))
   return 0
+
+
+def _devices(count: int) -> list[jax.Device]:
+  if count == 1:
+    return []
+  found = jax.devices()
+  if count > len(found):
+    raise ValueError(
+      f'--devices={count}: JAX has {len(found)} of {found[0].platform}; the '
+      f'cores of a CPU are devices with JAX_NUM_CPU_DEVICES={count}'
+    )
+  return found[:count]
 
 
 def _refuse(text: str) -> int:

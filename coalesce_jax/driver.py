@@ -71,9 +71,9 @@ class Schedule:
     select_every: steps between two scores of early stopping; a multiple of
       `chunk`, or 0 for none.
     patience: scores without a gain before a member counts as finished.
-    at_once: members of an ensemble that are computed together, the others
+    at_once: members of an ensemble that a device computes together, the others
       after them in the same program; None is all. Fewer need less memory, and
-      on a CPU stay in its caches. Not read where a mesh spreads the members.
+      on a CPU stay in its caches.
   """
 
   steps: int
@@ -163,10 +163,7 @@ def drive(
     carry, inputs, key = sharding.place(
       (carry, inputs, key), mesh, bool(key.ndim)
     )
-  at_once = schedule.at_once
-  if not key.ndim or mesh is not None or (at_once or key.size) >= key.size:
-    at_once = None
-  chunk = chunks.compiled(game.step, bool(key.ndim), mesh, at_once)
+  chunk = chunks.compiled(game.step, bool(key.ndim), mesh, schedule.at_once)
   while done < schedule.steps:
     if select and bool(jnp.all(carry['stale'] >= schedule.patience)):
       logging.info('early stopping at step %d', done)

@@ -26,7 +26,7 @@ from coalesce_jax import augmentation
 from coalesce_jax import objectives
 from coalesce_jax import optimizers
 from coalesce_jax import rules
-from coalesce_jax import sharding
+from coalesce_jax import shares
 from coalesce_jax import sources
 from coalesce_jax import types
 from coalesce_jax import wgan
@@ -157,7 +157,7 @@ def make(
     programs are shared.
   """
   augment = augmentation.build(config.augment)
-  batch, repeats = config.batch_size, config.critic_steps
+  repeats = config.critic_steps
 
   def generator_optimizers(params: Any) -> list[optax.GradientTransformation]:
     adam = optimizers.adam(
@@ -199,7 +199,9 @@ def make(
       )
 
     keys = jax.random.split(key, real.shape[0])
-    gradients, aux = jax.vmap(jax.grad(loss, has_aux=True))(critics, real, keys)
+    gradients, aux = shares.mean(
+      jax.vmap(jax.grad(loss, has_aux=True))(critics, real, keys)
+    )
     updates, optimizer_state = critic_optimizer(critics).update(
       gradients, optimizer_state
     )
@@ -230,8 +232,12 @@ def make(
   ) -> tuple[State, types.Metrics]:
     key = jax.random.fold_in(key, state.step)
     key_z, key_real, key_held, key_critic, key_aug = jax.random.split(key, 5)
-    z = jax.random.normal(key_z, (repeats + 1, batch, latent_size))
-    z = sharding.split_batch(z, 1)
+    batch = shares.size(config.batch_size)
+    z = shares.rows(
+      lambda n: jax.random.normal(key_z, (repeats + 1, n, latent_size)),
+      batch,
+      1,
+    )
 
     # G is constant during the critic steps: one large product makes the fakes
     # of all of them.
@@ -244,7 +250,6 @@ def make(
     real = real.reshape(-1, draws, batch, *real.shape[2:]).swapaxes(0, 1)
     if config.reuse_batch:
       real = jnp.broadcast_to(real, (repeats, *real.shape[1:]))
-    real = sharding.split_batch(real, 2)
     keys = jax.random.split(key_critic, repeats)
     (critics, critic_state), critic_aux = jax.lax.scan(
       lambda carry, xs: critic_update(carry, xs, inputs.critic_rate),
@@ -256,7 +261,7 @@ def make(
     held = sources.draw(inputs.held_out, key_held, batch, shared)
     key_aug_held, key_aug_fake = jax.random.split(key_aug)
     held = jax.vmap(augmented, (None, 0))(key_aug_held, held)
-    held_scores = jax.vmap(critic.apply)(critics, held).mean(-1)  # [K]
+    held_scores = shares.mean(jax.vmap(critic.apply)(critics, held).mean(-1))
     slope = critic_aux['slope'][-1]
     count = state.step + 1
     correction = 1.0 - config.w1_smoothing ** count.astype(jnp.float32)
@@ -265,8 +270,8 @@ def make(
       x = generator.apply(params, z[-1])
       seen = augmented(key_aug_fake, x)
       scores = jax.vmap(critic.apply, (0, None))(critics, seen).mean(-1)
-      now = wgan.distance(held_scores - scores, slope)
-      now = jax.lax.stop_gradient(now)
+      whole = shares.mean(jax.lax.stop_gradient(scores))
+      now = jax.lax.stop_gradient(wgan.distance(held_scores - whole, slope))
       mean = config.w1_smoothing * state.w1 + (1.0 - config.w1_smoothing) * now
       c = objectives.coefficients(
         config.objective, mean / correction, inputs.weights, inputs.radii,
@@ -287,6 +292,7 @@ def make(
       strict=True,
     ):
       gradients, found = jax.grad(loss, has_aux=True)(params)
+      gradients = shares.mean(gradients)
       aux = found if aux is None else aux
       updates, optimizer_state = optimizer.update(gradients, optimizer_state)
       updates = _scale(updates, rate)

@@ -1,18 +1,22 @@
 """Games over several devices: members first, then critics, then the batch.
 
 A mesh has these three axes. Members of an ensemble (seeds, nodes) never talk
-to each other, critics of one game only through the generator's gradient, parts
-of a batch at every product: the axes are filled in that order.
+to each other, critics of one game only through the generator's gradient, shares
+of a batch (`shares`) once an update: the axes are filled in that order.
 
   with sharding.use(sharding.mesh(members=8)):
     nodes, history = cj.pretrain(keys, datasets, spec)
 
-On several hosts every process calls `start` first and then does the same.
+  with sharding.use(jax.devices()):  # A mesh that fits each stage.
+    nodes, history = cj.pretrain(keys, datasets, spec)
+
+The cores of a CPU are devices too where `JAX_NUM_CPU_DEVICES` says so. On
+several hosts every process calls `start` first and names its mesh.
 
 Shapes: S members, K critics, B batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 import contextlib
 import contextvars
 import math
@@ -81,8 +85,12 @@ def mesh(
 
 
 @contextlib.contextmanager
-def use(over: jax_sharding.Mesh) -> Iterator[None]:
-  """Games that are driven inside are spread over this mesh."""
+def use(over: jax_sharding.Mesh | Sequence[jax.Device]) -> Iterator[None]:
+  """Games that are driven inside are spread over this mesh.
+
+  Args:
+    over: a mesh, or devices of this process: each stage then takes `fitting`.
+  """
   token = _current.set(over)
   try:
     yield
@@ -92,7 +100,28 @@ def use(over: jax_sharding.Mesh) -> Iterator[None]:
 
 def current() -> jax_sharding.Mesh | None:
   """The mesh in use."""
-  return _current.get()
+  over = _current.get()
+  return over if isinstance(over, jax_sharding.Mesh) else None
+
+
+def fitting(members: int, batch: int) -> jax_sharding.Mesh | None:
+  """For S members and B samples: a mesh of the devices in use.
+
+  Args:
+    members: S.
+    batch: B.
+
+  Returns:
+    As many devices as S and B can share, S first; None where no devices are in
+    use, or a mesh is, or only one device would be.
+  """
+  over = _current.get()
+  if over is None or isinstance(over, jax_sharding.Mesh):
+    return None
+  for count in range(len(over), 1, -1):
+    if batch % (count // math.gcd(members, count)) == 0:
+      return mesh(members, 1, batch, over[:count])
+  return None
 
 
 def shardings(tree: Any, over: jax_sharding.Mesh, batched: bool) -> Any:
@@ -126,22 +155,6 @@ def place(tree: Any, over: jax_sharding.Mesh, batched: bool) -> Any:
 def everywhere(over: jax_sharding.Mesh) -> jax_sharding.NamedSharding:
   """The sharding of what every device holds whole."""
   return jax_sharding.NamedSharding(over, jax_sharding.PartitionSpec())
-
-
-def split_batch(x: jax.Array, axis: int) -> jax.Array:
-  """Inside of a game: spreads the axis B over the mesh in use, if there is one.
-
-  What is computed from it follows.
-  """
-  over = _current.get()
-  if over is None or over.shape['batch'] == 1:
-    return x
-  free = jax_sharding.PartitionSpec.UNCONSTRAINED
-  axes: list[Any] = [free] * x.ndim
-  axes[axis] = _axis(over, 'batch', x.shape[axis])
-  return jax.lax.with_sharding_constraint(
-    x, jax_sharding.NamedSharding(over, jax_sharding.PartitionSpec(*axes))
-  )
 
 
 def _axis(over: jax_sharding.Mesh, name: str, size: int) -> str | None:

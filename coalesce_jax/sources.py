@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from coalesce_jax import shares
 from coalesce_jax import types
 
 
@@ -62,7 +63,9 @@ def array(samples: jax.Array, size: jax.Array | int | None = None) -> Source:
 
 
 def _draw_array(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
-  index = jax.random.randint(key, (n,), 0, data['size'])
+  index = shares.rows(
+    lambda n: jax.random.randint(key, (n,), 0, data['size']), n
+  )
   return decode(data['samples'][index])[None]
 
 
@@ -87,7 +90,9 @@ def generators(network: types.Network, params: Any, latent_size: int) -> Source:
 def _draw_generators(apply, latent_size):
   def draw(params: Any, key: types.PRNGKey, n: int) -> jax.Array:
     count = jax.tree.leaves(params)[0].shape[0]
-    z = jax.random.normal(key, (count, n, latent_size))
+    z = shares.rows(
+      lambda n: jax.random.normal(key, (count, n, latent_size)), n, 1
+    )
     return jax.vmap(apply)(params, z)
 
   return draw
@@ -119,7 +124,7 @@ def _draw_mixture(apply, latent_size):
 
   def draw(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
     key_pick, key_draw = jax.random.split(key)
-    pick = jax.random.categorical(key_pick, data['log_weights'], shape=(n,))
+    pick = _picks(key_pick, data['log_weights'], n)
     samples = draw_all(data['params'], key_draw, n)
     return samples[pick, jnp.arange(n)][None]
 
@@ -139,8 +144,14 @@ def pooled(parts: Sequence[Source], weights: jax.Array) -> Source:
 
 def _draw_pooled(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
   key_pick, key_draw = jax.random.split(key)
-  pick = jax.random.categorical(key_pick, data['log_weights'], shape=(n,))
+  pick = _picks(key_pick, data['log_weights'], n)
   return draw(data['parts'], key_draw, n)[pick, jnp.arange(n)][None]
+
+
+def _picks(key: types.PRNGKey, log_weights: jax.Array, n: int) -> jax.Array:
+  return shares.rows(
+    lambda n: jax.random.categorical(key, log_weights, shape=(n,)), n
+  )
 
 
 def fixed(

@@ -19,6 +19,7 @@ import numpy as np
 from coalesce_jax import driver
 from coalesce_jax import game as game_lib
 from coalesce_jax import generators
+from coalesce_jax import sharding
 from coalesce_jax import sources
 from coalesce_jax import trees
 from coalesce_jax import types
@@ -90,7 +91,16 @@ def play(
     schedule = dataclasses.replace(schedule, at_once=together(config, spec))
   start = jax.vmap(start) if key.ndim else start
   state, inputs, key_run = jax.jit(start)(key, *args)
-  return driver.drive(table, state, inputs, key_run, schedule, hooks, score)
+  mesh = sharding.fitting(math.prod(key.shape), config.batch_size)
+  if mesh is None:
+    return driver.drive(table, state, inputs, key_run, schedule, hooks, score)
+  with sharding.use(mesh):
+    result = driver.drive(table, state, inputs, key_run, schedule, hooks, score)
+  # What comes next runs where it would without.
+  state, generator = jax.device_put(
+    (result.state, result.generator), mesh.devices.flat[0]
+  )
+  return result._replace(state=state, generator=generator)
 
 
 def together(config: game_lib.Config, spec: generators.Spec) -> int | None:

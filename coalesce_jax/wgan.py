@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from coalesce_jax import shares
 from coalesce_jax import types
 
 Critic = Callable[[jax.Array], jax.Array]
@@ -69,8 +70,10 @@ def interpolate(
   key: types.PRNGKey, real: jax.Array, fake: jax.Array
 ) -> jax.Array:
   """Uniformly random points on the segments between paired samples."""
-  shape = (real.shape[0],) + (1,) * (real.ndim - 1)
-  t = jax.random.uniform(key, shape, real.dtype)
+  ones = (1,) * (real.ndim - 1)
+  t = shares.rows(
+    lambda n: jax.random.uniform(key, (n, *ones), real.dtype), real.shape[0]
+  )
   return t * real + (1.0 - t) * fake
 
 

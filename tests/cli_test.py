@@ -226,6 +226,8 @@ def test_bad_weights_exit_with_2(capsys, tmp_path, weights, match):
     (['data', '--dataset=nope'], 'nope'),
     (['run', '--workdir=x', '--config=nope.py'], 'nope.py'),
     (['data', '--dataset=digits', 'more'], 'more'),
+    (['data', '--dataset=digits', '--devices=99'], 'JAX_NUM_CPU_DEVICES=99'),
+    (['data', '--dataset=digits', '--devices=0'], 'devices'),
     (
       ['run', '--workdir=x', '--config=experiments/coalesce/configs/digits.py',
        '--config.adapt.stepz=3'],

@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # A new module gets its place here.
 FLOORS = (
   # Ground.
-  'types < trees; errors; files; sharding',
+  'types < trees; errors; files; shares < sharding',
   # Pure pieces.
   'networks < generators < sources; augmentation; data; ot; wgan',
   # Transforms of parameters, measures of samples.

@@ -6,8 +6,10 @@ import sys
 import jax
 import numpy as np
 
+from coalesce_jax import barycenters
 from coalesce_jax import driver
 from coalesce_jax import game as game_lib
+from coalesce_jax import pretraining
 from coalesce_jax import sharding
 from coalesce_jax import sources
 from coalesce_jax import trees
@@ -38,6 +40,38 @@ def made(members, critics, batch):
   if members:
     start, key = jax.vmap(start), jax.random.split(key, members)
   return game, *jax.jit(start)(key)
+
+
+def stages():
+  """Two stages on one device and spread over all, and where they end."""
+  data = [small.images(seed=i) for i in range(3)]
+  key = jax.random.key(0)
+
+  def both():
+    nodes, history = pretraining.pretrain(
+      key,
+      data,
+      small.IMAGES,
+      config=pretraining.Config(small.config(), small.schedule()),
+    )
+    meta, _ = barycenters.barycenter(
+      key,
+      nodes,
+      config=barycenters.Config(small.config(), small.schedule()),
+    )
+    return nodes[-1].params, meta.params, history['w1']
+
+  alone = both()
+  with sharding.use(jax.devices()):
+    spread = both()
+  difference = max(
+    float(np.max(np.abs(np.asarray(a) - np.asarray(b))))
+    for a, b in zip(
+      jax.tree.leaves(alone), jax.tree.leaves(spread), strict=True
+    )
+  )
+  devices = [len(jax.tree.leaves(tree)[0].devices()) for tree in spread[:2]]
+  print(json.dumps({'devices': devices, 'difference': difference}))
 
 
 def main(address, members, critics, batch, index='0'):
@@ -85,4 +119,7 @@ def main(address, members, critics, batch, index='0'):
 
 
 if __name__ == '__main__':
-  main(*sys.argv[1:])
+  if sys.argv[1] == 'stages':
+    stages()
+  else:
+    main(*sys.argv[1:])

@@ -93,7 +93,29 @@ def test_a_process_outside_of_the_number_is_refused():
     sharding.start('127.0.0.1:1', 2, 2)
 
 
-def test_without_a_mesh_nothing_is_split():
-  x = jax.numpy.ones((4, 2))
-  assert sharding.current() is None
-  assert sharding.split_batch(x, 0) is x
+def test_devices_are_those_that_members_and_batch_can_share():
+  devices = jax.devices() * 6
+  for members, batch, sizes in (
+    (1, 64, (1, 1, 4)),
+    (2, 64, (2, 1, 2)),
+    (3, 64, (3, 1, 2)),
+    (3, 5, (1, 1, 5)),
+    (1, 5, (1, 1, 5)),
+  ):
+    with sharding.use(devices):
+      assert sharding.current() is None
+      made = sharding.fitting(members, batch)
+    assert tuple(made.shape.values()) == sizes
+
+
+def test_one_device_or_a_mesh_of_ones_own_is_left_alone():
+  for over in (jax.devices()[:1], [], sharding.mesh(devices=jax.devices()[:1])):
+    with sharding.use(over):
+      assert sharding.fitting(4, 64) is None
+
+
+@pytest.mark.slow
+def test_stages_spread_over_devices_equal_stages_on_one():
+  found = finished(programme('stages', devices=2))
+  assert found['devices'] == [1, 1]
+  assert found['difference'] < 1e-4

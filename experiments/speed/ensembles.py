@@ -7,6 +7,8 @@ from collections.abc import Callable
 import functools
 from typing import Any
 
+import jax
+
 from coalesce_jax import game as game_lib
 from experiments.speed import clock
 from experiments.speed import programs
@@ -31,9 +33,11 @@ def members(
   all ensembles.
 
   Returns:
-    A row an S: seconds a step and model of the ensemble, and ratios of one of
-    ours, and of the peer's, over it.
+    A row an S: seconds a step and model of the ensemble, ratios of one of
+    ours, and of the peer's, over it, and where JAX has several devices the
+    same of the ensemble spread over them, as `spread`.
   """
+  devices = jax.devices()
   images = programs.data(network, seed)
   single = programs.pretraining(network, config, images, seed)
   steps = steps_lib.fitting(single, seconds)
@@ -41,6 +45,11 @@ def members(
   for count in counts:
     many = programs.pretraining(network, config, images, seed, count)
     cases[f'S{count}'] = functools.partial(many.run, steps)
+    if len(devices) > 1:
+      spread = programs.pretraining(
+        network, config, images, seed, count, devices
+      )
+      cases[f'spread{count}'] = functools.partial(spread.run, steps)
   for name in peers:
     cases[name] = steps_lib.peer_case(
       network, config, images, single, name, steps
@@ -48,17 +57,27 @@ def members(
   spent = clock.interleave(cases, rounds=rounds, stop=stop)
   rows = []
   for count in counts:
-    each = [s / count for s in spent[f'S{count}']]
-    rows.append(
-      {
-        'members': count,
-        'width': network.width,
-        'seconds': clock.median(each) / steps,
-        'loop_ratio': clock.ratio(spent['one'], each),
-        'ratios': {name: clock.ratio(spent[name], each) for name in peers},
-      }
-    )
+    row: dict[str, Any] = {'members': count, 'width': network.width}
+    row |= _against(spent, f'S{count}', count, steps, peers)
+    if f'spread{count}' in spent:
+      row['spread'] = _against(spent, f'spread{count}', count, steps, peers)
+    rows.append(row)
   return {'rows': rows}
+
+
+def _against(
+  spent: dict[str, list[float]],
+  name: str,
+  count: int,
+  steps: int,
+  peers: tuple[str, ...],
+) -> dict[str, Any]:
+  each = [s / count for s in spent[name]]
+  return {
+    'seconds': clock.median(each) / steps,
+    'loop_ratio': clock.ratio(spent['one'], each),
+    'ratios': {peer: clock.ratio(spent[peer], each) for peer in peers},
+  }
 
 
 def nodes(

@@ -3,7 +3,7 @@
 Shapes: B batch, N images, S members of an ensemble.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 
 from coalesce_jax import chunks
 from coalesce_jax import game as game_lib
+from coalesce_jax import sharding
 from coalesce_jax import sources
 from coalesce_jax import stage
 from experiments.speed import shapes
@@ -50,6 +51,7 @@ def pretraining(
   images: np.ndarray,
   seed: int,
   members: int = 0,
+  devices: Sequence[jax.Device] = (),
 ) -> Program:
   """One generator and critic, or an ensemble of them.
 
@@ -59,10 +61,11 @@ def pretraining(
     images: `[N, H, W, C]`, read by every member.
     seed: of parameters and random numbers.
     members: S; 0 is one model without an ensemble axis.
+    devices: that share the members, then the batch; none is the first alone.
   """
   return _program(
     network, config, 1, seed, members,
-    lambda key: sources.array(jnp.asarray(images)),
+    lambda key: sources.array(jnp.asarray(images)), devices,
   )  # fmt: skip
 
 
@@ -98,6 +101,7 @@ def _program(
   seed: int,
   members: int,
   source: Callable[[jax.Array], sources.Source],
+  devices: Sequence[jax.Device] = (),
 ) -> Program:
   spec = network.spec()
   generator, critic = spec.build(), spec.build_critic()
@@ -117,5 +121,11 @@ def _program(
     key = jax.random.split(key, members)
   state, inputs, key = jax.jit(start)(key)
   at_once = stage.together(config, spec) if members > 1 else None
-  chunk = chunks.compiled(game.step, bool(members), None, at_once)
+  with sharding.use(devices):
+    mesh = sharding.fitting(max(members, 1), config.batch_size)
+  if mesh is not None:
+    state, inputs, key = sharding.place(
+      (state, inputs, key), mesh, bool(members)
+    )
+  chunk = chunks.compiled(game.step, bool(members), mesh, at_once)
   return Program(state, inputs, key, chunk)

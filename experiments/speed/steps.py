@@ -53,8 +53,9 @@ def measure(
   Returns:
     Median seconds a step by name; ratios of the peers' over ours, of 'autocast'
     over ours in bfloat16; the share of the product rate; the ratio of a scanned
-    chunk over single steps; ours over ours in bfloat16; and how far the losses
-    of both agree.
+    chunk over single steps; ours over ours in bfloat16; how far the losses of
+    both agree; and, where JAX has several devices, the same of ours with its
+    batch spread over them, as 'spread'.
   """
   images = programs.data(network, seed)
   program = programs.pretraining(network, config, images, seed)
@@ -74,6 +75,12 @@ def measure(
     'width': network.width, 'size': network.size, 'channels': network.channels,
     'batch_size': config.batch_size, 'critic_steps': config.critic_steps,
   }  # fmt: skip
+  devices = jax.devices()
+  if len(devices) > 1:
+    spread = programs.pretraining(
+      network, config, images, seed, devices=devices
+    )
+    cases['spread'] = functools.partial(spread.run, steps)
   if peers:
     # PyTorch is an optional dependency.
     from experiments.speed import agreement  # noqa: PLC0415
@@ -92,6 +99,15 @@ def measure(
   rate = share / operations * clock.ratio(spent['product'], ours)
   each = {name: clock.median(spent[name]) / steps for name in cases}
   each['product'] *= steps
+  if 'spread' in cases:
+    row['spread'] = _ratios(
+      spent, 'spread', ('ours', *[p for p in peers if p != 'autocast'])
+    ) | {
+      'devices': len(devices),
+      'share_of_rate': share
+      / operations
+      * clock.ratio(spent['product'], spent['spread']),
+    }
   return row | {
     'operations': share // steps,
     'step_seconds': each,
@@ -99,12 +115,19 @@ def measure(
     'share_of_rate': rate,
     'scan_over_unrolled': clock.ratio(ours, spent['unrolled']),
     'bfloat16': clock.ratio(ours, spent['bfloat16']),
-    'ratios': {
-      name: clock.ratio(
-        spent[name], spent['bfloat16'] if name == 'autocast' else ours
-      )
-      for name in peers
-    },
+    'ratios': _ratios(spent, 'ours', peers),
+  }
+
+
+def _ratios(
+  spent: dict[str, list[float]], name: str, others: tuple[str, ...]
+) -> dict[str, float]:
+  """Times of others over that of a case, of 'autocast' over our bfloat16."""
+  return {
+    other: clock.ratio(
+      spent[other], spent['bfloat16' if other == 'autocast' else name]
+    )
+    for other in others
   }
 
 

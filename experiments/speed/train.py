@@ -6,6 +6,9 @@ import pathlib
 import tempfile
 from typing import Any
 
+from absl import logging
+import jax
+
 from coalesce_jax import files
 from coalesce_jax import game as game_lib
 from experiments import trials
@@ -31,6 +34,10 @@ def run(
   Returns:
     The summary: rows of every part, and `ratios`, the medians by name.
   """
+  try:
+    jax.config.update('jax_num_cpu_devices', config.devices)
+  except RuntimeError:
+    logging.info('JAX has started before: its devices are as they are')
   # One at a time: a second one would be measured too.
   results = trials.run(workdir, config, plan, stop)
   summary = summarise(results)
@@ -189,6 +196,7 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
       'share_of_rate': row['share_of_rate'],
       'scan_over_unrolled': row['scan_over_unrolled'],
       'bfloat16': row['bfloat16'],
+      **({'spread': row['spread']} if 'spread' in row else {}),
       'difference': {
         peer: found['difference']
         for peer, found in row.get('agreement', {}).items()
@@ -198,6 +206,7 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     ratios[f'S{row["members"]}_w{row["width"]}'] = {
       'loop': row['loop_ratio'],
       **row['ratios'],
+      **({'spread': row['spread']['ratios']} if 'spread' in row else {}),
     }
   for row in parts['nodes']:
     ratios[f'K{row["nodes"]}_w{row["width"]}'] = {'cost': row['cost']}

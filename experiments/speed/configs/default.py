@@ -20,6 +20,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict(
     {
       'seed': 0,
+      # Cores as devices of JAX. Beside the program of one device, which has all
+      # cores, stands the one whose batch or members are spread over them.
+      'devices': 2,
       # Of steps, members, nodes, growth, rounding, startup, memory and
       # references; empty: all.
       'parts': (),
@@ -37,8 +40,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'rounds': 5,
       },
       # S models as one program, and K critics.
-      'members': {'widths': (16,), 'counts': (1, 4, 16), 'rounds': 3},
-      'nodes': {'widths': (16,), 'counts': (1, 2, 4, 8), 'rounds': 3},
+      'members': {'widths': (16,), 'counts': (4, 16), 'rounds': 3},
+      'nodes': {'widths': (16,), 'counts': (2, 4, 8), 'rounds': 3},
       # One model by width, of 28 pixels, and by pixels, of the one width.
       'growth': {
         'widths': (8,), 'sizes': (8, 64), 'width': 16, 'rounds': 3,
@@ -68,6 +71,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     config.step.widths = (16,)
     config.step.color_widths = ()
     config.step.rounds = 3
+    config.step.seconds = 0.2
     config.members.widths = config.nodes.widths = (16,)
     config.members.counts = (4,)
     config.nodes.counts = (4,)
@@ -75,9 +79,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     config.growth.widths = config.growth.sizes = ()
     config.rounding.steps = 0
     config.startup.widths = (16,)
-    config.memory.width = 16
-    config.memory.members = (4,)
-    config.memory.nodes = ()
+    config.memory.members = config.memory.nodes = ()
     config.references.sizes = (1000,)
     config.references.rounds = 1
   return config
