@@ -41,14 +41,14 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       },
       # S models as one program, and K critics.
       'members': {'widths': (16,), 'counts': (4, 16), 'rounds': 3},
-      'nodes': {'widths': (16,), 'counts': (2, 4, 8), 'rounds': 3},
+      'nodes': {'widths': (16,), 'counts': (4, 8), 'rounds': 3},
       # One model by width, of 28 pixels, and by pixels, of the one width.
       'growth': {
         'widths': (8,), 'sizes': (8, 64), 'width': 16, 'rounds': 3,
       },
       # Frechet distance by precision: a data set with committed features.
       'rounding': {
-        'dataset': 'digits', 'width': 16, 'seeds': 3, 'steps': 800,
+        'dataset': 'digits', 'width': 16, 'seeds': 3, 'steps': 500,
         'samples': 2000,
       },
       # A new process to its first chunk, without and with the cache.
@@ -60,7 +60,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'references': {
         'sizes': (1000, 5000, 10000),
         'features': 64,
-        'rounds': 2,
+        'rounds': 1,
         # A size that would take longer is left out.
         'seconds': 10.0,
       },
