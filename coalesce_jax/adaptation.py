@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from coalesce_jax import driver
 from coalesce_jax import game as game_lib
@@ -37,13 +38,14 @@ class Config:
   Attributes:
     game: the game's settings.
     schedule: the driver's.
-    anchor: a, in [0, 1).
+    anchor: a, in [0, 1), or `[S]` of them, one a member.
     warmup: steps at the start during which only the critics learn.
     warm_critics: start from the generator's critic where it has one.
     held_out: fraction of the local samples kept for distance estimates and
       early stopping.
-    rate: multiplies all learning rates.
-    radius: eta of the 'ball' objective, the distance allowed from the anchor.
+    rate: multiplies all learning rates; a number or `[S]`.
+    radius: eta of the 'ball' objective, the distance allowed from the anchor;
+      a number or `[S]`.
     ternary: ternarize the generator while it adapts, or None.
     fixed_samples: as in `barycenter.Config`, for the anchor.
     scale_weights: multiply the weights, which sum to 1, by their number.
@@ -53,22 +55,25 @@ class Config:
     default_factory=lambda: game_lib.Config(objective='w1_squared')
   )
   schedule: driver.Schedule = driver.Schedule(steps=1000)
-  anchor: float = 0.5
+  anchor: Any = 0.5
   warmup: int = 50
   warm_critics: bool = True
   held_out: float = 0.1
-  rate: float = 1.0
-  radius: float = 0.0
+  rate: Any = 1.0
+  radius: Any = 0.0
   ternary: ternarization.Ternary | None = None
   fixed_samples: int = 0
   scale_weights: bool = False
 
   def __post_init__(self):
-    if not 0.0 <= self.anchor < 1.0:
+    anchor = np.asarray(self.anchor)
+    if not np.all((anchor >= 0.0) & (anchor < 1.0)):
       raise ValueError(f'anchor {self.anchor} is not in [0, 1)')
     if not 0.0 <= self.held_out < 1.0:
       raise ValueError(f'held_out {self.held_out} is not in [0, 1)')
-    if self.game.objective == 'ball' and not self.radius > 0.0:
+    if self.game.objective == 'ball' and not np.all(
+      np.asarray(self.radius) > 0
+    ):
       raise ValueError("objective 'ball' needs a positive radius")
 
 
@@ -130,7 +135,8 @@ def adapt(
     ValueError: too few samples or of another shape.
   """
   config = Config() if config is None else config
-  anchors = (meta,) if config.anchor or config.game.objective == 'ball' else ()
+  held = np.any(np.asarray(config.anchor)) or config.game.objective == 'ball'
+  anchors = (meta,) if held else ()
   return fit(
     key, meta, images, config=config, hooks=hooks, part=part, anchors=anchors
   )
@@ -193,11 +199,12 @@ def fit(
   anchored, pooled = bool(anchors), bool(pool)
   warm = config.warm_critics and start.critic is not None
   count = 1 + anchored
-  weights = jnp.array([1.0 - config.anchor, config.anchor])[:count]
-  if config.scale_weights:
-    weights = weights * count
 
-  def setup(key, params, critics, anchor_params, pool_params, images):
+  def setup(key, params, critics, anchor_params, pool_params, images, numbers):
+    anchor, rate, radius = numbers
+    weights = jnp.array([1.0 - anchor, anchor])[:count]
+    if config.scale_weights:
+      weights = weights * count
     key_critic, key_latent, key_samples = jax.random.split(key, 3)
     local, held = stage.split_held_out(images, config.held_out)
     if pooled:
@@ -216,9 +223,9 @@ def fit(
       parts,
       held_out=held_parts,
       weights=weights,
-      radii=jnp.array([0.0, config.radius])[:count],
-      generator_rate=config.rate,
-      critic_rate=config.rate,
+      radii=jnp.array([0.0, radius])[:count],
+      generator_rate=rate,
+      critic_rate=rate,
       warmup=config.warmup,
       extra=params if term is not None else (),
     )
@@ -237,6 +244,7 @@ def fit(
       anchor_params,
       pool_params,
       images,
+      by_member(config, key.shape),
     ),
     config=settings,
     schedule=config.schedule,
@@ -262,6 +270,23 @@ def fit(
     generators.Generator(network, params, spec, critics),
     result.history,
   )
+
+
+def by_member(config: Config, members: tuple[int, ...]) -> list[jax.Array]:
+  """Anchor, rate and radius, one a member.
+
+  Raises:
+    ValueError: numbers of another number of members.
+  """
+  numbers = []
+  for name in ('anchor', 'rate', 'radius'):
+    value = np.asarray(getattr(config, name), np.float32)
+    if value.shape not in ((), members):
+      raise ValueError(
+        f'{name} has shape {value.shape}, the members have {members}'
+      )
+    numbers.append(jnp.broadcast_to(value, members))
+  return numbers
 
 
 def check_images(images: Any, spec: generators.Spec, batched: bool) -> Any:

@@ -17,6 +17,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from coalesce_jax import adaptation
 from coalesce_jax import generators
@@ -86,7 +87,7 @@ def transfer(
   config = _plain(adaptation.Config() if config is None else config)
   config = dataclasses.replace(
     config,
-    rate=config.rate * rate,
+    rate=np.multiply(config.rate, rate),
     warmup=0,
     game=dataclasses.replace(config.game, freeze=freeze),
   )

@@ -111,8 +111,8 @@ def inputs(
   held_out: tuple[sources.Source, ...] | None = None,
   weights: Any = None,
   radii: Any = None,
-  generator_rate: float = 1.0,
-  critic_rate: float = 1.0,
+  generator_rate: Any = 1.0,
+  critic_rate: Any = 1.0,
   warmup: int = 0,
   extra: Any = (),
 ) -> Inputs:
@@ -126,8 +126,8 @@ def inputs(
     held_out=parts if held_out is None else held_out,
     weights=jnp.asarray(weights, jnp.float32),
     radii=jnp.asarray(radii, jnp.float32),
-    generator_rate=jnp.float32(generator_rate),
-    critic_rate=jnp.float32(critic_rate),
+    generator_rate=jnp.asarray(generator_rate, jnp.float32),
+    critic_rate=jnp.asarray(critic_rate, jnp.float32),
     warmup=jnp.int32(warmup),
     extra=extra,
   )

@@ -23,7 +23,7 @@ FLOORS = (
   # The game and its stages.
   'objectives optimizers < rules < game < chunks < driver < stage'
   ' < ternarization < pretraining barycenters adaptation'
-  ' < baselines continual compress federated; scores',
+  ' < baselines continual compress federated mining; scores',
   # Roof: effects.
   'figures manifests < bundles checkpoints interrupts records'
   ' < workspace < report < commands < cli',

@@ -24,6 +24,8 @@ class Problem:
     split: classes of nodes and target.
     nodes: K arrays of training images, uint8.
     local: `[S, N, H, W, C]`, uint8.
+    target: training images of the target, uint8, and their classes.
+    labels: `[M]`, of `target`.
     reference: the target's held-out split, measured.
     spec: architecture of all generators.
   """
@@ -31,6 +33,8 @@ class Problem:
   split: nodes_lib.Split
   nodes: list[np.ndarray]
   local: np.ndarray
+  target: np.ndarray
+  labels: np.ndarray
   reference: evaluate.Reference
   held_out: np.ndarray
   spec: generators.Spec
@@ -75,5 +79,8 @@ def load(config: Any) -> Problem:
       train_set.images, train_set.labels, datasets.cache_folder()
     )
   spec = settings.spec(config, held.shape[1:])
-  reference = evaluate.reference(network, held, train_set.images[rows])
-  return Problem(split, parts, local, reference, held, spec)
+  target = train_set.images[rows]
+  reference = evaluate.reference(network, held, target)
+  return Problem(
+    split, parts, local, target, labels[rows], reference, held, spec
+  )

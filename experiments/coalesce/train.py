@@ -8,7 +8,6 @@ Shapes: K nodes, S seeds, N local samples.
 """
 
 from collections.abc import Callable
-import dataclasses
 import functools
 import pathlib
 import time
@@ -29,10 +28,10 @@ from coalesce_jax import pretraining
 from coalesce_jax import report
 from coalesce_jax import sources
 from coalesce_jax import stage
-from coalesce_jax import trees
 from coalesce_jax import workspace
 from coalesce_jax.metrics import energy
 from coalesce_jax.metrics import evaluate
+from experiments import members
 from experiments.coalesce import problem as problem_lib
 from experiments.coalesce import scoring
 from experiments.coalesce import settings
@@ -121,10 +120,10 @@ def train(
       )
     for name in names:
       made[name] = [bundles.load(p) for p in _paths(work, name, config)]
-    return [_batched(made[name]) for name in names]
+    return [members.batched(made[name]) for name in names]
 
   names = [f'node_{k}' for k in range(len(problem.nodes))]
-  members = staged(
+  parts = staged(
     names,
     lambda hooks: pretraining.pretrain(
       fold(keys, 1), problem.nodes, problem.spec,
@@ -136,7 +135,7 @@ def train(
     ['barycenter'],
     lambda hooks: [
       barycenters.barycenter(
-        fold(keys, 2), members, method=config.barycenter.method,
+        fold(keys, 2), parts, method=config.barycenter.method,
         objective=config.barycenter.objective or None,
         config=settings.barycenter(config), hooks=hooks,
       )[0]
@@ -149,14 +148,14 @@ def train(
       fold(keys, 3), problem.spec, local, config=adapt, hooks=hooks
     )[0],
     'transfer': lambda hooks: baselines.transfer(
-      fold(keys, 4), nearest_node(members, local), local, config=adapt,
+      fold(keys, 4), nearest_node(parts, local), local, config=adapt,
       hooks=hooks, rate=config.transfer.rate,
       freeze=tuple(config.transfer.freeze),
     )[0],
     'ensemble': lambda hooks: baselines.ensemble(
-      fold(keys, 5), members, local, config=adapt, hooks=hooks
+      fold(keys, 5), parts, local, config=adapt, hooks=hooks
     )[0],
-    'model_average': lambda hooks: baselines.model_average(members),
+    'model_average': lambda hooks: baselines.model_average(parts),
     'adapted': lambda hooks: adaptation.adapt(
       fold(keys, 6), meta, local, config=adapt, hooks=hooks
     )[0],
@@ -165,7 +164,7 @@ def train(
     if name in config.methods or name == 'adapted':
       staged([name], functools.partial(_single, plan), True)
   if 'ternary' in config.methods:
-    edge = _batched(made['adapted'])
+    edge = members.batched(made['adapted'])
     staged(
       ['ternary'],
       lambda hooks: [
@@ -186,13 +185,13 @@ def _single(
   return [plan(hooks)]
 
 
-def nearest_node(members: Generators, local: jax.Array) -> generators.Generator:
+def nearest_node(nodes: Generators, local: jax.Array) -> generators.Generator:
   """For each seed the node whose samples are nearest to the local ones.
 
   By energy distance in pixels, which an edge node can measure itself.
   """
   values = []
-  for node in members:
+  for node in nodes:
 
     def distance(params, images, node=node):
       z = jax.random.normal(jax.random.key(0), (500, node.spec.latent_size))
@@ -205,9 +204,9 @@ def nearest_node(members: Generators, local: jax.Array) -> generators.Generator:
   def pick(*leaves):
     return jnp.stack([leaves[k][s] for s, k in enumerate(best)])
 
-  return members[0]._replace(
-    params=jax.tree.map(pick, *[m.params for m in members]),
-    critic=jax.tree.map(pick, *[m.critic for m in members]),
+  return nodes[0]._replace(
+    params=jax.tree.map(pick, *[m.params for m in nodes]),
+    critic=jax.tree.map(pick, *[m.critic for m in nodes]),
   )
 
 
@@ -215,17 +214,7 @@ def _paths(
   work: workspace.Workspace, name: str, config: Any
 ) -> list[pathlib.Path]:
   folder = work.path / 'bundles'
-  return [folder / f'{name}_s{s}.safetensors' for s in range(config.seeds)]
-
-
-def _batched(members: Generators) -> generators.Generator:
-  """One generator with a leading axis S from one a seed."""
-  critics = [m.critic for m in members]
-  has_critic = all(c is not None for c in critics)
-  return members[0]._replace(
-    params=trees.stack([m.params for m in members]),
-    critic=trees.stack(critics) if has_critic else None,
-  )
+  return [members.path(folder, name, s) for s in range(config.seeds)]
 
 
 def _save(
@@ -238,22 +227,14 @@ def _save(
   classes = problem.split.target
   if name.startswith('node_'):
     classes = problem.split.nodes[int(name.removeprefix('node_'))]
-  for s, path in enumerate(_paths(work, name, config)):
-    spec = dataclasses.replace(
-      batched.spec,
-      provenance={
-        'dataset': config.dataset,
-        'classes': ','.join(map(str, classes)),
-        'stage': name,
-        'seed': str(config.seed),
-        'member': str(s),
-      },
-    )
-    critic = batched.critic
-    one = generators.Generator(
-      batched.network,
-      trees.member(batched.params, s),
-      spec,
-      None if critic is None else trees.member(critic, s),
-    )
-    bundles.save(path, one)
+  members.write(
+    work.path / 'bundles',
+    name,
+    batched,
+    {
+      'dataset': config.dataset,
+      'classes': ','.join(map(str, classes)),
+      'stage': name,
+      'seed': str(config.seed),
+    },
+  )

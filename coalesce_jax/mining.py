@@ -1,0 +1,150 @@
+r"""MineGAN: miners in front of frozen generators, with learned selection.
+
+.. math:: G(z, u) = G_{i(u)}(M_{i(u)}(z)), \quad P(i) = \mathrm{softmax}(s)_i
+
+Only the miners :math:`M_i` and the scores `s` learn, by the game on the local
+samples: Wang et al., "MineGAN: effective knowledge transfer from GANs to target
+domains with few images", https://arxiv.org/abs/1912.05270, section 3.3. There
+the critic's loss is weighted by the probabilities; here a generator is drawn by
+its own latents (Gumbel-max), and the scores learn by the straight-through
+gradient of the softmax, so that the result is a generator like any other.
+
+Shapes: K nodes, Z latent of a node, B batch, S seeds.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax import adaptation
+from coalesce_jax import game as game_lib
+from coalesce_jax import generators
+from coalesce_jax import stage
+from coalesce_jax import trees
+from coalesce_jax import types
+
+
+@functools.lru_cache(maxsize=16)
+def network(
+  base: types.Network, latent_size: int, count: int, hidden: int = 128
+) -> types.Network:
+  """K frozen generators behind miners, as one generator.
+
+  Args:
+    base: the network of all K.
+    latent_size: Z.
+    count: K.
+    hidden: units of each miner's one hidden layer.
+
+  Returns:
+    A network of latents `[B, Z + K]`, of which the last K select. Its
+    parameters have `miners` and `scores`, which learn, and `nodes`, which get
+    no gradient. A new miner passes latents on as they are.
+  """
+
+  def init(key: types.PRNGKey) -> types.Params:
+    key_nodes, key_miners = jax.random.split(key)
+    scale = 1.0 / jnp.sqrt(latent_size)
+    inwards = jax.random.normal(key_miners, (count, latent_size, hidden))
+    return {
+      'nodes': jax.vmap(base.init)(jax.random.split(key_nodes, count)),
+      'miners': {
+        'inwards': scale * inwards,
+        'bias': jnp.zeros((count, 1, hidden)),
+        'outwards': jnp.zeros((count, hidden, latent_size)),
+        'shift': jnp.zeros((count, 1, latent_size)),
+      },
+      'scores': jnp.zeros(count),
+    }
+
+  def apply(params: types.Params, inputs: jax.Array) -> jax.Array:
+    z, chance = inputs[:, :latent_size], inputs[:, latent_size:]
+    of = params['miners']
+    inner = jax.nn.relu(z[None] @ of['inwards'] + of['bias'])
+    mined = z[None] + inner @ of['outwards'] + of['shift']  # [K, B, Z]
+    nodes = jax.lax.stop_gradient(params['nodes'])
+    samples = jax.vmap(base.apply)(nodes, mined)
+    chosen = _chosen(params['scores'], chance)  # [B, K]
+    chosen = chosen.T.reshape(*chosen.T.shape, *[1] * (samples.ndim - 2))
+    return jnp.sum(chosen * samples, 0)
+
+  return types.Network(init, apply)
+
+
+def mine(
+  key: types.PRNGKey,
+  nodes: Sequence[generators.Generator],
+  images: Any,
+  *,
+  config: adaptation.Config | None = None,
+  hooks: stage.HooksFor | None = None,
+) -> tuple[generators.Generator, stage.History]:
+  """Learns where in the nodes' latent spaces the local samples are.
+
+  Args:
+    key: one key, or `[S]` keys; consumed.
+    nodes: K generators of one architecture, the first one's critic is the
+      start of the critic.
+    images: `[N, ...]` or `[S, N, ...]`.
+    config: settings; its anchor is not used.
+    hooks: effects; called with 'mined'.
+
+  Returns:
+    A generator of latents `[Z + K]` that holds all nodes, and the history. No
+    bundle can hold it: its spec is that of a node but for the latents.
+  """
+  config = adaptation.Config() if config is None else config
+  nodes, batched = list(nodes), bool(key.ndim)
+  spec = stage.with_critic(stage.same_architecture(nodes))
+  images = adaptation.check_images(images, spec, batched)
+  mined = network(spec.build(), spec.latent_size, len(nodes))
+  spec = dataclasses.replace(spec, latent_size=spec.latent_size + len(nodes))
+  warm = config.warm_critics and nodes[0].critic is not None
+
+  def setup(key, params, critic, images, numbers):
+    key_miners, key_critic = jax.random.split(key)
+    local, held = stage.split_held_out(images, config.held_out)
+    inputs = game_lib.inputs(
+      (local,),
+      held_out=(held,),
+      generator_rate=numbers[1],
+      critic_rate=numbers[1],
+      warmup=config.warmup,
+    )
+    start = mined.init(key_miners) | {'nodes': params}
+    first = critic if warm else spec.build_critic().init(key_critic)
+    return stage.Setup(start, trees.stack([first]), inputs)
+
+  params = stage.stacked(nodes, batched)
+  result = stage.play(
+    key,
+    setup,
+    (
+      params,
+      nodes[0].critic if warm else (),
+      images,
+      adaptation.by_member(config, key.shape),
+    ),
+    config=dataclasses.replace(config.game, objective='w1'),
+    schedule=config.schedule,
+    spec=spec,
+    generator=mined,
+    hooks=stage.hooks_for(hooks, 'mined'),
+  )
+  # The moving average of what stands still is what it is, to rounding.
+  made = result.generator | {'nodes': params}
+  critics = stage.first_critic(result.state.critics, batched)
+  return generators.Generator(mined, made, spec, critics), result.history
+
+
+def _chosen(scores: jax.Array, chance: jax.Array) -> jax.Array:
+  """One of K for each sample, `[B, K]`; the gradient is the softmax's."""
+  uniform = jax.scipy.stats.norm.cdf(chance)
+  gumbel = -jnp.log(-jnp.log(jnp.clip(uniform, 1e-7, 1.0 - 1e-6)))
+  soft = jax.nn.softmax(scores[None] + gumbel, -1)
+  hard = jax.nn.one_hot(jnp.argmax(soft, -1), soft.shape[-1])
+  return hard + soft - jax.lax.stop_gradient(soft)

@@ -1,0 +1,223 @@
+"""The methods: each is a few lines on the one game.
+
+Shapes: S members (seeds, or learning rates), N local samples.
+"""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from coalesce_jax import adaptation
+from coalesce_jax import baselines
+from coalesce_jax import generators
+from coalesce_jax import mining
+from coalesce_jax import stage
+from experiments.coalesce import settings as settings_lib
+from experiments.coalesce import train as coalesce_train
+
+
+class Run(NamedTuple):
+  """What a method gets.
+
+  Attributes:
+    key: `[S]` keys.
+    local: `[S, N, H, W, C]`, uint8.
+    nodes: K generators, each of S members, as all that follow.
+    starts: others by name: 'barycenter', 'barycenter_paper', 'sequential' (the
+      first node's, trained on the samples of the second), and results of
+      methods that went before.
+    values: `[S]`, of the method's variants.
+    distance: `[S]`, W1 between barycenter and local samples as its critics saw
+      it, where a method that went before has measured it.
+    config: the budget, with a learning rate a member.
+    augment: names of the data set's augmentations.
+    target: all training images of the target, `[M, H, W, C]`, uint8.
+    settings: of the shared stages.
+    hooks: effects.
+  """
+
+  key: jax.Array
+  local: jax.Array
+  nodes: list[generators.Generator]
+  starts: dict[str, generators.Generator]
+  values: np.ndarray
+  distance: np.ndarray
+  config: adaptation.Config
+  augment: str
+  target: np.ndarray
+  settings: Any
+  hooks: stage.HooksFor
+
+
+class Method(NamedTuple):
+  """A row, or one for each variant.
+
+  Attributes:
+    label: in tables.
+    play: the method.
+    ours: whether it coalesces.
+    variants: the field of the configuration that lists them, or ''.
+    trains: whether it takes steps, and so has a rate and a step to choose.
+    after: methods that have to be done before, in the same setting.
+  """
+
+  label: str
+  play: Callable[[Run], generators.Generator]
+  ours: bool = False
+  variants: str = ''
+  trains: bool = True
+  after: tuple[str, ...] = ()
+
+
+def _with(run: Run, *, augment: bool = False, **changes: Any) -> Any:
+  """The budget, with augmentation, changes of the game and of the stage."""
+  game: dict[str, Any] = {
+    k: changes.pop(k) for k in ('freeze', 'objective') if k in changes
+  }
+  if augment:
+    game['augment'] = run.augment
+  return dataclasses.replace(
+    run.config, game=dataclasses.replace(run.config.game, **game), **changes
+  )
+
+
+def _edge_only(run: Run, augment: bool = False) -> Any:
+  return baselines.edge_only(
+    run.key, run.nodes[0].spec, run.local,
+    config=_with(run, augment=augment), hooks=run.hooks,
+  )[0]  # fmt: skip
+
+
+def _full(run: Run) -> generators.Generator:
+  """All training images of the target: what no edge node has."""
+  images = jax.numpy.broadcast_to(
+    jax.numpy.asarray(run.target), (len(run.key), *run.target.shape)
+  )
+  return _adapt(run._replace(local=images), anchor=0.0)
+
+
+def _transfer(run: Run, augment: bool = False, freeze: bool = False) -> Any:
+  nearest = coalesce_train.nearest_node(run.nodes, run.local)
+  return baselines.transfer(
+    run.key, nearest, run.local, config=_with(run, augment=augment),
+    hooks=run.hooks, rate=1.0, freeze=baselines.FREEZE_D if freeze else (),
+  )[0]  # fmt: skip
+
+
+def _sequential(run: Run) -> generators.Generator:
+  return baselines.transfer(
+    run.key, run.starts['sequential'], run.local, config=run.config,
+    hooks=run.hooks, rate=1.0,
+  )[0]  # fmt: skip
+
+
+def _ensemble(run: Run) -> generators.Generator:
+  return baselines.ensemble(
+    run.key, run.nodes, run.local, config=run.config, hooks=run.hooks
+  )[0]
+
+
+def _mined(run: Run) -> generators.Generator:
+  return mining.mine(
+    run.key, run.nodes, run.local, config=run.config, hooks=run.hooks
+  )[0]
+
+
+def _adapt(run: Run, **changes: Any) -> generators.Generator:
+  return adaptation.adapt(
+    run.key, run.starts['barycenter'], run.local,
+    config=_with(run, **changes), hooks=run.hooks,
+  )[0]  # fmt: skip
+
+
+def _ball(run: Run) -> generators.Generator:
+  return _adapt(run, objective='ball', radius=run.values * run.distance)
+
+
+def _paper_code(run: Run) -> generators.Generator:
+  paper = adaptation.paper_code(run.config.schedule.steps)
+  game = dataclasses.replace(
+    run.config.game, objective='w1', gp_norm=paper.game.gp_norm,
+    reuse_batch=paper.game.reuse_batch,
+  )  # fmt: skip
+  config = dataclasses.replace(
+    paper, game=game, schedule=run.config.schedule, rate=run.config.rate,
+    held_out=run.config.held_out,
+  )  # fmt: skip
+  return adaptation.adapt(
+    run.key, run.starts['barycenter_paper'], run.local, config=config,
+    hooks=run.hooks,
+  )[0]  # fmt: skip
+
+
+def _ternary(run: Run) -> generators.Generator:
+  """After adaptation, which is done; anchored at its result."""
+  config = settings_lib.ternary(run.settings)
+  return adaptation.ternarize(
+    run.key, run.starts['ours_freeze_augment'], run.local,
+    config=dataclasses.replace(
+      config, schedule=run.config.schedule, rate=run.config.rate
+    ),
+    hooks=run.hooks,
+  )[0]  # fmt: skip
+
+
+TABLE: dict[str, Method] = {
+  'edge_only': Method('edge only', _edge_only),
+  'edge_augment': Method(
+    'edge only, augmentation', lambda run: _edge_only(run, augment=True)
+  ),
+  'transfer': Method('transfer', _transfer),
+  'transfer_freeze_augment': Method(
+    'transfer, FreezeD, augmentation',
+    lambda run: _transfer(run, augment=True, freeze=True),
+  ),
+  'sequential': Method('transfer through both nodes', _sequential),
+  'ensemble': Method('ensemble', _ensemble),
+  'model_average': Method(
+    'mean of weights',
+    lambda run: baselines.model_average(run.nodes),
+    trains=False,
+  ),
+  'mined': Method('MineGAN', _mined),
+  'barycenter': Method(
+    'barycenter as it is',
+    lambda run: run.starts['barycenter'],
+    ours=True,
+    trains=False,
+  ),
+  'ours_free': Method(
+    'ours, no anchor', lambda run: _adapt(run, anchor=0.0), ours=True
+  ),
+  'ours': Method(
+    'ours, anchor',
+    lambda run: _adapt(run, anchor=run.values),
+    ours=True,
+    variants='anchors',
+  ),
+  'ours_ball': Method(
+    'ours, ball', _ball, ours=True, variants='radii', after=('ours',)
+  ),
+  'ours_free_freeze_augment': Method(
+    'ours, no anchor, FreezeD, augmentation',
+    lambda run: _adapt(
+      run, anchor=0.0, augment=True, freeze=baselines.FREEZE_D
+    ),
+    ours=True,
+  ),
+  'ours_freeze_augment': Method(
+    'ours, FreezeD, augmentation',
+    lambda run: _adapt(
+      run, anchor=0.25, augment=True, freeze=baselines.FREEZE_D
+    ),
+    ours=True,
+  ),
+  'paper_code': Method("the paper's code", _paper_code),
+  'ternary': Method(
+    'ours, ternary', _ternary, ours=True, after=('ours_freeze_augment',)
+  ),
+  'full': Method('barycenter, all training images', _full),
+}

@@ -1,0 +1,320 @@
+"""One method in one setting: chosen on other samples, then tested.
+
+Shapes: V variants, S seeds, R learning rates, M = V S or V R members.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import adaptation
+from coalesce_jax import bundles
+from coalesce_jax import driver
+from coalesce_jax import generators
+from coalesce_jax import records
+from coalesce_jax import sources
+from coalesce_jax import trees
+from coalesce_jax import workspace
+from coalesce_jax.metrics import energy
+from coalesce_jax.metrics import evaluate
+from experiments import members
+from experiments.coalesce import settings as settings_lib
+from experiments.few_shot import methods
+from experiments.few_shot import shared
+
+Stop = Callable[[], bool]
+_STARTS = ('barycenter', 'barycenter_paper', 'sequential')
+# Of results that other methods start from, while they are tuned.
+_TUNING = '_tuning'
+
+
+class Choice(NamedTuple):
+  """What was chosen for a variant.
+
+  Attributes:
+    rate: factor of the learning rate.
+    step: to stop at.
+  """
+
+  rate: float
+  step: int
+
+
+class Played(NamedTuple):
+  """What a method did.
+
+  Attributes:
+    made: its result, of M members.
+    looks: step -> parameters of the averaged generators, M members.
+    metrics: of the last chunk.
+    seconds: of the game, compilation included.
+  """
+
+  made: generators.Generator
+  looks: dict[int, Any]
+  metrics: dict[str, np.ndarray]
+  seconds: float
+
+
+def is_start(name: str) -> bool:
+  """Whether others go on from the result of this method."""
+  return any(name in method.after for method in methods.TABLE.values())
+
+
+def variants(config: Any, method: methods.Method) -> tuple[float, ...]:
+  """Values of a method's variants; one of no meaning where it has none."""
+  return tuple(config[method.variants]) if method.variants else (0.0,)
+
+
+def choose(
+  config: Any,
+  work: workspace.Workspace,
+  setting: shared.Setting,
+  count: int,
+  name: str,
+  before: dict[str, Any],
+  stop: Stop,
+) -> dict[str, Any]:
+  """Rate and step of every variant, on local samples of another seed.
+
+  The one rule: the least Frechet distance to training images of the target
+  over all rates and all steps that are looked at.
+
+  Returns:
+    `rows`, one a variant: `value`, `rate`, `step`, `curves` by rate and step;
+    and the `distance` that the critics saw, for methods that go after.
+  """
+  method, rates = methods.TABLE[name], list(config.tuning.rates)
+  values = variants(config, method)
+  local = setting.local(count, [config.tuning.seed])
+  local = np.repeat(local, len(values) * len(rates), 0)
+  played = _play(
+    config, work, setting, method, local,
+    seeds=[0] * len(local), values=np.repeat(values, len(rates)),
+    rates=np.tile(rates, len(values)),
+    distance=_distance(before, len(values), len(rates)), suffix=_TUNING,
+    stop=stop,
+  )  # fmt: skip
+  curves = _curves(config, setting, played, setting.tuning)
+  rows = []
+  for v, value in enumerate(values):
+    of = {
+      rate: {step: row[v * len(rates) + r] for step, row in curves.items()}
+      for r, rate in enumerate(rates)
+    }
+    rate, step = min(
+      ((rate, step) for rate in of for step in of[rate]),
+      key=lambda pair: of[pair[0]][pair[1]],
+    )
+    rows.append({'value': value, 'rate': rate, 'step': step, 'curves': of})
+  if is_start(name):
+    first = rows[0]
+    params = played.looks[first['step']]
+    index = rates.index(first['rate'])
+    made = members.member(played.made._replace(params=params), index)
+    kept = f'{name}_n{count}{_TUNING}'
+    shared.write(work, setting, kept, members.batched([made]))
+  return {'rows': rows, 'distance': _seen(played, len(rates))}
+
+
+def test(
+  config: Any,
+  work: workspace.Workspace,
+  setting: shared.Setting,
+  count: int,
+  name: str,
+  chosen: list[Choice],
+  before: dict[str, Any],
+  stop: Stop,
+) -> dict[str, Any]:
+  """All measures of every variant at its chosen rate and step.
+
+  Returns:
+    `rows`, one a variant: `value`, `rate`, `step`, `scores` (a list over seeds
+    by measure), `curve` (a list over seeds by step), `held_out` (energy
+    distance to the held-out local samples, a list over seeds).
+  """
+  method, values = methods.TABLE[name], variants(config, methods.TABLE[name])
+  seeds = list(range(config.seeds))
+  local = setting.local(count, [config.seed + s for s in seeds])
+  local = np.tile(local, (len(values),) + (1,) * (local.ndim - 1))
+  played = _play(
+    config, work, setting, method, local,
+    seeds=seeds * len(values), values=np.repeat(values, len(seeds)),
+    rates=np.repeat([c.rate for c in chosen], len(seeds)),
+    distance=_distance(before, len(values), len(seeds)), stop=stop,
+  )  # fmt: skip
+  curves = _curves(config, setting, played, setting.problem.reference)
+  rows, best = [], []
+  for v, (value, choice) in enumerate(zip(values, chosen, strict=True)):
+    index = range(v * len(seeds), (v + 1) * len(seeds))
+    found = []
+    for s, i in enumerate(index):
+      if stop():
+        raise driver.Interrupted('while a method is measured')
+      params = played.looks[choice.step] if played.looks else played.made.params
+      one = played.made._replace(params=trees.member(params, i), critic=None)
+      best.append(one)
+      found.append(_scores(config, setting, one, local[i], s))
+    rows.append(
+      {
+        'value': value, 'rate': choice.rate, 'step': choice.step,
+        'scores': {k: [f[k] for f in found] for k in found[0]},
+        'curve': {
+          step: [row[i] for i in index] for step, row in curves.items()
+        },
+      }
+    )  # fmt: skip
+  if is_start(name):
+    critic = played.made.critic
+    made = members.batched(best[: len(seeds)])._replace(critic=critic)
+    shared.write(work, setting, f'{name}_n{count}', made)
+  return {
+    'rows': rows,
+    'distance': _seen(played, len(seeds)),
+    'play_seconds': played.seconds,
+  }
+
+
+def _play(
+  config: Any,
+  work: workspace.Workspace,
+  setting: shared.Setting,
+  method: methods.Method,
+  local: np.ndarray,
+  *,
+  seeds: list[int],
+  values: np.ndarray,
+  rates: np.ndarray,
+  distance: np.ndarray,
+  suffix: str = '',
+  stop: Stop,
+) -> Played:
+  base = jax.random.key(config.seed)
+  key = jnp.stack([jax.random.fold_in(base, 1000 + s) for s in seeds])
+  starts = {n: shared.read(work, setting, n, seeds) for n in _STARTS}
+  for other in method.after:
+    kept = f'{other}_n{local.shape[1]}{suffix}'
+    starts[other] = shared.read(work, setting, kept, seeds)
+  looks: dict[int, Any] = {}
+  metrics: dict[str, np.ndarray] = {}
+
+  def hooks(part: str) -> driver.Hooks:
+    bar = records.progress(part, config.budget.steps)
+    return driver.Hooks(
+      log=lambda step, row: metrics.update(row),
+      observe=lambda step, params: looks.update({step: params}),
+      stop=stop,
+      progress=lambda step, total: bar(step),
+    )
+
+  began = time.monotonic()
+  made = method.play(
+    methods.Run(
+      key=key,
+      local=jnp.asarray(local),
+      nodes=[
+        shared.read(work, setting, f'node_{k}', seeds)
+        for k in range(len(setting.problem.nodes))
+      ],
+      starts=starts,
+      values=np.asarray(values, np.float32),
+      distance=distance,
+      config=_budget(config, setting, rates),
+      augment=setting.augment,
+      target=setting.problem.target,
+      settings=setting.config,
+      hooks=hooks,
+    )
+  )
+  jax.block_until_ready(made.params)
+  return Played(made, looks, metrics, round(time.monotonic() - began, 2))
+
+
+def _budget(
+  config: Any, setting: shared.Setting, rates: np.ndarray
+) -> adaptation.Config:
+  part = config.budget
+  game = settings_lib.pretrain(setting.config).game
+  return adaptation.Config(
+    game=dataclasses.replace(game, objective='w1_squared', decay_steps=0),
+    schedule=driver.Schedule(
+      steps=part.steps, chunk=part.chunk, observe_every=part.look_every
+    ),
+    anchor=0.5,
+    warmup=part.warmup,
+    held_out=part.held_out,
+    rate=np.asarray(rates, np.float32),
+  )
+
+
+def _curves(
+  config: Any,
+  setting: shared.Setting,
+  played: Played,
+  real: evaluate.Reference,
+) -> dict[int, list[float]]:
+  """Frechet distance by step, of every member."""
+  count = config.shared.evaluate.curve_samples
+  return {
+    step: [
+      evaluate.quick(
+        np.asarray(
+          played.made._replace(params=trees.member(params, i)).sample(
+            jax.random.key(20_000 + i), count
+          )
+        ),
+        real,
+      )
+      for i in range(jax.tree.leaves(params)[0].shape[0])
+    ]
+    for step, params in played.looks.items()
+  }
+
+
+def _scores(
+  config: Any,
+  setting: shared.Setting,
+  made: generators.Generator,
+  local: np.ndarray,
+  seed: int,
+) -> dict[str, Any]:
+  """All measures of one generator."""
+  images = np.asarray(
+    made.sample(jax.random.key(10_000 + seed), config.shared.evaluate.samples)
+  )
+  found: dict[str, Any] = evaluate.evaluate(
+    images, setting.problem.reference, local
+  )
+  held = max(1, round(config.budget.held_out * len(local)))
+  found['held_out'] = float(
+    energy.energy_distance(
+      sources.decode(jnp.asarray(local[-held:])), jnp.asarray(images[:1000])
+    )
+  )
+  found['parameters'] = trees.count(made.params)
+  # A generator behind miners fits no bundle.
+  whole = not isinstance(made.params, dict) or 'miners' not in made.params
+  found['bytes'] = (
+    bundles.size_bytes(made) if whole else 4 * found['parameters']
+  )
+  return found
+
+
+def _seen(played: Played, each: int) -> list[float] | None:
+  """Distance between the two sources, as the first variant's critics saw it."""
+  seen = played.metrics.get('distance')
+  return None if seen is None else [float(x) for x in seen[:each]]
+
+
+def _distance(before: dict[str, Any], variants: int, each: int) -> np.ndarray:
+  """The same, of the method that went before, for all members."""
+  for result in before.values():
+    if result.get('distance') is not None:
+      return np.tile(np.asarray(result['distance'], np.float32), variants)
+  return np.full(variants * each, np.nan, np.float32)

@@ -1,0 +1,102 @@
+"""Figures of the few-shot experiment."""
+
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import figure
+import numpy as np
+
+from experiments.few_shot import tables
+
+Summary = dict[str, Any]
+
+
+def figures(summary: Summary) -> dict[str, figure.Figure]:
+  """Figures by file name."""
+  return {'samples': _samples(summary), 'steps': _steps(summary)}
+
+
+def _styles(summary: Summary) -> dict[str, dict[str, Any]]:
+  """Ours solid, others dashed; one colour a method everywhere."""
+  colors = mpl.colormaps['tab20'](np.arange(20))
+  methods = dict.fromkeys(r['method'] for r in summary['rows'])
+  ours = {r['method']: r['ours'] for r in summary['rows']}
+  return {
+    method: {
+      'color': colors[i % len(colors)],
+      'linestyle': '-' if ours[method] else '--',
+      'marker': 'os^vDP*X'[i % 8],
+      'markersize': 4,
+    }
+    for i, method in enumerate(methods)
+  }
+
+
+def _samples(summary: Summary) -> figure.Figure:
+  """Frechet distance against the number of local samples, by setting."""
+  settings = list(dict.fromkeys(r['setting'] for r in summary['rows']))
+  styles = _styles(summary)
+  drawn = figure.Figure(figsize=(4.6 * len(settings) + 2.8, 4.6))
+  axes = drawn.subplots(1, len(settings), squeeze=False)[0]
+  for axis, setting in zip(axes, settings, strict=True):
+    for method, style in styles.items():
+      rows = [
+        r
+        for r in summary['rows']
+        if r['setting'] == setting and r['method'] == method and r['chosen']
+      ]
+      axis.errorbar(
+        [r['samples'] for r in rows],
+        [tables.mean(r) for r in rows],
+        [tables.deviation(r) for r in rows],
+        label=rows[0]['label'] if rows else method,
+        capsize=2,
+        lw=1.2,
+        **style,
+      )
+    axis.set_title(setting, fontsize=10)
+    axis.set_xlabel('local samples')
+    axis.set_xscale('log')
+    axis.set_yscale('log')
+    counts = sorted({r['samples'] for r in summary['rows']})
+    axis.set_xticks(counts, [str(n) for n in counts])
+    axis.minorticks_off()
+  axes[0].set_ylabel('squared Frechet distance')
+  drawn.legend(
+    *axes[0].get_legend_handles_labels(), loc='center right', fontsize=7
+  )
+  drawn.tight_layout(rect=(0.0, 0.0, 1.0 - 2.6 / drawn.get_figwidth(), 1.0))
+  return drawn
+
+
+def _steps(summary: Summary) -> figure.Figure:
+  """Frechet distance over steps, at the chosen rate."""
+  groups = tables.groups(summary)
+  settings = list(dict.fromkeys(s for s, _ in groups))
+  counts = list(dict.fromkeys(n for _, n in groups))
+  styles = _styles(summary)
+  drawn = figure.Figure(
+    figsize=(3.6 * len(counts) + 2.8, 3.2 * len(settings) + 0.4)
+  )
+  axes = drawn.subplots(len(settings), len(counts), squeeze=False)
+  for i, setting in enumerate(settings):
+    for j, count in enumerate(counts):
+      axis = axes[i, j]
+      for row in tables.of(summary, setting, count):
+        if row['curve'] and row['chosen']:
+          axis.plot(
+            [int(step) for step in row['curve']],
+            [float(np.mean(v)) for v in row['curve'].values()],
+            label=row['label'],
+            lw=1.2,
+            **styles[row['method']],
+          )
+      axis.set_yscale('log')
+      axis.set_title(f'{setting}, {count} samples', fontsize=9)
+      axis.set_xlabel('generator steps')
+  axes[0, 0].set_ylabel('squared Frechet distance')
+  drawn.legend(
+    *axes[0, 0].get_legend_handles_labels(), loc='center right', fontsize=7
+  )
+  drawn.tight_layout(rect=(0.0, 0.0, 1.0 - 2.6 / drawn.get_figwidth(), 1.0))
+  return drawn

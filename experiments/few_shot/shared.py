@@ -1,0 +1,219 @@
+"""What all methods of a setting share: data, node models, other starts.
+
+Each is made once for all seeds and kept as bundles.
+
+Shapes: K nodes, S seeds, N local samples.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+
+from coalesce_jax import barycenters
+from coalesce_jax import bundles
+from coalesce_jax import generators
+from coalesce_jax import pretraining
+from coalesce_jax import workspace
+from coalesce_jax.data import nodes as nodes_lib
+from coalesce_jax.metrics import evaluate
+from experiments import members
+from experiments.coalesce import problem as problem_lib
+from experiments.coalesce import settings as settings_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """A data set and a split.
+
+  Attributes:
+    name: 'mnist-overlapping'.
+    config: of the pipeline, for `experiments.coalesce`.
+    problem: its data; the local samples are those of the trials.
+    tuning: training images of the target, measured like the held-out split.
+    augment: names of augmentations.
+  """
+
+  name: str
+  config: Any
+  problem: problem_lib.Problem
+  tuning: evaluate.Reference
+  augment: str
+
+  def local(self, count: int, seeds: list[int]) -> np.ndarray:
+    """Local samples, a draw a seed: `[S, N, H, W, C]`."""
+    return np.stack(
+      [
+        self.problem.target[
+          nodes_lib.few(
+            seed, self.problem.labels, self.problem.split.target, count
+          )
+        ]
+        for seed in seeds
+      ]
+    )
+
+
+# What `stages` makes, in order.
+NAMES = ('nodes', 'barycenter', 'barycenter_paper', 'sequential')
+
+
+def load(config: Any, text: str) -> Setting:
+  """The setting of the name 'DATASET:SPLIT'.
+
+  Raises:
+    ValueError: no such data set or split.
+  """
+  resolved = pipeline(config, text)
+  problem = problem_lib.load(resolved)
+  rows = np.random.default_rng(config.tuning.seed).permutation(
+    len(problem.target)
+  )[: len(problem.held_out)]
+  return Setting(
+    name=text.replace(':', '-'),
+    config=resolved,
+    problem=problem,
+    tuning=evaluate.reference(
+      problem.reference.network, problem.target[rows], problem.held_out
+    ),
+    augment=resolved.adapt.augment,
+  )
+
+
+def pipeline(config: Any, text: str) -> Any:
+  """The configuration of the pipeline for a setting."""
+  dataset, colon, split = text.partition(':')
+  if not colon:
+    raise ValueError(f'setting {text!r} is not DATASET:SPLIT')
+  nodes_lib.parse(split)
+  made = config.shared.copy_and_resolve_references()
+  with made.unlocked():
+    made.dataset, made.split = dataset, split
+    made.seed, made.seeds = config.seed, config.seeds
+    # Of the pipeline; the trials draw their own.
+    made.local_samples = nodes_lib.MIN_LOCAL
+    made.adapt = {
+      'augment': config.augment.get(dataset, ''),
+      'held_out': config.budget.held_out,
+    }
+  return made
+
+
+def stages(
+  setting: Setting, work: workspace.Workspace
+) -> dict[str, Callable[[], dict[str, Any]]]:
+  """The trials that make what is shared, in order, by name."""
+  config = setting.config
+  count = len(setting.problem.nodes)
+  keys = jax.random.split(jax.random.key(config.seed), config.seeds)
+
+  def key(index: int) -> jax.Array:
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, index)
+
+  def nodes_made() -> list[generators.Generator]:
+    seeds = range(config.seeds)
+    return [read(work, setting, f'node_{k}', seeds) for k in range(count)]
+
+  def hooks(name: str) -> Any:
+    made = work.hooks(None)
+    return lambda part: made(f'{setting.name}-{name}-{part}')
+
+  def done(
+    name: str, part: str, made: list[generators.Generator], names: list[str]
+  ) -> dict[str, Any]:
+    for one, each in zip(made, names, strict=True):
+      write(work, setting, each, one)
+    work.clear(f'{setting.name}-{name}-{part}')
+    return {
+      'frechet': {
+        n: scores(setting, m) for n, m in zip(names, made, strict=True)
+      }
+    }
+
+  def nodes() -> dict[str, Any]:
+    made, _ = pretraining.pretrain(
+      key(1), setting.problem.nodes, setting.problem.spec,
+      config=settings_lib.pretrain(config), hooks=hooks('nodes'),
+    )  # fmt: skip
+    return done('nodes', 'pretrain', made, [f'node_{k}' for k in range(count)])
+
+  def barycenter(
+    name: str, index: int, **changes: Any
+  ) -> Callable[[], dict[str, Any]]:
+    def run() -> dict[str, Any]:
+      ours = settings_lib.barycenter(config)
+      made, _ = barycenters.barycenter(
+        key(index), nodes_made(),
+        **{'method': config.barycenter.method, 'config': ours} | changes,
+        hooks=hooks(name),
+      )  # fmt: skip
+      return done(name, 'barycenter', [made], [name])
+
+    return run
+
+  ours = settings_lib.barycenter(config)
+  paper = barycenters.paper_code(ours.schedule.steps)
+  game = dataclasses.replace(
+    ours.game, gp_norm=paper.game.gp_norm, reuse_batch=paper.game.reuse_batch
+  )
+  # All of the weight on the last node: a transfer onwards to its samples.
+  last = np.eye(count)[-1]
+  return {
+    'nodes': nodes,
+    'barycenter': barycenter('barycenter', 2),
+    'barycenter_paper': barycenter(
+      'barycenter_paper',
+      3,
+      objective='w1',
+      method='joint',
+      config=dataclasses.replace(paper, game=game, schedule=ours.schedule),
+    ),
+    'sequential': barycenter(
+      'sequential', 4, objective='w1', method='joint', weights=last
+    ),
+  }
+
+
+def scores(setting: Setting, made: generators.Generator) -> list[float]:
+  """Squared Frechet distance of every member, to the held-out split."""
+  return [
+    evaluate.quick(
+      np.asarray(
+        members.member(made, s).sample(
+          jax.random.key(20_000 + s), setting.config.evaluate.curve_samples
+        )
+      ),
+      setting.problem.reference,
+    )
+    for s in range(members.count(made))
+  ]
+
+
+def read(
+  work: workspace.Workspace, setting: Setting, name: str, seeds: Any
+) -> generators.Generator:
+  """Members of these seeds as one generator, repeated where a seed is."""
+  folder = _folder(work, setting)
+  found = {s: bundles.load(members.path(folder, name, s)) for s in set(seeds)}
+  return members.batched([found[s] for s in seeds])
+
+
+def write(
+  work: workspace.Workspace,
+  setting: Setting,
+  name: str,
+  made: generators.Generator,
+) -> None:
+  """Keeps a generator of S members."""
+  provenance = {
+    'dataset': setting.config.dataset, 'split': setting.config.split,
+    'stage': name, 'seed': str(setting.config.seed),
+  }  # fmt: skip
+  members.write(_folder(work, setting), name, made, provenance)
+
+
+def _folder(work: workspace.Workspace, setting: Setting) -> pathlib.Path:
+  return work.path / 'bundles' / setting.name

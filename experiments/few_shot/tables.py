@@ -1,0 +1,153 @@
+"""Tables of the few-shot experiment, and who was better."""
+
+from typing import Any
+
+import numpy as np
+
+Summary = dict[str, Any]
+
+# Measure -> heading and digits.
+_COLUMNS = {
+  'frechet': ('Frechet', 1),
+  'kid': ('KID', 3),
+  'coverage': ('coverage', 2),
+  'precision': ('precision', 2),
+  'recall': ('recall', 2),
+  'density': ('density', 2),
+  'class_tv': ('classes', 2),
+  'memorisation': ('memorisation', 2),
+  'copied': ('copied', 2),
+  'w1': ('W1', 2),
+}
+
+
+def groups(summary: Summary) -> list[tuple[str, int]]:
+  """Settings and numbers of samples, in order."""
+  return list(
+    dict.fromkeys((r['setting'], r['samples']) for r in summary['rows'])
+  )
+
+
+def of(summary: Summary, setting: str, samples: int) -> list[dict[str, Any]]:
+  """The rows of a setting and a number of samples."""
+  return [
+    r
+    for r in summary['rows']
+    if (r['setting'], r['samples']) == (setting, samples)
+  ]
+
+
+def name(row: dict[str, Any]) -> str:
+  """A method with its variant."""
+  if row['variant'] is None:
+    return row['label']
+  return f'{row["label"]} {row["variant"]:g}'
+
+
+def mean(row: dict[str, Any], measure: str = 'frechet') -> float:
+  """Over seeds."""
+  return float(np.mean(row['scores'][measure]))
+
+
+def deviation(row: dict[str, Any], measure: str = 'frechet') -> float:
+  """Over seeds, of a sample."""
+  values = row['scores'][measure]
+  return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def held_out(rows: list[dict[str, Any]], method: str) -> dict[str, Any] | None:
+  """The row in which every seed takes the variant nearest to held-out samples.
+
+  Without a look at the target: the held-out ones are local samples.
+  """
+  some = [r for r in rows if r['method'] == method]
+  if len(some) < 2:
+    return None
+  near = np.array([r['scores']['held_out'] for r in some])
+  best = np.argmin(near, 0)
+  scores = {
+    k: [some[v]['scores'][k][s] for s, v in enumerate(best)]
+    for k in some[0]['scores']
+  }
+  label = f'{some[0]["label"]}, by held-out samples'
+  return some[0] | {'label': label, 'variant': None, 'scores': scores}
+
+
+def write(summary: Summary) -> str:
+  """Markdown: a table a setting and number of samples."""
+  lines = ['# Few local samples', '']
+  for setting, samples in groups(summary):
+    rows = of(summary, setting, samples)
+    measures = [m for m in _COLUMNS if m in rows[0]['scores']]
+    lines += [f'## {setting}, {samples} local samples', '']
+    heads = [_COLUMNS[m][0] for m in measures]
+    lines += [
+      '| method | rate | step | ' + ' | '.join(heads) + ' |',
+      '|---|---:|---:|' + '---:|' * len(heads),
+    ]
+    more = [held_out(rows, m) for m in dict.fromkeys(r['method'] for r in rows)]
+    for row in [*rows, *[r for r in more if r is not None]]:
+      cells = [_cell(row, m, _COLUMNS[m][1]) for m in measures]
+      steps = f'{row["rate"]:g} | {row["step"]}' if row['step'] else ' | '
+      lines.append(f'| {name(row)} | {steps} | ' + ' | '.join(cells) + ' |')
+    lines.append('')
+  return '\n'.join(lines)
+
+
+def _cell(row: dict[str, Any], measure: str, digits: int) -> str:
+  text = f'{mean(row, measure):.{digits}f}'
+  if measure == 'frechet':
+    text += f' ± {deviation(row):.{digits}f}'
+  return text
+
+
+def best(summary: Summary) -> list[dict[str, Any]]:
+  """For every setting and number of samples: ours against the baselines.
+
+  Variants count where the tuning chose them; all training images do not.
+  """
+  found = []
+  for setting, samples in groups(summary):
+    rows = [r for r in of(summary, setting, samples) if r['chosen']]
+    ours = [r for r in rows if r['ours'] and r['method'] != 'ternary']
+    theirs = [
+      r
+      for r in rows
+      if not r['ours'] and r['method'] not in ('full', 'paper_code')
+    ]
+    if not ours or not theirs:
+      continue
+    a, b = min(ours, key=mean), min(theirs, key=mean)
+    found.append(
+      {
+        'setting': setting,
+        'samples': samples,
+        'ours': name(a),
+        'frechet': mean(a),
+        'deviation': deviation(a),
+        'baseline': name(b),
+        'baseline_frechet': mean(b),
+        'baseline_deviation': deviation(b),
+        'coverage': mean(a, 'coverage'),
+        'baseline_coverage': mean(b, 'coverage'),
+        'copied': mean(a, 'copied'),
+        'baseline_copied': mean(b, 'copied'),
+        **steps(a, b),
+      }
+    )
+  return found
+
+
+def steps(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+  """Steps to the least mean of the baseline's curve; None: not reached."""
+  curve = {int(k): float(np.mean(v)) for k, v in theirs['curve'].items()}
+  if not curve:
+    return {}
+  least = min(curve.values())
+  at = next(step for step, value in curve.items() if value == least)
+  reached = [
+    int(step)
+    for step, values in ours['curve'].items()
+    if float(np.mean(values)) <= least
+  ]
+  return {'steps': min(reached, default=None), 'baseline_steps': at}

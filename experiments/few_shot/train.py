@@ -1,0 +1,204 @@
+"""The grid as trials: what is shared, choices, tests; then the summary."""
+
+from collections.abc import Callable
+import functools
+import json
+import pathlib
+from typing import Any
+
+from coalesce_jax import files
+from coalesce_jax import records
+from coalesce_jax import workspace
+from coalesce_jax.data import nodes as nodes_lib
+from experiments import trials
+from experiments.coalesce import settings
+from experiments.few_shot import methods
+from experiments.few_shot import playing
+from experiments.few_shot import plots
+from experiments.few_shot import shared
+from experiments.few_shot import tables
+
+
+def run(
+  config: Any, workdir: str, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
+  """All trials that have no result yet, the summary, tables and figures.
+
+  Args:
+    config: see `configs/default.py`.
+    workdir: folder of the results.
+    stop: whether a stop was asked for.
+
+  Returns:
+    `workdir`, `rows` (their number) and `best`: for each setting and number of
+    samples the best of ours and the best of the baselines.
+  """
+  validate(config)
+  # In order: methods start from what was made before.
+  results = trials.run(workdir, config, functools.partial(plan, workdir), stop)
+  path = pathlib.Path(workdir)
+  summary = summarise(config, results)
+  files.write_json(path / 'summary.json', records.plain(summary))
+  files.write_bytes(path / 'tables.md', tables.write(summary).encode())
+  for name, drawn in plots.figures(summary).items():
+    drawn.savefig(path / f'{name}.png', dpi=110)
+  return {
+    'workdir': str(workdir),
+    'rows': len(summary['rows']),
+    'best': tables.best(summary),
+  }
+
+
+def validate(config: Any) -> None:
+  """Checks every setting before anything is done.
+
+  Raises:
+    ValueError: one line with the field.
+  """
+  for name in config.methods:
+    if name not in methods.TABLE:
+      raise ValueError(f'method {name!r} is not one of {list(methods.TABLE)}')
+    missing = set(methods.TABLE[name].after) - set(config.methods)
+    if missing:
+      raise ValueError(f'method {name!r} goes after {sorted(missing)}')
+  for count in trials.sizes('samples', config.samples):
+    if count < nodes_lib.MIN_LOCAL:
+      raise ValueError(f'samples {count} are below {nodes_lib.MIN_LOCAL}')
+  if config.seeds < 1:
+    raise ValueError(f'seeds {config.seeds} is below 1')
+  if not config.settings:
+    raise ValueError('settings are empty')
+  for text in (*config.settings, config.tuning.setting):
+    resolved = shared.pipeline(config, text)
+    for check in (settings.pretrain, settings.barycenter, settings.ternary):
+      check(resolved)
+  part = config.budget
+  if part.steps % part.look_every or part.look_every % part.chunk:
+    raise ValueError(
+      f'budget: steps {part.steps}, look_every {part.look_every} and chunk '
+      f'{part.chunk} do not divide each other'
+    )
+
+
+def plan(
+  workdir: str, config: Any, stop: trials.Stop
+) -> dict[str, trials.Trial]:
+  """All trials, by name, in the order in which they build on each other."""
+  work = workspace.open_workspace(
+    workdir, config=json.loads(config.to_json_best_effort()), stop=stop
+  )
+  load = functools.cache(functools.partial(shared.load, config))
+  counts = trials.sizes('samples', config.samples)
+  todo: dict[str, trials.Trial] = {}
+  for text in dict.fromkeys((config.tuning.setting, *config.settings)):
+    for name in shared.NAMES:
+      todo[f'shared-{_file(text)}-{name}'] = functools.partial(
+        _shared, load, text, work, name
+      )
+    for count in counts:
+      for name in _ordered(config):
+        if text == config.tuning.setting and methods.TABLE[name].trains:
+          todo[_tuned(count, name)] = functools.partial(
+            _choose, config, work, load, count, name, stop
+          )
+      for name in _ordered(config):
+        if text in config.settings:
+          todo[_tested(text, count, name)] = functools.partial(
+            _test, config, work, load, text, count, name, stop
+          )
+  return todo
+
+
+def summarise(
+  config: Any, results: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+  """Rows of all tests, and what was chosen."""
+  rows, choices = [], []
+  for count in trials.sizes('samples', config.samples):
+    for name in _ordered(config):
+      method = methods.TABLE[name]
+      tuned = results.get(_tuned(count, name), {'rows': []})
+      best = min(
+        tuned['rows'], key=lambda row: _least(row['curves']), default=None
+      )
+      for row in tuned['rows']:
+        choices.append(
+          {
+            'samples': count, 'method': name, 'value': row['value'],
+            'rate': row['rate'], 'step': row['step'],
+            'frechet': _least(row['curves']),
+          }
+        )  # fmt: skip
+      for text in config.settings:
+        result = results[_tested(text, count, name)]
+        for row in result['rows']:
+          rows.append(
+            {
+              'setting': text, 'samples': count, 'method': name,
+              'label': method.label, 'ours': method.ours,
+              'variant': row['value'] if method.variants else None,
+              # The variant that the rule of the tuning chose.
+              'chosen': best is None or row['value'] == best['value'],
+              'seconds': result['seconds'], **row,
+            }
+          )  # fmt: skip
+  common = {
+    name: result['frechet']
+    for name, result in results.items()
+    if name.startswith('shared-')
+  }
+  return {'rows': rows, 'choices': choices, 'shared': common}
+
+
+def _least(curves: dict[str, dict[str, float]]) -> float:
+  return min(min(curve.values()) for curve in curves.values())
+
+
+def _shared(load, text, work, name):
+  return shared.stages(load(text), work)[name]()
+
+
+def _choose(config, work, load, count, name, stop):
+  before = _before(work, name, functools.partial(_tuned, count))
+  return playing.choose(
+    config, work, load(config.tuning.setting), count, name, before, stop
+  )
+
+
+def _test(config, work, load, text, count, name, stop):
+  method = methods.TABLE[name]
+  chosen = [playing.Choice(1.0, 0) for _ in playing.variants(config, method)]
+  if method.trains:
+    rows = _result(work, _tuned(count, name))['rows']
+    chosen = [playing.Choice(row['rate'], row['step']) for row in rows]
+  before = _before(work, name, functools.partial(_tested, text, count))
+  return playing.test(
+    config, work, load(text), count, name, chosen, before, stop
+  )
+
+
+def _before(work, name, named):
+  return {
+    other: _result(work, named(other)) for other in methods.TABLE[name].after
+  }
+
+
+def _result(work: workspace.Workspace, name: str) -> dict[str, Any]:
+  return json.loads((work.path / 'trials' / f'{name}.json').read_text())
+
+
+def _ordered(config: Any) -> list[str]:
+  """The methods, those that others go after first."""
+  return [name for name in methods.TABLE if name in config.methods]
+
+
+def _tuned(count: int, name: str) -> str:
+  return f'choose-n{count}-{name}'
+
+
+def _tested(text: str, count: int, name: str) -> str:
+  return f'test-{_file(text)}-n{count}-{name}'
+
+
+def _file(text: str) -> str:
+  return ''.join(c if c.isalnum() or c in '_-' else '-' for c in text)
