@@ -124,6 +124,25 @@ def test_without_an_anchor_there_is_one_critic():
   assert history['w1'].shape == (2, 1)
 
 
+def test_members_have_anchors_and_rates_of_their_own():
+  meta = small.generator()
+  keys = jax.random.split(KEY, 2)
+  local = jax.random.normal(KEY, (2, 12, 2))
+  numbers = {'anchor': np.array([0.25, 0.75]), 'rate': np.array([1.0, 0.3])}
+  twice = meta._replace(
+    params=trees.stack([meta.params] * 2), critic=trees.stack([meta.critic] * 2)
+  )
+  together, _ = cj.adapt(keys, twice, local, config=adapting(**numbers))
+  for s in range(2):
+    config = adapting(**{k: v[s] for k, v in numbers.items()})
+    alone, _ = cj.adapt(keys[s], meta, local[s], config=config)
+    close(trees.member(together.params, s), alone.params, 1e-5)
+  with pytest.raises(ValueError, match=r'anchor has shape \(3,\)'):
+    cj.adapt(keys, twice, local, config=adapting(anchor=np.full(3, 0.5)))
+  with pytest.raises(ValueError, match='not in'):
+    adapting(anchor=np.array([0.5, 1.0]))
+
+
 def test_adaptation_takes_augmentation_freezing_and_early_stopping():
   config = adaptation.Config(
     game=small.config(augment='translation,cutout,flip', freeze=('conv_0/.*',)),

@@ -1,0 +1,154 @@
+"""The few-shot experiment: its plan, its one rule, who counts as better."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.few_shot import methods
+from experiments.few_shot import plots
+from experiments.few_shot import tables
+from experiments.few_shot import train
+from experiments.few_shot.configs import default
+
+
+def never() -> bool:
+  return False
+
+
+def test_every_trial_comes_after_what_it_starts_from(tmp_path):
+  config = default.get_config()
+  names = list(train.plan(str(tmp_path), config, never))
+  at = {name: i for i, name in enumerate(names)}
+  for name in names:
+    kind, _, rest = name.partition('-')
+    if kind == 'shared':
+      continue
+    setting = 'mnist-overlapping' if kind == 'choose' else rest.split('-n')[0]
+    for shared in ('nodes', 'barycenter', 'barycenter_paper', 'sequential'):
+      assert at[f'shared-{setting}-{shared}'] < at[name]
+    method = rest.rpartition('-')[2]
+    count = rest.rpartition('-')[0].rpartition('n')[2]
+    for other in methods.TABLE[method].after:
+      assert at[name.removesuffix(method) + other] < at[name]
+    if kind == 'test' and methods.TABLE[method].trains:
+      assert at[f'choose-n{count}-{method}'] < at[name]
+  tested = [n for n in names if n.startswith('test-')]
+  assert len(tested) == 3 * 3 * len(methods.TABLE)
+
+
+@pytest.mark.parametrize(
+  'field,value,match',
+  [
+    ('methods', ('nope',), "'nope'"),
+    ('methods', ('ours_ball',), "after \\['ours'\\]"),
+    ('samples', (4,), 'samples 4'),
+    ('seeds', 0, 'seeds 0'),
+    ('settings', (), 'empty'),
+    ('settings', ('mnist',), 'DATASET:SPLIT'),
+    ('settings', ('mnist:some',), 'some'),
+    ('budget.look_every', 30, 'divide'),
+    ('shared.barycenter.steps', 0, 'steps 0'),
+  ],
+)
+def test_bad_settings_are_refused_before_anything_is_done(field, value, match):
+  config = default.get_config()
+  part, _, name = field.rpartition('.')
+  where = config
+  for step in filter(None, part.split('.')):
+    where = where[step]
+  with where.unlocked(), where.ignore_type():
+    where[name] = value
+  with pytest.raises(ValueError, match=match):
+    train.validate(config)
+
+
+def row(method, frechet, *, setting='a:b', samples=20, value=0.0, **more):
+  frechet = np.asarray(frechet, float).tolist()
+  made = methods.TABLE[method]
+  return {
+    'setting': setting, 'samples': samples, 'method': method,
+    'label': made.label, 'ours': made.ours, 'value': value,
+    'variant': value if made.variants else None, 'chosen': True,
+    'rate': 0.3, 'step': 100,
+    'scores': {
+      'frechet': frechet, 'coverage': [0.5] * len(frechet),
+      'copied': [0.1] * len(frechet), 'held_out': frechet,
+    },
+    'curve': {'0': [90.0], '50': [60.0], '100': frechet},
+  } | more  # fmt: skip
+
+
+def test_the_best_of_ours_meets_the_best_baseline():
+  summary = {
+    'rows': [
+      row('transfer', [40.0, 44.0]),
+      row('edge_only', [80.0, 82.0]),
+      # Neither counts: nobody has all images, and a variant was not chosen.
+      row('full', [1.0, 1.0]),
+      row('ours', [10.0, 10.0], value=0.75, chosen=False),
+      row('ours', [30.0, 34.0], value=0.25, curve={'0': [41.0], '50': [35.0]}),
+      row('ours_free', [50.0, 54.0]),
+    ]
+  }
+  (found,) = tables.best(summary)
+  assert found['ours'] == 'ours, anchor 0.25' and found['frechet'] == 32.0
+  assert found['baseline'] == 'transfer'
+  assert found['baseline_frechet'] == 42.0
+  assert found['deviation'] == pytest.approx(np.sqrt(8.0))
+  # The baseline's best score, 42 at step 100, is passed at the start.
+  assert found['steps'] == 0 and found['baseline_steps'] == 100
+
+
+def test_a_score_that_is_never_reached_has_no_steps():
+  found = tables.steps(
+    row('ours', [30.0], curve={'0': [50.0], '50': [45.0]}),
+    row('transfer', [40.0], curve={'0': [90.0], '50': [44.0]}),
+  )
+  assert found == {'steps': None, 'baseline_steps': 50}
+
+
+def test_held_out_samples_choose_a_variant_for_every_seed():
+  rows = [
+    row('ours', [30.0, 60.0], value=0.25),
+    row('ours', [50.0, 20.0], value=0.75),
+  ]
+  found = tables.held_out(rows, 'ours')
+  assert found['scores']['frechet'] == [30.0, 20.0]
+  assert tables.held_out(rows[:1], 'ours') is None
+
+
+def test_tables_and_figures_have_every_row():
+  summary = {
+    'rows': [
+      row(method, [30.0, 34.0], samples=samples, setting=setting)
+      for setting in ('a:b', 'c:d')
+      for samples in (20, 100)
+      for method in ('transfer', 'ours', 'barycenter')
+    ]
+  }
+  text = tables.write(summary)
+  assert text.count('| transfer |') == 4
+  assert '32.0 ± 2.8' in text
+  assert set(plots.figures(summary)) == {'samples', 'steps'}
+
+
+@pytest.mark.slow
+def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
+  config = default.get_config('quick')
+  config.methods = (
+    'transfer', 'mined', 'barycenter', 'ours', 'ours_ball',
+    'ours_freeze_augment', 'ternary',
+  )  # fmt: skip
+  first = train.run(config, str(tmp_path))
+  assert first['rows'] == 7
+  (found,) = first['best']
+  assert np.isfinite(found['frechet'])
+  summary = json.loads((tmp_path / 'summary.json').read_text())
+  for r in summary['rows']:
+    assert len(r['scores']['frechet']) == 2
+    # Node models, barycenter: made once, read by all.
+    assert set(r['curve']) in ({'0', '10', '20'}, set())
+  kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob('trials/*.json')}
+  assert train.run(config, str(tmp_path)) == first
+  assert kept == {p: p.stat().st_mtime_ns for p in kept}
