@@ -7,6 +7,11 @@ anchor weight `a` in [0, 1) is, for `p = 2`, the position on the segment
 between them: `W_1(local, nu) = a W_1(local, metamodel)`. With `a = 0` this is
 plain fine-tuning, and the anchor critic is left out.
 
+Of all measures on that segment the mixture :math:`(1 - a) \hat\mu_0 + a \mu`
+alone has no samples between those of its ends, which of images look like
+neither: `Config.mixed` asks for it, :math:`\min_\nu W_1(\nu, (1 - a) \hat\mu_0
++ a \mu)`, a game of one critic.
+
 Shapes: N local samples, S seeds, B batch, Z latent.
 """
 
@@ -39,6 +44,8 @@ class Config:
     game: the game's settings.
     schedule: the driver's.
     anchor: a, in [0, 1), or `[S]` of them, one a member.
+    mixed: one critic on the mixture of local samples and anchor, instead of one
+      critic each.
     warmup: steps at the start during which only the critics learn.
     warm_critics: start from the generator's critic where it has one.
     held_out: fraction of the local samples kept for distance estimates and
@@ -56,6 +63,7 @@ class Config:
   )
   schedule: driver.Schedule = driver.Schedule(steps=1000)
   anchor: Any = 0.5
+  mixed: bool = False
   warmup: int = 50
   warm_critics: bool = True
   held_out: float = 0.1
@@ -71,6 +79,8 @@ class Config:
       raise ValueError(f'anchor {self.anchor} is not in [0, 1)')
     if not 0.0 <= self.held_out < 1.0:
       raise ValueError(f'held_out {self.held_out} is not in [0, 1)')
+    if self.mixed and self.game.objective == 'ball':
+      raise ValueError("'ball' holds two critics: mixed has one")
     if self.game.objective == 'ball' and not np.all(
       np.asarray(self.radius) > 0
     ):
@@ -137,9 +147,16 @@ def adapt(
   config = Config() if config is None else config
   held = np.any(np.asarray(config.anchor)) or config.game.objective == 'ball'
   anchors = (meta,) if held else ()
+  if not config.mixed:
+    return fit(
+      key, meta, images, config=config, hooks=hooks, part=part, anchors=anchors
+    )
+  game = dataclasses.replace(config.game, objective='w1')
+  config = dataclasses.replace(config, game=game)
   return fit(
-    key, meta, images, config=config, hooks=hooks, part=part, anchors=anchors
-  )
+    key, meta, images, config=config, hooks=hooks, part=part, pool=anchors,
+    share=config.anchor,
+  )  # fmt: skip
 
 
 def ternarize(
@@ -172,6 +189,7 @@ def fit(
   part: str = 'adapted',
   anchors: tuple[generators.Generator, ...] = (),
   pool: tuple[generators.Generator, ...] = (),
+  share: Any = None,
 ) -> tuple[generators.Generator, stage.History]:
   """The game that adaptation and its baselines share.
 
@@ -183,8 +201,9 @@ def fit(
     hooks: effects; called with `part`.
     part: name for `hooks`.
     anchors: none, or one generator with a critic of its own.
-    pool: generators mixed with the local samples into one source, each and
-      the samples with equal probability.
+    pool: generators mixed with the local samples into one source.
+    share: probability of all of the pool together, a number or `[S]`; None is
+      that each of them and the samples are equally likely.
 
   Returns:
     As `adapt`.
@@ -199,9 +218,10 @@ def fit(
   anchored, pooled = bool(anchors), bool(pool)
   warm = config.warm_critics and start.critic is not None
   count = 1 + anchored
+  share = len(pool) / (len(pool) + 1.0) if share is None else share
 
   def setup(key, params, critics, anchor_params, pool_params, images, numbers):
-    anchor, rate, radius = numbers
+    anchor, rate, radius, share = numbers
     weights = jnp.array([1.0 - anchor, anchor])[:count]
     if config.scale_weights:
       weights = weights * count
@@ -209,8 +229,10 @@ def fit(
     local, held = stage.split_held_out(images, config.held_out)
     if pooled:
       others = sources.generators(network, pool_params, spec.latent_size)
-      equal = jnp.full((others.count + 1,), 1.0 / (others.count + 1))
-      local = sources.pooled((local, others), equal)
+      each = jnp.full(others.count, share / others.count)
+      local = sources.pooled(
+        (local, others), jnp.concatenate([1.0 - share[None], each])
+      )
     parts: tuple[sources.Source, ...] = (local,)
     held_parts: tuple[sources.Source, ...] = (held,)
     if anchored:
@@ -244,7 +266,7 @@ def fit(
       anchor_params,
       pool_params,
       images,
-      by_member(config, key.shape),
+      by_member(config, key.shape, share),
     ),
     config=settings,
     schedule=config.schedule,
@@ -272,15 +294,22 @@ def fit(
   )
 
 
-def by_member(config: Config, members: tuple[int, ...]) -> list[jax.Array]:
-  """Anchor, rate and radius, one a member.
+def by_member(
+  config: Config, members: tuple[int, ...], share: Any = 0.0
+) -> list[jax.Array]:
+  """Anchor, rate, radius and share, one a member.
 
   Raises:
     ValueError: numbers of another number of members.
   """
   numbers = []
-  for name in ('anchor', 'rate', 'radius'):
-    value = np.asarray(getattr(config, name), np.float32)
+  for name, value in (
+    ('anchor', config.anchor),
+    ('rate', config.rate),
+    ('radius', config.radius),
+    ('share', share),
+  ):
+    value = np.asarray(value, np.float32)
     if value.shape not in ((), members):
       raise ValueError(
         f'{name} has shape {value.shape}, the members have {members}'

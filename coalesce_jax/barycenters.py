@@ -7,8 +7,13 @@ Jointly, one generator against K critics,
 or recursively, the previous barycenter against the next generator with
 :math:`t_k = \lambda_k / \sum_{j \le k} \lambda_j`. With `p = 1` the joint
 problem is a median, and the recursion with `p = 2` a mean along segments: they
-target different measures. Dedeoglu, Lin, Zhang, Zhang,
-https://arxiv.org/abs/2101.09225.
+target different measures. Of two generators of equal weights every measure on
+a W1 segment is a barycenter for `p = 1`, and among them the mixture
+:math:`\sum_k \lambda_k \mu_k` is the one without samples between those of its
+ends, which of images look like neither: it is a game of one critic. For more
+generators, or other weights, the mixture is no barycenter in general.
+
+Dedeoglu, Lin, Zhang, Zhang, https://arxiv.org/abs/2101.09225.
 
 Shapes: K generators, S seeds.
 """
@@ -28,7 +33,7 @@ from coalesce_jax import sources
 from coalesce_jax import stage
 from coalesce_jax import types
 
-METHODS = ('joint', 'recursive')
+METHODS = ('joint', 'recursive', 'mixture')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,9 +102,10 @@ def barycenter(
     members: K >= 2 generators of samples of one shape; their networks may
       differ.
     weights: `[K]`, sum to 1; None is equal weights.
-    method: 'joint' or 'recursive'.
+    method: 'joint', 'recursive' or 'mixture'.
     objective: 'w1', 'w1_squared' or 'ball'; None is 'w1_squared' for two
-      generators and for the recursion, 'w1' otherwise.
+      generators and for the recursion, 'w1' otherwise. Always 'w1' for the
+      mixture.
     radii: `[K]` for 'ball', in units of the samples; the first is not used.
     config: settings.
     hooks: effects; called with 'barycenter', or 'barycenter_1', ...,
@@ -119,10 +125,14 @@ def barycenter(
     raise ValueError(f'a barycenter needs 2 generators, not {len(members)}')
   if method not in METHODS:
     raise ValueError(f'method {method!r} is not one of {METHODS}')
+  if method == 'mixture':
+    if objective not in (None, 'w1'):
+      raise ValueError(f"method 'mixture' has no objective {objective!r}")
+    objective = 'w1'
   if objective is None:
     two = len(members) == 2 or method == 'recursive'
     objective = 'w1_squared' if two else 'w1'
-  if objective == 'ball' and (radii is None or method == 'recursive'):
+  if objective == 'ball' and (radii is None or method != 'joint'):
     raise ValueError("objective 'ball' needs radii and method 'joint'")
   if not 0 <= config.start < len(members):
     raise ValueError(f'start {config.start} of {len(members)} generators')
@@ -131,10 +141,10 @@ def barycenter(
   config = dataclasses.replace(
     config, game=dataclasses.replace(config.game, objective=objective)
   )
-  if method == 'joint':
+  if method != 'recursive':
     return _joint(
       key, members, weights, radii, config,
-      stage.hooks_for(hooks, 'barycenter'),
+      stage.hooks_for(hooks, 'barycenter'), mixed=method == 'mixture',
     )  # fmt: skip
   keys = _split(key, len(members) - 1)
   current, histories = members[0], []
@@ -152,7 +162,7 @@ def barycenter(
   return current, _joined(histories)
 
 
-def _joint(key, members, weights, radii, config, hooks):
+def _joint(key, members, weights, radii, config, hooks, mixed=False):
   batched, count = bool(key.ndim), len(members)
   start = members[config.start]
   spec = _with_critic(start.spec, members)
@@ -163,7 +173,9 @@ def _joint(key, members, weights, radii, config, hooks):
   )
   groups = _groups(members)
   params = [stage.stacked(group, batched) for group in groups]
-  critics = stage.stacked(members, batched, 'critic') if warm else ()
+  # The critic of the start is the one that knows it.
+  known = [start] if mixed else members
+  critics = stage.stacked(known, batched, 'critic') if warm else ()
   scaled = weights * count if config.scale_weights else weights
 
   def setup(key, params, first, critics):
@@ -175,10 +187,16 @@ def _joint(key, members, weights, radii, config, hooks):
     if config.fixed_samples:
       parts = sources.fixed(parts, key_samples, config.fixed_samples)
     if not warm:
-      critics = stage.fresh_critics(key_critic, spec, count)
-    inputs = game_lib.inputs(
-      parts, weights=scaled, radii=radii, warmup=config.warmup
-    )
+      critics = stage.fresh_critics(key_critic, spec, len(known))
+    if mixed:
+      inputs = game_lib.inputs(
+        (sources.pooled(parts, jnp.asarray(weights, jnp.float32)),),
+        warmup=config.warmup,
+      )
+    else:
+      inputs = game_lib.inputs(
+        parts, weights=scaled, radii=radii, warmup=config.warmup
+      )
     return stage.Setup(first, critics, inputs)
 
   result = stage.play(

@@ -25,9 +25,9 @@ def test_every_trial_comes_after_what_it_starts_from(tmp_path):
     if kind == 'shared':
       continue
     setting = 'mnist-overlapping' if kind == 'choose' else rest.split('-n')[0]
-    for shared in ('nodes', 'barycenter', 'barycenter_paper', 'sequential'):
-      assert at[f'shared-{setting}-{shared}'] < at[name]
     method = rest.rpartition('-')[2]
+    for start in ('nodes', *methods.TABLE[method].starts):
+      assert at[f'shared-{setting}-{start}'] < at[name]
     count = rest.rpartition('-')[0].rpartition('n')[2]
     for other in methods.TABLE[method].after:
       assert at[name.removesuffix(method) + other] < at[name]
@@ -92,7 +92,7 @@ def test_the_best_of_ours_meets_the_best_baseline():
     ]
   }
   (found,) = tables.best(summary)
-  assert found['ours'] == 'ours, anchor 0.25' and found['frechet'] == 32.0
+  assert found['ours'] == 'mixture, anchor 0.25' and found['frechet'] == 32.0
   assert found['baseline'] == 'transfer'
   assert found['baseline_frechet'] == 42.0
   assert found['deviation'] == pytest.approx(np.sqrt(8.0))

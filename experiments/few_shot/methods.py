@@ -26,9 +26,8 @@ class Run(NamedTuple):
     key: `[S]` keys.
     local: `[S, N, H, W, C]`, uint8.
     nodes: K generators, each of S members, as all that follow.
-    starts: others by name: 'barycenter', 'barycenter_paper', 'sequential' (the
-      first node's, trained on the samples of the second), and results of
-      methods that went before.
+    starts: others by name: those of `shared.stages`, and results of methods
+      that went before.
     values: `[S]`, of the method's variants.
     distance: `[S]`, W1 between barycenter and local samples as its critics saw
       it, where a method that went before has measured it.
@@ -62,6 +61,7 @@ class Method(NamedTuple):
     variants: the field of the configuration that lists them, or ''.
     trains: whether it takes steps, and so has a rate and a step to choose.
     after: methods that have to be done before, in the same setting.
+    starts: what is shared and the method needs, beside the nodes.
   """
 
   label: str
@@ -70,6 +70,7 @@ class Method(NamedTuple):
   variants: str = ''
   trains: bool = True
   after: tuple[str, ...] = ()
+  starts: tuple[str, ...] = ()
 
 
 def _with(run: Run, *, augment: bool = False, **changes: Any) -> Any:
@@ -96,7 +97,7 @@ def _full(run: Run) -> generators.Generator:
   images = jax.numpy.broadcast_to(
     jax.numpy.asarray(run.target), (len(run.key), *run.target.shape)
   )
-  return _adapt(run._replace(local=images), anchor=0.0)
+  return _adapt(run._replace(local=images), 'mixture', anchor=0.0)
 
 
 def _transfer(run: Run, augment: bool = False, freeze: bool = False) -> Any:
@@ -126,15 +127,19 @@ def _mined(run: Run) -> generators.Generator:
   )[0]
 
 
-def _adapt(run: Run, **changes: Any) -> generators.Generator:
+def _adapt(
+  run: Run, start: str = 'barycenter', **changes: Any
+) -> generators.Generator:
   return adaptation.adapt(
-    run.key, run.starts['barycenter'], run.local,
-    config=_with(run, **changes), hooks=run.hooks,
+    run.key, run.starts[start], run.local, config=_with(run, **changes),
+    hooks=run.hooks,
   )[0]  # fmt: skip
 
 
 def _ball(run: Run) -> generators.Generator:
-  return _adapt(run, objective='ball', radius=run.values * run.distance)
+  return _adapt(
+    run, 'mixture', objective='ball', radius=run.values * run.distance
+  )
 
 
 def _paper_code(run: Run) -> generators.Generator:
@@ -175,7 +180,9 @@ TABLE: dict[str, Method] = {
     'transfer, FreezeD, augmentation',
     lambda run: _transfer(run, augment=True, freeze=True),
   ),
-  'sequential': Method('transfer through both nodes', _sequential),
+  'sequential': Method(
+    'transfer through both nodes', _sequential, starts=('sequential',)
+  ),
   'ensemble': Method('ensemble', _ensemble),
   'model_average': Method(
     'mean of weights',
@@ -184,40 +191,81 @@ TABLE: dict[str, Method] = {
   ),
   'mined': Method('MineGAN', _mined),
   'barycenter': Method(
-    'barycenter as it is',
+    'midpoint as it is',
     lambda run: run.starts['barycenter'],
     ours=True,
     trains=False,
+    starts=('barycenter',),
   ),
-  'ours_free': Method(
-    'ours, no anchor', lambda run: _adapt(run, anchor=0.0), ours=True
+  'mixture': Method(
+    'mixture as it is',
+    lambda run: run.starts['mixture'],
+    ours=True,
+    trains=False,
+    starts=('mixture',),
   ),
-  'ours': Method(
-    'ours, anchor',
+  'midpoint_free': Method(
+    'midpoint, no anchor',
+    lambda run: _adapt(run, anchor=0.0),
+    ours=True,
+    starts=('barycenter',),
+  ),
+  'midpoint': Method(
+    'midpoint, anchor',
     lambda run: _adapt(run, anchor=run.values),
     ours=True,
     variants='anchors',
+    starts=('barycenter',),
+  ),
+  'ours_free': Method(
+    'mixture, no anchor',
+    lambda run: _adapt(run, 'mixture', anchor=0.0),
+    ours=True,
+    starts=('mixture',),
+  ),
+  'ours': Method(
+    'mixture, anchor',
+    lambda run: _adapt(run, 'mixture', anchor=run.values),
+    ours=True,
+    variants='anchors',
+    starts=('mixture',),
+  ),
+  'ours_mixed': Method(
+    'mixture, mixed with the anchor',
+    lambda run: _adapt(run, 'mixture', anchor=run.values, mixed=True),
+    ours=True,
+    variants='anchors',
+    starts=('mixture',),
   ),
   'ours_ball': Method(
-    'ours, ball', _ball, ours=True, variants='radii', after=('ours',)
+    'mixture, ball',
+    _ball,
+    ours=True,
+    variants='radii',
+    after=('ours',),
+    starts=('mixture',),
   ),
   'ours_free_freeze_augment': Method(
-    'ours, no anchor, FreezeD, augmentation',
+    'mixture, no anchor, FreezeD, augmentation',
     lambda run: _adapt(
-      run, anchor=0.0, augment=True, freeze=baselines.FREEZE_D
+      run, 'mixture', anchor=0.0, augment=True, freeze=baselines.FREEZE_D
     ),
     ours=True,
+    starts=('mixture',),
   ),
   'ours_freeze_augment': Method(
-    'ours, FreezeD, augmentation',
+    'mixture, anchor 0.5, FreezeD, augmentation',
     lambda run: _adapt(
-      run, anchor=0.25, augment=True, freeze=baselines.FREEZE_D
+      run, 'mixture', anchor=0.5, augment=True, freeze=baselines.FREEZE_D
     ),
     ours=True,
+    starts=('mixture',),
   ),
-  'paper_code': Method("the paper's code", _paper_code),
+  'paper_code': Method(
+    "the paper's code", _paper_code, starts=('barycenter_paper',)
+  ),
   'ternary': Method(
     'ours, ternary', _ternary, ours=True, after=('ours_freeze_augment',)
   ),
-  'full': Method('barycenter, all training images', _full),
+  'full': Method('mixture, all training images', _full, starts=('mixture',)),
 }

@@ -28,7 +28,6 @@ from experiments.few_shot import methods
 from experiments.few_shot import shared
 
 Stop = Callable[[], bool]
-_STARTS = ('barycenter', 'barycenter_paper', 'sequential')
 # Of results that other methods start from, while they are tuned.
 _TUNING = '_tuning'
 
@@ -197,7 +196,7 @@ def _play(
 ) -> Played:
   base = jax.random.key(config.seed)
   key = jnp.stack([jax.random.fold_in(base, 1000 + s) for s in seeds])
-  starts = {n: shared.read(work, setting, n, seeds) for n in _STARTS}
+  starts = {n: shared.read(work, setting, n, seeds) for n in method.starts}
   for other in method.after:
     kept = f'{other}_n{local.shape[1]}{suffix}'
     starts[other] = shared.read(work, setting, kept, seeds)

@@ -58,7 +58,7 @@ class Setting:
 
 
 # What `stages` makes, in order.
-NAMES = ('nodes', 'barycenter', 'barycenter_paper', 'sequential')
+NAMES = ('nodes', 'barycenter', 'mixture', 'barycenter_paper', 'sequential')
 
 
 def load(config: Any, text: str) -> Setting:
@@ -164,6 +164,7 @@ def stages(
   return {
     'nodes': nodes,
     'barycenter': barycenter('barycenter', 2),
+    'mixture': barycenter('mixture', 5, method='mixture'),
     'barycenter_paper': barycenter(
       'barycenter_paper',
       3,

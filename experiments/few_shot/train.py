@@ -91,7 +91,12 @@ def plan(
   counts = trials.sizes('samples', config.samples)
   todo: dict[str, trials.Trial] = {}
   for text in dict.fromkeys((config.tuning.setting, *config.settings)):
+    needed = {
+      start for m in _ordered(config) for start in methods.TABLE[m].starts
+    }
     for name in shared.NAMES:
+      if name not in {'nodes', *needed}:
+        continue
       todo[f'shared-{_file(text)}-{name}'] = functools.partial(
         _shared, load, text, work, name
       )

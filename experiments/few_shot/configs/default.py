@@ -35,8 +35,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   if not variant:
     shared.network.width = shared.network.critic_width = 16
     shared.pretrain.steps = 2500
-    shared.barycenter.steps = 800
-    shared.ternary.steps = 600
+    shared.barycenter.steps = 1600
     shared.evaluate.samples = 10000
     shared.evaluate.curve_samples = 2000
   config = ml_collections.ConfigDict(
@@ -51,7 +50,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'seeds': 3,
       # Of every method.
       'budget': {
-        'steps': 400,
+        'steps': 300,
         'chunk': 25,
         'warmup': 50,
         'held_out': 0.1,
