@@ -124,6 +124,61 @@ def test_without_an_anchor_there_is_one_critic():
   assert history['w1'].shape == (2, 1)
 
 
+def at_points(*points):
+  """Nodes that make one point each."""
+  made = []
+  for k, point in enumerate(points):
+    node = small.generator(k)
+    flat = jax.tree.map(jnp.zeros_like, trees.flatten(node.params))
+    last = [name for name in flat if name.endswith('bias')][-1]
+    flat[last] = jnp.full_like(flat[last], point)
+    made.append(node._replace(params=trees.unflatten(flat)))
+  return made
+
+
+QUICK = small.config(batch_size=32, learning_rate=0.02, ema=0.5)
+
+
+@pytest.mark.parametrize(
+  'weights',
+  [pytest.param((1.0, 0.0), marks=pytest.mark.slow), (0.0, 1.0)],
+)
+def test_a_mixture_has_the_weights_and_one_critic(weights):
+  nodes = at_points(0.0, 4.0)
+  meta, history = cj.barycenter(
+    KEY,
+    nodes,
+    weights,
+    method='mixture',
+    config=barycenters.Config(QUICK, small.schedule(40, 20), warmup=10),
+  )
+  assert history['w1'].shape == (2, 1)
+  end = float(meta.sample(KEY, 50).mean())
+  assert end > 0.3 if weights[1] else abs(end) < 0.3
+
+
+@pytest.mark.slow
+def test_a_mixed_anchor_is_seen_by_the_critic_of_the_samples():
+  (meta,) = at_points(0.0)
+  local = 4.0 + 0.1 * jax.random.normal(KEY, (20, 2))
+  ends = []
+  for anchor in (0.0, 0.95):
+    edge, history = cj.adapt(
+      KEY,
+      meta,
+      local,
+      config=adaptation.Config(
+        QUICK, small.schedule(40, 20), anchor=anchor, mixed=True, warmup=10
+      ),
+    )
+    assert history['w1'].shape == (2, 1)
+    ends.append(float(edge.sample(KEY, 50).mean()))
+  assert ends[0] > ends[1] + 0.1
+  with pytest.raises(ValueError, match='mixed has one'):
+    adapting(game=small.config(objective='ball'), radius=1.0, mixed=True)
+
+
+@pytest.mark.slow
 def test_members_have_anchors_and_rates_of_their_own():
   meta = small.generator()
   keys = jax.random.split(KEY, 2)
@@ -261,6 +316,10 @@ def test_bad_weights_are_refused(weights, match):
 
 
 def test_bad_barycenters_are_refused():
+  with pytest.raises(ValueError, match="'mixture' has no objective 'ball'"):
+    cj.barycenter(
+      KEY, [small.generator()] * 2, method='mixture', objective='ball'
+    )
   nodes = image_nodes(2)
   other = small.generator(0, small.VECTORS)
   for members, settings, match in (
