@@ -45,6 +45,7 @@ def test_every_trial_comes_after_what_it_starts_from(tmp_path):
     ('samples', (4,), 'samples 4'),
     ('seeds', 0, 'seeds 0'),
     ('settings', (), 'empty'),
+    ('tuning.draws', 4, 'draws 4'),
     ('settings', ('mnist',), 'DATASET:SPLIT'),
     ('settings', ('mnist:some',), 'some'),
     ('budget.look_every', 30, 'divide'),

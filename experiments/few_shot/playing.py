@@ -1,6 +1,7 @@
 """One method in one setting: chosen on other samples, then tested.
 
-Shapes: V variants, S seeds, R learning rates, M = V S or V R members.
+Shapes: V variants, S seeds, R learning rates, D draws of local samples,
+M = V S or V R D members.
 """
 
 from collections.abc import Callable
@@ -79,10 +80,10 @@ def choose(
   before: dict[str, Any],
   stop: Stop,
 ) -> dict[str, Any]:
-  """Rate and step of every variant, on local samples of another seed.
+  """Rate and step of every variant, on local samples of other seeds.
 
-  The one rule: the least Frechet distance to training images of the target
-  over all rates and all steps that are looked at.
+  The one rule: the least Frechet distance to training images of the target,
+  mean over draws, over all rates and all steps that are looked at.
 
   Returns:
     `rows`, one a variant: `value`, `rate`, `step`, `curves` by rate and step;
@@ -90,21 +91,27 @@ def choose(
   """
   method, rates = methods.TABLE[name], list(config.tuning.rates)
   values = variants(config, method)
-  local = setting.local(count, [config.tuning.seed])
-  local = np.repeat(local, len(values) * len(rates), 0)
+  seeds = list(range(config.tuning.draws))
+  local = setting.local(count, [config.tuning.seed + s for s in seeds])
+  each = len(rates) * len(seeds)
+  times = (len(values) * len(rates),) + (1,) * (local.ndim - 1)
   played = _play(
-    config, work, setting, method, local,
-    seeds=[0] * len(local), values=np.repeat(values, len(rates)),
-    rates=np.tile(rates, len(values)),
-    distance=_distance(before, len(values), len(rates)), suffix=_TUNING,
-    stop=stop,
+    config, work, setting, method, np.tile(local, times),
+    seeds=seeds * times[0], values=np.repeat(values, each),
+    rates=np.tile(np.repeat(rates, len(seeds)), len(values)),
+    distance=_distance(before, len(values), each), suffix=_TUNING, stop=stop,
   )  # fmt: skip
   curves = _curves(config, setting, played, setting.tuning)
   rows = []
   for v, value in enumerate(values):
     of = {
-      rate: {step: row[v * len(rates) + r] for step, row in curves.items()}
-      for r, rate in enumerate(rates)
+      rate: {
+        step: float(np.mean(row[at : at + len(seeds)]))
+        for step, row in curves.items()
+      }
+      for rate, at in zip(
+        rates, range(v * each, (v + 1) * each, len(seeds)), strict=True
+      )
     }
     rate, step = min(
       ((rate, step) for rate in of for step in of[rate]),
@@ -114,11 +121,12 @@ def choose(
   if is_start(name):
     first = rows[0]
     params = played.looks[first['step']]
-    index = rates.index(first['rate'])
-    made = members.member(played.made._replace(params=params), index)
+    at = rates.index(first['rate']) * len(seeds)
+    made = played.made._replace(params=params)
+    best = [members.member(made, at + s) for s in seeds]
     kept = f'{name}_n{count}{_TUNING}'
-    shared.write(work, setting, kept, members.batched([made]))
-  return {'rows': rows, 'distance': _seen(played, len(rates))}
+    shared.write(work, setting, kept, members.batched(best))
+  return {'rows': rows, 'distance': _seen(played, each)}
 
 
 def test(

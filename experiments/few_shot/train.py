@@ -66,6 +66,10 @@ def validate(config: Any) -> None:
       raise ValueError(f'samples {count} are below {nodes_lib.MIN_LOCAL}')
   if config.seeds < 1:
     raise ValueError(f'seeds {config.seeds} is below 1')
+  if not 1 <= config.tuning.draws <= config.seeds:
+    raise ValueError(
+      f'tuning.draws {config.tuning.draws} is not in [1, seeds {config.seeds}]'
+    )
   if not config.settings:
     raise ValueError('settings are empty')
   for text in (*config.settings, config.tuning.setting):

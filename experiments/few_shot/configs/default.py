@@ -59,9 +59,10 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       },
       # Learning rates, as factors of `shared.game.learning_rate`, and the step
       # are those of the least Frechet distance to the training images of this
-      # setting, with local samples of other seeds.
+      # setting, with so many draws of local samples of other seeds.
       'tuning': {
         'setting': 'mnist:overlapping', 'rates': (0.1, 0.3, 1.0), 'seed': 1000,
+        'draws': 2,
       },
       # Weights of the anchor, and radii as fractions of the distance between
       # barycenter and local samples; all of them in one program.
