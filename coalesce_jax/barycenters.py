@@ -189,14 +189,13 @@ def _joint(key, members, weights, radii, config, hooks, mixed=False):
     if not warm:
       critics = stage.fresh_critics(key_critic, spec, len(known))
     if mixed:
-      inputs = game_lib.inputs(
-        (sources.pooled(parts, jnp.asarray(weights, jnp.float32)),),
-        warmup=config.warmup,
-      )
-    else:
-      inputs = game_lib.inputs(
-        parts, weights=scaled, radii=radii, warmup=config.warmup
-      )
+      parts = (sources.pooled(parts, jnp.asarray(weights, jnp.float32)),)
+    inputs = game_lib.inputs(
+      parts,
+      weights=None if mixed else scaled,
+      radii=radii,
+      warmup=config.warmup,
+    )
     return stage.Setup(first, critics, inputs)
 
   result = stage.play(

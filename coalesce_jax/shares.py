@@ -14,7 +14,7 @@ import contextvars
 from typing import TypeVar
 
 import jax
-import jax.numpy as jnp
+from jax import flatten_util
 
 # The name of the axis that the shares are mapped over.
 AXIS = 'batch'
@@ -76,16 +76,6 @@ def mean(tree: T) -> T:
   """The means of a tree's leaves over all shares."""
   if _parts.get() == 1:
     return tree
-  leaves = jax.tree.leaves(tree)
   # One message instead of one a leaf.
-  flat = jax.lax.pmean(jnp.concatenate([leaf.ravel() for leaf in leaves]), AXIS)
-  ends = [0]
-  for leaf in leaves:
-    ends.append(ends[-1] + leaf.size)
-  return jax.tree.unflatten(
-    jax.tree.structure(tree),
-    [
-      flat[begin:end].reshape(leaf.shape)
-      for leaf, begin, end in zip(leaves, ends[:-1], ends[1:], strict=True)
-    ],
-  )
+  flat, restore = flatten_util.ravel_pytree(tree)
+  return restore(jax.lax.pmean(flat, AXIS))

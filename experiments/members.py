@@ -8,10 +8,12 @@ import dataclasses
 import pathlib
 
 import jax
+import numpy as np
 
 from coalesce_jax import bundles
 from coalesce_jax import generators
 from coalesce_jax import trees
+from coalesce_jax.metrics import evaluate
 
 
 def count(made: generators.Generator) -> int:
@@ -26,6 +28,19 @@ def member(made: generators.Generator, index: int) -> generators.Generator:
     params=trees.member(made.params, index),
     critic=None if critic is None else trees.member(critic, index),
   )
+
+
+def frechet(
+  made: generators.Generator,
+  real: evaluate.Reference,
+  samples: int,
+  keys: Sequence[jax.Array],
+) -> list[float]:
+  """Squared Frechet distance of every member; the latents are of its key."""
+  return [
+    evaluate.quick(np.asarray(member(made, s).sample(key, samples)), real)
+    for s, key in enumerate(keys)
+  ]
 
 
 def path(folder: pathlib.Path, name: str, index: int) -> pathlib.Path:

@@ -20,6 +20,7 @@ from coalesce_jax import records
 from coalesce_jax import trees
 from coalesce_jax import workspace
 from coalesce_jax.metrics import evaluate
+from experiments import members
 from experiments.coalesce import problem as problem_lib
 
 Generators = list[generators.Generator]
@@ -38,13 +39,13 @@ def score(
     json.loads(path.read_text()) if path.is_file() else {}
   )
   bar = records.progress('evaluate', len(made))
-  for i, (name, members) in enumerate(made.items(), 1):
+  for i, (name, seeds) in enumerate(made.items(), 1):
     if name not in rows:
       if stop():
         raise driver.Interrupted(f'{i - 1} of {len(made)} methods evaluated')
       logging.info('evaluating %s', name)
       results = []
-      for s, member in enumerate(members):
+      for s, member in enumerate(seeds):
         images = np.asarray(
           member.sample(jax.random.key(10_000 + s), config.evaluate.samples)
         )
@@ -89,14 +90,12 @@ def curve(
   config: Any, problem: problem_lib.Problem, params: Any
 ) -> list[float]:
   """Frechet distance of each seed's generator on a smaller sample."""
-  spec, values = problem.spec, []
-  for s in range(config.seeds):
-    generator = generators.create(spec, trees.member(params, s))
-    images = generator.sample(
-      jax.random.key(20_000 + s), config.evaluate.curve_samples
-    )
-    values.append(evaluate.quick(np.asarray(images), problem.reference))
-  return values
+  return members.frechet(
+    generators.create(problem.spec, params),
+    problem.reference,
+    config.evaluate.curve_samples,
+    [jax.random.key(20_000 + s) for s in range(config.seeds)],
+  )
 
 
 def grids(
@@ -106,6 +105,6 @@ def grids(
   real = problem.held_out
   rows = np.random.default_rng(0).permutation(len(real))[:count]
   grids = {'real': real[rows], 'local samples': problem.local[0][:count]}
-  for name, members in made.items():
-    grids[name] = np.asarray(members[0].sample(jax.random.key(0), count))
+  for name, seeds in made.items():
+    grids[name] = np.asarray(seeds[0].sample(jax.random.key(0), count))
   return grids

@@ -32,9 +32,8 @@ class Run(NamedTuple):
     distance: `[S]`, W1 between barycenter and local samples as its critics saw
       it, where a method that went before has measured it.
     config: the budget, with a learning rate a member.
-    augment: names of the data set's augmentations.
     target: all training images of the target, `[M, H, W, C]`, uint8.
-    settings: of the shared stages.
+    settings: of the pipeline, for this data set.
     hooks: effects.
   """
 
@@ -45,7 +44,6 @@ class Run(NamedTuple):
   values: np.ndarray
   distance: np.ndarray
   config: adaptation.Config
-  augment: str
   target: np.ndarray
   settings: Any
   hooks: stage.HooksFor
@@ -79,7 +77,7 @@ def _with(run: Run, *, augment: bool = False, **changes: Any) -> Any:
     k: changes.pop(k) for k in ('freeze', 'objective') if k in changes
   }
   if augment:
-    game['augment'] = run.augment
+    game['augment'] = run.settings.adapt.augment
   return dataclasses.replace(
     run.config, game=dataclasses.replace(run.config.game, **game), **changes
   )

@@ -101,7 +101,7 @@ def choose(
     rates=np.tile(np.repeat(rates, len(seeds)), len(values)),
     distance=_distance(before, len(values), each), suffix=_TUNING, stop=stop,
   )  # fmt: skip
-  curves = _curves(config, setting, played, setting.tuning)
+  curves = _curves(config, played, setting.tuning)
   rows = []
   for v, value in enumerate(values):
     of = {
@@ -143,8 +143,8 @@ def test(
 
   Returns:
     `rows`, one a variant: `value`, `rate`, `step`, `scores` (a list over seeds
-    by measure), `curve` (a list over seeds by step), `held_out` (energy
-    distance to the held-out local samples, a list over seeds).
+    by measure, `held_out` is the energy distance to held-out local samples) and
+    `curve` (a list over seeds by step); `distance`, as of `choose`.
   """
   method, values = methods.TABLE[name], variants(config, methods.TABLE[name])
   seeds = list(range(config.seeds))
@@ -156,7 +156,7 @@ def test(
     rates=np.repeat([c.rate for c in chosen], len(seeds)),
     distance=_distance(before, len(values), len(seeds)), stop=stop,
   )  # fmt: skip
-  curves = _curves(config, setting, played, setting.problem.reference)
+  curves = _curves(config, played, setting.problem.reference)
   rows, best = [], []
   for v, (value, choice) in enumerate(zip(values, chosen, strict=True)):
     index = range(v * len(seeds), (v + 1) * len(seeds))
@@ -233,7 +233,6 @@ def _play(
       values=np.asarray(values, np.float32),
       distance=distance,
       config=_budget(config, setting, rates),
-      augment=setting.augment,
       target=setting.problem.target,
       settings=setting.config,
       hooks=hooks,
@@ -261,25 +260,17 @@ def _budget(
 
 
 def _curves(
-  config: Any,
-  setting: shared.Setting,
-  played: Played,
-  real: evaluate.Reference,
+  config: Any, played: Played, real: evaluate.Reference
 ) -> dict[int, list[float]]:
   """Frechet distance by step, of every member."""
-  count = config.shared.evaluate.curve_samples
+  keys = [jax.random.key(shared.LATENTS)] * members.count(played.made)
   return {
-    step: [
-      evaluate.quick(
-        np.asarray(
-          played.made._replace(params=trees.member(params, i)).sample(
-            jax.random.key(20_000 + i), count
-          )
-        ),
-        real,
-      )
-      for i in range(jax.tree.leaves(params)[0].shape[0])
-    ]
+    step: members.frechet(
+      played.made._replace(params=params, critic=None),
+      real,
+      config.shared.evaluate.curve_samples,
+      keys,
+    )
     for step, params in played.looks.items()
   }
 

@@ -7,6 +7,7 @@ Shapes: K nodes, S seeds, N local samples.
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -33,15 +34,24 @@ class Setting:
     name: 'mnist-overlapping'.
     config: of the pipeline, for `experiments.coalesce`.
     problem: its data; the local samples are those of the trials.
-    tuning: training images of the target, measured like the held-out split.
-    augment: names of augmentations.
+    seed: of the choice of images for `tuning`.
   """
 
   name: str
   config: Any
   problem: problem_lib.Problem
-  tuning: evaluate.Reference
-  augment: str
+  seed: int
+
+  @functools.cached_property
+  def tuning(self) -> evaluate.Reference:
+    """Training images of the target, measured like the held-out split."""
+    problem = self.problem
+    order = np.random.default_rng(self.seed).permutation(len(problem.target))
+    return evaluate.reference(
+      problem.reference.network,
+      problem.target[order[: len(problem.held_out)]],
+      problem.held_out,
+    )
 
   def local(self, count: int, seeds: list[int]) -> np.ndarray:
     """Local samples, a draw a seed: `[S, N, H, W, C]`."""
@@ -57,6 +67,8 @@ class Setting:
     )
 
 
+# Latents of all curves: rates and steps are compared on the same ones.
+LATENTS = 20_000
 # What `stages` makes, in order.
 NAMES = ('nodes', 'barycenter', 'mixture', 'barycenter_paper', 'sequential')
 
@@ -68,18 +80,11 @@ def load(config: Any, text: str) -> Setting:
     ValueError: no such data set or split.
   """
   resolved = pipeline(config, text)
-  problem = problem_lib.load(resolved)
-  rows = np.random.default_rng(config.tuning.seed).permutation(
-    len(problem.target)
-  )[: len(problem.held_out)]
   return Setting(
     name=text.replace(':', '-'),
     config=resolved,
-    problem=problem,
-    tuning=evaluate.reference(
-      problem.reference.network, problem.target[rows], problem.held_out
-    ),
-    augment=resolved.adapt.augment,
+    problem=problem_lib.load(resolved),
+    seed=config.tuning.seed,
   )
 
 
@@ -172,25 +177,18 @@ def stages(
       method='joint',
       config=dataclasses.replace(paper, game=game, schedule=ours.schedule),
     ),
-    'sequential': barycenter(
-      'sequential', 4, objective='w1', method='joint', weights=last
-    ),
+    'sequential': barycenter('sequential', 4, method='mixture', weights=last),
   }
 
 
 def scores(setting: Setting, made: generators.Generator) -> list[float]:
   """Squared Frechet distance of every member, to the held-out split."""
-  return [
-    evaluate.quick(
-      np.asarray(
-        members.member(made, s).sample(
-          jax.random.key(20_000 + s), setting.config.evaluate.curve_samples
-        )
-      ),
-      setting.problem.reference,
-    )
-    for s in range(members.count(made))
-  ]
+  return members.frechet(
+    made,
+    setting.problem.reference,
+    setting.config.evaluate.curve_samples,
+    [jax.random.key(LATENTS)] * members.count(made),
+  )
 
 
 def read(
