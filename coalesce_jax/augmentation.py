@@ -32,7 +32,7 @@ def translation(
     # gather's would be a scatter.
     move = jax.nn.one_hot(origin, size, dtype=x.dtype)  # [B, out, in]
     pattern = 'bij,bjwc->biwc' if axis == 1 else 'bij,bhjc->bhic'
-    x = jnp.einsum(pattern, move, x)
+    x = jnp.einsum(pattern, move, x, precision=jax.lax.Precision.HIGHEST)
   return x
 
 

@@ -26,6 +26,7 @@ from coalesce_jax import generators
 from coalesce_jax import stage
 from coalesce_jax import trees
 from coalesce_jax import types
+from coalesce_jax.networks import precision
 
 
 @functools.lru_cache(maxsize=16)
@@ -64,8 +65,10 @@ def network(
   def apply(params: types.Params, inputs: jax.Array) -> jax.Array:
     z, chance = inputs[:, :latent_size], inputs[:, latent_size:]
     of = params['miners']
-    inner = jax.nn.relu(z[None] @ of['inwards'] + of['bias'])
-    mined = z[None] + inner @ of['outwards'] + of['shift']  # [K, B, Z]
+    inner = jax.nn.relu(precision.matmul(z[None], of['inwards']) + of['bias'])
+    mined = (
+      z[None] + precision.matmul(inner, of['outwards']) + of['shift']
+    )  # [K, B, Z]
     nodes = jax.lax.stop_gradient(params['nodes'])
     samples = jax.vmap(base.apply)(nodes, mined)
     chosen = _chosen(params['scores'], chance)  # [B, K]

@@ -155,10 +155,20 @@ def environment() -> dict[str, Any]:
     'python': platform.python_version(),
     'platform': platform.platform(),
     'device': f'{device.platform} {device.device_kind}',
+    **({} if device.platform == 'cpu' else {'driver': _driver(device)}),
     'cores': os.cpu_count(),
     'revision': _revision(),
     'versions': versions,
   }
+
+
+def _driver(device: jax.Device) -> str:
+  """Of the runtime, and of NVIDIA's kernel module."""
+  found = [' '.join(str(device.client.platform_version).split())]
+  module = pathlib.Path('/proc/driver/nvidia/version')
+  if module.is_file():
+    found += module.read_text().splitlines()[:1]
+  return '; '.join(found)
 
 
 def _revision() -> str | None:

@@ -43,7 +43,7 @@ class Config:
       falls to that of what differs, so that a generator is held close to the
       source it started from by far fewer samples.
     precision: of the products of all networks, see `networks.precision`;
-      'bfloat16' is faster where there are matrix units.
+      'tensorfloat32' and 'bfloat16' are faster where there are matrix units.
     ball_penalty: rho of the augmented Lagrangian, positive; one over a length.
     ball_rate: step of its multipliers, one over a length.
   """

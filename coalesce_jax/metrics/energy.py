@@ -21,8 +21,9 @@ def energy_distance(a: jax.Array, b: jax.Array) -> jax.Array:
   a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
 
   def distances(x, y):
+    product = jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)
     squared = (
-      jnp.sum(x * x, -1)[:, None] + jnp.sum(y * y, -1)[None] - 2.0 * x @ y.T
+      jnp.sum(x * x, -1)[:, None] + jnp.sum(y * y, -1)[None] - 2.0 * product
     )
     return jnp.sqrt(jnp.maximum(squared, 0.0))
 

@@ -24,6 +24,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.networks import precision
+
 # Up to here distances are taken from differences, `[B, M, D]`; beyond, from a
 # product, whose rounding needs rounded tips.
 DIRECT_DIMENSIONS = 8
@@ -88,7 +90,8 @@ class Envelopes(nn.Module):
     share = jax.nn.softmax(mixture)
     make = functools.partial(Cones, self.count, self.scale, self.temperature)
     lower, upper = make(name='lower')(x), -make(name='upper')(x)
-    return share[0] * (x @ slope) + share[1] * lower + share[2] * upper
+    linear = precision.matmul(x, slope)
+    return share[0] * linear + share[1] * lower + share[2] * upper
 
 
 class GroupSort(nn.Module):
@@ -109,7 +112,7 @@ class GroupSort(nn.Module):
     for i, width in enumerate((*self.hidden, 1)):
       kernel = self.param(f'kernel_{i}', init, (x.shape[1], width))
       bias = self.param(f'bias_{i}', nn.initializers.zeros, (width,))
-      x = x @ orthonormal(kernel, self.iterations) + bias[None]
+      x = precision.matmul(x, orthonormal(kernel, self.iterations)) + bias[None]
       if i < len(self.hidden):
         a, b = x[:, : width // 2], x[:, width // 2 :]
         x = jnp.concatenate([jnp.minimum(a, b), jnp.maximum(a, b)], 1)
@@ -126,10 +129,10 @@ def orthonormal(kernel: jax.Array, iterations: int = 8) -> jax.Array:
   wide = kernel.shape[0] < kernel.shape[1]
   w = kernel.T if wide else kernel
   # The largest absolute row sum of W^T W bounds the squared spectral norm.
-  bound = jnp.max(jnp.sum(jnp.abs(w.T @ w), 1))
+  bound = jnp.max(jnp.sum(jnp.abs(precision.matmul(w.T, w)), 1))
   w = w * jax.lax.rsqrt(bound)
   for _ in range(iterations):
-    w = 1.5 * w - 0.5 * w @ (w.T @ w)
+    w = 1.5 * w - 0.5 * precision.matmul(w, precision.matmul(w.T, w))
   return w.T if wide else w
 
 
@@ -139,7 +142,7 @@ def distances(x: jax.Array, centers: jax.Array) -> jax.Array:
     gap = x[:, None] - centers[None]
     return jnp.sqrt(jnp.sum(gap * gap, -1) + 1e-12)
   own, others = jnp.sum(x * x, 1), jnp.sum(centers * centers, 1)
-  squared = own[:, None] + others[None] - 2.0 * x @ centers.T
+  squared = own[:, None] + others[None] - 2.0 * precision.matmul(x, centers.T)
   # Above the rounding error of the product, so that a gradient, x - a over
   # this root, stays below 1 at a tip.
   tip = (

@@ -2,7 +2,10 @@
 
 In bfloat16 both factors are rounded to 8 bits of mantissa and their products
 summed in float32, as matrix units of accelerators and of recent CPUs do;
-parameters, biases, activations and optimisers stay in float32.
+parameters, biases, activations and optimisers stay in float32. In
+tensorfloat32 accelerators that can do so round factors to 11 bits; elsewhere it
+is float32. In float32 nothing is rounded anywhere, though JAX's default on
+accelerators is to do so.
 """
 
 from collections.abc import Iterator
@@ -18,7 +21,12 @@ from jax.interpreters import batching
 from jax.interpreters import mlir
 import jax.numpy as jnp
 
-NAMES = ('float32', 'bfloat16')
+NAMES = ('float32', 'tensorfloat32', 'bfloat16')
+
+_PASSES = {'float32': lax.Precision.HIGHEST}
+
+# Products in float32 whatever `use` says.
+matmul = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 _current = contextvars.ContextVar('precision', default='float32')
 
@@ -62,7 +70,8 @@ def _dot(
     a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
   lead = a.ndim - 2
   batch = tuple(range(lead))
-  if axis_a == axis_b == 0 and 2 * a.size < b.size:
+  cpu = jax.default_backend() == 'cpu'
+  if cpu and axis_a == axis_b == 0 and 2 * a.size < b.size:
     # Products of rows by columns are up to 1.5 times as fast on a CPU, where
     # XLA would move the transposition into the product.
     a, axis_a = lax.optimization_barrier(a.swapaxes(-1, -2)), 1
@@ -70,8 +79,9 @@ def _dot(
     lax.dot_general,
     dimension_numbers=(((lead + axis_a,), (lead + axis_b,)), (batch, batch)),
     preferred_element_type=jnp.float32,
+    precision=_PASSES.get(precision),
   )
-  if axis_a == axis_b == 1 and a.shape[lead] < b.shape[lead]:
+  if cpu and axis_a == axis_b == 1 and a.shape[lead] < b.shape[lead]:
     # The longer factor first: up to 1.5 times as fast on a CPU.
     return lax.optimization_barrier(product(b, a)).swapaxes(-1, -2)
   return product(a, b)
