@@ -116,7 +116,8 @@ def test_members_of_a_program_are_members_of_the_game():
 
 @pytest.mark.slow
 def test_step_is_measured_without_peers():
-  row = steps.measure(SMALL, GAME, peers=(), seconds=1e-3, rounds=1, seed=0)
+  turns = clock.Turns(rounds=1, seconds=1e-3)
+  row = steps.measure(SMALL, GAME, peers=(), turns=turns, seed=0)
   assert row['ratios'] == {}
   assert row['operations'] == SMALL.step(4, 2)
   share = row['operations'] / row['step_seconds']['ours'] / row['rate']
@@ -154,8 +155,8 @@ def test_sizes_that_take_too_long_have_no_times():
 @pytest.mark.slow
 def test_growth_is_measured_by_network():
   found = ensembles.growth(
-    [SMALL, shapes.Network(8, 1, 8, latent_size=8)], GAME, seconds=0.01,
-    rounds=1, seed=0,
+    [SMALL, shapes.Network(8, 1, 8, latent_size=8)], GAME,
+    turns=clock.Turns(rounds=1, seconds=0.01), seed=0,
   )  # fmt: skip
   first, second = found['rows']
   assert (first['width'], second['width']) == (4, 8)
@@ -209,7 +210,10 @@ def test_summary_and_figures():
   }  # fmt: skip
   member = {
     'members': 4, 'width': 16, 'seconds': 0.1, 'loop_ratio': 1.1,
-    'ratios': {'eager': 2.2},
+    'ratios': {'eager': 2.2}, 'precision': 'float32', 'share_of_rate': 0.4,
+  }  # fmt: skip
+  low = member | {
+    'precision': 'bfloat16', 'ratios': {'autocast': 2.0, 'vmap': 3.0},
   }  # fmt: skip
   memory = {
     'axis': 'members', 'count': 4, 'width': 16, 'resident_mib': 300.0,
@@ -218,16 +222,20 @@ def test_summary_and_figures():
   summary = train.summarise(
     {
       'step_28_w16': step,
-      'members_w16': {'rows': [member]},
+      'members_w16_float32': {'rows': [member]},
+      'members_w16_bfloat16': {'rows': [low]},
       'memory_members_4': memory,
       'growth': {'rows': [grown]},
       'rounding_digits': {'rows': [rounded]},
     }
   )
   assert summary['ratios']['28px_w16']['eager'] == 2.0
-  assert summary['ratios']['S4_w16'] == {'loop': 1.1, 'eager': 2.2}
+  assert summary['ratios']['S4_w16'] == {
+    'loop': 1.1, 'eager': 2.2, 'share_of_rate': 0.4,
+  }  # fmt: skip
   assert summary['ratios']['frechet_bfloat16_digits']['mean'] == 3.0
-  assert set(plots.figures(summary)) == {'steps', 'growth'}
+  assert summary['ratios']['S4_w16_bfloat16']['vmap'] == 3.0
+  assert set(plots.figures(summary)) == {'steps', 'growth', 'members'}
 
 
 needs_torch = pytest.mark.skipif(
@@ -240,7 +248,7 @@ needs_torch = pytest.mark.skipif(
 @pytest.mark.filterwarnings('default')
 @pytest.mark.parametrize('network', [SMALL, shapes.Network(32, 3, 4)])
 @pytest.mark.parametrize(
-  'options', [{}, pytest.param({'compiled': True}, marks=pytest.mark.slow)]
+  'options', [{}, pytest.param({'compiled': 'default'}, marks=pytest.mark.slow)]
 )
 def test_the_peer_computes_the_same(network, options):
   from experiments.speed import agreement  # noqa: PLC0415
@@ -249,3 +257,34 @@ def test_the_peer_computes_the_same(network, options):
   images = programs.data(network, 0, 32)
   found = agreement.compare(network, config, images, 0, steps=3, **options)
   assert found['difference'] < 1e-4, found
+
+
+@needs_torch
+@pytest.mark.slow
+def test_stacked_peers_compute_what_each_one_does():
+  import torch  # noqa: PLC0415
+
+  from experiments.speed import agreement  # noqa: PLC0415
+  from experiments.speed import peer  # noqa: PLC0415
+  from experiments.speed import stacked  # noqa: PLC0415
+
+  images = programs.data(SMALL, 0, 32)
+  program = programs.pretraining(SMALL, GAME, images, 0, 3)
+  starts = [
+    program._replace(state=jax.tree.map(lambda x, i=i: x[i], program.state))
+    for i in range(3)
+  ]
+  alone, members = (
+    [agreement.trainer_of(SMALL, GAME, start) for start in starts]
+    for _ in range(2)
+  )
+  together = stacked.Trainer(members)
+  torch.manual_seed(0)
+  for _ in range(2):
+    batches, z = stacked.draw(peer.images(images), 3, 2, 4, SMALL.latent_size)
+    together.step(batches, z)
+    for i, trainer in enumerate(alone):
+      trainer.step([tuple(x[i] for x in one) for one in batches], z[i])
+  for name, each in enumerate(together.losses):
+    expected = [float(trainer.losses[name]) for trainer in alone]
+    np.testing.assert_allclose(each.numpy(), expected, rtol=1e-4, atol=1e-5)

@@ -75,6 +75,7 @@ def trainer_of(
     learning_rate=config.learning_rate,
     beta1=config.beta1,
     beta2=config.beta2,
+    device=peer.device(),
     **options,
   )
 
@@ -95,13 +96,13 @@ def _draws(
     (sources.array(jnp.asarray(images)),), key_real, repeats * batch
   )[0]
   real = real.reshape(repeats, batch, *real.shape[1:])
-  latents = peer.torch.from_numpy(np.array(z))
+  device = peer.device()
+  latents = peer.torch.from_numpy(np.array(z)).to(device)
   batches = []
   for i, key_update in enumerate(jax.random.split(key_critic, repeats)):
     (key_one,) = jax.random.split(key_update, 1)
     key_points = jax.random.split(key_one, 3)[2]
     t = jax.random.uniform(key_points, (batch, 1, 1, 1))
-    batches.append(
-      (peer.images(real[i]), latents[i], peer.torch.from_numpy(np.array(t)))
-    )
+    t = peer.torch.from_numpy(np.array(t)).to(device)
+    batches.append((peer.images(real[i], device), latents[i], t))
   return batches, latents[repeats]

@@ -5,12 +5,40 @@ medians of the rounds and medians of the rounds' ratios are what is reported.
 """
 
 from collections.abc import Callable, Mapping
+import dataclasses
 import statistics
 import time
 
 from coalesce_jax import driver
 
 Case = Callable[[], object]
+
+
+@dataclasses.dataclass(frozen=True)
+class Turns:
+  """How long a timed call takes, and how many there are of each case.
+
+  Attributes:
+    rounds: timed calls of each.
+    seconds: that a timed call of ours takes, about.
+    steps: of the game in a timed call of ours; 0 is as many as take `seconds`,
+      at most 100.
+  """
+
+  rounds: int
+  seconds: float
+  steps: int = 0
+
+  def fitting(self, run: Callable[[int], object]) -> int:
+    """Steps of a timed call, of what runs a number of steps."""
+    if self.steps:
+      return self.steps
+    run(1)
+    began = time.perf_counter()
+    for _ in range(3):
+      run(1)
+    each = (time.perf_counter() - began) / 3.0
+    return min(100, max(1, round(self.seconds / each)))
 
 
 def interleave(

@@ -22,8 +22,8 @@ def members(
   counts: tuple[int, ...],
   *,
   peers: tuple[str, ...],
-  seconds: float,
-  rounds: int,
+  stacked: bool,
+  turns: clock.Turns,
   seed: int,
   stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -32,16 +32,31 @@ def members(
   A loop of S models takes S times what one takes; one is timed, in turns with
   all ensembles.
 
+  Args:
+    network: sizes.
+    config: of the game.
+    counts: S of every ensemble.
+    peers: that play one model after another, by name.
+    stacked: whether `torch.func.vmap` plays each ensemble too.
+    turns: of the timed calls.
+    seed: of parameters and random numbers.
+    stop: whether a stop was asked for.
+
   Returns:
-    A row an S: seconds a step and model of the ensemble, ratios of one of
-    ours, and of the peer's, over it, and where JAX has several devices the
-    same of the ensemble spread over them, as `spread`.
+    A row an S: seconds a step and model of the ensemble, its share of the
+    product rate, ratios of one of ours, and of the peers', over it, and where
+    JAX has several devices the same of the ensemble spread over them, as
+    `spread`.
   """
   devices = jax.devices()
   images = programs.data(network, seed)
   single = programs.pretraining(network, config, images, seed)
-  steps = steps_lib.fitting(single, seconds)
-  cases: dict[str, clock.Case] = {'one': lambda: single.run(steps)}
+  steps = turns.fitting(single.run)
+  multiply, operations = steps_lib.product(seed, config.precision)
+  cases: dict[str, clock.Case] = {
+    'product': multiply,
+    'one': lambda: single.run(steps),
+  }
   for count in counts:
     many = programs.pretraining(network, config, images, seed, count)
     cases[f'S{count}'] = functools.partial(many.run, steps)
@@ -50,34 +65,44 @@ def members(
         network, config, images, seed, count, devices
       )
       cases[f'spread{count}'] = functools.partial(spread.run, steps)
+    if stacked:
+      # PyTorch is an optional dependency.
+      from experiments.speed import stacked as stacked_lib  # noqa: PLC0415
+
+      cases[f'vmap{count}'] = stacked_lib.case(
+        network, config, images, many, count, 1
+      )
   for name in peers:
     cases[name] = steps_lib.peer_case(
       network, config, images, single, name, steps
     )
-  spent = clock.interleave(cases, rounds=rounds, stop=stop)
+  spent = clock.interleave(cases, rounds=turns.rounds, stop=stop)
+  share = network.step(config.batch_size, config.critic_steps) * steps
   rows = []
   for count in counts:
-    row: dict[str, Any] = {'members': count, 'width': network.width}
-    row |= _against(spent, f'S{count}', count, steps, peers)
+
+    def against(name: str, count: int = count) -> dict[str, Any]:
+      each = [s / count for s in spent[name]]
+      ratios = {peer: clock.ratio(spent[peer], each) for peer in peers}
+      if stacked:
+        per_step = [steps * s / count for s in spent[f'vmap{count}']]
+        ratios['vmap'] = clock.ratio(per_step, each)
+      return {
+        'seconds': clock.median(each) / steps,
+        'loop_ratio': clock.ratio(spent['one'], each),
+        'share_of_rate': share / operations
+        * clock.ratio(spent['product'], each),
+        'ratios': ratios,
+      }  # fmt: skip
+
+    row: dict[str, Any] = {
+      'members': count, 'width': network.width, 'precision': config.precision,
+    }  # fmt: skip
+    row |= against(f'S{count}')
     if f'spread{count}' in spent:
-      row['spread'] = _against(spent, f'spread{count}', count, steps, peers)
+      row['spread'] = against(f'spread{count}')
     rows.append(row)
   return {'rows': rows}
-
-
-def _against(
-  spent: dict[str, list[float]],
-  name: str,
-  count: int,
-  steps: int,
-  peers: tuple[str, ...],
-) -> dict[str, Any]:
-  each = [s / count for s in spent[name]]
-  return {
-    'seconds': clock.median(each) / steps,
-    'loop_ratio': clock.ratio(spent['one'], each),
-    'ratios': {peer: clock.ratio(spent[peer], each) for peer in peers},
-  }
 
 
 def nodes(
@@ -85,25 +110,34 @@ def nodes(
   config: game_lib.Config,
   counts: tuple[int, ...],
   *,
-  seconds: float,
-  rounds: int,
+  seeds: int,
+  turns: clock.Turns,
   seed: int,
   stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
   """The barycenter of K nodes, K critics in one program.
 
+  Args:
+    network: sizes.
+    config: of the game.
+    counts: K of every program.
+    seeds: S, of all programs; 0 is one model without an ensemble axis.
+    turns: of the timed calls.
+    seed: of parameters and random numbers.
+    stop: whether a stop was asked for.
+
   Returns:
-    A row a K: seconds a step and critic, and the ratio to K times K = 1.
+    A row a K: seconds a step, model and critic, and the ratio to K times K = 1.
   """
-  single = programs.barycenter(network, config, 1, seed)
-  steps = steps_lib.fitting(single, seconds)
+  single = programs.barycenter(network, config, 1, seed, seeds)
+  steps = turns.fitting(single.run)
   cases: dict[str, clock.Case] = {}
   for count in dict.fromkeys((1, *counts)):
     program = single
     if count > 1:
-      program = programs.barycenter(network, config, count, seed)
+      program = programs.barycenter(network, config, count, seed, seeds)
     cases[f'K{count}'] = functools.partial(program.run, steps)
-  spent = clock.interleave(cases, rounds=rounds, stop=stop)
+  spent = clock.interleave(cases, rounds=turns.rounds, stop=stop)
   rows = []
   for count in counts:
     each = [s / count for s in spent[f'K{count}']]
@@ -111,7 +145,8 @@ def nodes(
       {
         'nodes': count,
         'width': network.width,
-        'seconds': clock.median(each) / steps,
+        'seeds': seeds,
+        'seconds': clock.median(each) / steps / max(seeds, 1),
         'cost': clock.ratio(each, spent['K1']),
       }
     )
@@ -122,8 +157,7 @@ def growth(
   networks: list[shapes.Network],
   config: game_lib.Config,
   *,
-  seconds: float,
-  rounds: int,
+  turns: clock.Turns,
   seed: int,
   stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -140,9 +174,9 @@ def growth(
     program = programs.pretraining(
       network, config, programs.data(network, seed), seed
     )
-    counts.append(steps_lib.fitting(program, seconds))
+    counts.append(turns.fitting(program.run))
     cases[str(i)] = functools.partial(program.run, counts[i])
-  spent = clock.interleave(cases, rounds=rounds, stop=stop)
+  spent = clock.interleave(cases, rounds=turns.rounds, stop=stop)
   rows = []
   for i, network in enumerate(networks):
     share = network.step(config.batch_size, config.critic_steps) / operations

@@ -8,8 +8,10 @@ penalty; and for `torch.compile`, which cannot compile a double backward,
 Shapes: B batch, Z latent, images `[B, C, H, W]` as PyTorch has them.
 """
 
+import functools
 from typing import Any
 
+import jax
 import numpy as np
 import torch
 from torch import nn
@@ -18,6 +20,7 @@ from torch.nn import functional
 from experiments.speed import shapes
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Parameters = dict[str, torch.Tensor]
 
 
 class Generator(nn.Module):
@@ -70,6 +73,8 @@ class Trainer:
   Attributes:
     generator: the generator.
     critic: its critic.
+    optimizer: makes an optimiser of some parameters.
+    rounded: whether a GPU may round factors of products.
     losses: (critic gap, penalty, generator loss) of the last step.
   """
 
@@ -82,8 +87,9 @@ class Trainer:
     learning_rate: float = 1e-4,
     beta1: float = 0.0,
     beta2: float = 0.9,
-    compiled: bool = False,
+    compiled: str = '',
     autocast: bool = False,
+    rounded: bool = False,
     device: str = 'cpu',
   ):
     """Starts from our parameters.
@@ -95,8 +101,9 @@ class Trainer:
       learning_rate: of both.
       beta1: of both.
       beta2: of both.
-      compiled: by `torch.compile`.
+      compiled: the mode of `torch.compile`; empty is without it.
       autocast: networks in bfloat16 by `torch.autocast`.
+      rounded: factors of products in tensorfloat32, on a GPU.
       device: of PyTorch.
     """
     self.device = torch.device(device)
@@ -107,23 +114,25 @@ class Trainer:
     self.generator.to(self.device)
     self.critic.to(self.device)
     self._autocast = autocast
-    options = {
-      'lr': learning_rate, 'betas': (beta1, beta2), 'eps': 1e-8, 'fused': True,
-    }  # fmt: skip
-    self._of_generator = torch.optim.Adam(
-      self.generator.parameters(), **options
-    )
-    self._of_critic = torch.optim.Adam(self.critic.parameters(), **options)
+    self.rounded = rounded
+    self.optimizer = functools.partial(
+      torch.optim.Adam, lr=learning_rate, betas=(beta1, beta2), eps=1e-8,
+      fused=True,
+    )  # fmt: skip
+    self._of_generator = self.optimizer(self.generator.parameters())
+    self._of_critic = self.optimizer(self.critic.parameters())
     self.losses: list[torch.Tensor] = []
-    self._critic_gradients = torch.func.grad(self._critic_loss, has_aux=True)
+    self._critic_gradients = torch.func.grad(self.critic_loss, has_aux=True)
     self._generator_gradients = torch.func.grad(
-      self._generator_loss, has_aux=True
+      self.generator_loss, has_aux=True
     )
-    self._compiled = compiled
+    self._compiled = bool(compiled)
     if compiled:
-      self._critic_gradients = torch.compile(self._critic_gradients)
-      self._generator_gradients = torch.compile(self._generator_gradients)
-      self._generate = torch.compile(self._generate_eagerly)
+      # Of fixed sizes: else the double backward fails to compile on a GPU.
+      compile_ = functools.partial(torch.compile, dynamic=False, mode=compiled)
+      self._critic_gradients = compile_(self._critic_gradients)
+      self._generator_gradients = compile_(self._generator_gradients)
+      self._generate = compile_(self._generate_eagerly)
     else:
       self._generate = self._generate_eagerly
 
@@ -135,6 +144,7 @@ class Trainer:
         the points of the penalty `[B, 1, 1, 1]`.
       z: latents of the generator's update, `[B, Z]`.
     """
+    round_factors(self.rounded)
     for real, latents, t in batches:
       fake = self._generate(latents)
       points = t * real + (1.0 - t) * fake
@@ -182,7 +192,22 @@ class Trainer:
     with self._precision():
       return self.generator(z).float()
 
-  def _critic_loss(self, parameters, real, fake, points):
+  def generate(self, parameters: Parameters, z: torch.Tensor) -> torch.Tensor:
+    """Samples as a function of the generator's parameters."""
+    with self._precision():
+      return torch.func.functional_call(
+        self.generator, parameters, (z,)
+      ).float()
+
+  def critic_loss(
+    self,
+    parameters: Parameters,
+    real: torch.Tensor,
+    fake: torch.Tensor,
+    points: torch.Tensor,
+  ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+    """(loss, (gap, penalty)) as a function of the critic's parameters."""
+
     def score(x):
       with self._precision():
         return torch.func.functional_call(self.critic, parameters, (x,)).float()
@@ -192,10 +217,23 @@ class Trainer:
     penalty = _penalty(gradient)
     return 10.0 * penalty - gap, (gap, penalty)
 
-  def _generator_loss(self, parameters, z):
+  def generator_loss(
+    self,
+    parameters: Parameters,
+    z: torch.Tensor,
+    critic: Parameters | None = None,
+  ) -> tuple[torch.Tensor, tuple[torch.Tensor]]:
+    """(loss, (loss,)) as a function of the generator's parameters.
+
+    Args:
+      parameters: of the generator.
+      z: latents.
+      critic: its parameters; None are its own.
+    """
     with self._precision():
       x = torch.func.functional_call(self.generator, parameters, (z,))
-      value = -self.critic(x).float().mean()
+      score = torch.func.functional_call(self.critic, critic or {}, (x,))
+      value = -score.float().mean()
     return value, (value,)
 
 
@@ -246,6 +284,25 @@ def draw(
     z = torch.randn(batch, latent_size, device=device)
     batches.append((real, z, torch.rand(batch, 1, 1, 1, device=device)))
   return batches, torch.randn(batch, latent_size, device=device)
+
+
+def device() -> str:
+  """Where PyTorch plays: on JAX's kind of device.
+
+  Raises:
+    ValueError: JAX has a GPU, and this PyTorch has none.
+  """
+  if jax.default_backend() != 'gpu':
+    return 'cpu'
+  if not torch.cuda.is_available():
+    raise ValueError('JAX has a GPU, PyTorch does not: install one with CUDA')
+  return 'cuda'
+
+
+def round_factors(allowed: bool) -> None:
+  """Whether GPUs may round factors of products to 11 bits (tensorfloat32)."""
+  torch.backends.cuda.matmul.allow_tf32 = allowed
+  torch.backends.cudnn.allow_tf32 = allowed
 
 
 def wait(device: torch.device) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 from matplotlib import figure
 
+from experiments.speed.steps import PRECISION_OF
+
 Summary = dict[str, Any]
 
 
@@ -14,6 +16,8 @@ def figures(summary: Summary) -> dict[str, figure.Figure]:
     drawn['steps'] = _steps(summary['steps'])
   if any(summary[part] for part in ('members', 'nodes', 'growth', 'memory')):
     drawn['growth'] = _growth(summary)
+  if any('vmap' in row['ratios'] for row in summary['members']):
+    drawn['members'] = _members(summary['members'])
   return drawn
 
 
@@ -26,8 +30,8 @@ def _steps(rows: list[dict[str, Any]]) -> figure.Figure:
   width = 0.84 / max(len(peers), 1)
   for i, peer in enumerate(peers):
     label = f'PyTorch, {peer}'
-    if peer == 'autocast':
-      label += ', over ours in bfloat16'
+    if peer in PRECISION_OF:
+      label += f', over ours in {PRECISION_OF[peer]}'
     bars = left.bar(
       [j + width * i for j in range(len(rows))],
       [r['ratios'][peer] for r in rows],
@@ -48,6 +52,34 @@ def _steps(rows: list[dict[str, Any]]) -> figure.Figure:
   return drawn
 
 
+def _members(rows: list[dict[str, Any]]) -> figure.Figure:
+  """Cost of a model against S, ours and PyTorch's, by width."""
+  widths = sorted({row['width'] for row in rows})
+  drawn = figure.Figure(figsize=(5.5 * len(widths), 4.5))
+  axes = drawn.subplots(1, len(widths), squeeze=False)[0]
+  for axis, width in zip(axes, widths, strict=True):
+    lines: dict[str, list[tuple[int, float]]] = {}
+    for row in (row for row in rows if row['width'] == width):
+      count, each = row['members'], 1e3 * row['seconds']
+      precision = '' if row['precision'] == 'float32' else row['precision']
+      lines.setdefault(f'ours {precision}', []).append((count, each))
+      for peer, ratio in row['ratios'].items():
+        name = f'{peer} {precision}' if peer == 'vmap' else peer
+        lines.setdefault(f'PyTorch {name}', []).append((count, each * ratio))
+    for name, points in lines.items():
+      style = 'o-' if name.startswith('ours') else 's--'
+      axis.plot(*zip(*points, strict=True), style, label=name)
+    axis.set_xscale('log', base=2)
+    axis.set_yscale('log')
+    axis.set_xlabel('S, models')
+    axis.set_ylabel('ms a step and model')
+    axis.set_title(f'width {width}')
+    axis.grid(alpha=0.3)
+  axes[-1].legend(fontsize=8, loc='center left', bbox_to_anchor=(1.0, 0.5))
+  drawn.tight_layout()
+  return drawn
+
+
 def _growth(summary: Summary) -> figure.Figure:
   """Cost a model against S and K, and memory."""
   drawn = figure.Figure(figsize=(12.0, 7.2))
@@ -57,6 +89,8 @@ def _growth(summary: Summary) -> figure.Figure:
     (members, summary['members'], 'members', 'S, models in one program'),
     (nodes, summary['nodes'], 'nodes', 'K, critics in one program'),
   ):
+    # Other precisions have a figure of their own.
+    rows = [r for r in rows if r.get('precision', 'float32') == 'float32']
     for width in sorted({r['width'] for r in rows}):
       of = [r for r in rows if r['width'] == width]
       axis.plot(

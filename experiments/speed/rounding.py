@@ -19,8 +19,8 @@ from coalesce_jax import trees
 from coalesce_jax.data import datasets
 from coalesce_jax.metrics import evaluate
 from coalesce_jax.metrics import features
-from coalesce_jax.networks import precision
 from experiments.speed import shapes
+from experiments.speed import steps as steps_lib
 
 
 def measure(
@@ -60,7 +60,7 @@ def measure(
   keys = jax.random.split(key, seeds)
   draws = jax.random.split(key_draw, seeds)
   rows = []
-  for name in precision.NAMES:
+  for name in steps_lib.precisions():
     settings = pretraining.Config(
       game=dataclasses.replace(config, precision=name),
       schedule=driver.Schedule(steps=steps, chunk=50),

@@ -4,29 +4,40 @@ from collections.abc import Callable
 import dataclasses
 import functools
 import importlib.util
-import time
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax import game as game_lib
+from coalesce_jax.networks import precision as precision_lib
 from experiments.speed import clock
 from experiments.speed import programs
 from experiments.speed import shapes
 
-# Side of the square product whose rate is the machine's.
-SIDE = 2048
+# Sides of the square products whose rate is the machine's.
+SIDE = {'cpu': 2048}
+LARGE_SIDE = 8192
 
 
-def product(seed: int, side: int = SIDE) -> tuple[Callable[[], Any], int]:
-  """A large float32 product by the same compiler, and its operations."""
+def product(
+  seed: int, precision: str = 'float32'
+) -> tuple[Callable[[], Any], int]:
+  """A large product by the same compiler, and its operations."""
+  side = SIDE.get(jax.default_backend(), LARGE_SIDE)
   key_a, key_b = jax.random.split(jax.random.key(seed))
   a = jax.random.normal(key_a, (side, side))
   b = jax.random.normal(key_b, (side, side))
-  multiply = jax.jit(jnp.matmul)
+  with precision_lib.use(precision):
+    multiply = jax.jit(lambda a, b: precision_lib.dot(a, b, 1, 0))
+    jax.block_until_ready(multiply(a, b))
   return lambda: jax.block_until_ready(multiply(a, b)), 2 * side**3
+
+
+def precisions() -> tuple[str, ...]:
+  """Those that differ here: only accelerators have tensorfloat32."""
+  skip = ('tensorfloat32',) if jax.default_backend() == 'cpu' else ()
+  return tuple(name for name in precision_lib.NAMES if name not in skip)
 
 
 def measure(
@@ -34,8 +45,7 @@ def measure(
   config: game_lib.Config,
   *,
   peers: tuple[str, ...],
-  seconds: float,
-  rounds: int,
+  turns: clock.Turns,
   seed: int,
   stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -45,32 +55,32 @@ def measure(
     network: sizes.
     config: of the game.
     peers: of `OPTIONS_OF_PEERS`; empty where PyTorch is not installed.
-    seconds: that a timed call of ours takes, about.
-    rounds: timed calls of each.
+    turns: of the timed calls.
     seed: of parameters and random numbers.
     stop: whether a stop was asked for.
 
   Returns:
-    Median seconds a step by name; ratios of the peers' over ours, of 'autocast'
-    over ours in bfloat16; the share of the product rate; the ratio of a scanned
-    chunk over single steps; ours over ours in bfloat16; how far the losses of
-    both agree; and, where JAX has several devices, the same of ours with its
-    batch spread over them, as 'spread'.
+    Median seconds a step by name; ratios of the peers' over ours, of those in
+    another precision over ours in it; the share of the product rate; the ratio
+    of a scanned chunk over single steps; ours over ours in other precisions;
+    how far the losses of both agree; and, where JAX has several devices, the
+    same of ours with its batch spread over them, as 'spread'.
   """
   images = programs.data(network, seed)
   program = programs.pretraining(network, config, images, seed)
-  steps = fitting(program, seconds)
+  steps = turns.fitting(program.run)
   multiply, operations = product(seed)
   unrolled = _unrolled(program, steps)
-  low = programs.pretraining(
-    network, dataclasses.replace(config, precision='bfloat16'), images, seed
-  )
   cases: dict[str, clock.Case] = {
     'product': multiply,
     'ours': lambda: program.run(steps),
     'unrolled': unrolled,
-    'bfloat16': functools.partial(low.run, steps),
   }
+  for name in precisions()[1:]:
+    low = programs.pretraining(
+      network, dataclasses.replace(config, precision=name), images, seed
+    )
+    cases[name] = functools.partial(low.run, steps)
   row: dict[str, Any] = {
     'width': network.width, 'size': network.size, 'channels': network.channels,
     'batch_size': config.batch_size, 'critic_steps': config.critic_steps,
@@ -93,7 +103,7 @@ def measure(
     }
     for name in peers:
       cases[name] = peer_case(network, config, images, program, name, steps)
-  spent = clock.interleave(cases, rounds=rounds, stop=stop)
+  spent = clock.interleave(cases, rounds=turns.rounds, stop=stop)
   ours = spent['ours']
   share = network.step(config.batch_size, config.critic_steps) * steps
   rate = share / operations * clock.ratio(spent['product'], ours)
@@ -101,7 +111,7 @@ def measure(
   each['product'] *= steps
   if 'spread' in cases:
     row['spread'] = _ratios(
-      spent, 'spread', ('ours', *[p for p in peers if p != 'autocast'])
+      spent, 'spread', ('ours', *[p for p in peers if p not in PRECISION_OF])
     ) | {
       'devices': len(devices),
       'share_of_rate': share
@@ -114,7 +124,7 @@ def measure(
     'rate': operations / each['product'],
     'share_of_rate': rate,
     'scan_over_unrolled': clock.ratio(ours, spent['unrolled']),
-    'bfloat16': clock.ratio(ours, spent['bfloat16']),
+    **{name: clock.ratio(ours, spent[name]) for name in precisions()[1:]},
     'ratios': _ratios(spent, 'ours', peers),
   }
 
@@ -122,11 +132,9 @@ def measure(
 def _ratios(
   spent: dict[str, list[float]], name: str, others: tuple[str, ...]
 ) -> dict[str, float]:
-  """Times of others over that of a case, of 'autocast' over our bfloat16."""
+  """Times of others over that of a case, or over ours in their precision."""
   return {
-    other: clock.ratio(
-      spent[other], spent['bfloat16' if other == 'autocast' else name]
-    )
+    other: clock.ratio(spent[other], spent[PRECISION_OF.get(other, name)])
     for other in others
   }
 
@@ -140,17 +148,10 @@ def available(peers: Any) -> tuple[str, ...]:
   unknown = sorted(set(peers) - set(OPTIONS_OF_PEERS))
   if unknown:
     raise ValueError(f'peers {unknown} are not among {list(OPTIONS_OF_PEERS)}')
-  return tuple(peers) if importlib.util.find_spec('torch') else ()
-
-
-def fitting(program: programs.Program, seconds: float) -> int:
-  """Steps that take about so long, at most 100."""
-  program.run(1)
-  began = time.perf_counter()
-  for _ in range(3):
-    program.run(1)
-  each = (time.perf_counter() - began) / 3.0
-  return min(100, max(1, round(seconds / each)))
+  if not importlib.util.find_spec('torch'):
+    return ()
+  rounded = [p for p in peers if PRECISION_OF.get(p, 'float32') in precisions()]
+  return tuple(p for p in peers if p not in PRECISION_OF or p in rounded)
 
 
 def _unrolled(program: programs.Program, steps: int) -> clock.Case:
@@ -181,9 +182,7 @@ def peer_case(
   trainer = agreement.trainer_of(
     network, config, program, **OPTIONS_OF_PEERS[name]
   )
-  data = peer.torch.from_numpy(
-    np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-  )
+  data = peer.images(images, peer.device())
 
   def run() -> None:
     for _ in range(steps):
@@ -199,6 +198,11 @@ def peer_case(
 # Peers by name, and how they are made.
 OPTIONS_OF_PEERS: dict[str, dict[str, Any]] = {
   'eager': {},
-  'compile': {'compiled': True},
+  'compile': {'compiled': 'default'},
+  'graphs': {'compiled': 'reduce-overhead'},
   'autocast': {'autocast': True},
+  'rounded': {'rounded': True},
 }
+
+# What is compared with ours in another precision than float32.
+PRECISION_OF = {'autocast': 'bfloat16', 'rounded': 'tensorfloat32'}

@@ -1,6 +1,7 @@
 """Measures the parts and gathers their ratios."""
 
 from collections.abc import Callable
+import dataclasses
 import functools
 import pathlib
 import tempfile
@@ -12,6 +13,7 @@ import jax
 from coalesce_jax import files
 from coalesce_jax import game as game_lib
 from experiments import trials
+from experiments.speed import clock
 from experiments.speed import ensembles
 from experiments.speed import plots
 from experiments.speed import probe
@@ -70,22 +72,26 @@ def _steps(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
   return {
     f'step_{n.size}_w{n.width}': functools.partial(
       steps.measure, n, _game(config), peers=steps.available(config.peers),
-      seconds=config.step.seconds, rounds=config.step.rounds,
-      seed=config.seed, stop=stop,
+      turns=_turns(config, config.step), seed=config.seed, stop=stop,
     )
     for n in networks
   }  # fmt: skip
 
 
 def _members(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  part = config.members
   return {
-    f'members_w{width}': functools.partial(
-      ensembles.members, shapes.Network(28, 1, width), _game(config),
-      _sizes(config.members.counts),
-      peers=steps.available(config.peers)[:1], seconds=config.step.seconds,
-      rounds=config.members.rounds, seed=config.seed, stop=stop,
+    f'members_w{width}_{precision}': functools.partial(
+      ensembles.members, shapes.Network(28, 1, width),
+      dataclasses.replace(_game(config), precision=precision),
+      _sizes(part.counts),
+      peers=tuple(p for p in steps.available(part.peers)
+                  if steps.PRECISION_OF.get(p, 'float32') == precision),
+      stacked=bool(part.stacked and steps.available(('eager',))),
+      turns=_turns(config, part), seed=config.seed, stop=stop,
     )
-    for width in _sizes(config.members.widths)
+    for width in _sizes(part.widths)
+    for precision in part.precisions
   }  # fmt: skip
 
 
@@ -93,8 +99,8 @@ def _nodes(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
   return {
     f'nodes_w{width}': functools.partial(
       ensembles.nodes, shapes.Network(28, 1, width), _game(config),
-      _sizes(config.nodes.counts), seconds=config.step.seconds,
-      rounds=config.nodes.rounds, seed=config.seed, stop=stop,
+      _sizes(config.nodes.counts), seeds=config.nodes.seeds,
+      turns=_turns(config, config.nodes), seed=config.seed, stop=stop,
     )
     for width in _sizes(config.nodes.widths)
   }  # fmt: skip
@@ -106,8 +112,8 @@ def _growth(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
   networks += [shapes.Network(n, 1, part.width) for n in _sizes(part.sizes)]
   return {
     'growth': functools.partial(
-      ensembles.growth, networks, _game(config), seconds=config.step.seconds,
-      rounds=part.rounds, seed=config.seed, stop=stop,
+      ensembles.growth, networks, _game(config),
+      turns=_turns(config, part), seed=config.seed, stop=stop,
     )
   } if networks else {}  # fmt: skip
 
@@ -195,7 +201,7 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
       **row['ratios'],
       'share_of_rate': row['share_of_rate'],
       'scan_over_unrolled': row['scan_over_unrolled'],
-      'bfloat16': row['bfloat16'],
+      **{name: row[name] for name in steps.precisions()[1:] if name in row},
       **({'spread': row['spread']} if 'spread' in row else {}),
       'difference': {
         peer: found['difference']
@@ -203,13 +209,18 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
       },
     }
   for row in parts['members']:
-    ratios[f'S{row["members"]}_w{row["width"]}'] = {
+    name = f'S{row["members"]}_w{row["width"]}'
+    if row['precision'] != 'float32':
+      name += f'_{row["precision"]}'
+    ratios[name] = {
       'loop': row['loop_ratio'],
+      'share_of_rate': row['share_of_rate'],
       **row['ratios'],
       **({'spread': row['spread']['ratios']} if 'spread' in row else {}),
     }
   for row in parts['nodes']:
-    ratios[f'K{row["nodes"]}_w{row["width"]}'] = {'cost': row['cost']}
+    name = f'K{row["nodes"]}_S{max(row["seeds"], 1)}_w{row["width"]}'
+    ratios[name] = {'cost': row['cost']}
   for row in parts['rounding']:
     ratios[f'frechet_{row["precision"]}_{row["dataset"]}'] = {
       'mean': row['mean'], 'deviation': row['deviation'],
@@ -225,6 +236,10 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _game(config: Any) -> game_lib.Config:
   return game_lib.Config(**config.game.to_dict())
+
+
+def _turns(config: Any, part: Any) -> clock.Turns:
+  return clock.Turns(part.rounds, config.step.seconds, config.step.steps)
 
 
 def _probe(config: Any, width: int, **changes: Any) -> dict[str, Any]:

@@ -7,16 +7,21 @@ their columns are missing.
   python -m experiments.speed.main --workdir=DIR \
     --config=experiments/speed/configs/default.py
 
-Others: `--config.parts='("steps",)'`, `--config.step.widths='(16,)'`.
+Others: `--config.parts='("steps",)'`, `--config.step.widths='(16,)'`;
+`default.py:accelerator` is for a GPU.
 """
 
 import ml_collections
 
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
-  """Everything; `quick`: small networks, few rounds."""
-  if variant not in ('', 'quick'):
-    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  """Everything; `quick`: small networks, few rounds; `accelerator`: large K, S.
+
+  Raises:
+    ValueError: another variant.
+  """
+  if variant not in ('', 'quick', 'accelerator'):
+    raise ValueError(f"variant {variant!r} is not '', 'quick' or 'accelerator'")
   config = ml_collections.ConfigDict(
     {
       'seed': 0,
@@ -28,7 +33,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'parts': (),
       # Settings of the game, those of the WGAN-GP paper.
       'game': {'batch_size': 64, 'critic_steps': 5},
-      # Ways in which PyTorch plays; 'autocast' is bfloat16, against ours.
+      # Ways in which PyTorch plays; 'graphs' is `torch.compile` with CUDA
+      # graphs. 'autocast' is bfloat16, 'rounded' tensorfloat32, against ours.
       'peers': ('eager', 'compile', 'autocast'),
       # One model: images of 28 pixels and one channel by width, of 32 pixels
       # and three channels by width.
@@ -38,10 +44,19 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         # A timed call takes about this long.
         'seconds': 0.4,
         'rounds': 5,
+        # Or has so many steps, in all parts; 0 is by time.
+        'steps': 0,
       },
       # S models as one program, and K critics.
-      'members': {'widths': (16,), 'counts': (4, 16), 'rounds': 3},
-      'nodes': {'widths': (16,), 'counts': (4, 8), 'rounds': 3},
+      'members': {
+        'widths': (16,), 'counts': (4, 16), 'precisions': ('float32',),
+        # PyTorch one model after another, and whether `torch.func.vmap` plays.
+        'peers': ('eager',),
+        'stacked': False,
+        'rounds': 3,
+      },
+      # Of `seeds` models; 0 is one without an ensemble axis.
+      'nodes': {'widths': (16,), 'counts': (4, 8), 'seeds': 0, 'rounds': 3},
       # One model by width, of 28 pixels, and by pixels, of the one width.
       'growth': {
         'widths': (8,), 'sizes': (8, 64), 'width': 16, 'rounds': 3,
@@ -66,6 +81,23 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       },
     }
   )  # fmt: skip
+  if variant == 'accelerator':
+    config.peers = ('eager', 'compile', 'graphs', 'autocast', 'rounded')
+    config.step.widths = (16, 64)
+    # As many in every part, so that programs are found in the cache.
+    config.step.steps = 20
+    config.members.widths = (16, 64)
+    config.members.counts = (4, 16, 64, 256)
+    config.members.precisions = ('float32', 'tensorfloat32', 'bfloat16')
+    config.members.peers = ('eager', 'graphs', 'autocast', 'rounded')
+    config.members.stacked = True
+    config.nodes.counts = (4, 16, 64)
+    config.nodes.seeds = 4
+    config.growth.widths = config.growth.sizes = ()
+    config.rounding.update(width=32, steps=1500)
+    config.startup.widths = (16,)
+    config.memory.members = config.memory.nodes = ()
+    config.references.sizes = ()
   if variant == 'quick':
     config.peers = ('eager',)
     config.step.widths = (16,)
