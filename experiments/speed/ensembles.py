@@ -44,9 +44,9 @@ def members(
 
   Returns:
     A row an S: seconds a step and model of the ensemble, its share of the
-    product rate, ratios of one of ours, and of the peers', over it, and where
-    JAX has several devices the same of the ensemble spread over them, as
-    `spread`.
+    product rate, ratios of one of ours, and of the peers', over it ('vmap' is
+    missing where it has too little memory), and where JAX has several devices
+    the same of the ensemble spread over them, as `spread`.
   """
   devices = jax.devices()
   images = programs.data(network, seed)
@@ -69,9 +69,9 @@ def members(
       # PyTorch is an optional dependency.
       from experiments.speed import stacked as stacked_lib  # noqa: PLC0415
 
-      cases[f'vmap{count}'] = stacked_lib.case(
-        network, config, images, many, count, 1
-      )
+      case = stacked_lib.case(network, config, images, many, count, 1)
+      if case is not None:
+        cases[f'vmap{count}'] = case
   for name in peers:
     cases[name] = steps_lib.peer_case(
       network, config, images, single, name, steps
@@ -84,7 +84,7 @@ def members(
     def against(name: str, count: int = count) -> dict[str, Any]:
       each = [s / count for s in spent[name]]
       ratios = {peer: clock.ratio(spent[peer], each) for peer in peers}
-      if stacked:
+      if f'vmap{count}' in spent:
         per_step = [steps * s / count for s in spent[f'vmap{count}']]
         ratios['vmap'] = clock.ratio(per_step, each)
       return {

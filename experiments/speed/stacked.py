@@ -102,8 +102,12 @@ def case(
   program: programs.Program,
   count: int,
   steps: int,
-) -> clock.Case:
-  """Steps of the peer, from the start of an ensemble of S members."""
+) -> clock.Case | None:
+  """Steps of the peer, from the start of an ensemble of S members.
+
+  Returns:
+    The case, or None where a step does not fit into the device's memory.
+  """
   state = jax.device_get(program.state)
   starts = [
     program._replace(state=jax.tree.map(operator.itemgetter(i), state))
@@ -131,6 +135,10 @@ def case(
       )  # fmt: skip
     peer.wait(trainer.device)
 
+  try:
+    run()
+  except torch.OutOfMemoryError:
+    return None
   return run
 
 
