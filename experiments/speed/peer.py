@@ -128,8 +128,7 @@ class Trainer:
     )
     self._compiled = bool(compiled)
     if compiled:
-      # Of fixed sizes: else the double backward fails to compile on a GPU.
-      compile_ = functools.partial(torch.compile, dynamic=False, mode=compiled)
+      compile_ = functools.partial(_compiled, mode=compiled)
       self._critic_gradients = compile_(self._critic_gradients)
       self._generator_gradients = compile_(self._generator_gradients)
       self._generate = compile_(self._generate_eagerly)
@@ -309,6 +308,20 @@ def wait(device: torch.device) -> None:
   """Returns when the device has done its work."""
   if device.type == 'cuda':
     torch.cuda.synchronize(device)
+
+
+def _compiled(fn: Any, mode: str) -> Any:
+  """A function by `torch.compile`, whose results the next call leaves alone."""
+  # Of fixed sizes: else the double backward fails to compile on a GPU.
+  fast = torch.compile(fn, dynamic=False, mode=mode)
+  if mode != 'reduce-overhead':
+    return fast
+
+  def call(*args: Any) -> Any:
+    torch.compiler.cudagraph_mark_step_begin()
+    return torch.utils._pytree.tree_map(torch.clone, fast(*args))
+
+  return call
 
 
 def _penalty(gradient: torch.Tensor) -> torch.Tensor:

@@ -162,7 +162,7 @@ def _references(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
       references.measure, _sizes(part.sizes), features=part.features,
       rounds=part.rounds, seconds=part.seconds, seed=config.seed, stop=stop,
     )
-  }  # fmt: skip
+  } if part.sizes else {}  # fmt: skip
 
 
 def startup(settings: dict[str, Any]) -> dict[str, Any]:
