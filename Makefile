@@ -35,7 +35,7 @@ lint: .venv/.stamp-dev
 clean:
 	@rm -rf .venv .venv-latest build dist *.egg-info \
 	  .mypy_cache .pytest_cache .ruff_cache
-	@find coalesce_jax experiments tests -name __pycache__ -prune \
+	@find coalesce_jax experiments launch tests -name __pycache__ -prune \
 	  -exec rm -rf {} +
 
 .venv/.stamp: $(INPUTS)

@@ -5,14 +5,16 @@ written whole to `<workdir>/trials/<name>.json`; a run that is stopped and
 started again with the same settings goes on with the first missing one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 import functools
 import json
 import os
 import pathlib
 import re
+import tempfile
 import time
-from typing import Any
+import types
+from typing import Any, NamedTuple
 
 from absl import flags
 from absl import logging
@@ -31,6 +33,30 @@ Stop = Callable[[], bool]
 Trial = Callable[[], dict[str, Any]]
 # ``(settings, stop) -> trials by name``.
 Plan = Callable[[Any, Stop], dict[str, Trial]]
+# ``settings -> stages``, each a list of tasks, each a list of trials by name:
+# the trials of a task go one after another, the tasks of a stage side by side.
+Stages = Callable[[Any], list[list[list[str]]]]
+
+
+class Experiment(NamedTuple):
+  """What the command line of an experiment runs.
+
+  Attributes:
+    name: of its folder.
+    help: one line.
+    run: ``(config, workdir, stop, **more) -> summary``, all trials and what is
+      made of them.
+    plan: ``workdir -> Plan``.
+    stages: of the trials; None is one stage in which each is a task.
+    more: further text flags that may be left out, with their help.
+  """
+
+  name: str
+  help: str
+  run: Callable[..., dict[str, Any]]
+  plan: Callable[[str], Plan]
+  stages: Stages | None = None
+  more: Mapping[str, str] = types.MappingProxyType({})
 
 
 def run(
@@ -39,6 +65,7 @@ def run(
   plan: Plan,
   stop: Stop = lambda: False,
   workers: int = 1,
+  only: Sequence[str] = (),
 ) -> dict[str, dict[str, Any]]:
   """Runs the trials that have no result yet.
 
@@ -50,13 +77,14 @@ def run(
     stop: whether a stop was asked for.
     workers: trials at a time, a process each; one where there is an
       accelerator, which processes cannot share. Results do not depend on it.
+    only: names of the trials to run; empty is all.
 
   Returns:
     Results by name in the order of the plan, each with its `seconds`.
 
   Raises:
     ValueError: a folder that is not writable, or was made with other settings;
-      no worker.
+      no worker; no trial of a name.
     driver.Interrupted: `stop` said so.
   """
   if workers < 1:
@@ -65,6 +93,11 @@ def run(
   for name in todo:
     if not re.fullmatch(r'[\w.-]+', name):
       raise ValueError(f'trial name {name!r} is no file name')
+  for name in only:
+    if name not in todo:
+      raise ValueError(f'trial {name!r} is not among the {len(todo)} of these '
+                       'settings')  # fmt: skip
+  todo = {name: todo[name] for name in todo if not only or name in only}
   settings = json.loads(config.to_json_best_effort())
   path = workspace.open_workspace(workdir, config=settings, stop=stop).path
   folder = path / 'trials'
@@ -123,40 +156,58 @@ def sizes(name: str, values: Any) -> list[int]:
   return sizes
 
 
-def main(
-  name: str,
-  text: str,
-  run_all: Callable[..., dict[str, Any]],
-  arguments: list[str],
-  **more: str,
-) -> int:
+def main(experiment: Experiment, arguments: list[str]) -> int:
   """Command line of an experiment: `--config`, `--workdir`, one JSON line.
 
+  `--trials=NAME,NAME` runs only these, without the summary; `--list` says
+  which there are, by stages and tasks.
+
   Args:
-    name: of the experiment.
-    text: one line of help.
-    run_all: ``(config, workdir, stop, **more) -> summary``.
+    experiment: what to run.
     arguments: flags.
-    **more: further text flags that may be left out, with their help.
 
   Returns:
     The exit code, as of `coalesce`.
   """
 
   def define(values: flags.FlagValues) -> None:
+    folder = pathlib.Path(__file__).parent / experiment.name
     config_flags.DEFINE_config_file(
       'config',
-      str(pathlib.Path(__file__).parent / name / 'configs' / 'default.py'),
+      str(folder / 'configs' / 'default.py'),
       'Configuration file, with `:quick` for a smoke test.',
       flag_values=values,
     )
     common.string(values, 'workdir', None, 'Folder of the results.')
     common.required(values, 'workdir')
-    for flag, help_line in more.items():
+    flags.DEFINE_list(
+      'trials', [], 'Names of trials; empty is all of them and the summary.',
+      flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_bool(
+      'list', False, 'Only say which trials there are.', flag_values=values
+    )
+    for flag, help_line in experiment.more.items():
       common.string(values, flag, None, help_line)
 
   def command(values: flags.FlagValues, stop: common.Stop) -> dict[str, Any]:
-    texts = {flag: values[flag].value for flag in more}
-    return run_all(values.config, values.workdir, stop, **texts)
+    config, workdir = values.config, values.workdir
+    if values.list:
+      if experiment.stages is not None:
+        return {'stages': experiment.stages(config)}
+      # A plan of one folder opens it.
+      with tempfile.TemporaryDirectory() as folder:
+        names = list(experiment.plan(folder)(config, stop))
+      return {'stages': [[[name] for name in names]]}
+    texts = {flag: values[flag].value for flag in experiment.more}
+    if values.trials:
+      given = [flag for flag, text in texts.items() if text is not None]
+      if given:
+        raise ValueError(f'--trials does not go with {given}')
+      plan = experiment.plan(workdir)
+      done = run(workdir, config, plan, stop, only=values.trials)
+      return {'workdir': workdir, 'trials': list(done)}
+    return experiment.run(config, workdir, stop, **texts)
 
-  return cli.execute(name, common.Command(text, define, command), arguments)
+  made = common.Command(experiment.help, define, command)
+  return cli.execute(experiment.name, made, arguments)

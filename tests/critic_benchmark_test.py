@@ -14,6 +14,7 @@ from coalesce_jax import types
 from coalesce_jax.ot import funnels
 from experiments import trials
 from experiments.critic_benchmark import evaluation
+from experiments.critic_benchmark import main
 from experiments.critic_benchmark import plots
 from experiments.critic_benchmark import published
 from experiments.critic_benchmark import train
@@ -289,9 +290,7 @@ def command(capsys, monkeypatch, *arguments):
   """Exit code, the JSON line, the text on stderr."""
   # Overrides of a configuration are looked for there.
   monkeypatch.setattr(sys, 'argv', ['critic_benchmark', *arguments])
-  code = trials.main(
-    'critic_benchmark', 'help', train.run, list(arguments), pairs='help'
-  )
+  code = trials.main(main.EXPERIMENT, list(arguments))
   captured = capsys.readouterr()
   out = captured.out.strip().splitlines()
   assert len(out) == (code == 0)

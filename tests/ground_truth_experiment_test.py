@@ -13,6 +13,7 @@ from coalesce_jax.ot import exact
 from experiments import trials
 from experiments.ground_truth import estimators
 from experiments.ground_truth import laws
+from experiments.ground_truth import main
 from experiments.ground_truth import problems
 from experiments.ground_truth import robustness
 from experiments.ground_truth import shapes
@@ -273,7 +274,7 @@ def test_bad_usage_gives_one_line_and_leaves_nothing(
   arguments = [f'--workdir={workdir}', *arguments]
   # Flags of a configuration are looked for on the command line.
   monkeypatch.setattr(sys, 'argv', ['ground_truth', *arguments])
-  code = trials.main('ground_truth', 'text', train.run, arguments)
+  code = trials.main(main.EXPERIMENT, arguments)
   err = capsys.readouterr().err.strip().splitlines()
   assert code == 2 and message in err[-1]
   assert not workdir.exists()

@@ -1,6 +1,7 @@
 """Trials that are done once and kept, in one process and in several."""
 
 import functools
+import json
 import os
 import time
 
@@ -99,3 +100,38 @@ def test_sizes_are_whole_numbers(values):
   with pytest.raises(ValueError, match='dims'):
     trials.sizes('dims', values)
   assert trials.sizes('dims', 2) == [2]
+
+
+def test_some_trials_run_by_name(tmp_path):
+  found = trials.run(tmp_path, settings(), squares, only=['t3', 't1'])
+  assert list(found) == ['t1', 't3']
+  kept = sorted(f.name for f in (tmp_path / 'trials').iterdir())
+  assert kept == ['t1.json', 't3.json']
+  with pytest.raises(ValueError, match="trial 't9' is not among"):
+    trials.run(tmp_path, settings(), squares, only=['t9'])
+  assert list(trials.run(tmp_path, settings(), squares)) == [
+    f't{i}' for i in range(5)
+  ]
+
+
+def test_the_command_line_lists_trials_and_runs_some(
+  tmp_path, capsys, monkeypatch
+):
+  experiment = trials.Experiment(
+    'ground_truth',
+    'help',
+    lambda config, workdir, stop: {'whole': True},
+    lambda workdir: lambda config, stop: {'a': dict, 'b': dict},
+  )
+  arguments = [f'--workdir={tmp_path / "run"}']
+  for more, expected in (
+    (['--list'], {'stages': [[['a'], ['b']]]}),
+    (['--trials=b'], {'workdir': str(tmp_path / 'run'), 'trials': ['b']}),
+    ([], {'whole': True}),
+  ):
+    monkeypatch.setattr('sys.argv', ['any', *arguments, *more])
+    assert trials.main(experiment, [*arguments, *more]) == 0
+    out = capsys.readouterr().out.strip().splitlines()[-1]
+    assert json.loads(out) == expected
+    kept = (tmp_path / 'run' / 'trials').glob('*')
+    assert [f.name for f in kept] == ['b.json'] * ('--list' not in more)

@@ -5,14 +5,16 @@ import sys
 from experiments import trials
 from experiments.critic_benchmark import train
 
+EXPERIMENT = trials.Experiment(
+  'critic_benchmark',
+  'how well critics measure W1',
+  train.run,
+  lambda workdir: train.plan,
+  more={
+    'pairs': 'An .npz file with `centers_D{D}_N{N}` and `bias_D{D}_N{N}`; left '
+    'out, the funnels are drawn from the seed.',
+  },
+)
+
 if __name__ == '__main__':
-  sys.exit(
-    trials.main(
-      'critic_benchmark',
-      'how well critics measure W1',
-      train.run,
-      sys.argv[1:],
-      pairs='An .npz file with `centers_D{D}_N{N}` and `bias_D{D}_N{N}`; '
-      'left out, the funnels are drawn from the seed.',
-    )
-  )
+  sys.exit(trials.main(EXPERIMENT, sys.argv[1:]))

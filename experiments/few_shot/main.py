@@ -5,12 +5,13 @@ import sys
 from experiments import trials
 from experiments.few_shot import train
 
+EXPERIMENT = trials.Experiment(
+  'few_shot',
+  'coalescing against its baselines on few local samples',
+  train.run,
+  train.plan_in,
+  train.stages,
+)
+
 if __name__ == '__main__':
-  sys.exit(
-    trials.main(
-      'few_shot',
-      'coalescing against its baselines on few local samples',
-      train.run,
-      sys.argv[1:],
-    )
-  )
+  sys.exit(trials.main(EXPERIMENT, sys.argv[1:]))

@@ -35,7 +35,7 @@ def run(
   """
   validate(config)
   # In order: methods start from what was made before.
-  results = trials.run(workdir, config, functools.partial(plan, workdir), stop)
+  results = trials.run(workdir, config, plan_in(workdir), stop)
   path = pathlib.Path(workdir)
   summary = summarise(config, results)
   files.write_json(path / 'summary.json', records.plain(summary))
@@ -84,6 +84,36 @@ def validate(config: Any) -> None:
     )
 
 
+def plan_in(workdir: str) -> trials.Plan:
+  """The plan of a work folder."""
+  return functools.partial(plan, workdir)
+
+
+def stages(config: Any) -> list[list[list[str]]]:
+  """Trials by stages and tasks, see `trials.Stages`.
+
+  What a setting shares; then the choices, a task a number of local samples;
+  then the tests, a task a setting and number.
+  """
+  validate(config)
+  counts = trials.sizes('samples', config.samples)
+  return [
+    [
+      [_made(text, name) for name in _starts(config)]
+      for text in _settings(config)
+    ],
+    [
+      [_tuned(n, m) for m in _ordered(config) if methods.TABLE[m].trains]
+      for n in counts
+    ],
+    [
+      [_tested(text, n, m) for m in _ordered(config)]
+      for text in config.settings
+      for n in counts
+    ],
+  ]
+
+
 def plan(
   workdir: str, config: Any, stop: trials.Stop
 ) -> dict[str, trials.Trial]:
@@ -94,14 +124,9 @@ def plan(
   load = functools.cache(functools.partial(shared.load, config))
   counts = trials.sizes('samples', config.samples)
   todo: dict[str, trials.Trial] = {}
-  for text in dict.fromkeys((config.tuning.setting, *config.settings)):
-    needed = {
-      start for m in _ordered(config) for start in methods.TABLE[m].starts
-    }
-    for name in shared.NAMES:
-      if name not in {'nodes', *needed}:
-        continue
-      todo[f'shared-{_file(text)}-{name}'] = functools.partial(
+  for text in _settings(config):
+    for name in _starts(config):
+      todo[_made(text, name)] = functools.partial(
         _shared, load, text, work, name
       )
     for count in counts:
@@ -199,6 +224,23 @@ def _result(work: workspace.Workspace, name: str) -> dict[str, Any]:
 def _ordered(config: Any) -> list[str]:
   """The methods, those that others go after first."""
   return [name for name in methods.TABLE if name in config.methods]
+
+
+def _settings(config: Any) -> list[str]:
+  """All settings, that of the tuning first."""
+  return list(dict.fromkeys((config.tuning.setting, *config.settings)))
+
+
+def _starts(config: Any) -> list[str]:
+  """What the methods share, in the order in which it is made."""
+  needed = {
+    start for m in _ordered(config) for start in methods.TABLE[m].starts
+  }
+  return [name for name in shared.NAMES if name in {'nodes', *needed}]
+
+
+def _made(text: str, name: str) -> str:
+  return f'shared-{_file(text)}-{name}'
 
 
 def _tuned(count: int, name: str) -> str:

@@ -5,12 +5,12 @@ import sys
 from experiments import trials
 from experiments.speed import train
 
+EXPERIMENT = trials.Experiment(
+  'speed',
+  'the game against PyTorch and against the machine',
+  train.run,
+  lambda workdir: train.plan,
+)
+
 if __name__ == '__main__':
-  sys.exit(
-    trials.main(
-      'speed',
-      'the game against PyTorch and against the machine',
-      train.run,
-      sys.argv[1:],
-    )
-  )
+  sys.exit(trials.main(EXPERIMENT, sys.argv[1:]))

@@ -1,0 +1,81 @@
+"""Runs the trials of an experiment side by side, here or on a Slurm cluster.
+
+  python -m launch.main --experiment=few_shot --workdir=DIR --jobs=2 \
+    -- --config=experiments/few_shot/configs/default.py --config.seeds=5
+  python -m launch.main --experiment=few_shot --workdir=DIR --where=slurm \
+    --sbatch=--gres=gpu:1,--time=2:00:00 --dry_run -- --config.seeds=5
+
+What follows `--` are flags of the experiment. `--dry_run` prints what would be
+started. Trials that are done are not run again.
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+from absl import flags
+
+from coalesce_jax import cli
+from coalesce_jax.commands import common
+from launch import local
+from launch import slurm
+from launch import tasks
+
+
+def main(arguments: list[str]) -> int:
+  """Command line of the launcher; the exit code."""
+  arguments, rest = _split(arguments)
+
+  def define(values: flags.FlagValues) -> None:
+    common.string(values, 'experiment', None, 'Folder of `experiments`.')
+    common.string(
+      values, 'workdir', None, 'Folder of the results, seen by all machines.'
+    )
+    common.required(values, 'experiment', 'workdir')
+    flags.DEFINE_enum(
+      'where', 'local', ['local', 'slurm'], 'Where to run.', flag_values=values
+    )
+    flags.DEFINE_integer(
+      'jobs', 1, 'Tasks at a time; on Slurm 0 is no limit.', lower_bound=0,
+      flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_list('sbatch', [], 'Options of sbatch.', flag_values=values)
+    flags.DEFINE_bool(
+      'dry_run', False, 'Only print what would be started.', flag_values=values
+    )
+
+  def run(values: flags.FlagValues, stop: common.Stop) -> dict[str, Any]:
+    workdir = os.path.abspath(values.workdir)
+    job = tasks.Job(values.experiment, workdir, tuple(rest))
+    if values.where == 'slurm':
+      made = slurm.scripts(job, values.sbatch, os.getcwd())
+      if values.dry_run:
+        for script in made:
+          print(f'# {script.name}.sh\n{script.text}', file=sys.stderr)
+        return {'scripts': [script.name for script in made]}
+      numbers = slurm.submit(job, made, values.jobs)
+      return {'workdir': workdir, 'jobs': numbers}
+    if values.jobs < 1:
+      raise ValueError('--jobs=0: at least 1 task at a time here')
+    if values.dry_run:
+      lines = local.commands(job)
+      print('\n'.join(lines), file=sys.stderr)
+      return {'commands': sum(not text.startswith('#') for text in lines)}
+    return json.loads(local.run(job, values.jobs, stop).splitlines()[-1])
+
+  help_line = 'trials side by side, here or on a Slurm cluster'
+  return cli.execute(
+    'launch', common.Command(help_line, define, run), arguments
+  )
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+  if '--' not in arguments:
+    return arguments, []
+  at = arguments.index('--')
+  return arguments[:at], arguments[at + 1 :]
+
+
+if __name__ == '__main__':
+  sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,167 @@
+"""The launcher: what it starts, in which order, and what it says when not."""
+
+import json
+import os
+import stat
+import sys
+import textwrap
+
+import pytest
+
+from launch import main
+from launch import slurm
+from launch import tasks
+
+# In place of an experiment: it writes down how it was started.
+STAND_IN = """
+  import json, pathlib, sys
+  flags = dict(a.lstrip('-').partition('=')[::2] for a in sys.argv[1:])
+  if 'list' in flags:
+    print(json.dumps({'stages': [[['a', 'b'], ['c']], [['d']]]}))
+    sys.exit()
+  names = flags.get('trials', 'summary').split(',')
+  if flags.get('config.fail') in names:
+    sys.exit('nothing to see')
+  with open(pathlib.Path(flags['workdir']) / 'order', 'a') as file:
+    file.write(''.join(f'{name}\\n' for name in names))
+  print(json.dumps({'done': names}))
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+  script = tmp_path / 'stand_in.py'
+  script.write_text(textwrap.dedent(STAND_IN))
+
+  def command(job, *more):
+    workdir = f'--workdir={job.workdir}'
+    return [sys.executable, str(script), workdir, *job.arguments, *more]
+
+  monkeypatch.setattr(tasks.Job, 'command', command)
+
+
+def launch(capsys, tmp_path, *arguments):
+  """Exit code, the JSON line, the text on stderr."""
+  code = main.main(
+    ['--experiment=any', f'--workdir={tmp_path / "run"}', *arguments]
+  )
+  captured = capsys.readouterr()
+  out = captured.out.strip().splitlines()
+  return code, json.loads(out[-1]) if out else None, captured.err
+
+
+@pytest.mark.usefixtures('stand_in')
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_stages_run_in_order_and_the_summary_last(jobs, tmp_path, capsys):
+  code, found, _ = launch(capsys, tmp_path, f'--jobs={jobs}')
+  assert (code, found) == (0, {'done': ['summary']})
+  order = (tmp_path / 'run' / 'order').read_text().split()
+  assert sorted(order[:3]) == ['a', 'b', 'c']
+  assert order[3:] == ['d', 'summary']
+
+
+@pytest.mark.usefixtures('stand_in')
+def test_a_task_that_fails_ends_the_run_with_its_last_line(tmp_path, capsys):
+  code, found, err = launch(capsys, tmp_path, '--', '--config.fail=c')
+  assert (code, found) == (2, None)
+  assert err.strip().splitlines()[-1].endswith('task_1.log: nothing to see')
+  assert (tmp_path / 'run' / 'order').read_text().split() == ['a', 'b']
+
+
+@pytest.mark.usefixtures('stand_in')
+@pytest.mark.parametrize('where', ['local', 'slurm'])
+def test_a_dry_run_prints_everything_and_leaves_nothing(
+  where, tmp_path, capsys
+):
+  code, _, err = launch(
+    capsys, tmp_path, f'--where={where}', '--dry_run', '--', '--config.seeds=5'
+  )
+  assert code == 0 and not (tmp_path / 'run').exists()
+  for text in ('a,b', '--config.seeds=5'):
+    assert text in err
+
+
+@pytest.mark.usefixtures('stand_in')
+def test_arrays_wait_for_each_other(tmp_path, capsys, monkeypatch):
+  fake = tmp_path / 'bin' / 'sbatch'
+  fake.parent.mkdir()
+  # Runs every task of an array at once, and counts the jobs.
+  fake.write_text(
+    textwrap.dedent("""\
+      #!/bin/bash
+      echo "$*" >> "$(dirname "$0")/calls"
+      last=0
+      for a in "$@"; do
+        [[ $a == --array=0-* ]] && last=${a#--array=0-} && last=${last%\\%*}
+      done
+      for i in $(seq 0 $last); do
+        SLURM_ARRAY_TASK_ID=$i bash "${@: -1}" > /dev/null || exit 1
+      done
+      echo "$(wc -l < "$(dirname "$0")/calls");cluster"
+      """)
+  )
+  fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
+  monkeypatch.setenv('PATH', f'{fake.parent}{os.pathsep}{os.environ["PATH"]}')
+  code, found, err = launch(
+    capsys, tmp_path, '--where=slurm', '--jobs=3', '--sbatch=--gres=gpu:1'
+  )
+  assert code == 0, err
+  assert found['jobs'] == ['1', '2', '3']
+  calls = (fake.parent / 'calls').read_text().splitlines()
+  assert [call.split()[1] for call in calls[:2]] == [
+    '--array=0-1%3', '--array=0-0%3',
+  ]  # fmt: skip
+  waits = ['--dependency=afterok:1', '--dependency=afterok:2']
+  assert [call.split()[-2] for call in calls[1:]] == waits
+  order = (tmp_path / 'run' / 'order').read_text().split()
+  assert order == ['a', 'b', 'c', 'd', 'summary']
+  script = (tmp_path / 'run' / 'launch' / 'stage_0.sh').read_text()
+  assert '#SBATCH --gres=gpu:1\n' in script
+
+
+@pytest.mark.usefixtures('stand_in')
+@pytest.mark.parametrize(
+  'arguments,message',
+  [
+    (['--jobs=0'], '--jobs=0'),
+    (['--where=cloud'], 'where'),
+    (['--where=slurm', '--sbatch=gpu'], "'gpu' is no option"),
+    (['--where=slurm'], 'no sbatch here'),
+    (['--experiment=../x'], 'is no name'),
+  ],
+)
+def test_bad_usage_gives_one_line(
+  arguments, message, tmp_path, capsys, monkeypatch
+):
+  monkeypatch.setenv('PATH', '')
+  code, found, err = launch(capsys, tmp_path, *arguments)
+  assert (code, found) == (2, None)
+  assert message in err.strip().splitlines()[-1]
+
+
+def test_an_experiment_says_its_own_stages_and_refusals():
+  job = tasks.Job('few_shot', 'unused', ('--config.samples=(20,)',))
+  first, second, third = job.stages()
+  assert first[0].startswith('shared-mnist-overlapping-nodes,')
+  assert len(first) == 3 and len(second) == 1 and len(third) == 3
+  assert all(name.startswith('choose-n20-') for name in second[0].split(','))
+  with pytest.raises(ValueError, match=r'^few_shot: .*settings are empty'):
+    tasks.Job('few_shot', 'unused', ('--config.settings=()',)).stages()
+  with pytest.raises(ValueError, match='nowhere'):
+    tasks.Job('nowhere', 'unused').stages()
+
+
+def test_names_are_nothing_more_to_a_shell(monkeypatch):
+  stages = json.dumps({'stages': [[['a;b']]]})
+  monkeypatch.setattr(
+    tasks.Job, 'command',
+    lambda self, *more: [sys.executable, '-c', f'print({stages!r})'],
+  )  # fmt: skip
+  with pytest.raises(ValueError, match='are no names'):
+    tasks.Job('any', 'unused').stages()
+
+
+def test_an_array_without_a_limit_has_none():
+  script = slurm.Script('stage_0', '', 4)
+  command = slurm.arguments(script, 'x.sh', [], 0)
+  assert command == ['sbatch', '--parsable', '--array=0-3', 'x.sh']
