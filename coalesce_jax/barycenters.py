@@ -29,6 +29,7 @@ import numpy as np
 from coalesce_jax import driver
 from coalesce_jax import game as game_lib
 from coalesce_jax import generators
+from coalesce_jax import refinement
 from coalesce_jax import sources
 from coalesce_jax import stage
 from coalesce_jax import types
@@ -50,6 +51,8 @@ class Config:
     fixed_samples: 0 draws fresh samples at every step; otherwise each
       generator is replaced by this many 8-bit samples drawn once.
     scale_weights: multiply the weights, which sum to 1, by K.
+    refine: moves the fixed samples by the generators' own critics, see
+      `refinement`; None leaves them as they are.
   """
 
   game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
@@ -59,6 +62,11 @@ class Config:
   warm_critics: bool = True
   fixed_samples: int = 0
   scale_weights: bool = False
+  refine: refinement.Config | None = None
+
+  def __post_init__(self):
+    if self.refine is not None and not self.fixed_samples:
+      raise ValueError('refine needs fixed_samples: each takes many steps')
 
 
 def paper_code(steps: int = 5000, samples: int = 10000) -> Config:
@@ -137,6 +145,8 @@ def barycenter(
   if not 0 <= config.start < len(members):
     raise ValueError(f'start {config.start} of {len(members)} generators')
   stage.same_samples(members)
+  if config.refine is not None and any(m.critic is None for m in members):
+    raise ValueError('refine needs a critic with every generator')
   weights = stage.check_weights(weights, len(members))
   config = dataclasses.replace(
     config, game=dataclasses.replace(config.game, objective=objective)
@@ -173,16 +183,19 @@ def _joint(key, members, weights, radii, config, hooks, mixed=False):
   )
   groups = _groups(members)
   params = [stage.stacked(group, batched) for group in groups]
+  owns: list[types.Params] = [() for _ in groups]
+  if config.refine is not None:
+    owns = [stage.stacked(group, batched, 'critic') for group in groups]
   # The critic of the start is the one that knows it.
   known = [start] if mixed else members
   critics = stage.stacked(known, batched, 'critic') if warm else ()
   scaled = weights * count if config.scale_weights else weights
 
-  def setup(key, params, first, critics):
+  def setup(key, params, owns, first, critics):
     key_critic, key_samples = jax.random.split(key)
     parts = tuple(
-      sources.generators(group[0].network, p, group[0].spec.latent_size)
-      for group, p in zip(groups, params, strict=True)
+      _source(group[0], p, own, config.refine)
+      for group, p, own in zip(groups, params, owns, strict=True)
     )
     if config.fixed_samples:
       parts = sources.fixed(parts, key_samples, config.fixed_samples)
@@ -201,7 +214,7 @@ def _joint(key, members, weights, radii, config, hooks, mixed=False):
   result = stage.play(
     key,
     setup,
-    (params, start.params, critics),
+    (params, owns, start.params, critics),
     config=config.game,
     schedule=config.schedule,
     spec=spec,
@@ -216,22 +229,39 @@ def _joint(key, members, weights, radii, config, hooks, mixed=False):
   return made, result.history
 
 
+def _source(
+  first: generators.Generator,
+  params: types.Params,
+  critics: types.Params,
+  refine: refinement.Config | None,
+) -> sources.Source:
+  """Of a group: its first member, all parameters, all critics of its own."""
+  size = first.spec.latent_size
+  if refine is None:
+    return sources.generators(first.network, params, size)
+  return refinement.generators(
+    first.network, first.spec.build_critic(), params, critics, size, refine
+  )
+
+
 def _groups(
   members: list[generators.Generator],
 ) -> list[list[generators.Generator]]:
-  """Runs of members of one network, which draw as one source."""
+  """Runs of members of one pair of networks, which draw as one source."""
   groups: list[list[generators.Generator]] = []
   for member in members:
     last = groups[-1][0] if groups else None
-    same = last is not None and (
-      (last.network, last.spec.latent_size)
-      == (member.network, member.spec.latent_size)
-    )
+    same = last is not None and _kind(last) == _kind(member)
     if same:
       groups[-1].append(member)
     else:
       groups.append([member])
   return groups
+
+
+def _kind(member: generators.Generator) -> tuple[Any, ...]:
+  spec = member.spec
+  return member.network, spec.latent_size, spec.critic, spec.critic_options
 
 
 def _with_critic(

@@ -155,12 +155,29 @@ def _picks(key: types.PRNGKey, log_weights: jax.Array, n: int) -> jax.Array:
 
 
 def fixed(
-  parts: Sequence[Source], key: types.PRNGKey, n: int
+  parts: Sequence[Source], key: types.PRNGKey, n: int, batch: int = 500
 ) -> tuple[Source, ...]:
-  """Replaces sources by `n` samples of each, drawn once and kept in 8 bits."""
-  drawn = draw(parts, key, n)
-  levels = jnp.round((jnp.clip(drawn, -1.0, 1.0) + 1.0) * 127.5)
-  return tuple(array(x) for x in levels.astype(jnp.uint8))
+  """Replaces sources by `n` samples of each, drawn once and kept in 8 bits.
+
+  Args:
+    parts: sources.
+    key: consumed.
+    n: samples of each.
+    batch: largest number computed at once.
+  """
+  count = -(-n // batch)
+  size = min(n, batch)
+
+  def some(key: types.PRNGKey) -> jax.Array:
+    levels = jnp.round(
+      (jnp.clip(draw(parts, key, size), -1.0, 1.0) + 1) * 127.5
+    )
+    return levels.astype(jnp.uint8)
+
+  drawn = jax.lax.map(some, jax.random.split(key, count))  # [., K, size, ...]
+  drawn = jnp.moveaxis(drawn, 0, 1)
+  drawn = drawn.reshape(len(drawn), count * size, *drawn.shape[3:])
+  return tuple(array(x[:n]) for x in drawn)
 
 
 def total(parts: Sequence[Source]) -> int:

@@ -93,7 +93,7 @@ def test_the_best_of_ours_meets_the_best_baseline():
     ]
   }
   (found,) = tables.best(summary)
-  assert found['ours'] == 'mixture, anchor 0.25' and found['frechet'] == 32.0
+  assert found['ours'] == 'refined, anchor 0.25' and found['frechet'] == 32.0
   assert found['baseline'] == 'transfer'
   assert found['baseline_frechet'] == 42.0
   assert found['deviation'] == pytest.approx(np.sqrt(8.0))

@@ -17,7 +17,7 @@ FLOORS = (
   # Ground.
   'types < trees; errors; files; shares < sharding',
   # Pure pieces.
-  'networks < generators < sources; augmentation; data; ot; wgan',
+  'networks < generators < sources < refinement; augmentation; data; ot; wgan',
   # Transforms of parameters, measures of samples.
   'transforms; metrics',
   # The game and its stages.

@@ -8,6 +8,7 @@ from coalesce_jax import driver
 from coalesce_jax import game as game_lib
 from coalesce_jax import generators
 from coalesce_jax import pretraining
+from coalesce_jax import refinement
 from coalesce_jax import ternarization
 from coalesce_jax.data import nodes
 
@@ -75,9 +76,13 @@ def pretrain(config: Any) -> pretraining.Config:
 def barycenter(config: Any) -> barycenters.Config:
   """Settings of the barycenter."""
   part = config.barycenter
+  refine = None
+  if part.refine_steps:
+    refine = refinement.Config(steps=part.refine_steps)
   return barycenters.Config(
-    game=_game(config), schedule=_schedule(config, part), warmup=part.warmup
-  )
+    game=_game(config), schedule=_schedule(config, part), warmup=part.warmup,
+    fixed_samples=part.fixed_samples, refine=refine,
+  )  # fmt: skip
 
 
 def adapt(config: Any) -> adaptation.Config:

@@ -95,7 +95,7 @@ def _full(run: Run) -> generators.Generator:
   images = jax.numpy.broadcast_to(
     jax.numpy.asarray(run.target), (len(run.key), *run.target.shape)
   )
-  return _adapt(run._replace(local=images), 'mixture', anchor=0.0)
+  return _adapt(run._replace(local=images), 'refined', anchor=0.0)
 
 
 def _transfer(run: Run, augment: bool = False, freeze: bool = False) -> Any:
@@ -136,7 +136,7 @@ def _adapt(
 
 def _ball(run: Run) -> generators.Generator:
   return _adapt(
-    run, 'mixture', objective='ball', radius=run.values * run.distance
+    run, 'refined', objective='ball', radius=run.values * run.distance
   )
 
 
@@ -202,62 +202,56 @@ TABLE: dict[str, Method] = {
     trains=False,
     starts=('mixture',),
   ),
-  'midpoint_free': Method(
-    'midpoint, no anchor',
-    lambda run: _adapt(run, anchor=0.0),
+  'refined': Method(
+    'refined mixture as it is',
+    lambda run: run.starts['refined'],
     ours=True,
-    starts=('barycenter',),
-  ),
-  'midpoint': Method(
-    'midpoint, anchor',
-    lambda run: _adapt(run, anchor=run.values),
-    ours=True,
-    variants='anchors',
-    starts=('barycenter',),
+    trains=False,
+    starts=('refined',),
   ),
   'ours_free': Method(
-    'mixture, no anchor',
-    lambda run: _adapt(run, 'mixture', anchor=0.0),
+    'refined, no anchor',
+    lambda run: _adapt(run, 'refined', anchor=0.0),
     ours=True,
-    starts=('mixture',),
+    starts=('refined',),
   ),
   'ours': Method(
-    'mixture, anchor',
-    lambda run: _adapt(run, 'mixture', anchor=run.values),
+    'refined, anchor',
+    lambda run: _adapt(run, 'refined', anchor=run.values),
     ours=True,
     variants='anchors',
-    starts=('mixture',),
+    starts=('refined',),
   ),
   'ours_mixed': Method(
-    'mixture, mixed with the anchor',
-    lambda run: _adapt(run, 'mixture', anchor=run.values, mixed=True),
+    'refined, mixed with the anchor',
+    lambda run: _adapt(run, 'refined', anchor=run.values, mixed=True),
     ours=True,
     variants='anchors',
-    starts=('mixture',),
+    starts=('refined',),
   ),
   'ours_ball': Method(
-    'mixture, ball',
+    'refined, ball',
     _ball,
     ours=True,
     variants='radii',
     after=('ours',),
-    starts=('mixture',),
+    starts=('refined',),
   ),
   'ours_free_freeze_augment': Method(
-    'mixture, no anchor, FreezeD, augmentation',
+    'refined, no anchor, FreezeD, augmentation',
     lambda run: _adapt(
-      run, 'mixture', anchor=0.0, augment=True, freeze=baselines.FREEZE_D
+      run, 'refined', anchor=0.0, augment=True, freeze=baselines.FREEZE_D
     ),
     ours=True,
-    starts=('mixture',),
+    starts=('refined',),
   ),
   'ours_freeze_augment': Method(
-    'mixture, anchor 0.5, FreezeD, augmentation',
+    'refined, anchor 0.5, FreezeD, augmentation',
     lambda run: _adapt(
-      run, 'mixture', anchor=0.5, augment=True, freeze=baselines.FREEZE_D
+      run, 'refined', anchor=0.5, augment=True, freeze=baselines.FREEZE_D
     ),
     ours=True,
-    starts=('mixture',),
+    starts=('refined',),
   ),
   'paper_code': Method(
     "the paper's code", _paper_code, starts=('barycenter_paper',)
@@ -265,5 +259,5 @@ TABLE: dict[str, Method] = {
   'ternary': Method(
     'ours, ternary', _ternary, ours=True, after=('ours_freeze_augment',)
   ),
-  'full': Method('mixture, all training images', _full, starts=('mixture',)),
+  'full': Method('refined, all training images', _full, starts=('refined',)),
 }

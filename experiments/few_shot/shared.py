@@ -70,7 +70,9 @@ class Setting:
 # Latents of all curves: rates and steps are compared on the same ones.
 LATENTS = 20_000
 # What `stages` makes, in order.
-NAMES = ('nodes', 'barycenter', 'mixture', 'barycenter_paper', 'sequential')
+NAMES = (
+  'nodes', 'barycenter', 'mixture', 'refined', 'barycenter_paper', 'sequential',
+)  # fmt: skip
 
 
 def load(config: Any, text: str) -> Setting:
@@ -149,7 +151,6 @@ def stages(
     name: str, index: int, **changes: Any
   ) -> Callable[[], dict[str, Any]]:
     def run() -> dict[str, Any]:
-      ours = settings_lib.barycenter(config)
       made, _ = barycenters.barycenter(
         key(index), nodes_made(),
         **{'method': config.barycenter.method, 'config': ours} | changes,
@@ -159,7 +160,8 @@ def stages(
 
     return run
 
-  ours = settings_lib.barycenter(config)
+  refined = settings_lib.barycenter(config)
+  ours = dataclasses.replace(refined, fixed_samples=0, refine=None)
   paper = barycenters.paper_code(ours.schedule.steps)
   game = dataclasses.replace(
     ours.game, gp_norm=paper.game.gp_norm, reuse_batch=paper.game.reuse_batch
@@ -170,6 +172,7 @@ def stages(
     'nodes': nodes,
     'barycenter': barycenter('barycenter', 2),
     'mixture': barycenter('mixture', 5, method='mixture'),
+    'refined': barycenter('refined', 6, method='mixture', config=refined),
     'barycenter_paper': barycenter(
       'barycenter_paper',
       3,

@@ -61,6 +61,10 @@ def get_config() -> ml_collections.ConfigDict:
         'method': 'joint',
         # '' is the default of `coalesce_jax.barycenter`.
         'objective': '',
+        # Samples of each node that are drawn once, and steps that each is moved
+        # by its own critic (`coalesce_jax.refinement`); 0 draws fresh ones.
+        'fixed_samples': 0,
+        'refine_steps': 0,
       },
       # Of adaptation and, but for the anchor, of every baseline.
       'adapt': {

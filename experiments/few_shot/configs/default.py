@@ -32,6 +32,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   for field in ('dataset', 'split', 'local_samples', 'seed', 'seeds',
                 'methods', 'adapt', 'transfer', 'tensorboard'):  # fmt: skip
     del shared[field]
+  # Of the metamodel 'refined' alone.
+  shared.barycenter.fixed_samples, shared.barycenter.refine_steps = 8000, 10
   if not variant:
     shared.network.width = shared.network.critic_width = 16
     shared.pretrain.steps = 2500
@@ -86,4 +88,5 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     config.anchors = config.radii = (0.5,)
     config.budget.update(steps=20, chunk=10, warmup=5, look_every=10)
     shared.network.width = shared.network.critic_width = 4
+    shared.barycenter.fixed_samples = 100
   return config
