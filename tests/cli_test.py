@@ -216,6 +216,28 @@ def test_bad_weights_exit_with_2(capsys, tmp_path, weights, match):
 
 
 @pytest.mark.parametrize(
+  'critic,more,match',
+  [
+    (False, ['--fixed_samples=9'], 'a.safetensors: no critic'),
+    (True, [], 'fixed_samples'),
+  ],
+)
+def test_refining_needs_critics_and_fixed_samples(
+  capsys, tmp_path, critic, more, match
+):
+  paths = [tmp_path / f'{name}.safetensors' for name in 'ab']
+  for i, path in enumerate(paths):
+    made = small.generator(i, small.IMAGES)
+    cj.save(path, made, critic=critic)
+  code, _, error = run(
+    capsys, 'barycenter', f'--nodes={paths[0]},{paths[1]}', '--refine_steps=2',
+    f'--out={tmp_path / "meta.safetensors"}', *more, *FEW,
+  )  # fmt: skip
+  assert code == 2 and match in error
+  assert sorted(tmp_path.iterdir()) == paths
+
+
+@pytest.mark.parametrize(
   'argv,match',
   [
     (['nope'], 'unknown command'),

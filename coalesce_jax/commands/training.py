@@ -15,6 +15,7 @@ from coalesce_jax import files
 from coalesce_jax import generators
 from coalesce_jax import objectives
 from coalesce_jax import pretraining
+from coalesce_jax import refinement
 from coalesce_jax import stage
 from coalesce_jax import ternarization
 from coalesce_jax.commands import common
@@ -94,6 +95,14 @@ def define_barycenter(values: Values) -> None:
   flags.DEFINE_list(
     'radii', None, "Of the 'ball' objective.", flag_values=values
   )
+  flags.DEFINE_integer(
+    'fixed_samples', 0, 'Samples of each bundle, drawn once; 0 draws new ones '
+    'at every step.', lower_bound=0, flag_values=values,
+  )  # fmt: skip
+  flags.DEFINE_integer(
+    'refine_steps', 0, 'Steps that fixed samples are moved by the critic of '
+    'their bundle; 0 leaves them.', lower_bound=0, flag_values=values,
+  )  # fmt: skip
   common.string(values, 'out', None, 'Bundle to write.')
   common.define_training(values, 1000)
   common.required(values, 'nodes', 'out')
@@ -106,6 +115,19 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
   if weights is not None:
     stage.check_weights(weights, len(members))
   stage.same_samples(members)
+  refine = None
+  if values.refine_steps:
+    refine = refinement.Config(steps=values.refine_steps)
+    for path, member in zip(values.nodes, members, strict=True):
+      if member.critic is None:
+        raise ValueError(f'{path}: no critic, which --refine_steps needs')
+  config = barycenters.Config(
+    game=common.game(values),
+    schedule=common.schedule(values),
+    warmup=common.warmup(values),
+    fixed_samples=values.fixed_samples,
+    refine=refine,
+  )
   work = common.work(
     values, common.checked_out(values.out), stop, common.digests(values.nodes)
   )
@@ -116,11 +138,7 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
     method=values.method,
     objective=values.objective,
     radii=common.numbers('radii', values.radii),
-    config=barycenters.Config(
-      game=common.game(values),
-      schedule=common.schedule(values),
-      warmup=common.warmup(values),
-    ),
+    config=config,
     hooks=work.hooks(None),
   )
   common.save(values.out, meta, 'barycenter', values, common.dataset(members))
