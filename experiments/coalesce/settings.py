@@ -82,6 +82,7 @@ def barycenter(config: Any) -> barycenters.Config:
   return barycenters.Config(
     game=_game(config), schedule=_schedule(config, part), warmup=part.warmup,
     fixed_samples=part.fixed_samples, refine=refine,
+    warm_critics=part.warm_critics,
   )  # fmt: skip
 
 

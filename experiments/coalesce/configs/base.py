@@ -65,6 +65,8 @@ def get_config() -> ml_collections.ConfigDict:
         # by its own critic (`coalesce_jax.refinement`); 0 draws fresh ones.
         'fixed_samples': 0,
         'refine_steps': 0,
+        # Start from the nodes' critics; else from new ones.
+        'warm_critics': True,
       },
       # Of adaptation and, but for the anchor, of every baseline.
       'adapt': {

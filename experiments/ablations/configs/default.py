@@ -1,0 +1,50 @@
+"""Ablations: one thing varied at a time, from the same nodes.
+
+Methods and numbers of nodes, a corrupted node among five, critics, penalty,
+averages, anchors, ternary schemes; and what seeds in one run cost.
+
+  python -m experiments.ablations.main --workdir=DIR \
+    --config=experiments/ablations/configs/default.py
+
+`:quick` is a smoke test. Others: `--config.variants='("k2_mixture",)'`; all
+are in `variants.py`.
+"""
+
+import ml_collections
+
+from experiments.coalesce.configs import base
+
+
+def get_config(variant: str = '') -> ml_collections.ConfigDict:
+  """MNIST at width 16; `quick`: digits, a few steps.
+
+  Raises:
+    ValueError: another variant.
+  """
+  if variant not in ('', 'quick'):
+    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  shared = base.get_config()
+  base.choose(shared, variant)
+  shared.seeds, shared.adapt.augment = 2, ''
+  shared.adapt.observe_every = 0
+  if variant:
+    shared.network.width = shared.network.critic_width = 4
+  else:
+    shared.dataset, shared.seeds = 'mnist', 3
+    shared.network.width = shared.network.critic_width = 16
+    shared.pretrain.steps = 1500
+    shared.barycenter.steps = 800
+    shared.adapt.steps = 300
+    shared.ternary.steps = 600
+    shared.evaluate.samples = 5000
+  return ml_collections.ConfigDict(
+    {
+      'shared': shared,
+      # Names of `variants.TABLE`; empty is all.
+      'variants': (),
+      # The data set of a node that is corrupted by another one.
+      'other': 'digits' if variant else 'fashion_mnist',
+      # Seeds in one run against as many runs; 0 seeds: not done.
+      'together': {'seeds': 8, 'steps': 10 if variant else 50, 'rounds': 3},
+    }
+  )

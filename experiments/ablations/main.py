@@ -1,0 +1,17 @@
+"""Command line of the ablations: see configs/default.py."""
+
+import sys
+
+from experiments import trials
+from experiments.ablations import train
+
+EXPERIMENT = trials.Experiment(
+  'ablations',
+  'one setting varied at a time, and corrupted nodes',
+  train.run,
+  train.plan_in,
+  train.stages,
+)
+
+if __name__ == '__main__':
+  sys.exit(trials.main(EXPERIMENT, sys.argv[1:]))

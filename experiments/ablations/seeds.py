@@ -1,0 +1,99 @@
+"""One run of S seeds against S single runs: the same numbers, at what cost.
+
+Shapes: S seeds.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import adaptation
+from coalesce_jax import driver
+from coalesce_jax import generators
+from coalesce_jax import trees
+from experiments.coalesce import problem as problem_lib
+from experiments.coalesce import settings
+from experiments.speed import clock
+
+
+def measure(
+  shared: Any,
+  *,
+  seeds: int,
+  steps: int,
+  rounds: int,
+  stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+  """Adapts new generators, together and one by one.
+
+  Args:
+    shared: settings of the pipeline.
+    seeds: S.
+    steps: of adaptation.
+    rounds: timed turns of each.
+    stop: whether a stop was asked for.
+
+  Returns:
+    `difference` of all parameters (norm of the difference over the norm of what
+    training changed, the largest over seeds), `w1_difference` of the distance
+    estimates over all steps, relative to the largest; `ratio`, seconds of S
+    single runs over those of the run of S, and `seconds` of both, medians.
+  """
+  made = shared.copy_and_resolve_references()
+  made.seeds, made.adapt.steps = seeds, steps
+  made.adapt.chunk = driver.chunk_of(steps)
+  made.adapt.observe_every = made.adapt.select_every = 0
+  problem = problem_lib.load(made)
+  config, spec = settings.adapt(made), problem.spec
+  keys = jax.random.split(jax.random.key(made.seed), seeds)
+  start = jax.vmap(spec.build().init)(keys)
+  critics = jax.vmap(spec.build_critic().init)(keys)
+  meta = generators.Generator(spec.build(), start, spec, critics)
+  local = jnp.asarray(problem.local)
+
+  def together() -> tuple[Any, np.ndarray]:
+    found, history = adaptation.adapt(keys, meta, local, config=config)
+    return jax.block_until_ready(found.params), history['w1']
+
+  def alone() -> tuple[Any, np.ndarray]:
+    parts, histories = [], []
+    for s in range(seeds):
+      if stop():
+        raise driver.Interrupted('while seeds are compared')
+      one = meta._replace(
+        params=trees.member(start, s), critic=trees.member(critics, s)
+      )
+      found, history = adaptation.adapt(keys[s], one, local[s], config=config)
+      parts.append(jax.block_until_ready(found.params))
+      histories.append(history['w1'])
+    return trees.stack(parts), np.stack(histories, 1)
+
+  (ours, w1), (theirs, w1_alone) = together(), alone()
+  spent = clock.interleave(
+    {'together': together, 'alone': alone}, rounds=rounds, warm=False, stop=stop
+  )
+  return {
+    'seeds': seeds,
+    'steps': steps,
+    'difference': max(_apart(ours, theirs, start)),
+    'w1_difference': float(
+      np.abs(w1 - w1_alone).max() / np.abs(w1_alone).max()
+    ),
+    'ratio': clock.ratio(spent['alone'], spent['together']),
+    'seconds': {name: clock.median(times) for name, times in spent.items()},
+  }
+
+
+def _apart(a: Any, b: Any, start: Any) -> list[float]:
+  """Norm of the difference of a and b over that of b and the start, `[S]`."""
+
+  def squares(x: Any, y: Any) -> np.ndarray:
+    return sum(
+      np.sum(np.square(np.asarray(p - q)).reshape(len(p), -1), 1)
+      for p, q in zip(jax.tree.leaves(x), jax.tree.leaves(y), strict=True)
+    )
+
+  return np.sqrt(squares(a, b) / squares(b, start)).tolist()

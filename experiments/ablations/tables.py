@@ -1,0 +1,102 @@
+"""Tables and the figure of the ablations."""
+
+from typing import Any
+
+from matplotlib import figure
+import numpy as np
+
+from experiments.ablations import variants
+
+Summary = dict[str, Any]
+
+
+def write(summary: Summary) -> str:
+  """Markdown, a table a group."""
+  lines: list[str] = []
+  for group in _groups(summary):
+    lines += [f'## {group}', '']
+    lines += [
+      '| variant | metamodel | at the edge | coverage | memorisation | KB |',
+      '|---|---:|---:|---:|---:|---:|',
+    ]
+    for row in (r for r in summary['rows'] if r['group'] == group):
+      meta = row.get('float', row.get('metamodel'))
+      edge = row['edge']
+      lines.append(
+        f'| {row["label"]} '
+        f'| {_spread(meta["frechet"]) if meta else ""} '
+        f'| {_spread(edge["frechet"])} | {np.mean(edge["coverage"]):.2f} '
+        f'| {np.mean(edge["memorisation"]):.2f} | {row["bytes"] / 1024:.0f} |'
+      )
+    lines.append('')
+  found = corrupted(summary)
+  if found:
+    lines += ['## One corrupted node of five', '']
+    lines += ['| method | corruption | change of the score |', '|---|---|---:|']
+    lines += [
+      f'| {label} | {bad} | {100.0 * change:+.1f} % |'
+      for (label, bad), change in (
+        (name.rsplit(', by ', 1), value) for name, value in found.items()
+      )
+    ]
+    lines.append('')
+  seeds = summary['seeds']
+  if seeds:
+    lines += [
+      '## Seeds together', '',
+      f'{seeds["seeds"]} seeds in one run, {seeds["steps"]} steps: '
+      f'{seeds["ratio"]:.2f} times as fast as one by one; parameters differ by '
+      f'{seeds["difference"]:.1e} of what training changed, distance estimates '
+      f'by {seeds["w1_difference"]:.1e}.', '',
+    ]  # fmt: skip
+  return '\n'.join(lines)
+
+
+def corrupted(summary: Summary) -> dict[str, float]:
+  """What a corrupted node adds to a mean score, as a fraction of the clean."""
+  rows = [r for r in summary['rows'] if r['split'] == variants.AGREEING]
+  clean = {
+    r['label']: np.mean(r['edge']['frechet'])
+    for r in rows
+    if not r['corrupted']
+  }
+  return {
+    f'{r["label"]}, by {r["corrupted"]}': float(
+      np.mean(r['edge']['frechet']) / clean[r['label']] - 1.0
+    )
+    for r in rows
+    if r['corrupted'] and r['label'] in clean
+  }
+
+
+def draw(summary: Summary) -> figure.Figure:
+  """Scores at the edge, a bar a variant."""
+  rows = [
+    (f'{row["group"]}: {row["label"]}', row['edge']['frechet'])
+    for row in reversed(summary['rows'])
+  ]
+  drawn = figure.Figure(figsize=(9.0, 1.0 + 0.24 * len(rows)))
+  axis = drawn.subplots()
+  axis.barh(
+    [name for name, _ in rows],
+    [np.mean(scores) for _, scores in rows],
+    xerr=[_deviation(scores) for _, scores in rows],
+    color='C0',
+  )
+  axis.set_xlabel('squared Frechet distance at the edge')
+  axis.tick_params(axis='y', labelsize=7)
+  axis.margins(y=0.01)
+  drawn.tight_layout()
+  return drawn
+
+
+def _groups(summary: Summary) -> list[str]:
+  return list(dict.fromkeys(row['group'] for row in summary['rows']))
+
+
+def _deviation(scores: list[float]) -> float:
+  return float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
+
+
+def _spread(scores: list[float]) -> str:
+  return f'{np.mean(scores):.1f} ± {_deviation(scores):.1f}'

@@ -1,0 +1,297 @@
+"""Ablations as trials: nodes, then variants; what seeds together cost.
+
+Nodes are trained once and shared by all variants that name them.
+
+Shapes: K nodes, S seeds, N local samples.
+"""
+
+import functools
+import json
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import adaptation
+from coalesce_jax import barycenters
+from coalesce_jax import baselines
+from coalesce_jax import bundles
+from coalesce_jax import files
+from coalesce_jax import generators
+from coalesce_jax import pretraining
+from coalesce_jax import records
+from coalesce_jax import workspace
+from coalesce_jax.data import datasets
+from coalesce_jax.data import nodes as nodes_lib
+from coalesce_jax.metrics import evaluate
+from experiments import members
+from experiments import trials
+from experiments.ablations import seeds as seeds_lib
+from experiments.ablations import tables
+from experiments.ablations import variants
+from experiments.coalesce import problem as problem_lib
+from experiments.coalesce import settings
+
+
+def run(
+  config: Any, workdir: str, stop: trials.Stop = lambda: False
+) -> dict[str, Any]:
+  """All trials that have no result yet, the summary, table and figure.
+
+  Args:
+    config: see `configs/default.py`.
+    workdir: folder of the results.
+    stop: whether a stop was asked for.
+
+  Returns:
+    `workdir`, `rows` (their number) and `corrupted`, what one bad node of five
+    adds to a score, as a fraction, by method.
+  """
+  results = trials.run(workdir, config, plan_in(workdir), stop)
+  summary = summarise(config, results)
+  path = pathlib.Path(workdir)
+  files.write_json(path / 'summary.json', records.plain(summary))
+  files.write_bytes(path / 'tables.md', tables.write(summary).encode())
+  if summary['rows']:
+    tables.draw(summary).savefig(path / 'ablations.png', dpi=110)
+  return {
+    'workdir': str(workdir),
+    'rows': len(summary['rows']),
+    'corrupted': tables.corrupted(summary),
+  }
+
+
+def plan_in(workdir: str) -> trials.Plan:
+  """The plan of a work folder."""
+  return functools.partial(plan, workdir)
+
+
+def stages(config: Any) -> list[list[list[str]]]:
+  """Trials by stages and tasks, see `trials.Stages`."""
+  chosen = _chosen(config)
+  return [
+    [[name] for name in _needed(chosen)],
+    [[f'play-{name}'] for name in chosen],
+    [['seeds']] if config.together.seeds else [],
+  ]
+
+
+def plan(
+  workdir: str, config: Any, stop: trials.Stop
+) -> dict[str, trials.Trial]:
+  """All trials, by name, in the order in which they build on each other.
+
+  Raises:
+    ValueError: settings that no stage takes; one line.
+  """
+  chosen = _chosen(config)
+  for variant in chosen.values():
+    settings.validate(_pipeline(config, variant))
+  work = workspace.open_workspace(
+    workdir, config=json.loads(config.to_json_best_effort()), stop=stop
+  )
+  load = functools.cache(lambda split: _load(config, split))
+  todo: dict[str, trials.Trial] = {}
+  for name, (split, index, corrupted) in _needed(chosen).items():
+    todo[name] = functools.partial(
+      _node, config, work, load, name, split, index, corrupted
+    )
+  for name, variant in chosen.items():
+    todo[f'play-{name}'] = functools.partial(
+      _play, config, work, load, name, variant
+    )
+  if config.together.seeds:
+    todo['seeds'] = functools.partial(
+      seeds_lib.measure, config.shared, **config.together.to_dict(), stop=stop
+    )
+  return todo
+
+
+def summarise(
+  config: Any, results: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+  """Rows of all variants, and the trial of the seeds."""
+  rows = [
+    {
+      'name': name, 'group': variant.group, 'label': variant.label,
+      'kind': variant.kind, 'split': variant.split,
+      'corrupted': variant.corrupted, **results[f'play-{name}'],
+    }
+    for name, variant in _chosen(config).items()
+  ]  # fmt: skip
+  return {
+    'rows': rows,
+    'nodes': {
+      name: result['frechet']
+      for name, result in results.items()
+      if name.startswith('node-')
+    },
+    'seeds': results.get('seeds'),
+  }
+
+
+def _chosen(config: Any) -> dict[str, variants.Variant]:
+  table = variants.TABLE
+  for name in config.variants:
+    if name not in table:
+      raise ValueError(f'variant {name!r} is not one of {list(table)}')
+  return {name: table[name] for name in config.variants or table}
+
+
+def _needed(
+  chosen: dict[str, variants.Variant],
+) -> dict[str, tuple[str, int, str]]:
+  """Trials of nodes: name -> split, index of the node, what corrupts it."""
+  found = {}
+  for variant in chosen.values():
+    count = len(nodes_lib.parse(variant.split).nodes)
+    for k in range(count):
+      bad = variant.corrupted if k == count - 1 else ''
+      found[_node_name(variant.split, k, bad)] = (variant.split, k, bad)
+  return found
+
+
+def _node_name(split: str, index: int, corrupted: str) -> str:
+  if corrupted:
+    return f'node-{corrupted}'
+  classes = nodes_lib.parse(split).nodes[index]
+  return f'node-{"_".join(map(str, classes))}-{index}'
+
+
+def _pipeline(config: Any, variant: variants.Variant) -> Any:
+  """The settings of the pipeline for a variant."""
+  made = config.shared.copy_and_resolve_references()
+  with made.unlocked():
+    made.split = variant.split
+    made.update_from_flattened_dict(dict(variant.changes))
+  return made
+
+
+def _load(config: Any, split: str) -> problem_lib.Problem:
+  return problem_lib.load(
+    _pipeline(config, variants.Variant('', '', split=split))
+  )
+
+
+def _keys(config: Any, index: int) -> jax.Array:
+  seeds = jax.random.split(
+    jax.random.key(config.shared.seed), config.shared.seeds
+  )
+  return jax.vmap(jax.random.fold_in, (0, None))(seeds, index)
+
+
+def _images(
+  config: Any, problem: problem_lib.Problem, index: int, corrupted: str
+) -> np.ndarray:
+  """What a node is trained on, uint8."""
+  images = problem.nodes[index]
+  if corrupted == 'noise':
+    rng = np.random.default_rng(config.shared.seed)
+    return rng.integers(0, 256, images.shape, np.uint8)
+  if corrupted:
+    other = datasets.load(config.other, 'train').images
+    if other.shape[1:] != images.shape[1:]:
+      raise ValueError(
+        f'other {config.other}: images {other.shape[1:]} are not '
+        f'{images.shape[1:]}'
+      )
+    return other
+  return images
+
+
+def _node(config, work, load, name, split, index, corrupted):
+  problem = load(split)
+  (made,), _ = pretraining.pretrain(
+    _keys(config, 10 + index), [_images(config, problem, index, corrupted)],
+    problem.spec, config=settings.pretrain(config.shared),
+    hooks=_hooks(work, name),
+  )  # fmt: skip
+  members.write(work.path / 'bundles', name, made, {'stage': name})
+  work.clear(f'{name}-pretrain')
+  return {'frechet': _scores(config, problem, made, 'frechet')}
+
+
+def _play(config, work, load, name, variant):
+  problem, made = load(variant.split), _pipeline(config, variant)
+  count = len(problem.nodes)
+  nodes = [
+    _read(
+      config, work,
+      _node_name(
+        variant.split, k, variant.corrupted if k == count - 1 else ''
+      ),
+    )
+    for k in range(count)
+  ]  # fmt: skip
+  local = jnp.asarray(problem.local)
+  hooks = _hooks(work, name)
+  result: dict[str, Any] = {}
+  if variant.kind == 'model_average':
+    edge = baselines.model_average(nodes)
+  elif variant.kind == 'ensemble':
+    edge, _ = baselines.ensemble(
+      _keys(config, 2), nodes, local, config=settings.adapt(made), hooks=hooks
+    )
+  else:
+    part = made.barycenter
+    meta, _ = barycenters.barycenter(
+      _keys(config, 1), nodes, method=part.method,
+      objective=part.objective or None, config=settings.barycenter(made),
+      hooks=hooks,
+    )  # fmt: skip
+    result['metamodel'] = _scores(config, problem, meta)
+    edge, _ = adaptation.adapt(
+      _keys(config, 2), meta, local, config=settings.adapt(made), hooks=hooks
+    )
+  if variant.kind == 'ternary':
+    result['float'] = _scores(config, problem, edge)
+    edge, _ = adaptation.ternarize(
+      _keys(config, 3), edge, local, config=settings.ternary(made), hooks=hooks
+    )
+  result['edge'] = _scores(config, problem, edge)
+  result['bytes'] = bundles.size_bytes(members.member(edge, 0))
+  for kept in list((work.path / 'checkpoints').glob(f'{name}-*')):
+    work.clear(kept.name)
+  return result
+
+
+def _hooks(work: workspace.Workspace, name: str) -> Any:
+  made = work.hooks(None)
+  return lambda part: made(f'{name}-{part}')
+
+
+def _read(
+  config: Any, work: workspace.Workspace, name: str
+) -> generators.Generator:
+  folder = work.path / 'bundles'
+  return members.batched(
+    [
+      bundles.load(members.path(folder, name, s))
+      for s in range(config.shared.seeds)
+    ]
+  )
+
+
+def _scores(
+  config: Any,
+  problem: problem_lib.Problem,
+  made: generators.Generator,
+  only: str = '',
+) -> Any:
+  """Measures of every seed, lists by name; or one of them."""
+  found = []
+  for s in range(config.shared.seeds):
+    one = members.member(made, s)
+    images = np.asarray(
+      one.sample(jax.random.key(10_000 + s), config.shared.evaluate.samples)
+    )
+    if only == 'frechet':
+      found.append({only: evaluate.quick(images, problem.reference)})
+    else:
+      found.append(
+        evaluate.evaluate(images, problem.reference, problem.local[s])
+      )
+  by_name = {k: [f[k] for f in found] for k in found[0]}
+  return by_name[only] if only else by_name
