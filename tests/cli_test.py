@@ -81,6 +81,7 @@ def test_the_practitioners_path_works_on_its_own(capsys, tmp_path):
   assert scores['copied'] >= 0.0
 
 
+@pytest.mark.slow
 def test_stages_work_one_by_one(capsys, tmp_path):
   code, made, _ = run(
     capsys, 'pretrain', '--dataset=digits', f'--out={tmp_path}', '--width=4',

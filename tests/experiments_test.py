@@ -80,6 +80,7 @@ def test_a_finished_run_is_only_reported_again(finished):
   assert bundles(workdir) == before
 
 
+@pytest.mark.slow
 def test_a_run_stopped_again_and_again_ends_in_the_same_bytes(
   finished, tmp_path
 ):

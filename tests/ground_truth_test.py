@@ -100,6 +100,7 @@ FAR = dataclasses.replace(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dimension', DIMENSIONS)
 def test_t2_unequal_weights_return_the_heavier_input(dimension):
   members = shifted(dimension, 4.0)

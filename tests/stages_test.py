@@ -100,6 +100,7 @@ def test_seeds_as_one_program_equal_seeds_alone():
     close(trees.member(together.critic, s), alone.critic)
 
 
+@pytest.mark.slow
 def test_a_joint_barycenter_starts_at_the_chosen_member():
   nodes = image_nodes(3)
   frozen = dataclasses.replace(
@@ -209,7 +210,9 @@ def test_adaptation_takes_augmentation_freezing_and_early_stopping():
   assert not equal(edge.critic['conv_1'], meta.critic['conv_1'])
 
 
-@pytest.mark.parametrize('thresholds_first', [True, False])
+@pytest.mark.parametrize(
+  'thresholds_first', [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_ternarization_ships_exactly_ternary_weights(
   tmp_path, thresholds_first
 ):
@@ -268,6 +271,7 @@ def test_the_model_average_is_the_mean_of_the_parameters():
   close(made.params, expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_published_habits_are_a_preset():
   images, nodes = small.images(), image_nodes(2)
   meta_config, edge_config = (

@@ -53,6 +53,7 @@ def test_batches_do_not_change_features():
   )
 
 
+@pytest.mark.slow
 def test_a_network_for_own_labels_is_trained_once(tmp_path, monkeypatch):
   data = datasets.load('digits', 'train')
   rows = data.labels < 2

@@ -77,7 +77,9 @@ def test_the_default_start_is_the_least_squares_threshold_of_gaussians():
   assert best == pytest.approx(0.61, abs=0.04)
 
 
-@pytest.mark.parametrize('threshold', [0.0, 1e3])
+@pytest.mark.parametrize(
+  'threshold', [pytest.param(0.0, marks=pytest.mark.slow), 1e3]
+)
 def test_extreme_thresholds_stay_finite(threshold):
   for scheme, granularity in SETTINGS:
     transform, latent = made(scheme, granularity)
