@@ -52,7 +52,8 @@ class Config:
       generator is replaced by this many 8-bit samples drawn once.
     scale_weights: multiply the weights, which sum to 1, by K.
     refine: moves the fixed samples by the generators' own critics, see
-      `refinement`; None leaves them as they are.
+      `refinement`, which have to be those between each generator and its data;
+      None leaves them as they are.
   """
 
   game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
@@ -65,6 +66,8 @@ class Config:
   refine: refinement.Config | None = None
 
   def __post_init__(self):
+    if self.fixed_samples < 0:
+      raise ValueError(f'fixed_samples {self.fixed_samples} is negative')
     if self.refine is not None and not self.fixed_samples:
       raise ValueError('refine needs fixed_samples: each takes many steps')
 
@@ -145,6 +148,9 @@ def barycenter(
   if not 0 <= config.start < len(members):
     raise ValueError(f'start {config.start} of {len(members)} generators')
   stage.same_samples(members)
+  if config.refine is not None and method == 'recursive':
+    # The critic of a round knows the way to its last source, not to data.
+    raise ValueError("refine goes with method 'joint' or 'mixture'")
   if config.refine is not None and any(m.critic is None for m in members):
     raise ValueError('refine needs a critic with every generator')
   weights = stage.check_weights(weights, len(members))

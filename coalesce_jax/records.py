@@ -25,7 +25,7 @@ from coalesce_jax import files
 
 PACKAGES = (
   'jax', 'jaxlib', 'flax', 'optax', 'ott-jax', 'orbax-checkpoint', 'chex',
-  'numpy', 'scipy', 'scikit-learn', 'coalesce_jax',
+  'numpy', 'scipy', 'scikit-learn', 'torch', 'coalesce_jax',
 )  # fmt: skip
 
 
@@ -82,7 +82,9 @@ def open_recorder(
   def truncate(stage: str, step: int) -> None:
     kept = [r for r in rows() if r['stage'] != stage or r['step'] <= step]
     text = ''.join(json.dumps(r) + '\n' for r in kept)
-    files.write_bytes(path, text.encode())
+    # Not where nothing changes: other processes may write rows of their own.
+    if not path.is_file() or path.read_text() != text:
+      files.write_bytes(path, text.encode())
 
   def log(stage: str, step: int, metrics: dict[str, Any]) -> None:
     row = {'stage': stage, 'step': int(step)}

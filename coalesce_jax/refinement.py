@@ -77,7 +77,10 @@ def move(
     return jnp.sum(values) - config.pull * jnp.sum(away)
 
   def step(moved: jax.Array, _: None) -> tuple[jax.Array, None]:
-    return moved + config.rate * jax.grad(gain)(moved), None
+    after = moved + config.rate * jax.grad(gain)(moved)
+    # A sample on which the critic has no slope stays where it is.
+    finite = jnp.all(jnp.isfinite(after), -1, keepdims=True)
+    return jnp.where(finite, after, moved), None
 
   return jax.lax.scan(step, z, None, length=config.steps)[0]
 

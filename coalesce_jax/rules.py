@@ -42,8 +42,9 @@ class Config:
       the same latents (common random numbers). Gaps stay unbiased; their noise
       falls to that of what differs, so that a generator is held close to the
       source it started from by far fewer samples.
-    precision: of the products of all networks, see `networks.precision`;
-      'tensorfloat32' and 'bfloat16' are faster where there are matrix units.
+    precision: of the products of convolutions and dense layers, see
+      `networks.precision`; 'tensorfloat32' and 'bfloat16' are faster where
+      there are matrix units. Critics of bounded slope stay in float32.
     ball_penalty: rho of the augmented Lagrangian, positive; one over a length.
     ball_rate: step of its multipliers, one over a length.
   """

@@ -44,10 +44,12 @@ class Experiment(NamedTuple):
   Attributes:
     name: of its folder.
     help: one line.
-    run: ``(config, workdir, stop, **more) -> summary``, all trials and what is
-      made of them.
+    run: ``(config, workdir, stop) -> summary``, all trials and what is made of
+      them.
     plan: ``workdir -> Plan``.
     stages: of the trials; None is one stage in which each is a task.
+    prepare: ``(config, **more)``, checks and completes the settings before
+      anything is done; ValueError with one line.
     more: further text flags that may be left out, with their help.
   """
 
@@ -56,6 +58,7 @@ class Experiment(NamedTuple):
   run: Callable[..., dict[str, Any]]
   plan: Callable[[str], Plan]
   stages: Stages | None = None
+  prepare: Callable[..., None] = lambda config: None
   more: Mapping[str, str] = types.MappingProxyType({})
 
 
@@ -192,22 +195,31 @@ def main(experiment: Experiment, arguments: list[str]) -> int:
 
   def command(values: flags.FlagValues, stop: common.Stop) -> dict[str, Any]:
     config, workdir = values.config, values.workdir
-    if values.list:
-      if experiment.stages is not None:
-        return {'stages': experiment.stages(config)}
-      # A plan of one folder opens it.
-      with tempfile.TemporaryDirectory() as folder:
-        names = list(experiment.plan(folder)(config, stop))
-      return {'stages': [[[name] for name in names]]}
     texts = {flag: values[flag].value for flag in experiment.more}
+    experiment.prepare(config, **texts)
+    if values.list:
+      return {'stages': _stages(experiment, config, stop)}
     if values.trials:
-      given = [flag for flag, text in texts.items() if text is not None]
-      if given:
-        raise ValueError(f'--trials does not go with {given}')
+      stages = _stages(experiment, config, stop)
+      names = {name for stage in stages for task in stage for name in task}
+      for name in values.trials:
+        if name not in names:
+          raise ValueError(f'--trials: {name!r} is not one of --list')
       plan = experiment.plan(workdir)
       done = run(workdir, config, plan, stop, only=values.trials)
       return {'workdir': workdir, 'trials': list(done)}
-    return experiment.run(config, workdir, stop, **texts)
+    return experiment.run(config, workdir, stop)
 
   made = common.Command(experiment.help, define, command)
   return cli.execute(experiment.name, made, arguments)
+
+
+def _stages(
+  experiment: Experiment, config: Any, stop: Stop
+) -> list[list[list[str]]]:
+  if experiment.stages is not None:
+    return experiment.stages(config)
+  # A plan of one folder opens it.
+  with tempfile.TemporaryDirectory() as folder:
+    names = list(experiment.plan(folder)(config, stop))
+  return [[[name] for name in names]]

@@ -1,7 +1,6 @@
-"""Tasks as processes of this machine, one accelerator or some cores each."""
+"""Tasks as processes of this machine, which share what it has."""
 
 from collections.abc import Callable
-import os
 import pathlib
 import subprocess
 import time
@@ -35,11 +34,13 @@ def run(job: tasks.Job, jobs: int, stop: Callable[[], bool]) -> str:
 
   Raises:
     driver.Interrupted: `stop` said so.
-    ValueError: a task failed; the last line that it wrote.
+    ValueError: a task refused its settings; the last line that it wrote.
+    tasks.Failed: a task failed otherwise; likewise.
   """
+  stages = job.stages()
   logs = pathlib.Path(job.workdir) / 'launch'
   logs.mkdir(parents=True, exist_ok=True)
-  for i, stage in enumerate(job.stages()):
+  for i, stage in enumerate(stages):
     waiting = [
       (logs / f'stage_{i}_task_{j}.log', job.command(f'--trials={task}'))
       for j, task in enumerate(stage)
@@ -70,7 +71,7 @@ def _side_by_side(
         log = running.pop(process)
         output = log.with_suffix('.out').read_text()
         if process.returncode and not stop():
-          raise ValueError(f'{log}: {_last(log)}')
+          _refuse(log, process.returncode)
         logging.info('%s: done', log.stem)
       if stop():
         raise driver.Interrupted(
@@ -85,6 +86,10 @@ def _side_by_side(
   return output
 
 
-def _last(log: pathlib.Path) -> str:
+def _refuse(log: pathlib.Path, code: int) -> None:
   lines = [line for line in log.read_text().splitlines() if line.strip()]
-  return lines[-1] if lines else f'nothing written, {os.fspath(log)}'
+  last = lines[-1] if lines else 'nothing written'
+  if code == 2:
+    raise ValueError(f'{log}: {last}')
+  how = f'exit code {code}' if code > 0 else f'ended by signal {-code}'
+  raise tasks.Failed(f'{log}: {how}, after: {last}')

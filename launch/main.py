@@ -49,13 +49,18 @@ def main(arguments: list[str]) -> int:
     workdir = os.path.abspath(values.workdir)
     job = tasks.Job(values.experiment, workdir, tuple(rest))
     if values.where == 'slurm':
-      made = slurm.scripts(job, values.sbatch, os.getcwd())
+      made = slurm.scripts(job, values.sbatch, os.getcwd(), values.jobs)
       if values.dry_run:
+        before: list[str] = []
         for script in made:
-          print(f'# {script.name}.sh\n{script.text}', file=sys.stderr)
+          submitted = slurm.arguments(f'{script.name}.sh', before)
+          print(f'# {tasks.line(submitted)}\n{script.text}', file=sys.stderr)
+          before = [f'ID_OF_{script.name}']
         return {'scripts': [script.name for script in made]}
-      numbers = slurm.submit(job, made, values.jobs)
+      numbers = slurm.submit(job, made)
       return {'workdir': workdir, 'jobs': numbers}
+    if values.sbatch:
+      raise ValueError('--sbatch goes with --where=slurm')
     if values.jobs < 1:
       raise ValueError('--jobs=0: at least 1 task at a time here')
     if values.dry_run:
@@ -65,9 +70,13 @@ def main(arguments: list[str]) -> int:
     return json.loads(local.run(job, values.jobs, stop).splitlines()[-1])
 
   help_line = 'trials side by side, here or on a Slurm cluster'
-  return cli.execute(
-    'launch', common.Command(help_line, define, run), arguments
-  )
+  try:
+    return cli.execute(
+      'launch', common.Command(help_line, define, run), arguments
+    )
+  except tasks.Failed as error:
+    print(f'launch: {error}', file=sys.stderr)
+    return 1
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:

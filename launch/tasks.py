@@ -9,8 +9,14 @@ import shlex
 import subprocess
 import sys
 
+# Flags of an experiment that the launcher sets.
+_OWN = {'workdir', 'trials', 'list', 'nolist'}
 # Names of trials on a command line: no shell would read more into them.
 _NAMES = r'[\w.-]+(,[\w.-]+)*'
+
+
+class Failed(Exception):
+  """A task ended with an error that is not one of its settings."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +32,16 @@ class Job:
   experiment: str
   workdir: str
   arguments: tuple[str, ...] = ()
+
+  def __post_init__(self):
+    if not re.fullmatch(r'\w+', self.experiment):
+      raise ValueError(f'--experiment={self.experiment} is no name')
+    if '\n' in self.workdir:
+      raise ValueError('--workdir has a line break')
+    for argument in self.arguments:
+      name = argument.lstrip('-').partition('=')[0]
+      if name in _OWN or not argument.startswith('-'):
+        raise ValueError(f'{argument!r} cannot follow --')
 
   def command(self, *more: str) -> list[str]:
     """The command line of the experiment in this Python."""
@@ -44,8 +60,6 @@ class Job:
     Raises:
       ValueError: no such experiment, or settings that it refuses.
     """
-    if not re.fullmatch(r'\w+', self.experiment):
-      raise ValueError(f'--experiment={self.experiment} is no name')
     done = subprocess.run(
       self.command('--list'),
       capture_output=True,

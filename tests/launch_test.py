@@ -1,27 +1,37 @@
 """The launcher: what it starts, in which order, and what it says when not."""
 
+import importlib
 import json
 import os
+import signal
 import stat
+import subprocess
 import sys
 import textwrap
+import threading
+import time
 
 import pytest
 
+from experiments import trials
 from launch import main
 from launch import slurm
 from launch import tasks
 
 # In place of an experiment: it writes down how it was started.
 STAND_IN = """
-  import json, pathlib, sys
+  import json, pathlib, sys, time
   flags = dict(a.lstrip('-').partition('=')[::2] for a in sys.argv[1:])
   if 'list' in flags:
     print(json.dumps({'stages': [[['a', 'b'], ['c']], [['d']]]}))
     sys.exit()
   names = flags.get('trials', 'summary').split(',')
   if flags.get('config.fail') in names:
-    sys.exit('nothing to see')
+    print('nothing to see', file=sys.stderr)
+    sys.exit(int(flags['config.code']))
+  if flags.get('config.wait') in names:
+    (pathlib.Path(flags['workdir']) / 'waits').touch()
+    time.sleep(60)
   with open(pathlib.Path(flags['workdir']) / 'order', 'a') as file:
     file.write(''.join(f'{name}\\n' for name in names))
   print(json.dumps({'done': names}))
@@ -61,11 +71,35 @@ def test_stages_run_in_order_and_the_summary_last(jobs, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures('stand_in')
-def test_a_task_that_fails_ends_the_run_with_its_last_line(tmp_path, capsys):
-  code, found, err = launch(capsys, tmp_path, '--', '--config.fail=c')
-  assert (code, found) == (2, None)
-  assert err.strip().splitlines()[-1].endswith('task_1.log: nothing to see')
+@pytest.mark.parametrize(
+  'code,said',
+  [(2, 'nothing to see'), (1, 'exit code 1, after: nothing to see')],
+)
+def test_a_task_that_fails_ends_the_run_with_its_last_line(
+  tmp_path, capsys, code, said
+):
+  ended, found, err = launch(
+    capsys, tmp_path, '--', '--config.fail=c', f'--config.code={code}'
+  )
+  assert (ended, found) == (code, None)
+  assert err.strip().splitlines()[-1].endswith(f'task_1.log: {said}')
   assert (tmp_path / 'run' / 'order').read_text().split() == ['a', 'b']
+
+
+@pytest.mark.usefixtures('stand_in')
+def test_a_stop_reaches_the_task_that_runs(tmp_path, capsys):
+  def stop():
+    while not (tmp_path / 'run' / 'waits').exists():
+      time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  thread = threading.Thread(target=stop)
+  thread.start()
+  began = time.monotonic()
+  code, found, err = launch(capsys, tmp_path, '--', '--config.wait=c')
+  thread.join()
+  assert (code, found) == (1, None) and 'stopped, 1 tasks are left' in err
+  assert time.monotonic() - began < 30.0
 
 
 @pytest.mark.usefixtures('stand_in')
@@ -90,10 +124,8 @@ def test_arrays_wait_for_each_other(tmp_path, capsys, monkeypatch):
     textwrap.dedent("""\
       #!/bin/bash
       echo "$*" >> "$(dirname "$0")/calls"
-      last=0
-      for a in "$@"; do
-        [[ $a == --array=0-* ]] && last=${a#--array=0-} && last=${last%\\%*}
-      done
+      last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "${@: -1}")
+      last=${last:-0}
       for i in $(seq 0 $last); do
         SLURM_ARRAY_TASK_ID=$i bash "${@: -1}" > /dev/null || exit 1
       done
@@ -108,15 +140,20 @@ def test_arrays_wait_for_each_other(tmp_path, capsys, monkeypatch):
   assert code == 0, err
   assert found['jobs'] == ['1', '2', '3']
   calls = (fake.parent / 'calls').read_text().splitlines()
-  assert [call.split()[1] for call in calls[:2]] == [
-    '--array=0-1%3', '--array=0-0%3',
+  assert [call.split()[1] for call in calls[1:]] == [
+    '--dependency=afterok:1', '--dependency=afterok:2',
   ]  # fmt: skip
-  waits = ['--dependency=afterok:1', '--dependency=afterok:2']
-  assert [call.split()[-2] for call in calls[1:]] == waits
   order = (tmp_path / 'run' / 'order').read_text().split()
   assert order == ['a', 'b', 'c', 'd', 'summary']
   script = (tmp_path / 'run' / 'launch' / 'stage_0.sh').read_text()
   assert '#SBATCH --gres=gpu:1\n' in script
+  assert '#SBATCH --array=0-1%3\n' in script
+  # Without an array nothing runs, not even the first task.
+  alone = subprocess.run(
+    ['bash', '-c', script], capture_output=True, check=False
+  )
+  assert alone.returncode
+  assert (tmp_path / 'run' / 'order').read_text().split() == order
 
 
 @pytest.mark.usefixtures('stand_in')
@@ -128,6 +165,9 @@ def test_arrays_wait_for_each_other(tmp_path, capsys, monkeypatch):
     (['--where=slurm', '--sbatch=gpu'], "'gpu' is no option"),
     (['--where=slurm'], 'no sbatch here'),
     (['--experiment=../x'], 'is no name'),
+    (['--sbatch=--gres=gpu:1'], '--sbatch goes with'),
+    (['--', '--workdir=elsewhere'], 'cannot follow'),
+    (['--', '--list'], 'cannot follow'),
   ],
 )
 def test_bad_usage_gives_one_line(
@@ -137,6 +177,8 @@ def test_bad_usage_gives_one_line(
   code, found, err = launch(capsys, tmp_path, *arguments)
   assert (code, found) == (2, None)
   assert message in err.strip().splitlines()[-1]
+  # Where Slurm is missing, the scripts stay.
+  assert (tmp_path / 'run').exists() == (arguments == ['--where=slurm'])
 
 
 def test_an_experiment_says_its_own_stages_and_refusals():
@@ -161,7 +203,27 @@ def test_names_are_nothing_more_to_a_shell(monkeypatch):
     tasks.Job('any', 'unused').stages()
 
 
-def test_an_array_without_a_limit_has_none():
-  script = slurm.Script('stage_0', '', 4)
-  command = slurm.arguments(script, 'x.sh', [], 0)
-  assert command == ['sbatch', '--parsable', '--array=0-3', 'x.sh']
+@pytest.mark.usefixtures('stand_in')
+def test_scripts_take_any_folder_and_no_limit():
+  job = tasks.Job('any', '/some where/100%')
+  first, *_ = slurm.scripts(job, [], '/check out', 0)
+  assert '#SBATCH --array=0-1\n' in first.text
+  log = '"/some where/100%%/launch/stage_0_%a.log"'
+  assert f'#SBATCH --output={log}\n' in first.text
+  assert "\ncd '/check out'\n" in first.text
+
+
+@pytest.mark.parametrize(
+  'name', ['ablations', 'critic_benchmark', 'few_shot', 'ground_truth', 'speed']
+)
+def test_every_experiment_lists_its_trials(name, capsys, monkeypatch):
+  experiment = importlib.import_module(f'experiments.{name}.main').EXPERIMENT
+  arguments = ['--workdir=unused', '--list']
+  monkeypatch.setattr(sys, 'argv', [name, *arguments])
+  assert trials.main(experiment, arguments) == 0
+  stages = json.loads(capsys.readouterr().out.strip().splitlines()[-1])[
+    'stages'
+  ]
+  names = [name for stage in stages for task in stage for name in task]
+  assert len(names) > 5 and len(set(names)) == len(names)
+  assert not os.path.exists('unused')

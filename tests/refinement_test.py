@@ -120,3 +120,45 @@ def test_a_barycenter_learns_from_refined_samples(method):
             for m in made]  # fmt: skip
   assert all(np.isfinite(leaf).all() for leaf in leaves)
   assert not np.allclose(*leaves)
+
+
+def test_members_of_an_ensemble_are_moved_as_each_alone():
+  params = {'scale': jnp.array([1.0, 2.0, 3.0])}
+  critics = {'slope': jnp.stack([SLOPE, -SLOPE, 2.0 * SLOPE])}
+  z = jax.random.normal(jax.random.key(5), (3, 4, 2))
+
+  def one(params, critics, z):
+    config = refinement.Config(steps=3)
+    return refinement.move(SCALED, LINEAR, params, critics, z, config)
+
+  together = jax.vmap(one)(params, critics, z)
+  for s in range(3):
+    alone = one(
+      {'scale': params['scale'][s]}, {'slope': critics['slope'][s]}, z[s]
+    )
+    np.testing.assert_allclose(together[s], alone, rtol=1e-5, atol=1e-6)
+
+
+def test_samples_without_a_slope_stay_where_they_are():
+  broken = types.Network(
+    lambda key: {}, lambda params, x: jnp.sqrt(x.sum(-1) - 100.0)
+  )
+  z = jnp.ones((4, 2))
+  found = refinement.move(
+    SCALED, broken, {'scale': jnp.float32(1.0)}, {}, z, refinement.Config()
+  )
+  np.testing.assert_array_equal(found, z)
+
+
+def test_a_recursion_is_not_refined():
+  config = barycenters.Config(fixed_samples=10, refine=refinement.Config())
+  nodes = [small.generator(k) for k in (0, 1)]
+  with pytest.raises(ValueError, match="goes with method 'joint' or 'mixture'"):
+    barycenters.barycenter(
+      jax.random.key(0), nodes, method='recursive', config=config
+    )
+
+
+def test_a_negative_number_of_fixed_samples_is_refused():
+  with pytest.raises(ValueError, match='fixed_samples -5 is negative'):
+    barycenters.Config(fixed_samples=-5)

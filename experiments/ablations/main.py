@@ -11,6 +11,7 @@ EXPERIMENT = trials.Experiment(
   train.run,
   train.plan_in,
   train.stages,
+  train.validate,
 )
 
 if __name__ == '__main__':

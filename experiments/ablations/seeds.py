@@ -38,14 +38,16 @@ def measure(
 
   Returns:
     `difference` of all parameters (norm of the difference over the norm of what
-    training changed, the largest over seeds), `w1_difference` of the distance
-    estimates over all steps, relative to the largest; `ratio`, seconds of S
-    single runs over those of the run of S, and `seconds` of both, medians.
+    training changed, the largest over seeds), `moved`, the norm of what it
+    changed over that of the start, `w1_difference` of the distance estimates
+    over all steps, relative to the largest; `ratio`, seconds of S single runs
+    over those of the run of S, set-up and tracing included, and `seconds` of
+    both, medians.
   """
   made = shared.copy_and_resolve_references()
   made.seeds, made.adapt.steps = seeds, steps
   made.adapt.chunk = driver.chunk_of(steps)
-  made.adapt.observe_every = made.adapt.select_every = 0
+  made.adapt.observe_every = made.adapt.select_every = made.adapt.warmup = 0
   problem = problem_lib.load(made)
   config, spec = settings.adapt(made), problem.spec
   keys = jax.random.split(jax.random.key(made.seed), seeds)
@@ -79,6 +81,7 @@ def measure(
     'seeds': seeds,
     'steps': steps,
     'difference': max(_apart(ours, theirs, start)),
+    'moved': min(_apart(theirs, start, jax.tree.map(jnp.zeros_like, start))),
     'w1_difference': float(
       np.abs(w1 - w1_alone).max() / np.abs(w1_alone).max()
     ),

@@ -63,6 +63,16 @@ def run(
   }
 
 
+def validate(config: Any) -> None:
+  """Checks every setting before anything is done.
+
+  Raises:
+    ValueError: one line with the field.
+  """
+  for variant in _chosen(config).values():
+    settings.validate(_pipeline(config, variant))
+
+
 def plan_in(workdir: str) -> trials.Plan:
   """The plan of a work folder."""
   return functools.partial(plan, workdir)
@@ -73,7 +83,7 @@ def stages(config: Any) -> list[list[list[str]]]:
   chosen = _chosen(config)
   return [
     [[name] for name in _needed(chosen)],
-    [[f'play-{name}'] for name in chosen],
+    [[f'play-{name}'] for name in _first(config)],
     [['seeds']] if config.together.seeds else [],
   ]
 
@@ -86,9 +96,8 @@ def plan(
   Raises:
     ValueError: settings that no stage takes; one line.
   """
+  validate(config)
   chosen = _chosen(config)
-  for variant in chosen.values():
-    settings.validate(_pipeline(config, variant))
   work = workspace.open_workspace(
     workdir, config=json.loads(config.to_json_best_effort()), stop=stop
   )
@@ -98,7 +107,7 @@ def plan(
     todo[name] = functools.partial(
       _node, config, work, load, name, split, index, corrupted
     )
-  for name, variant in chosen.items():
+  for name, variant in _first(config).items():
     todo[f'play-{name}'] = functools.partial(
       _play, config, work, load, name, variant
     )
@@ -113,11 +122,12 @@ def summarise(
   config: Any, results: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
   """Rows of all variants, and the trial of the seeds."""
+  same = _same(config)
   rows = [
     {
       'name': name, 'group': variant.group, 'label': variant.label,
       'kind': variant.kind, 'split': variant.split,
-      'corrupted': variant.corrupted, **results[f'play-{name}'],
+      'corrupted': variant.corrupted, **results[f'play-{same[name]}'],
     }
     for name, variant in _chosen(config).items()
   ]  # fmt: skip
@@ -138,6 +148,23 @@ def _chosen(config: Any) -> dict[str, variants.Variant]:
     if name not in table:
       raise ValueError(f'variant {name!r} is not one of {list(table)}')
   return {name: table[name] for name in config.variants or table}
+
+
+def _same(config: Any) -> dict[str, str]:
+  """Variant -> the first one of the same settings, whose trial it shares."""
+  found: dict[str, str] = {}
+  first: dict[tuple[str, str, str], str] = {}
+  for name, variant in _chosen(config).items():
+    made = _pipeline(config, variant).to_json_best_effort(sort_keys=True)
+    key = (made, variant.corrupted, variant.kind)
+    found[name] = first.setdefault(key, name)
+  return found
+
+
+def _first(config: Any) -> dict[str, variants.Variant]:
+  """The variants that have a trial of their own."""
+  names = dict.fromkeys(_same(config).values())
+  return {name: variants.TABLE[name] for name in names}
 
 
 def _needed(

@@ -10,6 +10,7 @@ EXPERIMENT = trials.Experiment(
   'how well critics measure W1',
   train.run,
   lambda workdir: train.plan,
+  prepare=train.prepare,
   more={
     'pairs': 'An .npz file with `centers_D{D}_N{N}` and `bias_D{D}_N{N}`; left '
     'out, the funnels are drawn from the seed.',

@@ -42,7 +42,6 @@ def run(
   config: Any,
   workdir: str,
   stop: Callable[[], bool] = lambda: False,
-  pairs: str | None = None,
 ) -> dict[str, Any]:
   """All cells and critics.
 
@@ -50,15 +49,12 @@ def run(
     config: see `configs/default.py`.
     workdir: folder of the results.
     stop: whether a stop was asked for.
-    pairs: file of funnels, or None for funnels of the seed.
 
   Returns:
     The summary: a row a cell and critic, and which cells beat the published
     values.
   """
-  _check(config)
-  with config.unlocked():
-    config.pairs = pairs or ''
+  prepare(config)
   results = trials.run(workdir, config, plan, stop, config.workers)
   summary = summarise(list(results.values()), config.best)
   path = pathlib.Path(workdir)
@@ -93,8 +89,18 @@ def _names(config: Any) -> list[str]:
   return [names] if isinstance(names, str) else list(names)
 
 
-def _check(config: Any) -> None:
-  """Refuses settings that would only fail after hours, by name."""
+def prepare(config: Any, pairs: str | None = None) -> None:
+  """Refuses settings that would only fail after hours, by name.
+
+  Args:
+    config: see `configs/default.py`.
+    pairs: replaces the file of funnels, where it is given.
+
+  Raises:
+    ValueError: one line with the field.
+  """
+  if pairs is not None:
+    config.pairs = pairs
   if not _names(config):
     raise ValueError('critics is empty')
   for name in [*_names(config), config.best]:

@@ -10,6 +10,8 @@ EXPERIMENT = trials.Experiment(
   'the game against PyTorch and against the machine',
   train.run,
   lambda workdir: train.plan,
+  train.stages,
+  train.prepare,
 )
 
 if __name__ == '__main__':

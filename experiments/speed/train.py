@@ -36,10 +36,7 @@ def run(
   Returns:
     The summary: rows of every part, and `ratios`, the medians by name.
   """
-  try:
-    jax.config.update('jax_num_cpu_devices', config.devices)
-  except RuntimeError:
-    logging.info('JAX has started before: its devices are as they are')
+  prepare(config)
   # One at a time: a second one would be measured too.
   results = trials.run(workdir, config, plan, stop)
   summary = summarise(results)
@@ -48,6 +45,19 @@ def run(
   for name, drawn in plots.figures(summary).items():
     drawn.savefig(path / f'{name}.png', dpi=110)
   return {'ratios': summary['ratios'], 'workdir': str(workdir)}
+
+
+def prepare(config: Any) -> None:
+  """Devices of JAX, while it has not started."""
+  try:
+    jax.config.update('jax_num_cpu_devices', config.devices)
+  except RuntimeError:
+    logging.info('JAX has started before: its devices are as they are')
+
+
+def stages(config: Any) -> list[list[list[str]]]:
+  """One task: a trial beside another would be measured too."""
+  return [[list(plan(config, lambda: False))]]
 
 
 def plan(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:

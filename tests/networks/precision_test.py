@@ -95,6 +95,30 @@ def test_bfloat16_rounds_the_factors_and_sums_in_float32():
   assert not np.allclose(low, gradient(a), rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+  'name,wanted',
+  [('float32', 'HIGHEST'), ('tensorfloat32', 'DEFAULT')],
+)
+def test_float32_asks_for_factors_that_are_not_rounded(name, wanted):
+  a, b = factors(1, 0)
+
+  def both(a, b):
+    def dot(a, b):
+      return precision.dot(a, b, 1, 0)
+
+    return dot(a, b), jax.grad(lambda a: dot(a, b).sum())(a)
+
+  with precision.use(name):
+    text = jax.jit(both).lower(a, b).as_text()
+  products = [line for line in text.splitlines() if 'dot_general' in line]
+  assert len(products) == 2
+  for line in products:
+    # Without any, a product has the default.
+    assert f'precision = [{wanted}, {wanted}]' in line or (
+      wanted == 'DEFAULT' and 'precision' not in line
+    )
+
+
 def test_unknown_precision_is_refused():
   with pytest.raises(ValueError, match='float8'), precision.use('float8'):
     pass

@@ -45,6 +45,6 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # The data set of a node that is corrupted by another one.
       'other': 'digits' if variant else 'fashion_mnist',
       # Seeds in one run against as many runs; 0 seeds: not done.
-      'together': {'seeds': 8, 'steps': 10 if variant else 50, 'rounds': 3},
+      'together': {'seeds': 8, 'steps': 10 if variant else 100, 'rounds': 3},
     }
   )

@@ -50,7 +50,7 @@ def get_config() -> ml_collections.ConfigDict:
         'beta2': 0.9,
         'penalty': 'two_sided',
         'ema': 0.995,
-        # Of the networks' products: 'float32' or 'bfloat16'.
+        # Of the networks' products: 'float32', 'tensorfloat32', 'bfloat16'.
         'precision': 'float32',
       },
       'pretrain': {'steps': 3000, 'chunk': 50, 'decay': True},

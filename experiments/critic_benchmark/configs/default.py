@@ -25,6 +25,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'dims': (2, 4, 8, 16, 32, 64, 128),
       'funnels': (4, 16, 64),
       'seed': 0,
+      # A file of funnels, as of `--pairs`; '' draws them from the seed.
+      'pairs': '',
       # Updates of every critic. Rates fall linearly to zero over them.
       'steps': 1500,
       'batch_size': 1024,
