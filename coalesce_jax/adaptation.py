@@ -79,6 +79,8 @@ class Config:
       raise ValueError(f'anchor {self.anchor} is not in [0, 1)')
     if not 0.0 <= self.held_out < 1.0:
       raise ValueError(f'held_out {self.held_out} is not in [0, 1)')
+    if self.fixed_samples < 0:
+      raise ValueError(f'fixed_samples {self.fixed_samples} is negative')
     if self.mixed and self.game.objective == 'ball':
       raise ValueError("'ball' holds two critics: mixed has one")
     if self.game.objective == 'ball' and not np.all(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from coalesce_jax import adaptation
 from coalesce_jax import barycenters
 from coalesce_jax import refinement
 from coalesce_jax import sources
@@ -159,6 +160,7 @@ def test_a_recursion_is_not_refined():
     )
 
 
-def test_a_negative_number_of_fixed_samples_is_refused():
+@pytest.mark.parametrize('stage', [barycenters, adaptation])
+def test_a_negative_number_of_fixed_samples_is_refused(stage):
   with pytest.raises(ValueError, match='fixed_samples -5 is negative'):
-    barycenters.Config(fixed_samples=-5)
+    stage.Config(fixed_samples=-5)
