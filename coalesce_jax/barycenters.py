@@ -95,6 +95,52 @@ def paper_code(steps: int = 5000, samples: int = 10000) -> Config:
   )
 
 
+def check(
+  members: list[generators.Generator],
+  method: str,
+  objective: str | None,
+  radii: Any,
+  config: Config,
+) -> str:
+  """Refuses what `barycenter` cannot do, before anything is done.
+
+  Args:
+    members: as of `barycenter`, as all that follows.
+    method: how.
+    objective: which point, or None.
+    radii: of 'ball'.
+    config: settings.
+
+  Returns:
+    The objective, the default in place of None.
+
+  Raises:
+    ValueError: one line.
+  """
+  if len(members) < 2:
+    raise ValueError(f'a barycenter needs 2 generators, not {len(members)}')
+  if method not in METHODS:
+    raise ValueError(f'method {method!r} is not one of {METHODS}')
+  if method == 'mixture':
+    if objective not in (None, 'w1'):
+      raise ValueError(f"method 'mixture' has no objective {objective!r}")
+    objective = 'w1'
+  if objective is None:
+    two = len(members) == 2 or method == 'recursive'
+    objective = 'w1_squared' if two else 'w1'
+  if objective == 'ball' and (radii is None or method != 'joint'):
+    raise ValueError("objective 'ball' needs radii and method 'joint'")
+  if not 0 <= config.start < len(members):
+    raise ValueError(f'start {config.start} of {len(members)} generators')
+  stage.same_samples(members)
+  if config.refine is not None and method == 'recursive':
+    # The critic of a round knows the way to its last source, not to data.
+    raise ValueError("refine goes with method 'joint' or 'mixture'")
+  if config.refine is not None and any(m.critic is None for m in members):
+    raise ValueError('refine needs a critic with every generator')
+  return objective
+
+
 def barycenter(
   key: types.PRNGKey,
   members: Sequence[generators.Generator],
@@ -132,27 +178,7 @@ def barycenter(
   """
   config = Config() if config is None else config
   members = list(members)
-  if len(members) < 2:
-    raise ValueError(f'a barycenter needs 2 generators, not {len(members)}')
-  if method not in METHODS:
-    raise ValueError(f'method {method!r} is not one of {METHODS}')
-  if method == 'mixture':
-    if objective not in (None, 'w1'):
-      raise ValueError(f"method 'mixture' has no objective {objective!r}")
-    objective = 'w1'
-  if objective is None:
-    two = len(members) == 2 or method == 'recursive'
-    objective = 'w1_squared' if two else 'w1'
-  if objective == 'ball' and (radii is None or method != 'joint'):
-    raise ValueError("objective 'ball' needs radii and method 'joint'")
-  if not 0 <= config.start < len(members):
-    raise ValueError(f'start {config.start} of {len(members)} generators')
-  stage.same_samples(members)
-  if config.refine is not None and method == 'recursive':
-    # The critic of a round knows the way to its last source, not to data.
-    raise ValueError("refine goes with method 'joint' or 'mixture'")
-  if config.refine is not None and any(m.critic is None for m in members):
-    raise ValueError('refine needs a critic with every generator')
+  objective = check(members, method, objective, radii, config)
   weights = stage.check_weights(weights, len(members))
   config = dataclasses.replace(
     config, game=dataclasses.replace(config.game, objective=objective)

@@ -21,12 +21,10 @@ class Script(NamedTuple):
   Attributes:
     name: of its file, without the ending.
     text: of the script.
-    tasks: that it has; 0 is a job that is no array.
   """
 
   name: str
   text: str
-  tasks: int
 
 
 def scripts(
@@ -59,10 +57,10 @@ def scripts(
     array = [f'--array=0-{len(stage) - 1}{limit}']
     log = f'{name}_%a.log'
     text = _script(job, name, folder, log, [*array, *options], cwd, body)
-    made.append(Script(name, text, len(stage)))
+    made.append(Script(name, text))
   body = f'exec {tasks.line(job.command())}\n'
   text = _script(job, 'summary', folder, 'summary.log', options, cwd, body)
-  return [*made, Script('summary', text, 0)]
+  return [*made, Script('summary', text)]
 
 
 def submit(job: tasks.Job, made: Sequence[Script]) -> list[str]:

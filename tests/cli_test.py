@@ -221,6 +221,8 @@ def test_bad_weights_exit_with_2(capsys, tmp_path, weights, match):
   [
     (False, ['--fixed_samples=9'], 'a.safetensors: no critic'),
     (True, [], 'fixed_samples'),
+    (True, ['--fixed_samples=9', '--method=recursive'], "'joint' or 'mixture'"),
+    (True, ['--fixed_samples=9', '--objective=ball'], 'needs radii'),
   ],
 )
 def test_refining_needs_critics_and_fixed_samples(

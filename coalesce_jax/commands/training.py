@@ -114,7 +114,6 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
   weights = common.numbers('weights', values.weights)
   if weights is not None:
     stage.check_weights(weights, len(members))
-  stage.same_samples(members)
   refine = None
   if values.refine_steps:
     refine = refinement.Config(steps=values.refine_steps)
@@ -128,6 +127,8 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
     fixed_samples=values.fixed_samples,
     refine=refine,
   )
+  radii = common.numbers('radii', values.radii)
+  barycenters.check(members, values.method, values.objective, radii, config)
   work = common.work(
     values, common.checked_out(values.out), stop, common.digests(values.nodes)
   )
@@ -137,7 +138,7 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
     weights,
     method=values.method,
     objective=values.objective,
-    radii=common.numbers('radii', values.radii),
+    radii=radii,
     config=config,
     hooks=work.hooks(None),
   )
