@@ -24,7 +24,7 @@ from coalesce_jax import files
 from coalesce_jax import generators
 from coalesce_jax import manifests
 from coalesce_jax import trees
-from coalesce_jax.compress import packing
+from coalesce_jax.compress import packing as packing_lib
 
 BundleError = manifests.BundleError
 
@@ -34,6 +34,7 @@ def save(
   generator: generators.Generator,
   *,
   critic: bool = True,
+  packing: str = '2bit',
 ) -> None:
   """Writes a bundle atomically; equal generators give equal bytes.
 
@@ -41,14 +42,20 @@ def save(
     path: of the file.
     generator: one generator, without ensemble axes.
     critic: whether its critic, where it has one, goes along.
+    packing: of ternary leaves, '2bit' or 'trits', 1.6 bits a weight.
 
   Raises:
     ValueError: parameters that do not fit the spec, or are not finite.
   """
-  files.write_bytes(path, encode(generator, critic=critic))
+  files.write_bytes(path, encode(generator, critic=critic, packing=packing))
 
 
-def encode(generator: generators.Generator, *, critic: bool = True) -> bytes:
+def encode(
+  generator: generators.Generator,
+  *,
+  critic: bool = True,
+  packing: str = '2bit',
+) -> bytes:
   """The bytes of a bundle; see `save`."""
   spec = generator.spec
   granularity, leaves = manifests.ternary_leaves(spec)
@@ -58,7 +65,7 @@ def encode(generator: generators.Generator, *, critic: bool = True) -> bytes:
   for name in _checked(wanted, params):
     value = np.asarray(params[name], np.float32)
     if name in leaves:
-      packed = packing.pack(value, granularity)
+      packed = packing_lib.pack(value, granularity, packing)
       tensors[f'generator/{name}.codes'] = packed.codes
       tensors[f'generator/{name}.scales'] = packed.scales
     else:
@@ -82,7 +89,9 @@ def encode(generator: generators.Generator, *, critic: bool = True) -> bytes:
     'value_range': [-1.0, 1.0],
     'critic': spec.critic if with_critic else None,
     'critic_options': _plain(spec.critic_options) if with_critic else {},
-    'ternary': None if spec.ternary is None else dict(spec.ternary),
+    'ternary': None
+    if spec.ternary is None
+    else {**spec.ternary, 'packing': packing},
     'provenance': dict(spec.provenance),
     'payload_sha256': files.digest(blocks),
   }
@@ -103,9 +112,9 @@ def encode(generator: generators.Generator, *, critic: bool = True) -> bytes:
   return struct.pack('<Q', len(text)) + text + b''.join(blocks)
 
 
-def size_bytes(generator: generators.Generator) -> int:
+def size_bytes(generator: generators.Generator, packing: str = '2bit') -> int:
   """Bytes of the file that ships: header included, critic left out."""
-  return len(encode(generator, critic=False))
+  return len(encode(generator, critic=False, packing=packing))
 
 
 def load(path: str | os.PathLike[str]) -> generators.Generator:
@@ -131,7 +140,8 @@ def _read(path: pathlib.Path) -> generators.Generator:
   with manifests.opened(path) as file:
     manifest, entries, start, size = manifests.header(file, path)
     spec = manifests.spec(manifest, path)
-    wanted = manifests.layout(spec, entries, size - start, path)
+    packing = manifests.packing_of(manifest)
+    wanted = manifests.layout(spec, packing, entries, size - start, path)
     payload = file.read(size - start + 1)
   if len(payload) != size - start:
     raise BundleError(f'{path}: changed while it was read')
@@ -150,13 +160,13 @@ def _read(path: pathlib.Path) -> generators.Generator:
   critic: dict[str, Any] = {}
   for name, leaf in manifests.expected(spec, with_critic=False).items():
     if name in leaves:
-      packed = packing.Packed(
+      packed = packing_lib.Packed(
         tensors[f'generator/{name}.codes'], tensors[f'generator/{name}.scales']
       )
       if np.any(packed.scales < 0.0):
         raise BundleError(f'{path}: {name} has a negative scale')
       try:
-        value = packing.unpack(packed, leaf.shape, granularity)
+        value = packing_lib.unpack(packed, leaf.shape, granularity, packing)
       except ValueError as error:
         raise BundleError(f'{path}: {name}: {error}') from None
     else:

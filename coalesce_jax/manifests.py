@@ -108,6 +108,7 @@ def spec(manifest: dict[str, Any], path: pathlib.Path) -> generators.Spec:
     total = sum(math.prod(x.shape) for x in expected(spec, True).values())
     if 4 * total > MAX_BYTES:
       raise ValueError(f'{total} parameters are too many')
+    packing_of(manifest)
     _, leaves = ternary_leaves(spec)
     unknown = set(leaves) - set(expected(spec, with_critic=False))
     if unknown:
@@ -122,6 +123,7 @@ def spec(manifest: dict[str, Any], path: pathlib.Path) -> generators.Spec:
 
 def layout(
   spec: generators.Spec,
+  packed: str,
   entries: dict[str, Any],
   payload: int,
   path: pathlib.Path,
@@ -132,7 +134,7 @@ def layout(
   for name, leaf in expected(spec, with_critic=False).items():
     if name in leaves:
       groups = packing.group_count(leaf.shape, granularity)
-      codes = (packing.code_bytes(leaf.shape),)
+      codes = (packing.code_bytes(leaf.shape, packed),)
       wanted[f'generator/{name}.codes'] = ('U8', [codes])
       wanted[f'generator/{name}.scales'] = ('F32', [(1, groups), (2, groups)])
     else:
@@ -200,6 +202,14 @@ def ternary_leaves(spec: generators.Spec) -> tuple[str, tuple[str, ...]]:
   if spec.ternary is None:
     return 'layer', ()
   return spec.ternary['granularity'], tuple(spec.ternary['leaves'])
+
+
+def packing_of(manifest: dict[str, Any]) -> str:
+  """How the ternary leaves are packed; files of before 'trits' do not say."""
+  ternary = manifest['ternary'] or {}
+  name = _text(ternary.get('packing', '2bit'))
+  packing.digits(name)
+  return name
 
 
 def _scheme(value: Any) -> dict[str, Any] | None:

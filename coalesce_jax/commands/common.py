@@ -167,13 +167,14 @@ def save(
   values: Values,
   dataset: str,
   classes: str = '',
+  packing: str = '2bit',
 ) -> None:
   """Writes a bundle with its provenance."""
   provenance = {'stage': name, 'dataset': dataset, 'seed': str(values.seed)}
   if classes:
     provenance['classes'] = classes
   spec = dataclasses.replace(generator.spec, provenance=provenance)
-  bundles.save(path, generator._replace(spec=spec))
+  bundles.save(path, generator._replace(spec=spec), packing=packing)
 
 
 def last(work: workspace.Workspace, part: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from coalesce_jax import ternarization
 from coalesce_jax.commands import common
 from coalesce_jax.commands.common import Stop
 from coalesce_jax.commands.common import Values
+from coalesce_jax.compress import packing
 from coalesce_jax.data import datasets
 from coalesce_jax.data import nodes
 
@@ -181,6 +182,7 @@ def define_adapt(values: Values) -> None:
   flags.DEFINE_integer(
     'barycenter_steps', 1000, 'Of the metamodel.', flag_values=values
   )
+  _define_packing(values)
   common.string(values, 'out', None, 'Bundle to write.')
   common.define_training(values, 500)
   common.required(values, 'nodes', 'local', 'out')
@@ -231,10 +233,13 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   result['float_bytes'] = bundles.size_bytes(edge)
   if values.ternary:
     edge, _ = _ternarized(values, key_ternary, edge, local, work)
-  common.save(values.out, edge, 'adapt', values, common.dataset(members))
+  common.save(
+    values.out, edge, 'adapt', values, common.dataset(members),
+    packing=values.packing,
+  )  # fmt: skip
   return {
     'bundle': values.out,
-    'bytes': bundles.size_bytes(edge),
+    'bytes': bundles.size_bytes(edge, values.packing),
     'workdir': str(work.path),
     'local_samples': len(local),
     **result,
@@ -246,6 +251,7 @@ def define_ternarize(values: Values) -> None:
   common.string(values, 'node', None, 'Bundle of a float generator.')
   common.string(values, 'local', None, 'Folder or array file of local images.')
   common.string(values, 'augment', 'translation', '"" is none.')
+  _define_packing(values)
   common.string(values, 'out', None, 'Bundle to write.')
   common.define_training(values, 1500)
   common.required(values, 'node', 'local', 'out')
@@ -263,14 +269,22 @@ def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
     values, jax.random.key(values.seed), generator, local, work
   )
   common.save(
-    values.out, small, 'ternarize', values, common.dataset([generator])
-  )
+    values.out, small, 'ternarize', values, common.dataset([generator]),
+    packing=values.packing,
+  )  # fmt: skip
   return {
     'bundle': values.out,
-    'bytes': bundles.size_bytes(small),
+    'bytes': bundles.size_bytes(small, values.packing),
     'float_bytes': bundles.size_bytes(generator),
     'workdir': str(work.path),
   }
+
+
+def _define_packing(values: Values) -> None:
+  flags.DEFINE_enum(
+    'packing', '2bit', list(packing.PACKINGS), 'Of ternary weights in the '
+    'bundle; trits are 1.6 bits each.', flag_values=values,
+  )  # fmt: skip
 
 
 def _ternarized(values, key, generator, local, work):

@@ -1,7 +1,9 @@
-"""Ternary weights in two bits each, with their scales; exact both ways.
+"""Ternary weights as codes of few bits, with their scales; exact both ways.
 
-Codes: 0 is zero, 1 is the positive value, 2 the negative; 3 never occurs.
-Four codes a byte, the first in the lowest bits.
+Codes: 0 is zero, 1 is the positive value, 2 the negative. A byte holds some of
+them as digits of a number, the first one the lowest: four of base 4 ('2bit', in
+which a code 3 never occurs), or five of base 3 ('trits', 1.6 bits a weight; a
+byte is below 243).
 
 Shapes: n weights, c groups (1, or the size of the last axis).
 """
@@ -12,11 +14,21 @@ from typing import NamedTuple
 import numpy as np
 
 
+class Digits(NamedTuple):
+  """How codes lie in a byte: `places` digits of base `base`."""
+
+  base: int
+  places: int
+
+
+PACKINGS = {'2bit': Digits(4, 4), 'trits': Digits(3, 5)}
+
+
 class Packed(NamedTuple):
   """A packed leaf.
 
   Attributes:
-    codes: uint8 `[ceil(n / 4)]`.
+    codes: uint8 `[ceil(n / 4)]` for '2bit', `[ceil(n / 5)]` for 'trits'.
     scales: float32 `[1, c]` where the negative value is minus the positive
       one, else `[2, c]`, positive and negative magnitude.
   """
@@ -25,12 +37,13 @@ class Packed(NamedTuple):
   scales: np.ndarray
 
 
-def pack(weight: np.ndarray, granularity: str) -> Packed:
+def pack(weight: np.ndarray, granularity: str, packing: str = '2bit') -> Packed:
   """Packs a dense leaf that is already ternary in each group.
 
   Raises:
     ValueError: a group holds more than one positive or negative value.
   """
+  base, count = digits(packing)
   weight = np.asarray(weight, np.float32)
   groups = weight.reshape(-1, group_count(weight.shape, granularity))
   positive = np.maximum(groups, 0.0).max(0)
@@ -42,34 +55,40 @@ def pack(weight: np.ndarray, granularity: str) -> Packed:
   one_sided = (positive == 0.0) | (negative == 0.0)
   symmetric = np.all((positive == negative) | one_sided)
   scales = both.max(0, keepdims=True) if symmetric else both
-  flat = np.zeros(4 * code_bytes(weight.shape), np.uint8)
+  flat = np.zeros(count * code_bytes(weight.shape, packing), np.uint8)
   flat[: codes.size] = codes.reshape(-1)
-  quads = flat.reshape(-1, 4)
-  packed = quads[:, 0] | quads[:, 1] << 2 | quads[:, 2] << 4 | quads[:, 3] << 6
+  places = (base ** np.arange(count)).astype(np.uint8)
+  packed = (flat.reshape(-1, count) * places).sum(1, dtype=np.uint8)
   return Packed(packed, scales.astype(np.float32))
 
 
 def unpack(
-  packed: Packed, shape: tuple[int, ...], granularity: str
+  packed: Packed,
+  shape: tuple[int, ...],
+  granularity: str,
+  packing: str = '2bit',
 ) -> np.ndarray:
   """The dense float32 leaf.
 
   Raises:
-    ValueError: sizes do not fit, a code 3, or padding that is not zero.
+    ValueError: sizes do not fit, a byte that holds something else than codes,
+      or padding that is not zero.
   """
+  base, count = digits(packing)
   codes, scales = packed
   groups = group_count(shape, granularity)
-  if codes.shape != (code_bytes(shape),) or scales.shape not in (
+  if codes.shape != (code_bytes(shape, packing),) or scales.shape not in (
     (1, groups),
     (2, groups),
   ):
     raise ValueError(
       f'{codes.shape} codes and {scales.shape} scales do not fit {shape}'
     )
-  shifts = np.array([0, 2, 4, 6], np.uint8)
-  flat = ((codes[:, None] >> shifts[None]) & 3).reshape(-1)
+  places = (base ** np.arange(count)).astype(np.uint8)
+  flat = (codes[:, None] // places[None] % np.uint8(base)).reshape(-1)
   size = math.prod(shape)
-  if np.any(flat == 3) or np.any(flat[size:]):
+  beyond = codes > base**count - 1
+  if np.any(flat == 3) or np.any(beyond) or np.any(flat[size:]):
     raise ValueError('codes are damaged')
   return _dense(flat[:size].reshape(-1, groups), scales[0], scales[-1]).reshape(
     shape
@@ -83,9 +102,16 @@ def group_count(shape: tuple[int, ...], granularity: str) -> int:
   return shape[-1] if granularity == 'channel' else 1
 
 
-def code_bytes(shape: tuple[int, ...]) -> int:
+def digits(packing: str) -> Digits:
+  """Of a packing by name."""
+  if packing not in PACKINGS:
+    raise ValueError(f'packing {packing!r} is not one of {tuple(PACKINGS)}')
+  return PACKINGS[packing]
+
+
+def code_bytes(shape: tuple[int, ...], packing: str = '2bit') -> int:
   """Bytes of the codes of a leaf of this shape."""
-  return -(-math.prod(shape) // 4)
+  return -(-math.prod(shape) // digits(packing).places)
 
 
 def _dense(

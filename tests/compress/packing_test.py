@@ -1,4 +1,4 @@
-"""Packing: exact both ways, two bits a weight, damage refused."""
+"""Packing: exact both ways, few bits a weight, damage refused."""
 
 import numpy as np
 import pytest
@@ -12,17 +12,18 @@ def ternary(shape, positive, negative, seed=0):
   return value.astype(np.float32)
 
 
+@pytest.mark.parametrize('how,per_byte', [('2bit', 4), ('trits', 5)])
 @pytest.mark.parametrize('shape', [(7,), (3, 5), (4, 4, 3, 6)])
-def test_round_trip_is_exact(shape):
+def test_round_trip_is_exact(shape, how, per_byte):
   channels = np.random.default_rng(1).uniform(0.1, 2.0, shape[-1])
   for granularity, scale in (('layer', 0.3), ('channel', channels)):
     for negative, rows in ((scale, 1), (2.0 * scale, 2)):
       weight = ternary(shape, scale, negative)
-      packed = packing.pack(weight, granularity)
-      assert packed.codes.nbytes == -(-weight.size // 4)
+      packed = packing.pack(weight, granularity, how)
+      assert packed.codes.nbytes == -(-weight.size // per_byte)
       assert packed.scales.shape[0] == rows or len(shape) == 1
       np.testing.assert_array_equal(
-        packing.unpack(packed, shape, granularity), weight
+        packing.unpack(packed, shape, granularity, how), weight
       )
 
 
@@ -52,5 +53,14 @@ def test_damaged_codes_are_refused():
       packing.unpack(packed._replace(codes=codes), (2, 3), 'layer')
   with pytest.raises(ValueError, match='do not fit'):
     packing.unpack(packed, (2, 30), 'layer')
+  packed = packing.pack(ternary((2, 3), 1.0, 1.0), 'layer', 'trits')
+  for codes in ([packed.codes[0], 3], [243, packed.codes[1]]):
+    with pytest.raises(ValueError, match='damaged'):
+      packing.unpack(
+        packed._replace(codes=np.array(codes, np.uint8)),
+        (2, 3), 'layer', 'trits',
+      )  # fmt: skip
+  with pytest.raises(ValueError, match="packing 'row'"):
+    packing.pack(np.zeros(3), 'layer', 'row')
   with pytest.raises(ValueError, match='granularity'):
     packing.pack(np.zeros(3), 'row')
