@@ -24,15 +24,14 @@ def test_every_trial_comes_after_what_it_starts_from(tmp_path):
     kind, _, rest = name.partition('-')
     if kind == 'shared':
       continue
-    setting = 'mnist-overlapping' if kind == 'choose' else rest.split('-n')[0]
+    setting = rest.split('-n')[0]
     method = rest.rpartition('-')[2]
     for start in ('nodes', *methods.TABLE[method].starts):
       assert at[f'shared-{setting}-{start}'] < at[name]
-    count = rest.rpartition('-')[0].rpartition('n')[2]
     for other in methods.TABLE[method].after:
       assert at[name.removesuffix(method) + other] < at[name]
     if kind == 'test' and methods.TABLE[method].trains:
-      assert at[f'choose-n{count}-{method}'] < at[name]
+      assert at[f'choose-{rest}'] < at[name]
   tested = [n for n in names if n.startswith('test-')]
   assert len(tested) == 3 * 3 * len(methods.TABLE)
 

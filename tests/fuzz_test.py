@@ -20,13 +20,16 @@ from tests import bundles_test
 SPEC = generators.Spec('dcgan', 64, (28, 28, 1), (('width', 32),))
 
 
+def float_bundle():
+  return generators.create(SPEC, SPEC.build().init(jax.random.key(0)))
+
+
 def ternary_bundle(scheme='twn', granularity='channel'):
-  made = generators.create(SPEC, SPEC.build().init(jax.random.key(0)))
-  return bundles_test.ternarized(made, scheme, granularity)
+  return bundles_test.ternarized(float_bundle(), scheme, granularity)
 
 
 FILES = {
-  'float': bundles.encode(bundles_test.float_bundle()),
+  'float': bundles.encode(float_bundle()),
   '2bit': bundles.encode(ternary_bundle()),
   'two scales': bundles.encode(ternary_bundle('ttq')),
   'trits': bundles.encode(ternary_bundle(), packing='trits'),

@@ -185,8 +185,9 @@ def test_an_experiment_says_its_own_stages_and_refusals():
   job = tasks.Job('few_shot', 'unused', ('--config.samples=(20,)',))
   first, second, third = job.stages()
   assert first[0].startswith('shared-mnist-overlapping-nodes,')
-  assert len(first) == 3 and len(second) == 1 and len(third) == 3
-  assert all(name.startswith('choose-n20-') for name in second[0].split(','))
+  assert len(first) == 3 and len(second) == 3 and len(third) == 3
+  start = 'choose-mnist-overlapping-n20-'
+  assert all(name.startswith(start) for name in second[0].split(','))
   with pytest.raises(ValueError, match=r'^few_shot: .*settings are empty'):
     tasks.Job('few_shot', 'unused', ('--config.settings=()',)).stages()
   with pytest.raises(ValueError, match='nowhere'):

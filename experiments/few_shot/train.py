@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import functools
+import itertools
 import json
 import pathlib
 from typing import Any
@@ -72,7 +73,7 @@ def validate(config: Any) -> None:
     )
   if not config.settings:
     raise ValueError('settings are empty')
-  for text in (*config.settings, config.tuning.setting):
+  for text in config.settings:
     resolved = shared.pipeline(config, text)
     for check in (settings.pretrain, settings.barycenter, settings.ternary):
       check(resolved)
@@ -92,18 +93,19 @@ def plan_in(workdir: str) -> trials.Plan:
 def stages(config: Any) -> list[list[list[str]]]:
   """Trials by stages and tasks, see `trials.Stages`.
 
-  What a setting shares; then the choices, a task a number of local samples;
-  then the tests, a task a setting and number.
+  What a setting shares; then the choices, a task a setting and number of local
+  samples; then the tests, likewise.
   """
   validate(config)
   counts = trials.sizes('samples', config.samples)
   return [
     [
       [_made(text, name) for name in _starts(config)]
-      for text in _settings(config)
+      for text in config.settings
     ],
     [
-      [_tuned(n, m) for m in _ordered(config) if methods.TABLE[m].trains]
+      [_tuned(text, n, m) for m in _ordered(config) if methods.TABLE[m].trains]
+      for text in config.settings
       for n in counts
     ],
     [
@@ -124,22 +126,21 @@ def plan(
   load = functools.cache(functools.partial(shared.load, config))
   counts = trials.sizes('samples', config.samples)
   todo: dict[str, trials.Trial] = {}
-  for text in _settings(config):
+  for text in config.settings:
     for name in _starts(config):
       todo[_made(text, name)] = functools.partial(
         _shared, load, text, work, name
       )
     for count in counts:
       for name in _ordered(config):
-        if text == config.tuning.setting and methods.TABLE[name].trains:
-          todo[_tuned(count, name)] = functools.partial(
-            _choose, config, work, load, count, name, stop
+        if methods.TABLE[name].trains:
+          todo[_tuned(text, count, name)] = functools.partial(
+            _choose, config, work, load, text, count, name, stop
           )
       for name in _ordered(config):
-        if text in config.settings:
-          todo[_tested(text, count, name)] = functools.partial(
-            _test, config, work, load, text, count, name, stop
-          )
+        todo[_tested(text, count, name)] = functools.partial(
+          _test, config, work, load, text, count, name, stop
+        )
   return todo
 
 
@@ -148,34 +149,28 @@ def summarise(
 ) -> dict[str, Any]:
   """Rows of all tests, and what was chosen."""
   rows, choices = [], []
-  for count in trials.sizes('samples', config.samples):
-    for name in _ordered(config):
-      method = methods.TABLE[name]
-      tuned = results.get(_tuned(count, name), {'rows': []})
-      best = min(
-        tuned['rows'], key=lambda row: _least(row['curves']), default=None
-      )
-      for row in tuned['rows']:
-        choices.append(
-          {
-            'samples': count, 'method': name, 'value': row['value'],
-            'rate': row['rate'], 'step': row['step'],
-            'frechet': _least(row['curves']),
-          }
-        )  # fmt: skip
-      for text in config.settings:
-        result = results[_tested(text, count, name)]
-        for row in result['rows']:
-          rows.append(
-            {
-              'setting': text, 'samples': count, 'method': name,
-              'label': method.label, 'ours': method.ours,
-              'variant': row['value'] if method.variants else None,
-              # The variant that the rule of the tuning chose.
-              'chosen': best is None or row['value'] == best['value'],
-              'seconds': result['seconds'], **row,
-            }
-          )  # fmt: skip
+  for text, count, name in itertools.product(
+    config.settings, trials.sizes('samples', config.samples), _ordered(config)
+  ):
+    method = methods.TABLE[name]
+    here = {'setting': text, 'samples': count, 'method': name}
+    tuned = results.get(_tuned(text, count, name), {'rows': []})['rows']
+    best = min(tuned, key=lambda row: _least(row['curves']), default=None)
+    for row in tuned:
+      values = {k: row[k] for k in ('value', 'rate', 'step')}
+      choices.append(here | values | {'frechet': _least(row['curves'])})
+    result = results[_tested(text, count, name)]
+    for row in result['rows']:
+      rows.append(
+        here
+        | {
+          'label': method.label, 'ours': method.ours,
+          'variant': row['value'] if method.variants else None,
+          # The variant that the rule of the tuning chose.
+          'chosen': best is None or row['value'] == best['value'],
+          'seconds': result['seconds'], **row,
+        }
+      )  # fmt: skip
   common = {
     name: result['frechet']
     for name, result in results.items()
@@ -192,18 +187,16 @@ def _shared(load, text, work, name):
   return shared.stages(load(text), work)[name]()
 
 
-def _choose(config, work, load, count, name, stop):
-  before = _before(work, name, functools.partial(_tuned, count))
-  return playing.choose(
-    config, work, load(config.tuning.setting), count, name, before, stop
-  )
+def _choose(config, work, load, text, count, name, stop):
+  before = _before(work, name, functools.partial(_tuned, text, count))
+  return playing.choose(config, work, load(text), count, name, before, stop)
 
 
 def _test(config, work, load, text, count, name, stop):
   method = methods.TABLE[name]
   chosen = [playing.Choice(1.0, 0) for _ in playing.variants(config, method)]
   if method.trains:
-    rows = _result(work, _tuned(count, name))['rows']
+    rows = _result(work, _tuned(text, count, name))['rows']
     chosen = [playing.Choice(row['rate'], row['step']) for row in rows]
   before = _before(work, name, functools.partial(_tested, text, count))
   return playing.test(
@@ -226,11 +219,6 @@ def _ordered(config: Any) -> list[str]:
   return [name for name in methods.TABLE if name in config.methods]
 
 
-def _settings(config: Any) -> list[str]:
-  """All settings, that of the tuning first."""
-  return list(dict.fromkeys((config.tuning.setting, *config.settings)))
-
-
 def _starts(config: Any) -> list[str]:
   """What the methods share, in the order in which it is made."""
   needed = {
@@ -243,8 +231,8 @@ def _made(text: str, name: str) -> str:
   return f'shared-{_file(text)}-{name}'
 
 
-def _tuned(count: int, name: str) -> str:
-  return f'choose-n{count}-{name}'
+def _tuned(text: str, count: int, name: str) -> str:
+  return f'choose-{_file(text)}-n{count}-{name}'
 
 
 def _tested(text: str, count: int, name: str) -> str:

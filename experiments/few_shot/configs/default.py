@@ -60,12 +60,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'look_every': 50,
       },
       # Learning rates, as factors of `shared.game.learning_rate`, and the step
-      # are those of the least Frechet distance to the training images of this
+      # are those of the least Frechet distance to training images of the
       # setting, with so many draws of local samples of other seeds.
-      'tuning': {
-        'setting': 'mnist:overlapping', 'rates': (0.1, 0.3, 1.0), 'seed': 1000,
-        'draws': 2,
-      },
+      'tuning': {'rates': (0.1, 0.3, 1.0), 'seed': 1000, 'draws': 2},
       # Weights of the anchor, and radii as fractions of the distance between
       # barycenter and local samples; all of them in one program.
       'anchors': (0.25, 0.5, 0.75),
@@ -81,7 +78,6 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   )  # fmt: skip
   if variant == 'quick':
     config.settings = ('digits:overlapping',)
-    config.tuning.setting = 'digits:overlapping'
     config.samples = (20,)
     config.seeds = 2
     config.tuning.rates = (0.3, 1.0)
