@@ -15,6 +15,7 @@ neither: `Config.mixed` asks for it, :math:`\min_\nu W_1(\nu, (1 - a) \hat\mu_0
 Shapes: N local samples, S seeds, B batch, Z latent.
 """
 
+from collections.abc import Callable
 import dataclasses
 from typing import Any
 
@@ -214,9 +215,9 @@ def fit(
   spec = stage.with_critic(start.spec)
   images = check_images(images, spec, batched)
   network, critic = spec.build(), spec.build_critic()
-  transform, term, phases = ternarization.build(config.ternary, network)
-  played = network if transform is None else base.attach(network, transform)
-  settings = dataclasses.replace(config.game, phases=phases)
+  built = ternarization.build(config.ternary, network)
+  played = base.attached(network, built.generator)
+  settings = dataclasses.replace(config.game, phases=built.phases)
   anchored, pooled = bool(anchors), bool(pool)
   warm = config.warm_critics and start.critic is not None
   count = 1 + anchored
@@ -243,6 +244,8 @@ def fit(
         (law,) = sources.fixed((law,), key_samples, config.fixed_samples)
       parts, held_parts = (local, law), (held, law)
     first = critics if warm else critic.init(key_critic)
+    if built.critic is not None:
+      first = built.critic.init(key_latent, first)
     inputs = game_lib.inputs(
       parts,
       held_out=held_parts,
@@ -251,10 +254,10 @@ def fit(
       generator_rate=rate,
       critic_rate=rate,
       warmup=config.warmup,
-      extra=params if term is not None else (),
+      extra=params if built.term is not None else (),
     )
-    if transform is not None:
-      params = transform.init(key_latent, params)
+    if built.generator is not None:
+      params = built.generator.init(key_latent, params)
     return stage.Setup(params, trees.stack([first] * count), inputs)
 
   anchor_params = stage.stacked(list(anchors), batched) if anchored else ()
@@ -274,14 +277,15 @@ def fit(
     schedule=config.schedule,
     spec=spec,
     generator=played,
-    term=term,
-    hooks=_observing(stage.hooks_for(hooks, part), transform, batched),
+    critic=base.attached(critic, built.critic),
+    term=built.term,
+    hooks=_observing(stage.hooks_for(hooks, part), built.generator, batched),
     score=_score(played, spec.latent_size, images, batched, config),
   )
-  params = result.generator
-  if transform is not None and config.ternary is not None:
-    deploy = jax.vmap(transform.apply) if batched else transform.apply
-    params = jax.jit(deploy)(params)
+  critics = stage.first_critic(result.state.critics, batched)
+  critics = _deployed(built.critic, batched)(critics)
+  params = _deployed(built.generator, batched)(result.generator)
+  if config.ternary is not None:
     described = ternary_lib.describe(
       trees.member(params, 0) if batched else params,
       scheme=config.ternary.scheme,
@@ -289,7 +293,6 @@ def fit(
       leaves=config.ternary.leaves,
     )
     spec = dataclasses.replace(spec, ternary=described)
-  critics = stage.first_critic(result.state.critics, batched)
   return (
     generators.Generator(network, params, spec, critics),
     result.history,
@@ -340,17 +343,30 @@ def check_images(images: Any, spec: generators.Spec, batched: bool) -> Any:
   return jnp.asarray(images)
 
 
+def _deployed(
+  transform: base.Transform | None, batched: bool
+) -> Callable[[Any], types.Params]:
+  """From latent parameters to those of the network."""
+  if transform is None:
+    return lambda latent: latent
+  return jax.jit(jax.vmap(transform.apply) if batched else transform.apply)
+
+
 def _observing(
-  hooks: driver.Hooks | None, transform: Any, batched: bool
+  hooks: driver.Hooks | None,
+  transform: base.Transform | None,
+  batched: bool,
 ) -> driver.Hooks | None:
-  """Observers see the parameters of the network, not the latent ones."""
+  """Observers see the parameters of the network, and the latent ones."""
   if hooks is None or transform is None:
     return hooks
-  deploy = jax.jit(jax.vmap(transform.apply) if batched else transform.apply)
-  observe = hooks.observe
-  return hooks._replace(
-    observe=lambda step, latent: observe(step, deploy(latent))
-  )
+  deploy, seen = _deployed(transform, batched), hooks
+
+  def observe(step: int, latent: Any) -> None:
+    seen.observe_latent(step, latent)
+    seen.observe(step, deploy(latent))
+
+  return hooks._replace(observe=observe)
 
 
 def _score(played, latent_size, images, batched, config):

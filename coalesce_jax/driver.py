@@ -46,6 +46,8 @@ class Hooks(NamedTuple):
     log: ``(step, row)``, mean metrics of one chunk as NumPy arrays.
     observe: ``(step, parameters)``, the averaged generator, at step 0, every
       `observe_every` steps and at the end.
+    observe_latent: likewise, before it, with the latent parameters of a
+      generator that a stage transforms; not called for others.
     stop: whether to save and stop now.
     progress: ``(step, total)``.
   """
@@ -54,6 +56,7 @@ class Hooks(NamedTuple):
   save: Callable[[int, Any], None] = lambda step, tree: None
   log: Callable[[int, dict[str, np.ndarray]], None] = lambda step, row: None
   observe: Callable[[int, Any], None] = lambda step, params: None
+  observe_latent: Callable[[int, Any], None] = lambda step, latent: None
   stop: Callable[[], bool] = lambda: False
   progress: Callable[[int, int], None] = lambda step, total: None
 

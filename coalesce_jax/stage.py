@@ -55,6 +55,7 @@ def play(
   schedule: driver.Schedule,
   spec: generators.Spec,
   generator: types.Network | None = None,
+  critic: types.Network | None = None,
   term: game_lib.Term | None = None,
   hooks: driver.Hooks | None = None,
   score: Callable[[Any], jax.Array] | None = None,
@@ -69,6 +70,7 @@ def play(
     schedule: of the driver.
     spec: names generator and critic.
     generator: replaces the network of `spec` (a transformed one).
+    critic: likewise.
     term: an additional generator loss.
     hooks: effects.
     score: for early stopping.
@@ -77,7 +79,7 @@ def play(
   table = game_lib.make(
     config,
     generator=spec_generator,
-    critic=spec.build_critic(),
+    critic=spec.build_critic() if critic is None else critic,
     latent_size=spec.latent_size,
     term=term,
   )

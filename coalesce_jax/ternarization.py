@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,8 @@ class Ternary:
     thresholds_first: update thresholds and then weights on the same batch,
       instead of both at once.
     distill: weight of the distance to the float generator at shared latents.
+    critic: whether the critics are ternary too, by the same settings; they do
+      not ship.
   """
 
   scheme: str = 'truncated_gaussian'
@@ -32,18 +34,33 @@ class Ternary:
   threshold_init: str = 'sigma'
   thresholds_first: bool = True
   distill: float = 100.0
+  critic: bool = False
+
+
+class Built(NamedTuple):
+  """What a ternary scheme adds to a game; nothing, by default.
+
+  Attributes:
+    generator: transform of the generator's parameters.
+    critic: of the critics'.
+    term: loss of distillation.
+    phases: of the generator's optimiser.
+  """
+
+  generator: base.Transform | None = None
+  critic: base.Transform | None = None
+  term: Any = None
+  phases: tuple[str, ...] = ()
 
 
 @functools.lru_cache(maxsize=32)
-def build(
-  settings: Ternary | None, network: types.Network
-) -> tuple[base.Transform | None, Any, tuple[str, ...]]:
-  """Transform, distillation term and phases of a ternary scheme.
+def build(settings: Ternary | None, network: types.Network) -> Built:
+  """Transforms, distillation term and phases of a ternary scheme.
 
   Cached, so that equal settings share one compiled game.
   """
   if settings is None:
-    return None, None, ()
+    return Built()
   transform = ternary_lib.ternary(
     scheme=settings.scheme,
     granularity=settings.granularity,
@@ -57,8 +74,9 @@ def build(
     return settings.distill * jnp.mean((x - target) ** 2)
 
   phases = ('thresholds/.*', '(?!thresholds/).*')
-  return (
-    transform,
-    distill if settings.distill else None,
-    phases if settings.thresholds_first else (),
+  return Built(
+    generator=transform,
+    critic=transform if settings.critic else None,
+    term=distill if settings.distill else None,
+    phases=phases if settings.thresholds_first else (),
   )

@@ -12,11 +12,13 @@ from coalesce_jax import adaptation
 from coalesce_jax import barycenters
 from coalesce_jax import baselines
 from coalesce_jax import bundles
+from coalesce_jax import driver
 from coalesce_jax import generators
 from coalesce_jax import pretraining
 from coalesce_jax import stage
 from coalesce_jax import ternarization
 from coalesce_jax import trees
+from coalesce_jax.transforms import ternary as ternary_lib
 from tests import small
 
 KEY = jax.random.key(0)
@@ -229,6 +231,32 @@ def test_ternarization_ships_exactly_ternary_weights(
   cj.save(tmp_path / 'a.safetensors', made)
   assert equal(cj.load(tmp_path / 'a.safetensors').params, made.params)
   assert bundles.size_bytes(made) < bundles.size_bytes(edge)
+
+
+def test_critics_are_ternary_too_where_asked_for():
+  """Of the game alone: what comes back has the values that it played with."""
+  config = adapting(
+    ternary=ternarization.Ternary(leaves=('.*/kernel',), critic=True)
+  )
+  seen = {}
+  hooks = driver.Hooks(observe_latent=seen.setdefault)
+  edge = image_nodes(1)[0]
+  made, _ = cj.ternarize(
+    KEY, edge, small.images(), config=config, hooks=lambda part: hooks
+  )
+  kernel = np.asarray(made.critic['conv_1']['kernel'])
+  assert all(
+    len(np.unique(column)) == 3
+    for column in kernel.reshape(-1, kernel.shape[-1]).T
+  )
+  assert made.critic['conv_1']['kernel'].shape == kernel.shape
+  # An observer sees thresholds, the start of them and the end.
+  first, last = (
+    ternary_lib.thresholds(seen[step])['up_1/kernel']
+    for step in (0, config.schedule.steps)
+  )
+  assert first == pytest.approx(0.61, rel=1e-5)
+  assert abs(last - first) > 1e-4
 
 
 def test_baselines_start_where_they_say():

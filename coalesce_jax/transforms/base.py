@@ -50,3 +50,10 @@ def attach(network: types.Network, transform: Transform) -> types.Network:
     return network.apply(transform.apply(latent), inputs)
 
   return types.Network(init, apply)
+
+
+def attached(
+  network: types.Network, transform: Transform | None
+) -> types.Network:
+  """`attach`, or the network itself where there is no transform."""
+  return network if transform is None else attach(network, transform)

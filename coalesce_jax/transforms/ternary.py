@@ -156,6 +156,21 @@ def summary(params: types.Params, leaves: Sequence[str]) -> dict[str, float]:
   }
 
 
+def thresholds(latent: Any) -> dict[str, jax.Array]:
+  """Threshold over deviation of the weights by leaf, mean over its groups.
+
+  Args:
+    latent: parameters as of `ternary`.
+  """
+  found = {}
+  for path, w in trees.flatten(latent['weights']).items():
+    delta = latent['thresholds'].get(_key(path))
+    if delta is not None:
+      sigma = jnp.std(w, tuple(range(w.ndim - delta.ndim)))
+      found[path] = jnp.mean(jnp.abs(delta) / jnp.maximum(sigma, _EPSILON))
+  return found
+
+
 def _key(path: str) -> str:
   return path.replace('/', '.')
 
