@@ -36,6 +36,11 @@ class Ternary:
   distill: float = 100.0
   critic: bool = False
 
+  def __post_init__(self):
+    if not self.distill >= 0.0:
+      raise ValueError(f'ternary: distill {self.distill} is negative')
+    transform(self)
+
 
 class Built(NamedTuple):
   """What a ternary scheme adds to a game; nothing, by default.
@@ -61,12 +66,7 @@ def build(settings: Ternary | None, network: types.Network) -> Built:
   """
   if settings is None:
     return Built()
-  transform = ternary_lib.ternary(
-    scheme=settings.scheme,
-    granularity=settings.granularity,
-    leaves=settings.leaves,
-    threshold_init=settings.threshold_init,
-  )
+  made = transform(settings)
 
   def distill(latent, z, x, teacher):
     del latent
@@ -75,8 +75,18 @@ def build(settings: Ternary | None, network: types.Network) -> Built:
 
   phases = ('thresholds/.*', '(?!thresholds/).*')
   return Built(
-    generator=transform,
-    critic=transform if settings.critic else None,
+    generator=made,
+    critic=made if settings.critic else None,
     term=distill if settings.distill else None,
     phases=phases if settings.thresholds_first else (),
+  )
+
+
+def transform(settings: Ternary) -> base.Transform:
+  """The transform of a scheme; ValueError for unknown settings."""
+  return ternary_lib.ternary(
+    scheme=settings.scheme,
+    granularity=settings.granularity,
+    leaves=settings.leaves,
+    threshold_init=settings.threshold_init,
   )

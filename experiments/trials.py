@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from absl import flags
 from absl import logging
 import jax
+from matplotlib import figure
 from ml_collections import config_flags
 
 from coalesce_jax import cli
@@ -149,6 +150,27 @@ def _kept(folder: pathlib.Path, name: str, trial: Trial, stop: Stop) -> None:
   result = records.plain(trial())
   result['seconds'] = round(time.monotonic() - began, 2)
   files.write_json(file, result)
+
+
+def publish(
+  workdir: str | os.PathLike[str],
+  summary: dict[str, Any],
+  text: str,
+  drawn: Mapping[str, figure.Figure],
+) -> None:
+  """Writes what is made of all trials, `summary.json`, `tables.md`, figures.
+
+  Args:
+    workdir: folder of the results.
+    summary: JSON values or arrays.
+    text: of the tables.
+    drawn: figures by name.
+  """
+  path = pathlib.Path(workdir)
+  files.write_json(path / 'summary.json', records.plain(summary))
+  files.write_bytes(path / 'tables.md', text.encode())
+  for name, made in drawn.items():
+    made.savefig(path / f'{name}.png', dpi=110)
 
 
 def sizes(name: str, values: Any) -> list[int]:

@@ -7,7 +7,6 @@ Shapes: K nodes, S seeds, N local samples.
 
 import functools
 import json
-import pathlib
 from typing import Any
 
 import jax
@@ -18,10 +17,8 @@ from coalesce_jax import adaptation
 from coalesce_jax import barycenters
 from coalesce_jax import baselines
 from coalesce_jax import bundles
-from coalesce_jax import files
 from coalesce_jax import generators
 from coalesce_jax import pretraining
-from coalesce_jax import records
 from coalesce_jax import workspace
 from coalesce_jax.data import datasets
 from coalesce_jax.data import nodes as nodes_lib
@@ -51,11 +48,8 @@ def run(
   """
   results = trials.run(workdir, config, plan_in(workdir), stop)
   summary = summarise(config, results)
-  path = pathlib.Path(workdir)
-  files.write_json(path / 'summary.json', records.plain(summary))
-  files.write_bytes(path / 'tables.md', tables.write(summary).encode())
-  if summary['rows']:
-    tables.draw(summary).savefig(path / 'ablations.png', dpi=110)
+  drawn = {'ablations': tables.draw(summary)} if summary['rows'] else {}
+  trials.publish(workdir, summary, tables.write(summary), drawn)
   return {
     'workdir': str(workdir),
     'rows': len(summary['rows']),

@@ -4,11 +4,8 @@ from collections.abc import Callable
 import functools
 import itertools
 import json
-import pathlib
 from typing import Any
 
-from coalesce_jax import files
-from coalesce_jax import records
 from coalesce_jax import workspace
 from coalesce_jax.data import nodes as nodes_lib
 from experiments import trials
@@ -37,12 +34,10 @@ def run(
   validate(config)
   # In order: methods start from what was made before.
   results = trials.run(workdir, config, plan_in(workdir), stop)
-  path = pathlib.Path(workdir)
   summary = summarise(config, results)
-  files.write_json(path / 'summary.json', records.plain(summary))
-  files.write_bytes(path / 'tables.md', tables.write(summary).encode())
-  for name, drawn in plots.figures(summary).items():
-    drawn.savefig(path / f'{name}.png', dpi=110)
+  trials.publish(
+    workdir, summary, tables.write(summary), plots.figures(summary)
+  )
   return {
     'workdir': str(workdir),
     'rows': len(summary['rows']),

@@ -1,0 +1,18 @@
+"""Command line of the ternary experiment: see configs/default.py."""
+
+import sys
+
+from experiments import trials
+from experiments.ternary import train
+
+EXPERIMENT = trials.Experiment(
+  'ternary',
+  'quality against bytes: ternary generators and others as small',
+  train.run,
+  train.plan_in,
+  train.stages,
+  train.validate,
+)
+
+if __name__ == '__main__':
+  sys.exit(trials.main(EXPERIMENT, sys.argv[1:]))

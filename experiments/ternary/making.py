@@ -1,0 +1,282 @@
+"""How the rows are made: pretrained, narrowed, rounded, ternarized, judged.
+
+Shapes: S seeds.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import adaptation
+from coalesce_jax import bundles
+from coalesce_jax import generators
+from coalesce_jax import pretraining
+from coalesce_jax import trees
+from coalesce_jax import workspace
+from coalesce_jax.compress import rounding
+from coalesce_jax.data import nodes as nodes_lib
+from coalesce_jax.metrics import evaluate
+from coalesce_jax.transforms import ternary as ternary_lib
+from experiments import members
+from experiments.coalesce import problem as problem_lib
+from experiments.coalesce import settings
+from experiments.ternary import variants
+
+Load = Callable[[str], problem_lib.Problem]
+
+
+def float_name(dataset: str) -> str:
+  """Of the trial, and of its bundles; so below."""
+  return f'float-{_file(dataset)}'
+
+
+def row_name(dataset: str, name: str) -> str:
+  return f'row-{_file(dataset)}-{name}'
+
+
+def narrow_name(dataset: str, times: float) -> str:
+  return f'narrow-{_file(dataset)}-{times:g}'
+
+
+def _file(text: str) -> str:
+  return ''.join(c if c.isalnum() or c in '_-' else '-' for c in text)
+
+
+def narrowed(spec: generators.Spec, size: int) -> generators.Spec:
+  """The narrowest generator whose float bundle has at least `size` bytes.
+
+  Its critic, which does not ship, stays as wide as it was.
+
+  Raises:
+    ValueError: none of up to the width of `spec` has as many.
+  """
+  options = dict(spec.options)
+  for width in range(1, options['width'] + 1):
+    made = dataclasses.replace(
+      spec, options=generators.freeze(options | {'width': width})
+    )
+    shapes = jax.eval_shape(made.build().init, jax.random.key(0))
+    zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), shapes)
+    if bundles.size_bytes(generators.create(made, zeros)) >= size:
+      return made
+  raise ValueError(f'no width up to {options["width"]} has {size} bytes')
+
+
+def pipeline(config: Any, dataset: str) -> Any:
+  """The settings of the pipeline for a data set, all of one node."""
+  made = config.shared.copy_and_resolve_references()
+  with made.unlocked():
+    made.dataset, made.split = dataset, '0-9->0-9'
+    # Drawn, and not used.
+    made.local_samples = nodes_lib.MIN_LOCAL
+  return made
+
+
+def ternarization(
+  config: Any, made: Any, variant: variants.Variant
+) -> adaptation.Config:
+  """Settings of ternarization, or of as long a training in float."""
+  made = made.copy_and_resolve_references()
+  made.ternary.update(dict(variant.changes))
+  found = settings.ternary(made)
+  schedule = dataclasses.replace(
+    found.schedule, observe_every=config.look_every
+  )
+  found = dataclasses.replace(found, schedule=schedule)
+  if variant.kind == 'longer':
+    found = dataclasses.replace(found, ternary=None)
+  return found
+
+
+def _keys(config: Any, index: int) -> jax.Array:
+  seeds = jax.random.split(
+    jax.random.key(config.shared.seed), config.shared.seeds
+  )
+  return jax.vmap(jax.random.fold_in, (0, None))(seeds, index)
+
+
+def _read(config: Any, work: workspace.Workspace, dataset: str) -> Any:
+  return members.batched(
+    [
+      bundles.load(members.path(work.path / 'bundles', float_name(dataset), s))
+      for s in range(config.shared.seeds)
+    ]
+  )
+
+
+def _pretrained(config, work, problem, spec, part, index, steps):
+  """A generator of S members, on all training images."""
+  made = pipeline(config, config.datasets[0])
+  made.pretrain.steps = steps
+  hooks = work.hooks(None)
+  (found,), _ = pretraining.pretrain(
+    _keys(config, index), [problem.target], spec,
+    config=settings.pretrain(made), hooks=lambda name: hooks(f'{part}-{name}'),
+  )  # fmt: skip
+  return found
+
+
+def make_float(
+  config: Any, work: workspace.Workspace, load: Load, dataset: str
+) -> dict[str, Any]:
+  """The trial of a float generator: all rows but the narrow ones start here."""
+  problem, part = load(dataset), float_name(dataset)
+  made = _pretrained(
+    config, work, problem, problem.spec, part, 1, config.shared.pretrain.steps
+  )
+  members.write(work.path / 'bundles', part, made, {'dataset': dataset})
+  work.clear(f'{part}-pretrain')
+  return {'frechet': _scores(config, problem, made)['frechet']}
+
+
+def make_narrow(
+  config: Any,
+  work: workspace.Workspace,
+  load: Load,
+  dataset: str,
+  times: float,
+) -> dict[str, Any]:
+  """The trial of a float generator of so many times the packed bytes."""
+  problem, part = load(dataset), narrow_name(dataset, times)
+  # As many bytes as the packed form of the float generator.
+  first = members.member(_read(config, work, dataset), 0)
+  packed = bundles.size_bytes(
+    _afterwards(first, settings.ternary(pipeline(config, dataset)).ternary)
+  )
+  spec = narrowed(problem.spec, round(times * packed))
+  # As long as a float generator and what is made of it together.
+  steps = config.shared.pretrain.steps + config.shared.ternary.steps
+  made = _pretrained(config, work, problem, spec, part, 2, steps)
+  members.write(work.path / 'bundles', part, made, {'dataset': dataset})
+  work.clear(f'{part}-pretrain')
+  return {
+    'width': dict(spec.options)['width'],
+    'scores': _scores(config, problem, made),
+    'bytes': bundles.size_bytes(members.member(made, 0)),
+  }
+
+
+def make_row(
+  config: Any, work: workspace.Workspace, load: Load, dataset: str, name: str
+) -> dict[str, Any]:
+  """The trial of a variant."""
+  problem, variant = load(dataset), variants.TABLE[name]
+  part = row_name(dataset, name)
+  start = _read(config, work, dataset)
+  settled = ternarization(config, pipeline(config, dataset), variant)
+  result: dict[str, Any] = {}
+  size: Callable[[generators.Generator], int] = bundles.size_bytes
+  if variant.kind == 'float':
+    made = start
+  elif variant.kind == '8 bits':
+    assert settled.ternary is not None
+    leaves = settled.ternary.leaves
+    params = jax.vmap(lambda p: rounding.rounded(p, leaves))(start.params)
+    made = start._replace(params=params)
+    size = functools.partial(_bytes_of_8_bits, leaves=leaves)
+  elif variant.kind == 'afterwards':
+    made = members.batched(
+      [
+        _afterwards(members.member(start, s), settled.ternary)
+        for s in range(config.shared.seeds)
+      ]
+    )
+  else:
+    made, result['curve'] = _trained(
+      config, work, problem, start, settled, part
+    )
+  result['scores'] = _scores(config, problem, made)
+  one = members.member(made, 0)
+  result['bytes'] = size(one)
+  if one.spec.ternary is not None:
+    result['bytes_trits'] = bundles.size_bytes(one, 'trits')
+    result['sparsity'] = ternary_lib.summary(
+      one.params, one.spec.ternary['leaves']
+    )
+  if variant.kind in ('trained', 'longer'):
+    members.write(work.path / 'bundles', part, made, {'dataset': dataset})
+    work.clear(part)
+  return result
+
+
+def _afterwards(made: generators.Generator, how: Any) -> generators.Generator:
+  """Ternary without training: where training would start."""
+  described = {
+    'scheme': how.scheme, 'granularity': how.granularity, 'leaves': how.leaves
+  }  # fmt: skip
+  transform = ternary_lib.ternary(
+    **described, threshold_init=how.threshold_init
+  )
+  params = transform.apply(transform.init(jax.random.key(0), made.params))
+  spec = dataclasses.replace(
+    made.spec, ternary=ternary_lib.describe(params, **described)
+  )
+  return made._replace(params=params, spec=spec)
+
+
+def _bytes_of_8_bits(made: generators.Generator, leaves: Any) -> int:
+  """A byte a weight and a float a channel; counted, nothing writes it."""
+  flat = trees.flatten(made.params)
+  shapes = [flat[name].shape for name in ternary_lib.selected(flat, leaves)]
+  saved = sum(3 * math.prod(shape) - 4 * shape[-1] for shape in shapes)
+  return bundles.size_bytes(made) - saved
+
+
+def _trained(config, work, problem, start, settled, part):
+  """Trained on all training images, with curves of every seed."""
+  images = jnp.broadcast_to(
+    jnp.asarray(problem.target), (config.shared.seeds, *problem.target.shape)
+  )
+  latents = [jax.random.key(20_000)] * config.shared.seeds
+  thresholds: dict[str, float] = {}
+
+  def latent(step: int, values: Any) -> None:
+    del step
+    seen = jax.vmap(ternary_lib.thresholds)(values)
+    thresholds.update(
+      {f'threshold/{k}': float(jnp.mean(v)) for k, v in seen.items()}
+    )
+
+  def look(name: str, step: int, params: Any) -> dict[str, Any]:
+    del name, step
+    one = start._replace(params=params, critic=None)
+    found = members.frechet(
+      one, problem.reference, config.shared.evaluate.curve_samples, latents
+    )
+    return {'frechet': np.asarray(found), **thresholds, **_sparsity(params)}
+
+  def _sparsity(params: Any) -> dict[str, float]:
+    if settled.ternary is None:
+      return {}
+    return ternary_lib.summary(params, settled.ternary.leaves)
+
+  hooks = work.hooks(look)
+  made, _ = adaptation.adapt(
+    _keys(config, 3), start, images, config=settled,
+    hooks=lambda name: hooks(part)._replace(observe_latent=latent),
+  )  # fmt: skip
+  return made, work.recorder.rows(f'{part}/curve')
+
+
+def _scores(
+  config: Any, problem: problem_lib.Problem, made: generators.Generator
+) -> dict[str, list[float]]:
+  """Measures of every seed, lists by name."""
+  found = [
+    evaluate.evaluate(
+      np.asarray(
+        members.member(made, s).sample(
+          jax.random.key(10_000 + s), config.shared.evaluate.samples
+        )
+      ),
+      problem.reference,
+    )
+    for s in range(members.count(made))
+  ]
+  return {k: [f[k] for f in found] for k in found[0]}

@@ -1,0 +1,137 @@
+"""The rows as trials, then the summary."""
+
+import functools
+import json
+from typing import Any
+
+from coalesce_jax import workspace
+from experiments import trials
+from experiments.coalesce import problem as problem_lib
+from experiments.coalesce import settings
+from experiments.ternary import making
+from experiments.ternary import tables
+from experiments.ternary import variants
+
+
+def run(
+  config: Any, workdir: str, stop: trials.Stop = lambda: False
+) -> dict[str, Any]:
+  """All trials that have no result yet, the summary, tables and figures.
+
+  Args:
+    config: see `configs/default.py`.
+    workdir: folder of the results.
+    stop: whether a stop was asked for.
+
+  Returns:
+    `workdir`, `rows` (their number) and `best`: by data set the best ternary
+    row, over the float generator and over the float one of as many bytes.
+  """
+  results = trials.run(workdir, config, plan_in(workdir), stop)
+  summary = summarise(config, results)
+  trials.publish(
+    workdir, summary, tables.write(summary), tables.figures(summary)
+  )
+  return {
+    'workdir': str(workdir),
+    'rows': len(summary['rows']),
+    'best': tables.best(summary),
+  }
+
+
+def validate(config: Any) -> None:
+  """Checks every setting before anything is done.
+
+  Raises:
+    ValueError: one line with the field.
+  """
+  for name in config.variants:
+    if name not in variants.TABLE:
+      raise ValueError(f'variant {name!r} is not one of {list(variants.TABLE)}')
+  if not config.datasets:
+    raise ValueError('datasets are empty')
+  if any(not times > 0.0 for times in config.narrow):
+    raise ValueError(f'narrow {tuple(config.narrow)} are not positive')
+  made = making.pipeline(config, config.datasets[0])
+  if made.seeds < 1:
+    raise ValueError(f'shared.seeds {made.seeds} is below 1')
+  settings.pretrain(made)
+  for name in _chosen(config):
+    making.ternarization(config, made, variants.TABLE[name])
+
+
+def plan_in(workdir: str) -> trials.Plan:
+  """The plan of a work folder."""
+  return functools.partial(plan, workdir)
+
+
+def stages(config: Any) -> list[list[list[str]]]:
+  """Trials by stages and tasks, see `trials.Stages`."""
+  validate(config)
+  rows = [
+    making.row_name(dataset, name) for dataset in config.datasets
+    for name in _chosen(config)
+  ]  # fmt: skip
+  narrow = [
+    making.narrow_name(dataset, times) for dataset in config.datasets
+    for times in config.narrow
+  ]  # fmt: skip
+  return [
+    [[making.float_name(dataset)] for dataset in config.datasets],
+    [[name] for name in (*rows, *narrow)],
+  ]
+
+
+def plan(
+  workdir: str, config: Any, stop: trials.Stop
+) -> dict[str, trials.Trial]:
+  """All trials, by name, in the order in which they build on each other."""
+  validate(config)
+  work = workspace.open_workspace(
+    workdir, config=json.loads(config.to_json_best_effort()), stop=stop
+  )
+  load = functools.cache(
+    lambda name: problem_lib.load(making.pipeline(config, name))
+  )
+  todo: dict[str, trials.Trial] = {}
+  for dataset in config.datasets:
+    todo[making.float_name(dataset)] = functools.partial(
+      making.make_float, config, work, load, dataset
+    )
+  for dataset in config.datasets:
+    for name in _chosen(config):
+      todo[making.row_name(dataset, name)] = functools.partial(
+        making.make_row, config, work, load, dataset, name
+      )
+  for dataset in config.datasets:
+    for times in config.narrow:
+      todo[making.narrow_name(dataset, times)] = functools.partial(
+        making.make_narrow, config, work, load, dataset, times
+      )
+  return todo
+
+
+def summarise(
+  config: Any, results: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+  """Rows of all variants and of the narrow generators."""
+  rows = []
+  for dataset in config.datasets:
+    for name in _chosen(config):
+      variant = variants.TABLE[name]
+      rows.append(
+        {'dataset': dataset, 'name': name, 'label': variant.label,
+         'kind': variant.kind, **results[making.row_name(dataset, name)]}
+      )  # fmt: skip
+    for times in config.narrow:
+      result = results[making.narrow_name(dataset, times)]
+      label = f'float of width {result["width"]}'
+      rows.append(
+        {'dataset': dataset, 'name': f'narrow_{times:g}', 'label': label,
+         'kind': 'narrow', 'times': times, **result}
+      )  # fmt: skip
+  return {'rows': rows}
+
+
+def _chosen(config: Any) -> list[str]:
+  return list(config.variants or variants.TABLE)
