@@ -101,7 +101,8 @@ def test_tables_and_figures_have_every_row():
 
 @pytest.mark.slow
 def test_the_rows_run_and_are_not_run_again(tmp_path):
-  config = default.get_config('quick')
+  # As the command line hands it over.
+  config = default.get_config('quick').lock()
   config.variants = (
     'float', 'longer', 'bits8', 'afterwards_twn_layer', 'paper', 'ttq_channel',
     'truncated_gaussian_channel_distilled',

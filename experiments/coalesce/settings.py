@@ -125,6 +125,7 @@ def ternary(config: Any) -> adaptation.Config:
       threshold_init=part.threshold_init,
       thresholds_first=part.thresholds_first,
       distill=part.distill,
+      critic=part.critic,
     ),
   )
 

@@ -96,6 +96,8 @@ def get_config() -> ml_collections.ConfigDict:
         'threshold_init': 'sigma',
         'thresholds_first': True,
         'distill': 100.0,
+        # Ternary critics too.
+        'critic': False,
       },
       # Methods to run; the report has one row each.
       'methods': (
