@@ -1,12 +1,17 @@
 """Small games and generators that several tests play with."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from coalesce_jax import driver
 from coalesce_jax import game
 from coalesce_jax import generators
 from coalesce_jax import sources
+from coalesce_jax import trees
+from coalesce_jax.transforms import ternary
 
 OPTIONS = generators.freeze({'hidden': (16,)})
 VECTORS = generators.Spec('mlp', 2, (2,), OPTIONS, 'mlp', OPTIONS)
@@ -60,3 +65,52 @@ def images(n=20, seed=0, shape=(8, 8, 1)):
   return jax.random.randint(jax.random.key(seed), (n, *shape), 0, 256).astype(
     jnp.uint8
   )
+
+
+def drawn(spec, seed=0):
+  """A generator without a critic, drawn by NumPy: nothing is compiled.
+
+  No bias is zero, no scale one.
+  """
+  rng = np.random.default_rng(seed)
+  shapes = jax.eval_shape(spec.build().init, jax.random.key(0))
+
+  def draw(name, leaf):
+    value = rng.standard_normal(leaf.shape, np.float32)
+    if len(leaf.shape) > 1:
+      return value * np.float32(3.0 / np.sqrt(np.prod(leaf.shape[:-1])))
+    return np.float32(0.2) * value + np.float32(name.endswith('scale'))
+
+  return generators.create(spec, trees.map_named(draw, shapes))
+
+
+def coded(generator, granularity, sides, leaves=('.*/kernel',)):
+  """A ternary generator by NumPy, with one scale or two (for each sign)."""
+  described = ternary.describe(
+    generator.params, scheme='ttq' if sides == 2 else 'twn',
+    granularity=granularity, leaves=leaves,
+  )  # fmt: skip
+
+  def code(name, w):
+    if name not in described['leaves']:
+      return w
+    axes = tuple(range(w.ndim - (granularity == 'channel')))
+    scale = np.abs(w).mean(axes)
+    low = scale * np.float32(1.0 if sides == 1 else 1.5)
+    return np.where(w > scale / 2, scale, np.where(w < -scale / 2, -low, 0.0))
+
+  return generator._replace(
+    params=trees.map_named(code, generator.params),
+    spec=dataclasses.replace(generator.spec, ternary=described),
+  )
+
+
+def ternarized(generator, scheme, granularity, leaves=('.*/kernel',)):
+  """A ternary generator by the transform, its thresholds where they start."""
+  settings = {'scheme': scheme, 'granularity': granularity, 'leaves': leaves}
+  transform = ternary.ternary(**settings)
+  make = jax.jit(lambda params: transform.apply(transform.init(None, params)))
+  params = make(generator.params)
+  described = ternary.describe(params, **settings)
+  spec = dataclasses.replace(generator.spec, ternary=described)
+  return generator._replace(params=params, spec=spec)
