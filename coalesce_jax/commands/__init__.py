@@ -1,5 +1,6 @@
 """The subcommands of `coalesce`, by name."""
 
+from coalesce_jax.commands import exporting
 from coalesce_jax.commands import inspection
 from coalesce_jax.commands import pipeline
 from coalesce_jax.commands import training
@@ -22,6 +23,11 @@ TABLE: dict[str, Command] = {
     'a ternary copy of a generator',
     training.define_ternarize,
     training.ternarize,
+  ),
+  'export': Command(
+    'a program of a generator for devices',
+    exporting.define_export,
+    exporting.export,
   ),
   'sample': Command(
     'images of a bundle', inspection.define_sample, inspection.sample

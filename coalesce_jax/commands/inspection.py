@@ -1,5 +1,6 @@
 """Subcommands that look: sample, evaluate, data."""
 
+from collections.abc import Callable, Sequence
 import io
 import pathlib
 from typing import Any
@@ -15,6 +16,7 @@ from coalesce_jax import scores
 from coalesce_jax.commands import common
 from coalesce_jax.commands.common import Stop
 from coalesce_jax.commands.common import Values
+from coalesce_jax.compress import export
 from coalesce_jax.data import datasets
 from coalesce_jax.data import images as images_lib
 from coalesce_jax.metrics import features
@@ -22,7 +24,13 @@ from coalesce_jax.metrics import features
 
 def define_sample(values: Values) -> None:
   """Flags of `sample`."""
-  common.string(values, 'node', None, 'Bundle.')
+  common.string(values, 'node', None, 'Bundle, or a file of `export`.')
+  flags.DEFINE_enum(
+    'backend', 'jax', ['jax', 'onnx'], 'What runs it: jax a bundle, onnx a '
+    'file of `export --format=onnx` on one core. The latents of onnx are drawn '
+    'by NumPy: the same seed gives other images.',
+    flag_values=values,
+  )  # fmt: skip
   flags.DEFINE_integer('n', 64, 'Samples.', flag_values=values)
   flags.DEFINE_integer('seed', 0, 'Seed.', flag_values=values)
   common.string(values, 'out', None, 'A .png grid, .npz, or a folder of PNGs.')
@@ -34,10 +42,10 @@ def sample(values: Values, stop: Stop) -> dict[str, Any]:
   del stop
   if not 1 <= values.n <= 1_000_000:
     raise ValueError(f'--n={values.n} is not in [1, 1000000]')
-  generator = bundles.load(values.node)
-  if len(generator.spec.image_shape) != 3:
+  shape, draw = (_exported if values.backend == 'onnx' else _bundle)(values)
+  if len(shape) != 3:
     raise ValueError(f'{values.node}: makes no images')
-  x = np.asarray(generator.sample(jax.random.key(values.seed), values.n))
+  x = np.asarray(draw())
   levels = np.round((np.clip(x, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
   path = pathlib.Path(common.checked_out(values.out))
   if path.suffix == '.npz':
@@ -51,6 +59,22 @@ def sample(values: Values, stop: Stop) -> dict[str, Any]:
     for i, image in enumerate(levels):
       files.write_bytes(path / f'{i:06d}.png', common.png(image))
   return {'out': values.out, 'n': values.n}
+
+
+def _bundle(values: Values) -> tuple[Sequence[int], Callable[[], Any]]:
+  generator = bundles.load(values.node)
+  key = jax.random.key(values.seed)
+  return generator.spec.image_shape, lambda: generator.sample(key, values.n)
+
+
+def _exported(values: Values) -> tuple[Sequence[int], Callable[[], Any]]:
+  export.require('onnx', 'onnxruntime')
+  from coalesce_jax.compress import onnx_files
+
+  data, described = onnx_files.read(values.node)
+  return described['image_shape'], lambda: onnx_files.sample(
+    data, described['latent_size'], values.seed, values.n
+  )
 
 
 def define_evaluate(values: Values) -> None:
