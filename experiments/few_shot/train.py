@@ -142,7 +142,7 @@ def plan(
 def summarise(
   config: Any, results: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-  """Rows of all tests, and what was chosen."""
+  """Rows of all tests that there are, and what was chosen."""
   rows, choices = [], []
   for text, count, name in itertools.product(
     config.settings, trials.sizes('samples', config.samples), _ordered(config)
@@ -154,7 +154,7 @@ def summarise(
     for row in tuned:
       values = {k: row[k] for k in ('value', 'rate', 'step')}
       choices.append(here | values | {'frechet': _least(row['curves'])})
-    result = results[_tested(text, count, name)]
+    result = results.get(_tested(text, count, name), {'rows': []})
     for row in result['rows']:
       rows.append(
         here
