@@ -34,6 +34,7 @@ def test_stages_have_the_trials_of_the_plan_in_its_order(tmp_path):
     ('variants', ('nope',), "'nope'"),
     ('datasets', (), 'empty'),
     ('narrow', (0.0,), 'narrow'),
+    ('rates', (0.0,), 'rates'),
     ('look_every', 7, 'no multiple'),
     ('shared.seeds', 0, 'seeds 0'),
     ('shared.ternary.granularity', 'row', "'row'"),
@@ -73,7 +74,7 @@ SUMMARY = {
     row('paper', 'trained', [60.0, 60.0], 130, bytes_trits=110,
         sparsity={'a': 0.1, 'b': 0.3}),
     row('twn', 'trained', [21.0, 23.0], 140, bytes_trits=120,
-        sparsity={'a': 0.5}, curve=[
+        sparsity={'a': 0.5}, rate=0.3, curve=[
           {'step': 0, 'frechet': [30.0, 40.0], 'sparsity/a': 0.4,
            'threshold/a': 0.6},
           {'step': 9, 'frechet': [20.0, 30.0], 'sparsity/a': 0.5,
@@ -94,8 +95,8 @@ def test_the_best_trained_row_is_set_beside_what_it_has_to_beat():
 
 def test_tables_and_figures_have_every_row():
   text = tables.write(SUMMARY)
-  assert '| twn | 22.0 ± 1.4 | 1.10 | 0.500 | 0.50 | 140 | 120 |' in text
-  assert '| narrow_1 | 44.0 ± 5.7 | 2.20 | 0.500 |  | 141 |  |' in text
+  assert '| twn | 0.3 | 22.0 ± 1.4 | 1.10 | 0.500 | 0.50 | 140 | 120 |' in text
+  assert '| narrow_1 |  | 44.0 ± 5.7 | 2.20 | 0.500 |  | 141 |  |' in text
   assert set(tables.figures(SUMMARY)) == {'frontier', 'training'}
 
 
@@ -121,6 +122,9 @@ def test_the_rows_run_and_are_not_run_again(tmp_path):
   for name in ('paper', 'ttq_channel'):
     points = rows[name]['curve']
     assert [p['step'] for p in points] == [0, 20, 40]
+    tried = rows[name]['rates']
+    assert set(tried) == {'0.3', '1'}
+    assert tried[f'{rows[name]["rate"]:g}'] == min(tried.values())
     assert {k.split('/')[0] for k in points[0]} >= {
       'frechet', 'sparsity', 'threshold',
     }  # fmt: skip

@@ -188,9 +188,8 @@ def make_row(
       ]
     )
   else:
-    made, result['curve'] = _trained(
-      config, work, problem, start, settled, part
-    )
+    made, more = _best_trained(config, work, problem, start, settled, part)
+    result |= more
   result['scores'] = _scores(config, problem, made)
   one = members.member(made, 0)
   result['bytes'] = size(one)
@@ -201,7 +200,8 @@ def make_row(
     )
   if variant.kind in ('trained', 'longer'):
     members.write(work.path / 'bundles', part, made, {'dataset': dataset})
-    work.clear(part)
+    for rate in config.rates:
+      work.clear(_at(part, rate))
   return result
 
 
@@ -226,6 +226,37 @@ def _bytes_of_8_bits(made: generators.Generator, leaves: Any) -> int:
   shapes = [flat[name].shape for name in ternary_lib.selected(flat, leaves)]
   saved = sum(3 * math.prod(shape) - 4 * shape[-1] for shape in shapes)
   return bundles.size_bytes(made) - saved
+
+
+def _at(part: str, rate: float) -> str:
+  return f'{part}-rate_{rate:g}'
+
+
+def _best_trained(config, work, problem, start, settled, part):
+  """Trained at the rate of the best score against training images."""
+  order = np.random.default_rng(config.shared.seed).permutation(
+    len(problem.target)
+  )
+  known = evaluate.reference(
+    problem.reference.network,
+    problem.target[order[: len(problem.held_out)]],
+    problem.held_out,
+  )
+  latents = [jax.random.key(30_000)] * config.shared.seeds
+  found = {}
+  for rate in config.rates:
+    made, curve = _trained(
+      config, work, problem, start,
+      dataclasses.replace(settled, rate=rate), _at(part, rate),
+    )  # fmt: skip
+    scores = members.frechet(
+      made, known, config.shared.evaluate.curve_samples, latents
+    )
+    found[rate] = float(np.mean(scores)), made, curve
+  rate = min(found, key=lambda rate: found[rate][0])
+  _, made, curve = found[rate]
+  tried = {f'{each:g}': score for each, (score, _, _) in found.items()}
+  return made, {'rate': rate, 'rates': tried, 'curve': curve}
 
 
 def _trained(config, work, problem, start, settled, part):

@@ -42,16 +42,17 @@ def write(summary: Summary) -> str:
     first = next((row for row in rows if row['name'] == 'float'), None)
     lines += [
       f'## {dataset}', '',
-      '| generator | Frechet | over float | coverage | zeros | bytes '
+      '| generator | rate | Frechet | over float | coverage | zeros | bytes '
       '| bytes, trits |',
-      '|---|---:|---:|---:|---:|---:|---:|',
+      '|---|---:|---:|---:|---:|---:|---:|---:|',
     ]  # fmt: skip
     for row in rows:
       times = f'{mean(row) / mean(first):.2f}' if first else ''
       zeros = row.get('sparsity')
       trits = row.get('bytes_trits')
       lines.append(
-        f'| {row["label"]} | {mean(row):.1f} ± {deviation(row):.1f} | {times} '
+        f'| {row["label"]} | {row.get("rate", "")} '
+        f'| {mean(row):.1f} ± {deviation(row):.1f} | {times} '
         f'| {mean(row, "coverage"):.3f} '
         f'| {f"{np.mean(list(zeros.values())):.2f}" if zeros else ""} '
         f'| {row["bytes"]:,} | {f"{trits:,}" if trits else ""} |'

@@ -52,6 +52,8 @@ def validate(config: Any) -> None:
     raise ValueError('datasets are empty')
   if any(not times > 0.0 for times in config.narrow):
     raise ValueError(f'narrow {tuple(config.narrow)} are not positive')
+  if not config.rates or any(not rate > 0.0 for rate in config.rates):
+    raise ValueError(f'rates {tuple(config.rates)} are not positive numbers')
   made = making.pipeline(config, config.datasets[0])
   if made.seeds < 1:
     raise ValueError(f'shared.seeds {made.seeds} is below 1')

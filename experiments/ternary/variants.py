@@ -27,6 +27,8 @@ SCHEMES = {
   'twn': 'TWN',
   'ttq': 'TTQ',
 }
+# Weight of the distance to the float generator.
+DISTILL = 10.0
 # As the authors of the truncated Gaussian scheme and its users have it.
 _PAPER = {
   'scheme': 'truncated_gaussian', 'granularity': 'layer',
@@ -55,11 +57,10 @@ def _trained() -> dict[str, Variant]:
     ):  # fmt: skip
       name = f'{scheme}_{granularity}' + '_distilled' * distilled
       changes: dict[str, Any] = {'scheme': scheme, 'granularity': granularity}
-      # Distilled as the settings say.
       made[name] = Variant(
         f'{label}, a {granularity}' + ', distilled' * distilled,
         'trained',
-        changes if distilled else changes | {'distill': 0.0},
+        changes | {'distill': DISTILL if distilled else 0.0},
       )
   return made
 
@@ -77,6 +78,6 @@ TABLE: dict[str, Variant] = {
   'distilled_ternary_critic': Variant(
     'truncated Gaussian, a channel, distilled, ternary critic',
     'trained',
-    {'critic': True},
+    {'critic': True, 'distill': DISTILL},
   ),
 }
