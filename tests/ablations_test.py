@@ -97,18 +97,21 @@ def test_some_ablations_run_and_are_not_run_again(tmp_path):
   config = quick(
     variants=(
       'agreeing_clean_mean_of_weights', 'agreeing_noise_mean_of_weights',
-      'k2_refined_mixture', 'ternary_scheme_twn',
+      'k2_refined_mixture', 'ternary_scheme_twn', 'few_straight',
     ),
   )  # fmt: skip
   config.together.seeds = 0
   config.shared.barycenter.fixed_samples = 50
   found = train.run(config, str(tmp_path))
-  assert found['rows'] == 4
+  assert found['rows'] == 5
   assert list(found['corrupted']) == ['mean of weights, by noise']
   summary = json.loads((tmp_path / 'summary.json').read_text())
-  ternary = summary['rows'][-1]
+  *_, ternary, straight = summary['rows']
   assert ternary['bytes'] < summary['rows'][2]['bytes'] / 3
   assert len(ternary['float']['frechet']) == 2
+  # As small, without a float generator between.
+  assert abs(straight['bytes'] - ternary['bytes']) < 100
+  assert 'float' not in straight and 'metamodel' in straight
   assert not list((tmp_path / 'checkpoints').glob('*/*'))
   before = (tmp_path / 'tables.md').read_text()
   assert train.run(config, str(tmp_path)) == found

@@ -263,9 +263,7 @@ def _play(config, work, load, name, variant):
       hooks=hooks,
     )  # fmt: skip
     result['metamodel'] = _scores(config, problem, meta)
-    edge, _ = adaptation.adapt(
-      _keys(config, 2), meta, local, config=settings.adapt(made), hooks=hooks
-    )
+    edge, _ = _adapted(_keys(config, 2), meta, local, made, variant.kind, hooks)
   if variant.kind == 'ternary':
     result['float'] = _scores(config, problem, edge)
     edge, _ = adaptation.ternarize(
@@ -276,6 +274,19 @@ def _play(config, work, load, name, variant):
   for kept in list((work.path / 'checkpoints').glob(f'{name}-*')):
     work.clear(kept.name)
   return result
+
+
+def _adapted(key, meta, local, made, kind, hooks):
+  """Adaptation, or for 'straight' ternarization of as many steps as both."""
+  if kind != 'straight':
+    return adaptation.adapt(
+      key, meta, local, config=settings.adapt(made), hooks=hooks
+    )
+  made = made.copy_and_resolve_references()
+  made.ternary.steps += made.adapt.steps
+  return adaptation.ternarize(
+    key, meta, local, config=settings.ternary(made), hooks=hooks
+  )
 
 
 def _hooks(work: workspace.Workspace, name: str) -> Any:

@@ -31,7 +31,8 @@ class Variant(NamedTuple):
     corrupted: what the last node was trained on instead: '', 'noise', 'other'
       (another data set).
     kind: 'ours' (metamodel and adaptation), 'ternary' (then ternarized),
-      'ensemble' or 'model_average'.
+      'straight' (the metamodel is adapted as a ternary one, in as many steps
+      together), 'ensemble' or 'model_average'.
     changes: of the pipeline's settings, by field.
   """
 
@@ -106,12 +107,22 @@ def _ternary() -> dict[str, Variant]:
     ('one scale a layer', {'ternary.granularity': 'layer'}),
     ('no distillation', {'ternary.distill': 0.0}),
   ]  # fmt: skip
-  return {
+  made = {
     f'ternary_{_name(label)}': Variant(
       'ternary', label, kind='ternary', changes={**_REFINED, **changes}
     )
     for label, changes in rows
   }
+  # An anchor for both, as adaptation has it.
+  anchored = {**_REFINED, 'ternary.anchor': 0.5, 'adapt.anchor': 0.5}
+  group = 'to ternary from few samples'
+  for kind, label in (
+    ('ternary', 'adapted, then ternarized'), ('straight', 'straight'),
+  ):  # fmt: skip
+    made[f'few_{_name(label)}'] = Variant(
+      group, label, kind=kind, changes=anchored
+    )
+  return made
 
 
 def _name(label: str) -> str:
