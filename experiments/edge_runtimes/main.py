@@ -1,0 +1,18 @@
+"""Command line of the runtimes' experiment: see configs/default.py."""
+
+import sys
+
+from experiments import trials
+from experiments.edge_runtimes import train
+
+EXPERIMENT = trials.Experiment(
+  'edge_runtimes',
+  'a generator on one core: file, start, memory and speed by runtime',
+  train.run,
+  train.plan_in,
+  train.stages,
+  train.validate,
+)
+
+if __name__ == '__main__':
+  sys.exit(trials.main(EXPERIMENT, sys.argv[1:]))
