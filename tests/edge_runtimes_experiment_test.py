@@ -282,7 +282,7 @@ def test_the_runtimes_run_and_are_not_run_again(tmp_path):
 def test_a_process_that_fails_says_why(tmp_path):
   np.save(tmp_path / runtimes.LATENTS, np.zeros((2, 8), np.float32))
   (tmp_path / 'float32.onnx').write_bytes(b'no program')
-  with pytest.raises(RuntimeError, match='onnx_float32 failed: .*INVALID'):
+  with pytest.raises(RuntimeError, match='onnx_float32 failed: .*InvalidProtobuf'):
     runtimes.Process('onnx_float32', tmp_path, runtimes.core(-1))
   with runtimes.Process('numpy', tmp_path, runtimes.core(-1)) as process:
     assert process.peak_mib > 1.0

@@ -163,8 +163,9 @@ class Process:
     if not line:
       self._process.wait()
       self._errors.seek(0)
-      error = self._errors.read().decode(errors='replace').strip()
-      raise RuntimeError(f'{self._name} failed: {error[-300:]}')
+      lines = self._errors.read().decode(errors='replace').split('\n')
+      error = next((line for line in lines[::-1] if line.strip()), 'no error')
+      raise RuntimeError(f'{self._name} failed: {error[:300]}')
     return json.loads(line)
 
   def close(self) -> None:
