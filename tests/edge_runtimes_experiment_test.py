@@ -175,7 +175,7 @@ STARTS = {
 RESULTS = {
   'files': {
     'bytes': {'numpy': 0, 'onnx_float32': 1000, 'torch': 1500},
-    'parameters': 200, 'ternary': 180, 'seconds': 1.0,
+    'parameters': 200, 'ternary': 180, 'seconds': 1.0, 'versions': {},
     'quantized': {
       'operators': ['MatMulInteger'], 'leaves': ['project/kernel'],
       'weights': 50,
@@ -270,6 +270,7 @@ def test_the_runtimes_run_and_are_not_run_again(tmp_path):
   # Rounded to 8 bits, and seen to be.
   assert 1e-4 < rows['onnx_int8']['difference'] < 1.0
   assert summary['quantized']['leaves'] == ['project/kernel']
+  assert summary['versions'].keys() >= {'onnx', 'onnxruntime'}
   assert rows['onnx_int2_run']['bytes'] < rows['onnx_float32']['bytes']
   kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob('trials/*.json')}
   assert len(kept) == 4
@@ -282,7 +283,9 @@ def test_the_runtimes_run_and_are_not_run_again(tmp_path):
 def test_a_process_that_fails_says_why(tmp_path):
   np.save(tmp_path / runtimes.LATENTS, np.zeros((2, 8), np.float32))
   (tmp_path / 'float32.onnx').write_bytes(b'no program')
-  with pytest.raises(RuntimeError, match='onnx_float32 failed: .*InvalidProtobuf'):
+  with pytest.raises(
+    RuntimeError, match='onnx_float32 failed: .*InvalidProtobuf'
+  ):
     runtimes.Process('onnx_float32', tmp_path, runtimes.core(-1))
   with runtimes.Process('numpy', tmp_path, runtimes.core(-1)) as process:
     assert process.peak_mib > 1.0

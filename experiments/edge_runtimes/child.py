@@ -78,16 +78,23 @@ def _onnx_expanded(file: str) -> Run:
   return _onnx(file, expand=True)
 
 
-def _bundle(file: str) -> Run:
-  """JAX, from a bundle."""
+def _bundle(file: str, constant: bool = False) -> Run:
+  """JAX, from a bundle; `constant`: its weights are part of the program."""
   import jax  # noqa: PLC0415
   import numpy as np  # noqa: PLC0415
 
   import coalesce_jax as cj  # noqa: PLC0415
 
-  generator = cj.load(file)
-  apply = jax.jit(generator.network.apply)
-  return lambda z: np.asarray(apply(generator.params, z))
+  network, params, *_ = cj.load(file)
+  if constant:
+    alone = jax.jit(lambda z: network.apply(params, z))
+    return lambda z: np.asarray(alone(z))
+  apply = jax.jit(network.apply)
+  return lambda z: np.asarray(apply(params, z))
+
+
+def _bundle_constant(file: str) -> Run:
+  return _bundle(file, constant=True)
 
 
 def _stablehlo(file: str) -> Run:
@@ -137,6 +144,7 @@ LOADERS: dict[str, Callable[[str], Run]] = {
   'onnx': _onnx,
   'onnx_expanded': _onnx_expanded,
   'bundle': _bundle,
+  'bundle_constant': _bundle_constant,
   'stablehlo': _stablehlo,
   'torch': _torch,
 }

@@ -69,7 +69,7 @@ def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
 
   Returns:
     `bytes` by runtime, those that are left out missing; `parameters` and
-    `ternary`, their numbers; `quantized`, see `_write_int8`.
+    `ternary`, their numbers; `quantized`, see `_write_int8`; `versions`.
   """
   made = generator(config)
   spec = made.spec
@@ -81,7 +81,9 @@ def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
   images = [np.asarray(apply(made.params, some)) for some in (z[:1], z)]
   np.save(folder / runtimes.LATENTS, z)
   np.save(folder / runtimes.IMAGES, np.concatenate(images))
-  result: dict[str, Any] = {'bytes': {}, 'quantized': None}
+  result: dict[str, Any] = {
+    'bytes': {}, 'quantized': None, 'versions': runtimes.versions(),
+  }  # fmt: skip
   for name in config.runtimes or runtimes.TABLE:
     runtime = runtimes.TABLE[name]
     why = ', '.join(runtimes.missing(name))

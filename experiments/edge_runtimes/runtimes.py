@@ -1,6 +1,7 @@
 """The runtimes that are compared, and their processes, each on one core."""
 
 from collections.abc import Callable
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -43,6 +44,7 @@ _ONNX: dict[str, Any] = {
   'needs': ('onnx', 'onnxruntime'), 'uses': ('onnxruntime',),
 }  # fmt: skip
 _JAX: dict[str, Any] = {'needs': ('flatbuffers',), 'uses': ('jax',)}
+_PACKAGE = ('coalesce_jax', 'jax')
 # The one that others are divided by, and the one without images.
 REFERENCE, EMPTY = 'onnx_float32', 'numpy'
 TABLE = {
@@ -63,8 +65,11 @@ TABLE = {
     'ONNX Runtime, dynamic int8', 'onnx', 'int8.onnx', None, **_ONNX
   ),
   'jax_bundle': Runtime(
-    'JAX, packed bundle', 'bundle', 'edge.safetensors',
-    uses=('coalesce_jax', 'jax'),
+    'JAX, packed bundle', 'bundle', 'edge.safetensors', uses=_PACKAGE
+  ),
+  'jax_constant': Runtime(
+    'JAX, packed bundle, weights as constants', 'bundle_constant',
+    'edge.safetensors', uses=_PACKAGE,
   ),
   'stablehlo_int2': Runtime(
     'StableHLO, int2', 'stablehlo', 'int2.stablehlo', **_JAX
@@ -84,6 +89,15 @@ def missing(
 ) -> list[str]:
   """Packages that a runtime needs and that are not installed."""
   return [package for package in TABLE[name].needs if find(package) is None]
+
+
+def versions() -> dict[str, str]:
+  """Of the installed packages that runtimes need."""
+  names = {package for row in TABLE.values() for package in row.needs}
+  return {
+    name: importlib.metadata.version(name) for name in sorted(names)
+    if importlib.util.find_spec(name) is not None
+  }  # fmt: skip
 
 
 def core(index: int) -> int:

@@ -247,6 +247,7 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     'parameters': made['parameters'],
     'ternary': made['ternary'],
     'quantized': made['quantized'],
+    'versions': made['versions'],
     'compression': {k: compression[k] for k in ('rows', 'entropy_bytes')},
     'measured': {
       part: {k: v for k, v in results[part].items() if k != 'seconds'}
