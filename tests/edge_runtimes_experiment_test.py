@@ -107,6 +107,30 @@ def test_a_runtime_without_its_package_is_left_out():
   assert runtimes.missing('jax_bundle', without) == []
 
 
+def test_files_of_what_is_not_installed_are_left_out_with_a_line(
+  tmp_path, monkeypatch
+):
+  config = default.get_config('quick')
+  config.node = str(tmp_path / 'node.safetensors')
+  bundles.save(config.node, ternary())
+  config.runtimes = ('numpy', 'onnx_int2_run', 'jax_bundle', 'torch')
+  lines = []
+  without = lambda name: list(runtimes.TABLE[name].needs)
+  monkeypatch.setattr(runtimes, 'missing', without)
+  monkeypatch.setattr(
+    making.logging, 'info', lambda text, *more: lines.append(text % more)
+  )
+  found = making.write(config, tmp_path / 'files')
+  assert set(found['bytes']) == {'numpy', 'jax_bundle'}
+  assert lines == [
+    'onnx_int2_run is left out: no onnx, onnxruntime',
+    'torch is left out: no torch',
+  ]
+  assert train._present(config, tmp_path / 'files') == ['numpy', 'jax_bundle']
+  assert found['quantized'] is None
+  assert (found['parameters'], found['ternary']) == (869, 768)
+
+
 def test_the_child_brings_no_runtime_of_its_own():
   code = (
     'import sys, experiments.edge_runtimes.child as child; '
