@@ -3,6 +3,7 @@
 from typing import Any
 
 from matplotlib import figure
+from matplotlib import ticker
 import numpy as np
 
 Summary = dict[str, Any]
@@ -125,6 +126,11 @@ def _frontier(summary: Summary) -> figure.Figure:
       )  # fmt: skip
     axis.set_xscale('log')
     axis.set_yscale('log')
+    axis.xaxis.set_major_formatter(ticker.StrMethodFormatter('{x:,.0f}'))
+    axis.xaxis.set_minor_formatter(ticker.NullFormatter())
+    axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 3.0)))
+    axis.yaxis.set_minor_formatter(ticker.StrMethodFormatter('{x:.0f}'))
+    axis.yaxis.set_major_formatter(ticker.StrMethodFormatter('{x:.0f}'))
     axis.set_title(dataset, fontsize=10)
     axis.set_xlabel('bytes of the file')
     axis.grid(True, which='both', lw=0.3)
