@@ -58,6 +58,7 @@ def encode(
 ) -> bytes:
   """The bytes of a bundle; see `save`."""
   spec = generator.spec
+  packing_lib.digits(packing)
   granularity, leaves = manifests.ternary_leaves(spec)
   wanted = manifests.expected(spec, with_critic=False)
   params = trees.flatten(generator.params)

@@ -37,18 +37,7 @@ def float_bundle():
 
 
 def ternary_bundle(scheme='truncated_gaussian', granularity='channel'):
-  return ternarized(float_bundle(), scheme, granularity)
-
-
-def ternarized(generator, scheme, granularity):
-  settings = {
-    'scheme': scheme, 'granularity': granularity, 'leaves': ('.*/kernel',)
-  }  # fmt: skip
-  transform = ternary.ternary(**settings)
-  params = transform.apply(transform.init(KEY, generator.params))
-  described = ternary.describe(params, **settings)
-  spec = dataclasses.replace(generator.spec, ternary=described)
-  return generator._replace(params=params, spec=spec)
+  return small.ternarized(float_bundle(), scheme, granularity)
 
 
 @pytest.mark.parametrize('with_critic', [True, False])

@@ -246,6 +246,8 @@ def test_refining_needs_critics_and_fixed_samples(
     (['nope'], 'unknown command'),
     (['adapt', '--nope=1'], 'nope'),
     (['adapt'], 'nodes'),
+    (['adapt', '--nodes=a', '--local=b', '--out=c', '--packing=trits'],
+     'needs --ternary'),
     (['sample', '--node=a', '--out=b', '--n=x'], 'n'),
     (['sample', '--node=/nowhere/a', '--out=b'], 'no such file'),
     (['data', '--dataset=nope'], 'nope'),

@@ -139,7 +139,7 @@ def test_what_cannot_be_exported_exits_with_2(
   capsys, tmp_path, bundle, argv, message
 ):
   # The last: a folder that cannot be, below a file.
-  name = 'x' if argv else 'edge.safetensors/x/y'
+  name = 'new/x' if argv else 'edge.safetensors/x/y'
   code, _, error = cli_test.run(
     capsys, 'export', f'--node={bundle}', f'--out={tmp_path / name}', *argv
   )

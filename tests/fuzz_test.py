@@ -15,6 +15,7 @@ from coalesce_jax import bundles
 from coalesce_jax import files
 from coalesce_jax import generators
 from tests import bundles_test
+from tests import small
 
 # 234,273 weights, so that theirs is most of the memory.
 SPEC = generators.Spec('dcgan', 64, (28, 28, 1), (('width', 32),))
@@ -25,7 +26,7 @@ def float_bundle():
 
 
 def ternary_bundle(scheme='twn', granularity='channel'):
-  return bundles_test.ternarized(float_bundle(), scheme, granularity)
+  return small.ternarized(float_bundle(), scheme, granularity)
 
 
 FILES = {

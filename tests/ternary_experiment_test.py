@@ -72,9 +72,10 @@ SUMMARY = {
   'rows': [
     row('float', 'float', [18.0, 22.0], 2000),
     row('paper', 'trained', [60.0, 60.0], 130, bytes_trits=110,
-        sparsity={'a': 0.1, 'b': 0.3}),
+        sparsity={'a': 0.1, 'b': 0.3}, rates={'1': 50.0}),
     row('twn', 'trained', [21.0, 23.0], 140, bytes_trits=120,
-        sparsity={'a': 0.5}, rate=0.3, curve=[
+        sparsity={'a': 0.5}, rate=0.3,
+        rates={'1': 70.0, '0.3': 23.0}, curve=[
           {'step': 0, 'frechet': [30.0, 40.0], 'sparsity/a': 0.4,
            'threshold/a': 0.6},
           {'step': 9, 'frechet': [20.0, 30.0], 'sparsity/a': 0.5,

@@ -34,13 +34,14 @@ def export(values: Values, stop: Stop) -> dict[str, Any]:
   """Writes a bundle's generator as a program that was compared with JAX."""
   del stop
   generator = bundles.load(values.node)
-  made = export_lib.write(
-    common.checked_out(values.out),
+  made = export_lib.build(
     generator,
     format=values.format,
     weights=values.weights,
     source_sha256=bundles.inspect(values.node)['payload_sha256'],
   )
+  # Whatever was refused has not even made a folder.
+  export_lib.keep(common.checked_out(values.out), made)
   return {
     'out': values.out,
     'format': values.format,

@@ -190,6 +190,8 @@ def define_adapt(values: Values) -> None:
 
 def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   """Coalesces bundles where there are several, then adapts to local images."""
+  if values.packing != '2bit' and not values.ternary:
+    raise ValueError(f'--packing={values.packing} needs --ternary')
   members = common.load_nodes(values.nodes)
   weights = common.numbers('weights', values.weights)
   stage.check_weights(weights, len(members))

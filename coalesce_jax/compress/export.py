@@ -86,6 +86,12 @@ def write(
   made = build(
     generator, format=format, weights=weights, source_sha256=source_sha256
   )
+  keep(path, made)
+  return made
+
+
+def keep(path: str | os.PathLike[str], made: Export) -> None:
+  """Writes all files of a verified program, or none."""
   written: list[pathlib.Path] = []
   try:
     for suffix, data in made.contents.items():
@@ -95,7 +101,6 @@ def write(
     for part in written:
       part.unlink(missing_ok=True)
     raise
-  return made
 
 
 def build(

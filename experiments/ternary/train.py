@@ -25,7 +25,8 @@ def run(
 
   Returns:
     `workdir`, `rows` (their number) and `best`: by data set the best ternary
-    row, over the float generator and over the float one of as many bytes.
+    row, over the float generator, over the float one of as many bytes and over
+    the paper's.
   """
   results = trials.run(workdir, config, plan_in(workdir), stop)
   summary = summarise(config, results)
