@@ -270,13 +270,14 @@ def _constant(
   graph: Graph, value: Any, dtype: Any = np.float32, name: str = ''
 ) -> str:
   array = np.asarray(value).astype(dtype)
-  name = name or f'constant_{len(graph.tensors)}'
+  # Names are bytes, and a node says what it is without one.
+  name = name or f'c{len(graph.tensors)}'
   graph.tensors.append(numpy_helper.from_array(array, name))
   return name
 
 
 def _node(graph: Graph, operator: str, *inputs: str, **attributes: Any) -> str:
-  output = f'{operator.lower()}_{len(graph.nodes)}'
+  output = f'n{len(graph.nodes)}'
   graph.nodes.append(
     helper.make_node(operator, list(inputs), [output], **attributes)
   )
