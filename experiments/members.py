@@ -6,6 +6,7 @@ Shapes: S members.
 from collections.abc import Mapping, Sequence
 import dataclasses
 import pathlib
+from typing import Any
 
 import jax
 import numpy as np
@@ -43,6 +44,24 @@ def frechet(
   ]
 
 
+def scores(
+  made: generators.Generator,
+  real: evaluate.Reference,
+  samples: int,
+  local: Any = None,
+) -> dict[str, list[float]]:
+  """All measures of every member, lists by name; `local` has a row a member."""
+  found = [
+    evaluate.evaluate(
+      np.asarray(member(made, s).sample(jax.random.key(10_000 + s), samples)),
+      real,
+      None if local is None else local[s],
+    )
+    for s in range(count(made))
+  ]
+  return {k: [f[k] for f in found] for k in found[0]}
+
+
 def path(folder: pathlib.Path, name: str, index: int) -> pathlib.Path:
   """The bundle of a member."""
   return folder / f'{name}_s{index}.safetensors'
@@ -61,6 +80,11 @@ def write(
       one.spec, provenance={**provenance, 'member': str(s)}
     )
     bundles.save(path(folder, name, s), one._replace(spec=spec))
+
+
+def read(folder: pathlib.Path, name: str, size: int) -> generators.Generator:
+  """The first `size` members of what `write` kept, as one generator."""
+  return batched([bundles.load(path(folder, name, s)) for s in range(size)])
 
 
 def batched(members: Sequence[generators.Generator]) -> generators.Generator:

@@ -22,7 +22,6 @@ from coalesce_jax import pretraining
 from coalesce_jax import workspace
 from coalesce_jax.data import datasets
 from coalesce_jax.data import nodes as nodes_lib
-from coalesce_jax.metrics import evaluate
 from experiments import members
 from experiments import trials
 from experiments.ablations import seeds as seeds_lib
@@ -231,7 +230,7 @@ def _node(config, work, load, name, split, index, corrupted):
   )  # fmt: skip
   members.write(work.path / 'bundles', name, made, {'stage': name})
   work.clear(f'{name}-pretrain')
-  return {'frechet': _scores(config, problem, made, 'frechet')}
+  return {'frechet': _frechet(config, problem, made)}
 
 
 def _play(config, work, load, name, variant):
@@ -297,33 +296,23 @@ def _hooks(work: workspace.Workspace, name: str) -> Any:
 def _read(
   config: Any, work: workspace.Workspace, name: str
 ) -> generators.Generator:
-  folder = work.path / 'bundles'
-  return members.batched(
-    [
-      bundles.load(members.path(folder, name, s))
-      for s in range(config.shared.seeds)
-    ]
-  )
+  return members.read(work.path / 'bundles', name, config.shared.seeds)
 
 
 def _scores(
-  config: Any,
-  problem: problem_lib.Problem,
-  made: generators.Generator,
-  only: str = '',
-) -> Any:
-  """Measures of every seed, lists by name; or one of them."""
-  found = []
-  for s in range(config.shared.seeds):
-    one = members.member(made, s)
-    images = np.asarray(
-      one.sample(jax.random.key(10_000 + s), config.shared.evaluate.samples)
-    )
-    if only == 'frechet':
-      found.append({only: evaluate.quick(images, problem.reference)})
-    else:
-      found.append(
-        evaluate.evaluate(images, problem.reference, problem.local[s])
-      )
-  by_name = {k: [f[k] for f in found] for k in found[0]}
-  return by_name[only] if only else by_name
+  config: Any, problem: problem_lib.Problem, made: generators.Generator
+) -> dict[str, list[float]]:
+  """Measures of every seed, lists by name."""
+  return members.scores(
+    made, problem.reference, config.shared.evaluate.samples, problem.local
+  )
+
+
+def _frechet(
+  config: Any, problem: problem_lib.Problem, made: generators.Generator
+) -> list[float]:
+  seeds = range(config.shared.seeds)
+  return members.frechet(
+    made, problem.reference, config.shared.evaluate.samples,
+    [jax.random.key(10_000 + s) for s in seeds],
+  )  # fmt: skip

@@ -27,6 +27,7 @@ class Problem:
     target: training images of the target, uint8, and their classes.
     labels: `[M]`, of `target`.
     reference: the target's held-out split, measured.
+    held_out: the images of that split, uint8.
     spec: architecture of all generators.
   """
 
@@ -38,6 +39,15 @@ class Problem:
   reference: evaluate.Reference
   held_out: np.ndarray
   spec: generators.Spec
+
+  def known(self, seed: int) -> evaluate.Reference:
+    """Training images of the target, as many and measured as the held-out."""
+    order = np.random.default_rng(seed).permutation(len(self.target))
+    return evaluate.reference(
+      self.reference.network,
+      self.target[order[: len(self.held_out)]],
+      self.held_out,
+    )
 
 
 def load(config: Any) -> Problem:

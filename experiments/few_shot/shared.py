@@ -45,13 +45,7 @@ class Setting:
   @functools.cached_property
   def tuning(self) -> evaluate.Reference:
     """Training images of the target, measured like the held-out split."""
-    problem = self.problem
-    order = np.random.default_rng(self.seed).permutation(len(problem.target))
-    return evaluate.reference(
-      problem.reference.network,
-      problem.target[order[: len(problem.held_out)]],
-      problem.held_out,
-    )
+    return self.problem.known(self.seed)
 
   def local(self, count: int, seeds: list[int]) -> np.ndarray:
     """Local samples, a draw a seed: `[S, N, H, W, C]`."""

@@ -21,7 +21,6 @@ from coalesce_jax import trees
 from coalesce_jax import workspace
 from coalesce_jax.compress import rounding
 from coalesce_jax.data import nodes as nodes_lib
-from coalesce_jax.metrics import evaluate
 from coalesce_jax.transforms import ternary as ternary_lib
 from experiments import members
 from experiments.coalesce import problem as problem_lib
@@ -102,11 +101,8 @@ def _keys(config: Any, index: int) -> jax.Array:
 
 
 def _read(config: Any, work: workspace.Workspace, dataset: str) -> Any:
-  return members.batched(
-    [
-      bundles.load(members.path(work.path / 'bundles', float_name(dataset), s))
-      for s in range(config.shared.seeds)
-    ]
+  return members.read(
+    work.path / 'bundles', float_name(dataset), config.shared.seeds
   )
 
 
@@ -234,14 +230,7 @@ def _at(part: str, rate: float) -> str:
 
 def _best_trained(config, work, problem, start, settled, part):
   """Trained at the rate of the best score against training images."""
-  order = np.random.default_rng(config.shared.seed).permutation(
-    len(problem.target)
-  )
-  known = evaluate.reference(
-    problem.reference.network,
-    problem.target[order[: len(problem.held_out)]],
-    problem.held_out,
-  )
+  known = problem.known(config.shared.seed)
   latents = [jax.random.key(30_000)] * config.shared.seeds
   found = {}
   for rate in config.rates:
@@ -298,16 +287,4 @@ def _trained(config, work, problem, start, settled, part):
 def _scores(
   config: Any, problem: problem_lib.Problem, made: generators.Generator
 ) -> dict[str, list[float]]:
-  """Measures of every seed, lists by name."""
-  found = [
-    evaluate.evaluate(
-      np.asarray(
-        members.member(made, s).sample(
-          jax.random.key(10_000 + s), config.shared.evaluate.samples
-        )
-      ),
-      problem.reference,
-    )
-    for s in range(members.count(made))
-  ]
-  return {k: [f[k] for f in found] for k in found[0]}
+  return members.scores(made, problem.reference, config.shared.evaluate.samples)
