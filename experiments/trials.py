@@ -32,11 +32,28 @@ from experiments import processes
 
 Stop = Callable[[], bool]
 Trial = Callable[[], dict[str, Any]]
-# ``(settings, stop) -> trials by name``.
-Plan = Callable[[Any, Stop], dict[str, Trial]]
+# ``(workdir, settings, stop) -> trials by name``, in the order in which they
+# build on each other.
+Plan = Callable[[str, Any, Stop], dict[str, Trial]]
 # ``settings -> stages``, each a list of tasks, each a list of trials by name:
 # the trials of a task go one after another, the tasks of a stage side by side.
 Stages = Callable[[Any], list[list[list[str]]]]
+
+
+class Report(NamedTuple):
+  """What is made of all trials.
+
+  Attributes:
+    summary: JSON values or arrays, `summary.json`.
+    line: what the command line prints, beside `workdir`.
+    text: of the tables, `tables.md`; '' is none.
+    figures: by name, `<name>.png`.
+  """
+
+  summary: dict[str, Any]
+  line: dict[str, Any]
+  text: str = ''
+  figures: Mapping[str, figure.Figure] = types.MappingProxyType({})
 
 
 class Experiment(NamedTuple):
@@ -45,9 +62,8 @@ class Experiment(NamedTuple):
   Attributes:
     name: of its folder.
     help: one line.
-    run: ``(config, workdir, stop) -> summary``, all trials and what is made of
-      them.
-    plan: ``workdir -> Plan``.
+    plan: of the trials; a function at the top of a module.
+    report: ``(config, results by trial) -> Report``.
     stages: of the trials; None is one stage in which each is a task.
     prepare: ``(config, **more)``, checks and completes the settings before
       anything is done; ValueError with one line.
@@ -56,11 +72,48 @@ class Experiment(NamedTuple):
 
   name: str
   help: str
-  run: Callable[..., dict[str, Any]]
-  plan: Callable[[str], Plan]
+  plan: Plan
+  report: Callable[[Any, dict[str, dict[str, Any]]], Report]
   stages: Stages | None = None
   prepare: Callable[..., None] = lambda config: None
   more: Mapping[str, str] = types.MappingProxyType({})
+
+
+def play(
+  experiment: Experiment,
+  config: Any,
+  workdir: str | os.PathLike[str],
+  stop: Stop = lambda: False,
+  **more: str | None,
+) -> dict[str, Any]:
+  """All trials that have no result yet, then summary, tables and figures.
+
+  Args:
+    experiment: what to run.
+    config: its settings; `workers`, where there is such a field, are the trials
+      at a time.
+    workdir: folder of the results.
+    stop: whether a stop was asked for.
+    **more: values of `experiment.more`.
+
+  Returns:
+    The report's line with `workdir`.
+
+  Raises:
+    ValueError: one line, before anything is done.
+    driver.Interrupted: `stop` said so.
+  """
+  experiment.prepare(config, **more)
+  workers = config.get('workers', 1)
+  results = run(workdir, config, experiment.plan, stop, workers)
+  report = experiment.report(config, results)
+  path = pathlib.Path(workdir)
+  files.write_json(path / 'summary.json', records.plain(report.summary))
+  if report.text:
+    files.write_bytes(path / 'tables.md', report.text.encode())
+  for name, drawn in report.figures.items():
+    drawn.savefig(path / f'{name}.png', dpi=110)
+  return records.plain(report.line) | {'workdir': str(workdir)}
 
 
 def run(
@@ -93,7 +146,7 @@ def run(
   """
   if workers < 1:
     raise ValueError(f'workers {workers} is below 1')
-  todo = plan(config, stop)
+  todo = plan(str(workdir), config, stop)
   for name in todo:
     if not re.fullmatch(r'[\w.-]+', name):
       raise ValueError(f'trial name {name!r} is no file name')
@@ -119,7 +172,7 @@ def run(
         progress(count())
     else:
       processes.run(
-        _plan_kept, (plan, folder, config), missing, stop,
+        _plan_kept, (plan, str(workdir), config), missing, stop,
         lambda name: progress(count()), min(workers, len(missing)),
       )  # fmt: skip
   except driver.Interrupted:
@@ -130,11 +183,12 @@ def run(
 
 
 def _plan_kept(
-  plan: Plan, folder: pathlib.Path, config: Any, stop: Stop
+  plan: Plan, workdir: str, config: Any, stop: Stop
 ) -> dict[str, Callable[[], None]]:
+  folder = pathlib.Path(workdir) / 'trials'
   return {
     name: functools.partial(_kept, folder, name, trial, stop)
-    for name, trial in plan(config, stop).items()
+    for name, trial in plan(workdir, config, stop).items()
   }
 
 
@@ -150,27 +204,6 @@ def _kept(folder: pathlib.Path, name: str, trial: Trial, stop: Stop) -> None:
   result = records.plain(trial())
   result['seconds'] = round(time.monotonic() - began, 2)
   files.write_json(file, result)
-
-
-def publish(
-  workdir: str | os.PathLike[str],
-  summary: dict[str, Any],
-  text: str,
-  drawn: Mapping[str, figure.Figure],
-) -> None:
-  """Writes what is made of all trials, `summary.json`, `tables.md`, figures.
-
-  Args:
-    workdir: folder of the results.
-    summary: JSON values or arrays.
-    text: of the tables.
-    drawn: figures by name.
-  """
-  path = pathlib.Path(workdir)
-  files.write_json(path / 'summary.json', records.plain(summary))
-  files.write_bytes(path / 'tables.md', text.encode())
-  for name, made in drawn.items():
-    made.savefig(path / f'{name}.png', dpi=110)
 
 
 def sizes(name: str, values: Any) -> list[int]:
@@ -218,19 +251,18 @@ def main(experiment: Experiment, arguments: list[str]) -> int:
   def command(values: flags.FlagValues, stop: common.Stop) -> dict[str, Any]:
     config, workdir = values.config, values.workdir
     texts = {flag: values[flag].value for flag in experiment.more}
+    if not values.list and not values.trials:
+      return play(experiment, config, workdir, stop, **texts)
     experiment.prepare(config, **texts)
     if values.list:
       return {'stages': _stages(experiment, config, stop)}
-    if values.trials:
-      stages = _stages(experiment, config, stop)
-      names = {name for stage in stages for task in stage for name in task}
-      for name in values.trials:
-        if name not in names:
-          raise ValueError(f'--trials: {name!r} is not one of --list')
-      plan = experiment.plan(workdir)
-      done = run(workdir, config, plan, stop, only=values.trials)
-      return {'workdir': workdir, 'trials': list(done)}
-    return experiment.run(config, workdir, stop)
+    stages = _stages(experiment, config, stop)
+    names = {name for stage in stages for task in stage for name in task}
+    for name in values.trials:
+      if name not in names:
+        raise ValueError(f'--trials: {name!r} is not one of --list')
+    done = run(workdir, config, experiment.plan, stop, only=values.trials)
+    return {'workdir': workdir, 'trials': list(done)}
 
   made = common.Command(experiment.help, define, command)
   return cli.execute(experiment.name, made, arguments)
@@ -243,5 +275,5 @@ def _stages(
     return experiment.stages(config)
   # A plan of one folder opens it.
   with tempfile.TemporaryDirectory() as folder:
-    names = list(experiment.plan(folder)(config, stop))
+    names = list(experiment.plan(folder, config, stop))
   return [[[name] for name in names]]

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from experiments import trials
+from experiments.few_shot import main
 from experiments.few_shot import methods
 from experiments.few_shot import plots
 from experiments.few_shot import tables
@@ -148,7 +150,7 @@ def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
     'transfer', 'mined', 'barycenter', 'ours', 'ours_ball',
     'ours_freeze_augment', 'ternary',
   )  # fmt: skip
-  first = train.run(config, str(tmp_path))
+  first = trials.play(main.EXPERIMENT, config, str(tmp_path))
   assert first['rows'] == 7
   (found,) = first['best']
   assert np.isfinite(found['frechet'])
@@ -158,5 +160,5 @@ def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
     # Node models, barycenter: made once, read by all.
     assert set(r['curve']) in ({'0', '10', '20'}, set())
   kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob('trials/*.json')}
-  assert train.run(config, str(tmp_path)) == first
+  assert trials.play(main.EXPERIMENT, config, str(tmp_path)) == first
   assert kept == {p: p.stat().st_mtime_ns for p in kept}

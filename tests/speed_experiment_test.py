@@ -130,7 +130,7 @@ def test_unknown_peers_and_parts_are_refused():
   config = default.get_config()
   config.parts = ('speed',)
   with pytest.raises(ValueError, match='parts'):
-    train.plan(config, lambda: False)
+    train.plan('', config, lambda: False)
 
 
 def test_measures_agree_with_their_peers():

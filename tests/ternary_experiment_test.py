@@ -8,6 +8,8 @@ import pytest
 
 from coalesce_jax import bundles
 from coalesce_jax import generators
+from experiments import trials
+from experiments.ternary import main
 from experiments.ternary import making
 from experiments.ternary import tables
 from experiments.ternary import train
@@ -109,7 +111,7 @@ def test_the_rows_run_and_are_not_run_again(tmp_path):
     'float', 'longer', 'bits8', 'afterwards_twn_layer', 'paper', 'ttq_channel',
     'truncated_gaussian_channel_distilled',
   )  # fmt: skip
-  first = train.run(config, str(tmp_path))
+  first = trials.play(main.EXPERIMENT, config, str(tmp_path))
   assert first['rows'] == 9 and set(first['best']) == {'digits'}
   summary = json.loads((tmp_path / 'summary.json').read_text())
   rows = {r['name']: r for r in summary['rows']}
@@ -130,5 +132,5 @@ def test_the_rows_run_and_are_not_run_again(tmp_path):
       'frechet', 'sparsity', 'threshold',
     }  # fmt: skip
   kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob('trials/*.json')}
-  assert train.run(config, str(tmp_path)) == first
+  assert trials.play(main.EXPERIMENT, config, str(tmp_path)) == first
   assert kept == {p: p.stat().st_mtime_ns for p in kept}

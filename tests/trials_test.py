@@ -16,9 +16,9 @@ def settings(**values):
   return ml_collections.ConfigDict({'count': 5} | values)
 
 
-def squares(config, stop):
+def squares(workdir, config, stop):
   """A plan; children of a pool import it by name."""
-  del stop
+  del workdir, stop
   return {f't{i}': functools.partial(square, i) for i in range(config.count)}
 
 
@@ -26,16 +26,16 @@ def square(i):
   return {'square': i * i, 'process': os.getpid()}
 
 
-def failing(config, stop):
-  return squares(config, stop) | {'bad': fail}
+def failing(workdir, config, stop):
+  return squares(workdir, config, stop) | {'bad': fail}
 
 
 def fail():
   raise ValueError('no such law')
 
 
-def waiting(config, stop):
-  del config
+def waiting(workdir, config, stop):
+  del workdir, config
   return {f't{i}': functools.partial(wait, stop) for i in range(4)}
 
 
@@ -85,7 +85,7 @@ def test_a_stop_reaches_the_children(tmp_path):
 
 def test_names_are_names_of_files(tmp_path):
   with pytest.raises(ValueError, match='no file name'):
-    trials.run(tmp_path / 'run', settings(), lambda c, s: {'../x': fail})
+    trials.run(tmp_path / 'run', settings(), lambda w, c, s: {'../x': fail})
   assert not (tmp_path / 'run').exists()
 
 
@@ -120,18 +120,25 @@ def test_the_command_line_lists_trials_and_runs_some(
   experiment = trials.Experiment(
     'ground_truth',
     'help',
-    lambda config, workdir, stop: {'whole': True},
-    lambda workdir: lambda config, stop: {'a': dict, 'b': dict},
+    lambda workdir, config, stop: {'a': dict, 'b': dict},
+    lambda config, results: trials.Report(
+      {'made': sorted(results)}, {'whole': len(results)}, 'a table\n'
+    ),
   )
   arguments = [f'--workdir={tmp_path / "run"}']
   for more, expected in (
     (['--list'], {'stages': [[['a'], ['b']]]}),
     (['--trials=b'], {'workdir': str(tmp_path / 'run'), 'trials': ['b']}),
-    ([], {'whole': True}),
+    ([], {'workdir': str(tmp_path / 'run'), 'whole': 2}),
   ):
     monkeypatch.setattr('sys.argv', ['any', *arguments, *more])
     assert trials.main(experiment, [*arguments, *more]) == 0
     out = capsys.readouterr().out.strip().splitlines()[-1]
     assert json.loads(out) == expected
-    kept = (tmp_path / 'run' / 'trials').glob('*')
-    assert [f.name for f in kept] == ['b.json'] * ('--list' not in more)
+    kept = sorted(f.name for f in (tmp_path / 'run' / 'trials').glob('*'))
+    assert kept == {'--list': [], '--trials=b': ['b.json']}.get(
+      ''.join(more), ['a.json', 'b.json']
+    )
+  found = json.loads((tmp_path / 'run' / 'summary.json').read_text())
+  assert found == {'made': ['a', 'b']}
+  assert (tmp_path / 'run' / 'tables.md').read_text() == 'a table\n'

@@ -8,8 +8,8 @@ from experiments.ablations import train
 EXPERIMENT = trials.Experiment(
   'ablations',
   'one setting varied at a time, and corrupted nodes',
-  train.run,
-  train.plan_in,
+  train.plan,
+  train.report,
   train.stages,
   train.validate,
 )

@@ -31,31 +31,6 @@ from experiments.coalesce import problem as problem_lib
 from experiments.coalesce import settings
 
 
-def run(
-  config: Any, workdir: str, stop: trials.Stop = lambda: False
-) -> dict[str, Any]:
-  """All trials that have no result yet, the summary, table and figure.
-
-  Args:
-    config: see `configs/default.py`.
-    workdir: folder of the results.
-    stop: whether a stop was asked for.
-
-  Returns:
-    `workdir`, `rows` (their number) and `corrupted`, what one bad node of five
-    adds to a score, as a fraction, by method.
-  """
-  results = trials.run(workdir, config, plan_in(workdir), stop)
-  summary = summarise(config, results)
-  drawn = {'ablations': tables.draw(summary)} if summary['rows'] else {}
-  trials.publish(workdir, summary, tables.write(summary), drawn)
-  return {
-    'workdir': str(workdir),
-    'rows': len(summary['rows']),
-    'corrupted': tables.corrupted(summary),
-  }
-
-
 def validate(config: Any) -> None:
   """Checks every setting before anything is done.
 
@@ -64,11 +39,6 @@ def validate(config: Any) -> None:
   """
   for variant in _chosen(config).values():
     settings.validate(_pipeline(config, variant))
-
-
-def plan_in(workdir: str) -> trials.Plan:
-  """The plan of a work folder."""
-  return functools.partial(plan, workdir)
 
 
 def stages(config: Any) -> list[list[list[str]]]:
@@ -109,6 +79,16 @@ def plan(
       seeds_lib.measure, config.shared, **config.together.to_dict(), stop=stop
     )
   return todo
+
+
+def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
+  """Rows and `corrupted`, what one bad node of five adds to a score."""
+  summary = summarise(config, results)
+  line = {
+    'rows': len(summary['rows']), 'corrupted': tables.corrupted(summary),
+  }  # fmt: skip
+  drawn = {'ablations': tables.draw(summary)} if summary['rows'] else {}
+  return trials.Report(summary, line, tables.write(summary), drawn)
 
 
 def summarise(

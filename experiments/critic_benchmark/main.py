@@ -8,8 +8,8 @@ from experiments.critic_benchmark import train
 EXPERIMENT = trials.Experiment(
   'critic_benchmark',
   'how well critics measure W1',
-  train.run,
-  lambda workdir: train.plan,
+  train.plan,
+  train.report,
   prepare=train.prepare,
   more={
     'pairs': 'An .npz file with `centers_D{D}_N{N}` and `bias_D{D}_N{N}`; left '

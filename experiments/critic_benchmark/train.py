@@ -4,9 +4,7 @@ The game is that of every stage with a generator that stands still: its fake
 samples are the moved points, its one source the uniform law.
 """
 
-from collections.abc import Callable
 import functools
-import pathlib
 import time
 from typing import Any, NamedTuple
 
@@ -15,7 +13,6 @@ import jax
 import numpy as np
 
 from coalesce_jax import driver
-from coalesce_jax import files
 from coalesce_jax import game as game_lib
 from coalesce_jax import sources
 from coalesce_jax import types
@@ -38,36 +35,11 @@ class Cell(NamedTuple):
   pair: funnels.Funnels
 
 
-def run(
-  config: Any,
-  workdir: str,
-  stop: Callable[[], bool] = lambda: False,
-) -> dict[str, Any]:
-  """All cells and critics.
-
-  Args:
-    config: see `configs/default.py`.
-    workdir: folder of the results.
-    stop: whether a stop was asked for.
-
-  Returns:
-    The summary: a row a cell and critic, and which cells beat the published
-    values.
-  """
-  prepare(config)
-  results = trials.run(workdir, config, plan, stop, config.workers)
-  summary = summarise(list(results.values()), config.best)
-  path = pathlib.Path(workdir)
-  files.write_json(path / 'summary.json', summary)
-  for name, drawn in plots.figures(summary['rows']).items():
-    drawn.savefig(path / f'{name}.png', dpi=110)
-  files.write_bytes(path / 'table.md', plots.table(summary).encode())
-  return summary | {'workdir': str(workdir)}
-
-
-def plan(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+def plan(
+  workdir: str, config: Any, stop: trials.Stop
+) -> dict[str, trials.Trial]:
   """All cells with all critics, by name."""
-  del stop  # A cell takes seconds.
+  del workdir, stop  # A cell takes seconds.
   file, seed = config.pairs, config.seed
   cells = [
     Cell(d, n, load(file, d, n) if file else draw(seed, d, n))
@@ -235,6 +207,15 @@ def _draw_uniform(
   pair: funnels.Funnels, key: types.PRNGKey, n: int
 ) -> jax.Array:
   return funnels.uniform(key, pair, n)[None]
+
+
+def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
+  """A row a cell and critic, and which cells beat the published values."""
+  summary = summarise(list(results.values()), config.best)
+  rows = summary['rows']
+  return trials.Report(
+    summary, summary, plots.table(summary), plots.figures(rows)
+  )
 
 
 def summarise(rows: list[dict[str, Any]], best: str) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from experiments.edge_runtimes import train
 EXPERIMENT = trials.Experiment(
   'edge_runtimes',
   'a generator on one core: file, start, memory and speed by runtime',
-  train.run,
-  train.plan_in,
+  train.plan,
+  train.report,
   train.stages,
   train.validate,
 )

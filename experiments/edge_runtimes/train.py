@@ -21,34 +21,6 @@ from experiments.speed import shapes
 NAMES = ('files', 'compression', 'cold', 'speed')
 
 
-def run(
-  config: Any, workdir: str, stop: trials.Stop = lambda: False
-) -> dict[str, Any]:
-  """All trials that have no result yet, the summary, tables and figures.
-
-  Args:
-    config: see `configs/default.py`.
-    workdir: folder of the results.
-    stop: whether a stop was asked for.
-
-  Returns:
-    `workdir`, `bytes` and `cold_seconds` by runtime.
-  """
-  validate(config)
-  # One at a time: a second one would be measured too.
-  results = trials.run(workdir, config, plan_in(workdir), stop)
-  summary = summarise(results)
-  trials.publish(
-    workdir, summary, tables.write(summary), tables.figures(summary)
-  )
-  rows = summary['rows']
-  return {
-    'workdir': str(workdir),
-    'bytes': {row['name']: row['bytes'] for row in rows},
-    'cold_seconds': {row['name']: row['cold_seconds'] for row in rows},
-  }
-
-
 def validate(config: Any) -> None:
   """Checks every setting before anything is done.
 
@@ -73,11 +45,6 @@ def validate(config: Any) -> None:
       config.size, config.channels, config.width, config.latent_size
     )
     network.spec().build()
-
-
-def plan_in(workdir: str) -> trials.Plan:
-  """The plan of a work folder."""
-  return functools.partial(plan, workdir)
 
 
 def stages(config: Any) -> list[list[list[str]]]:
@@ -202,6 +169,20 @@ def speed(
     each_image = [s / images[case] for s in seconds]
     found.setdefault(name, {})[batch_text] = each_image
   return found
+
+
+def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
+  """Rows, and `bytes` and `cold_seconds` by runtime."""
+  del config
+  summary = summarise(results)
+  rows = summary['rows']
+  line = {
+    'bytes': {row['name']: row['bytes'] for row in rows},
+    'cold_seconds': {row['name']: row['cold_seconds'] for row in rows},
+  }
+  return trials.Report(
+    summary, line, tables.write(summary), tables.figures(summary)
+  )
 
 
 def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:

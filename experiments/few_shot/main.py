@@ -8,8 +8,8 @@ from experiments.few_shot import train
 EXPERIMENT = trials.Experiment(
   'few_shot',
   'coalescing against its baselines on few local samples',
-  train.run,
-  train.plan_in,
+  train.plan,
+  train.report,
   train.stages,
   train.validate,
 )

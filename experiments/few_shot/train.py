@@ -1,6 +1,5 @@
 """The grid as trials: what is shared, choices, tests; then the summary."""
 
-from collections.abc import Callable
 import functools
 import itertools
 import json
@@ -15,34 +14,6 @@ from experiments.few_shot import playing
 from experiments.few_shot import plots
 from experiments.few_shot import shared
 from experiments.few_shot import tables
-
-
-def run(
-  config: Any, workdir: str, stop: Callable[[], bool] = lambda: False
-) -> dict[str, Any]:
-  """All trials that have no result yet, the summary, tables and figures.
-
-  Args:
-    config: see `configs/default.py`.
-    workdir: folder of the results.
-    stop: whether a stop was asked for.
-
-  Returns:
-    `workdir`, `rows` (their number) and `best`: for each setting and number of
-    samples the best of ours and the best of the baselines.
-  """
-  validate(config)
-  # In order: methods start from what was made before.
-  results = trials.run(workdir, config, plan_in(workdir), stop)
-  summary = summarise(config, results)
-  trials.publish(
-    workdir, summary, tables.write(summary), plots.figures(summary)
-  )
-  return {
-    'workdir': str(workdir),
-    'rows': len(summary['rows']),
-    'best': tables.best(summary),
-  }
 
 
 def validate(config: Any) -> None:
@@ -78,11 +49,6 @@ def validate(config: Any) -> None:
       f'budget: steps {part.steps}, look_every {part.look_every} and chunk '
       f'{part.chunk} do not divide each other'
     )
-
-
-def plan_in(workdir: str) -> trials.Plan:
-  """The plan of a work folder."""
-  return functools.partial(plan, workdir)
 
 
 def stages(config: Any) -> list[list[list[str]]]:
@@ -137,6 +103,15 @@ def plan(
           _test, config, work, load, text, count, name, stop
         )
   return todo
+
+
+def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
+  """Rows and `best`, ours and the best baseline of each setting and number."""
+  summary = summarise(config, results)
+  line = {'rows': len(summary['rows']), 'best': tables.best(summary)}
+  return trials.Report(
+    summary, line, tables.write(summary), plots.figures(summary)
+  )
 
 
 def summarise(

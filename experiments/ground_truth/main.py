@@ -8,8 +8,8 @@ from experiments.ground_truth import train
 EXPERIMENT = trials.Experiment(
   'ground_truth',
   'barycenters whose answers are known',
-  train.run,
-  lambda workdir: train.plan,
+  train.plan,
+  train.report,
 )
 
 if __name__ == '__main__':

@@ -1,13 +1,10 @@
 """Computes barycenters of known laws and measures what came back."""
 
-from collections.abc import Callable
 import functools
-import pathlib
 from typing import Any
 
 import jax
 
-from coalesce_jax import files
 from experiments import trials
 from experiments.ground_truth import estimators
 from experiments.ground_truth import peers
@@ -27,32 +24,11 @@ HIGH_TRUTHS = ('T5', 'T6', 'T7')
 TRUTHS = ('T1', *GATED, 'T8', 'T9')
 
 
-def run(
-  config: Any, workdir: str, stop: Callable[[], bool] = lambda: False
-) -> dict[str, Any]:
-  """All truths.
-
-  Args:
-    config: see `configs/default.py`.
-    workdir: folder of the results.
-    stop: whether a stop was asked for.
-
-  Returns:
-    The summary: a row a truth, objective, method and dimension, and whether
-    all that is limited is within its limit.
-  """
-  results = trials.run(workdir, config, plan, stop, config.workers)
-  summary = summarise(results)
-  path = pathlib.Path(workdir)
-  files.write_json(path / 'summary.json', summary)
-  files.write_bytes(path / 'tables.md', tables.tables(summary).encode())
-  for name, drawn in plots.figures(summary).items():
-    drawn.savefig(path / f'{name}.png', dpi=110)
-  return summary | {'workdir': str(workdir)}
-
-
-def plan(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+def plan(
+  workdir: str, config: Any, stop: trials.Stop
+) -> dict[str, trials.Trial]:
   """All trials of a configuration, by name."""
+  del workdir
   dims = trials.sizes('dims', config.dims)
   wanted = tuple(config.truths)
   unknown = sorted(set(wanted) - set(TRUTHS))
@@ -120,6 +96,15 @@ def known_pairs(dimension: int, config: Any) -> dict[str, Any]:
       )
       rows.append({'D': dimension, 'family': name, 'true_w1': true} | row)
   return {'rows': rows}
+
+
+def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
+  """Rows, and whether all that is limited is within its limit."""
+  del config
+  summary = summarise(results)
+  return trials.Report(
+    summary, summary, tables.tables(summary), plots.figures(summary)
+  )
 
 
 def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:

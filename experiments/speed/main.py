@@ -8,8 +8,8 @@ from experiments.speed import train
 EXPERIMENT = trials.Experiment(
   'speed',
   'the game against PyTorch and against the machine',
-  train.run,
-  lambda workdir: train.plan,
+  train.plan,
+  train.report,
   train.stages,
   train.prepare,
 )

@@ -10,7 +10,6 @@ from typing import Any
 from absl import logging
 import jax
 
-from coalesce_jax import files
 from coalesce_jax import game as game_lib
 from experiments import trials
 from experiments.speed import clock
@@ -23,30 +22,6 @@ from experiments.speed import shapes
 from experiments.speed import steps
 
 
-def run(
-  config: Any, workdir: str, stop: Callable[[], bool] = lambda: False
-) -> dict[str, Any]:
-  """All parts.
-
-  Args:
-    config: see `configs/default.py`.
-    workdir: folder of the results.
-    stop: whether a stop was asked for.
-
-  Returns:
-    The summary: rows of every part, and `ratios`, the medians by name.
-  """
-  prepare(config)
-  # One at a time: a second one would be measured too.
-  results = trials.run(workdir, config, plan, stop)
-  summary = summarise(results)
-  path = pathlib.Path(workdir)
-  files.write_json(path / 'summary.json', summary)
-  for name, drawn in plots.figures(summary).items():
-    drawn.savefig(path / f'{name}.png', dpi=110)
-  return {'ratios': summary['ratios'], 'workdir': str(workdir)}
-
-
 def prepare(config: Any) -> None:
   """Devices of JAX, while it has not started."""
   try:
@@ -57,11 +32,14 @@ def prepare(config: Any) -> None:
 
 def stages(config: Any) -> list[list[list[str]]]:
   """One task: a trial beside another would be measured too."""
-  return [[list(plan(config, lambda: False))]]
+  return [[list(plan('', config, lambda: False))]]
 
 
-def plan(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+def plan(
+  workdir: str, config: Any, stop: trials.Stop
+) -> dict[str, trials.Trial]:
   """All trials of a configuration, by name."""
+  del workdir
   parts = tuple(config.parts) or tuple(_PLANS)
   unknown = sorted(set(parts) - set(tuple(_PLANS)))
   if unknown:
@@ -196,6 +174,14 @@ def memory(axis: str, settings: dict[str, Any]) -> dict[str, Any]:
     'resident_mib': found['resident_mib'],
     'imported_mib': found['imported_mib'],
   }
+
+
+def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
+  """Rows of every part, and `ratios`, the medians by name."""
+  del config
+  summary = summarise(results)
+  line = {'ratios': summary['ratios']}
+  return trials.Report(summary, line, figures=plots.figures(summary))
 
 
 def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:

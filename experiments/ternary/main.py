@@ -8,8 +8,8 @@ from experiments.ternary import train
 EXPERIMENT = trials.Experiment(
   'ternary',
   'quality against bytes: ternary generators and others as small',
-  train.run,
-  train.plan_in,
+  train.plan,
+  train.report,
   train.stages,
   train.validate,
 )

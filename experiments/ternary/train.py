@@ -13,33 +13,6 @@ from experiments.ternary import tables
 from experiments.ternary import variants
 
 
-def run(
-  config: Any, workdir: str, stop: trials.Stop = lambda: False
-) -> dict[str, Any]:
-  """All trials that have no result yet, the summary, tables and figures.
-
-  Args:
-    config: see `configs/default.py`.
-    workdir: folder of the results.
-    stop: whether a stop was asked for.
-
-  Returns:
-    `workdir`, `rows` (their number) and `best`: by data set the best ternary
-    row, over the float generator, over the float one of as many bytes and over
-    the paper's.
-  """
-  results = trials.run(workdir, config, plan_in(workdir), stop)
-  summary = summarise(config, results)
-  trials.publish(
-    workdir, summary, tables.write(summary), tables.figures(summary)
-  )
-  return {
-    'workdir': str(workdir),
-    'rows': len(summary['rows']),
-    'best': tables.best(summary),
-  }
-
-
 def validate(config: Any) -> None:
   """Checks every setting before anything is done.
 
@@ -61,11 +34,6 @@ def validate(config: Any) -> None:
   settings.pretrain(made)
   for name in _chosen(config):
     making.ternarization(config, made, variants.TABLE[name])
-
-
-def plan_in(workdir: str) -> trials.Plan:
-  """The plan of a work folder."""
-  return functools.partial(plan, workdir)
 
 
 def stages(config: Any) -> list[list[list[str]]]:
@@ -112,6 +80,15 @@ def plan(
         making.make_narrow, config, work, load, dataset, times
       )
   return todo
+
+
+def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
+  """Rows and `best`, the best ternary row by data set, over its rivals."""
+  summary = summarise(config, results)
+  line = {'rows': len(summary['rows']), 'best': tables.best(summary)}
+  return trials.Report(
+    summary, line, tables.write(summary), tables.figures(summary)
+  )
 
 
 def summarise(
