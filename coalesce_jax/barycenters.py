@@ -45,7 +45,9 @@ class Config:
     game: the game's settings; its objective is replaced by the argument of
       `barycenter`.
     schedule: the driver's; of every round, for the recursion.
-    start: index of the generator that a joint barycenter starts from.
+    start: index of the generator that the barycenter starts from; None is new
+      parameters for the network of the first one. A trained generator goes on
+      learning badly: over thousands of steps a new one overtakes it.
     warmup: steps at the start during which only the critics learn.
     warm_critics: start from the generators' critics where all have one.
     fixed_samples: 0 draws fresh samples at every step; otherwise each
@@ -58,7 +60,7 @@ class Config:
 
   game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
   schedule: driver.Schedule = driver.Schedule(steps=5000)
-  start: int = 0
+  start: int | None = 0
   warmup: int = 100
   warm_critics: bool = True
   fixed_samples: int = 0
@@ -130,7 +132,7 @@ def check(
     objective = 'w1_squared' if two else 'w1'
   if objective == 'ball' and (radii is None or method != 'joint'):
     raise ValueError("objective 'ball' needs radii and method 'joint'")
-  if not 0 <= config.start < len(members):
+  if config.start is not None and not 0 <= config.start < len(members):
     raise ValueError(f'start {config.start} of {len(members)} generators')
   stage.same_samples(members)
   if config.refine is not None and method == 'recursive':
@@ -197,7 +199,7 @@ def barycenter(
       [current, members[k]],
       np.array([1.0 - t, t]),
       None,
-      dataclasses.replace(config, start=0),
+      config if config.start is None else dataclasses.replace(config, start=0),
       stage.hooks_for(hooks, f'barycenter_{k}'),
     )
     histories.append(history)
@@ -206,7 +208,7 @@ def barycenter(
 
 def _joint(key, members, weights, radii, config, hooks, mixed=False):
   batched, count = bool(key.ndim), len(members)
-  start = members[config.start]
+  start = members[config.start or 0]
   spec = _with_critic(start.spec, members)
   critic = (spec.critic, spec.critic_options)
   warm = config.warm_critics and all(
@@ -224,7 +226,9 @@ def _joint(key, members, weights, radii, config, hooks, mixed=False):
   scaled = weights * count if config.scale_weights else weights
 
   def setup(key, params, owns, first, critics):
-    key_critic, key_samples = jax.random.split(key)
+    key_critic, key_samples, key_start = jax.random.split(key, 3)
+    if config.start is None:
+      first = start.network.init(key_start)
     parts = tuple(
       _source(group[0], p, own, config.refine)
       for group, p, own in zip(groups, params, owns, strict=True)

@@ -112,6 +112,20 @@ def test_a_joint_barycenter_starts_at_the_chosen_member():
   assert equal(made.params, nodes[2].params)
 
 
+def test_a_barycenter_may_start_from_new_parameters():
+  nodes = image_nodes()
+  still = small.schedule(1, 1)
+  config = dataclasses.replace(meeting(start=None), schedule=still, warmup=5)
+  made = [
+    cj.barycenter(KEY, each, config=config)[0].params
+    for each in (nodes, nodes[::-1])
+  ]
+  assert equal(made[0], made[1])
+  assert not equal(made[0], nodes[0].params)
+  other, _ = cj.barycenter(jax.random.key(1), nodes, config=config)
+  assert not equal(made[0], other.params)
+
+
 def test_adaptation_keeps_shape_and_reports_two_critics():
   meta = image_nodes(1)[0]
   edge, history = cj.adapt(KEY, meta, small.images(), config=adapting())

@@ -57,7 +57,7 @@ def define_training(values: Values, steps: int) -> None:
     'critic_steps', 3, 'Critic steps a generator step.', flag_values=values
   )
   flags.DEFINE_float(
-    'learning_rate', 5e-4, 'Of both Adams.', flag_values=values
+    'learning_rate', 2e-3, 'Of both Adams.', flag_values=values
   )
   flags.DEFINE_bool(
     'tensorboard', False, 'Write event files.', flag_values=values

@@ -80,9 +80,10 @@ def barycenter(config: Any) -> barycenters.Config:
   if part.refine_steps:
     refine = refinement.Config(steps=part.refine_steps)
   return barycenters.Config(
-    game=_game(config), schedule=_schedule(config, part), warmup=part.warmup,
+    game=_game(config, decay_steps=part.steps if part.decay else 0),
+    schedule=_schedule(config, part), warmup=part.warmup,
     fixed_samples=part.fixed_samples, refine=refine,
-    warm_critics=part.warm_critics,
+    start=0 if part.warm_generator else None, warm_critics=part.warm_critics,
   )  # fmt: skip
 
 

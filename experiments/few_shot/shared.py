@@ -174,7 +174,13 @@ def stages(
       method='joint',
       config=dataclasses.replace(paper, game=game, schedule=ours.schedule),
     ),
-    'sequential': barycenter('sequential', 4, method='mixture', weights=last),
+    'sequential': barycenter(
+      'sequential',
+      4,
+      method='mixture',
+      weights=last,
+      config=dataclasses.replace(ours, start=0),
+    ),
   }
 
 

@@ -43,7 +43,9 @@ def get_config() -> ml_collections.ConfigDict:
       'game': {
         'batch_size': 64,
         'critic_steps': 3,
-        'learning_rate': 5e-4,
+        # Generators of MNIST have Frechet distances of 152, 84 and 53 after
+        # 2,000 steps at 5e-4, 1.5e-3 and 5e-3 (width 16); more steps want less.
+        'learning_rate': 5e-3,
         # Of the critics; 0 is that of the generator.
         'critic_learning_rate': 0.0,
         'beta1': 0.5,
@@ -53,10 +55,12 @@ def get_config() -> ml_collections.ConfigDict:
         # Of the networks' products: 'float32', 'tensorfloat32', 'bfloat16'.
         'precision': 'float32',
       },
+      # `decay`: rates fall linearly to zero over the steps.
       'pretrain': {'steps': 3000, 'chunk': 50, 'decay': True},
       'barycenter': {
         'steps': 1000,
         'chunk': 50,
+        'decay': True,
         'warmup': 100,
         'method': 'joint',
         # '' is the default of `coalesce_jax.barycenter`.
@@ -65,7 +69,9 @@ def get_config() -> ml_collections.ConfigDict:
         # by its own critic (`coalesce_jax.refinement`); 0 draws fresh ones.
         'fixed_samples': 0,
         'refine_steps': 0,
-        # Start from the nodes' critics; else from new ones.
+        # Start from the first node's generator, and from the nodes' critics;
+        # else from new ones.
+        'warm_generator': True,
         'warm_critics': True,
       },
       # Of adaptation and, but for the anchor, of every baseline.

@@ -38,9 +38,6 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     shared.network.width = shared.network.critic_width = 8
   else:
     shared.seeds = 3
-    # Ten times that of `experiments/coalesce`: float generators of 2,000 steps
-    # at 1, 3 and 10 times 5e-4 have Frechet distances of 152, 84 and 53.
-    shared.game.learning_rate = 5e-3
     shared.network.width = shared.network.critic_width = 16
     shared.pretrain.steps = 2500
     shared.ternary.steps = 1200
