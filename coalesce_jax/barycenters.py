@@ -46,8 +46,10 @@ class Config:
       `barycenter`.
     schedule: the driver's; of every round, for the recursion.
     start: index of the generator that the barycenter starts from; None is new
-      parameters for the network of the first one. A trained generator goes on
-      learning badly: over thousands of steps a new one overtakes it.
+      parameters: a trained generator goes on learning badly, over thousands of
+      steps a new one overtakes it.
+    spec: architecture of the new generator; None is that of the first one.
+      Critics are warm where its critic is theirs; if it names none, it is.
     warmup: steps at the start during which only the critics learn.
     warm_critics: start from the generators' critics where all have one.
     fixed_samples: 0 draws fresh samples at every step; otherwise each
@@ -61,6 +63,7 @@ class Config:
   game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
   schedule: driver.Schedule = driver.Schedule(steps=5000)
   start: int | None = 0
+  spec: generators.Spec | None = None
   warmup: int = 100
   warm_critics: bool = True
   fixed_samples: int = 0
@@ -72,6 +75,8 @@ class Config:
       raise ValueError(f'fixed_samples {self.fixed_samples} is negative')
     if self.refine is not None and not self.fixed_samples:
       raise ValueError('refine needs fixed_samples: each takes many steps')
+    if self.spec is not None and self.start is not None:
+      raise ValueError('spec is of a new generator: start is None')
 
 
 def paper_code(steps: int = 5000, samples: int = 10000) -> Config:
@@ -134,7 +139,11 @@ def check(
     raise ValueError("objective 'ball' needs radii and method 'joint'")
   if config.start is not None and not 0 <= config.start < len(members):
     raise ValueError(f'start {config.start} of {len(members)} generators')
-  stage.same_samples(members)
+  shape = stage.same_samples(members)
+  if config.spec is not None and config.spec.image_shape != shape:
+    raise ValueError(
+      f'spec has image_shape {config.spec.image_shape}, generators have {shape}'
+    )
   if config.refine is not None and method == 'recursive':
     # The critic of a round knows the way to its last source, not to data.
     raise ValueError("refine goes with method 'joint' or 'mixture'")
@@ -209,7 +218,10 @@ def barycenter(
 def _joint(key, members, weights, radii, config, hooks, mixed=False):
   batched, count = bool(key.ndim), len(members)
   start = members[config.start or 0]
-  spec = _with_critic(start.spec, members)
+  network, spec = start.network, start.spec
+  if config.spec is not None:
+    network, spec = config.spec.build(), config.spec
+  spec = _with_critic(spec, members)
   critic = (spec.critic, spec.critic_options)
   warm = config.warm_critics and all(
     m.critic is not None and (m.spec.critic, m.spec.critic_options) == critic
@@ -228,7 +240,7 @@ def _joint(key, members, weights, radii, config, hooks, mixed=False):
   def setup(key, params, owns, first, critics):
     key_critic, key_samples, key_start = jax.random.split(key, 3)
     if config.start is None:
-      first = start.network.init(key_start)
+      first = network.init(key_start)
     parts = tuple(
       _source(group[0], p, own, config.refine)
       for group, p, own in zip(groups, params, owns, strict=True)
@@ -254,14 +266,14 @@ def _joint(key, members, weights, radii, config, hooks, mixed=False):
     config=config.game,
     schedule=config.schedule,
     spec=spec,
-    generator=start.network,
+    generator=network,
     hooks=hooks,
   )
   last = jax.tree.map(
     (lambda c: c[:, -1]) if batched else (lambda c: c[-1]),
     result.state.critics,
   )
-  made = generators.Generator(start.network, result.generator, spec, last)
+  made = generators.Generator(network, result.generator, spec, last)
   return made, result.history
 
 

@@ -126,6 +126,25 @@ def test_a_barycenter_may_start_from_new_parameters():
   assert not equal(made[0], other.params)
 
 
+def test_a_new_barycenter_may_be_of_another_architecture():
+  nodes = image_nodes()
+  options = dict(nodes[0].spec.options)
+  wide = dataclasses.replace(
+    nodes[0].spec, options=generators.freeze({**options, 'width': 6}),
+    critic=None, critic_options=(),
+  )  # fmt: skip
+  config = meeting(start=None, spec=wide)
+  made, _ = cj.barycenter(KEY, nodes, config=config)
+  assert made.spec.options == wide.options
+  assert made.spec.critic_options == nodes[0].spec.critic_options
+  assert made.sample(KEY, 2).shape == (2, *small.IMAGES.image_shape)
+  with pytest.raises(ValueError, match='spec is of a new generator'):
+    meeting(spec=wide)
+  other = dataclasses.replace(wide, image_shape=(16, 16, 1))
+  with pytest.raises(ValueError, match='spec has image_shape'):
+    cj.barycenter(KEY, nodes, config=meeting(start=None, spec=other))
+
+
 def test_adaptation_keeps_shape_and_reports_two_critics():
   meta = image_nodes(1)[0]
   edge, history = cj.adapt(KEY, meta, small.images(), config=adapting())
