@@ -93,7 +93,8 @@ def test_stages_work_one_by_one(capsys, tmp_path):
   meta = tmp_path / 'meta.safetensors'
   code, result, _ = run(
     capsys, 'barycenter', f'--nodes={",".join(made["bundles"])}',
-    '--weights=0.25,0.75', '--method=recursive', f'--out={meta}', *FEW,
+    '--weights=0.25,0.75', '--method=recursive', '--new_generator',
+    f'--out={meta}', *FEW,
   )  # fmt: skip
   assert code == 0 and 'position' in result
   code, result, _ = run(

@@ -104,6 +104,10 @@ def define_barycenter(values: Values) -> None:
     'refine_steps', 0, 'Steps that fixed samples are moved by the critic of '
     'their bundle; 0 leaves them.', lower_bound=0, flag_values=values,
   )  # fmt: skip
+  flags.DEFINE_bool(
+    'new_generator', False, 'Start from new parameters instead of those of the '
+    'first bundle: better after thousands of steps.', flag_values=values,
+  )  # fmt: skip
   common.string(values, 'out', None, 'Bundle to write.')
   common.define_training(values, 1000)
   common.required(values, 'nodes', 'out')
@@ -122,8 +126,9 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
       if member.critic is None:
         raise ValueError(f'{path}: no critic, which --refine_steps needs')
   config = barycenters.Config(
-    game=common.game(values),
+    game=common.game(values, decay_steps=values.steps),
     schedule=common.schedule(values),
+    start=None if values.new_generator else 0,
     warmup=common.warmup(values),
     fixed_samples=values.fixed_samples,
     refine=refine,
@@ -222,7 +227,7 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
       members,
       weights,
       config=barycenters.Config(
-        game=common.game(values),
+        game=common.game(values, decay_steps=steps),
         schedule=driver.Schedule(steps=steps, chunk=driver.chunk_of(steps)),
         warmup=min(100, steps // 5),
       ),
