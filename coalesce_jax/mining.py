@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from coalesce_jax import adaptation
 from coalesce_jax import game as game_lib
 from coalesce_jax import generators
+from coalesce_jax import mixtures
 from coalesce_jax import stage
 from coalesce_jax import trees
 from coalesce_jax import types
@@ -71,9 +72,7 @@ def network(
     )  # [K, B, Z]
     nodes = jax.lax.stop_gradient(params['nodes'])
     samples = jax.vmap(base.apply)(nodes, mined)
-    chosen = _chosen(params['scores'], chance)  # [B, K]
-    chosen = chosen.T.reshape(*chosen.T.shape, *[1] * (samples.ndim - 2))
-    return jnp.sum(chosen * samples, 0)
+    return mixtures.select(params['scores'], chance, samples)
 
   return types.Network(init, apply)
 
@@ -142,12 +141,3 @@ def mine(
   made = result.generator | {'nodes': params}
   critics = stage.first_critic(result.state.critics, batched)
   return generators.Generator(mined, made, spec, critics), result.history
-
-
-def _chosen(scores: jax.Array, chance: jax.Array) -> jax.Array:
-  """One of K for each sample, `[B, K]`; the gradient is the softmax's."""
-  uniform = jax.scipy.stats.norm.cdf(chance)
-  gumbel = -jnp.log(-jnp.log(jnp.clip(uniform, 1e-7, 1.0 - 1e-6)))
-  soft = jax.nn.softmax(scores[None] + gumbel, -1)
-  hard = jax.nn.one_hot(jnp.argmax(soft, -1), soft.shape[-1])
-  return hard + soft - jax.lax.stop_gradient(soft)

@@ -14,6 +14,8 @@ from coalesce_jax import adaptation
 from coalesce_jax import baselines
 from coalesce_jax import generators
 from coalesce_jax import mining
+from coalesce_jax import mixtures
+from coalesce_jax import refinement
 from coalesce_jax import stage
 from experiments.coalesce import settings as settings_lib
 from experiments.coalesce import train as coalesce_train
@@ -188,6 +190,20 @@ TABLE: dict[str, Method] = {
     trains=False,
   ),
   'mined': Method('MineGAN', _mined),
+  'nodes': Method(
+    'all nodes as they are',
+    lambda run: mixtures.mixture(run.nodes),
+    trains=False,
+  ),
+  'nodes_refined': Method(
+    'all nodes, refined',
+    lambda run: mixtures.mixture(
+      run.nodes,
+      refine=refinement.Config(steps=run.settings.barycenter.refine_steps),
+    ),
+    ours=True,
+    trains=False,
+  ),
   'barycenter': Method(
     'midpoint as it is',
     lambda run: run.starts['barycenter'],

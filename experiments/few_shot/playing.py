@@ -296,8 +296,8 @@ def _scores(
     )
   )
   found['parameters'] = trees.count(made.params)
-  # A generator behind miners fits no bundle.
-  whole = not isinstance(made.params, dict) or 'miners' not in made.params
+  # A generator that holds all nodes fits no bundle.
+  whole = not isinstance(made.params, dict) or 'nodes' not in made.params
   found['bytes'] = (
     bundles.size_bytes(made) if whole else 4 * found['parameters']
   )

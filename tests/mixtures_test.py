@@ -1,0 +1,97 @@
+"""Mixtures: every sample is one of a node's, with the weights as chances."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coalesce_jax import mixtures
+from coalesce_jax import refinement
+from coalesce_jax import trees
+from tests import small
+
+KEY = jax.random.key(0)
+SPEC = small.VECTORS
+
+
+def nodes(count=2):
+  return [small.generator(k, SPEC) for k in range(count)]
+
+
+def latents(count=2, n=64):
+  return jax.random.normal(KEY, (n, SPEC.latent_size + count))
+
+
+def nearest(made, parts, z):
+  """For each sample the node that it is of, and how far from it it is."""
+  x = made.network.apply(made.params, z)
+  far = jnp.abs(jnp.stack(parts) - x[None]).sum(-1)
+  return np.asarray(jnp.argmin(far, 0)), np.asarray(jnp.min(far, 0))
+
+
+def test_every_sample_is_one_of_a_node():
+  two = nodes()
+  made, z = mixtures.mixture(two), latents(n=4000)
+  inner = z[:, : SPEC.latent_size]
+  parts = [n.network.apply(n.params, inner) for n in two]
+  which, distance = nearest(made, parts, z)
+  np.testing.assert_allclose(distance, 0.0, atol=1e-6)
+  # Five standard errors.
+  assert abs(which.mean() - 0.5) < 5.0 * 0.5 / np.sqrt(len(which))
+
+
+def test_weights_are_chances():
+  two = nodes()
+  made, z = mixtures.mixture(two, (0.9, 0.1)), latents(n=4000)
+  inner = z[:, : SPEC.latent_size]
+  parts = [n.network.apply(n.params, inner) for n in two]
+  which, _ = nearest(made, parts, z)
+  assert abs(which.mean() - 0.1) < 5.0 * 0.3 / np.sqrt(len(which))
+
+
+def test_refined_samples_are_moved_by_the_critic_of_their_node():
+  two, config = nodes(), refinement.Config(steps=2)
+  made, z = mixtures.mixture(two, refine=config), latents()
+  inner = z[:, : SPEC.latent_size]
+  parts = []
+  for n in two:
+    critic = n.spec.build_critic()
+    moved = refinement.move(
+      n.network, critic, n.params, n.critic, inner, config
+    )
+    assert jnp.abs(moved - inner).max() > 1e-3
+    parts.append(n.network.apply(n.params, moved))
+  _, distance = nearest(made, parts, z)
+  np.testing.assert_allclose(distance, 0.0, atol=1e-5)
+
+
+def test_members_of_an_ensemble_are_mixtures_of_their_own():
+  first, second = nodes(), [small.generator(k, SPEC) for k in (2, 3)]
+  batched = [
+    a._replace(
+      params=trees.stack([a.params, b.params]),
+      critic=trees.stack([a.critic, b.critic]),
+    )
+    for a, b in zip(first, second, strict=True)
+  ]
+  both, z = mixtures.mixture(batched), latents()
+  alone = mixtures.mixture(second)
+  made = trees.member(both.params, 1)
+  np.testing.assert_allclose(
+    both.network.apply(made, z), alone.network.apply(alone.params, z), atol=1e-6
+  )
+  shapes = jax.eval_shape(alone.network.init, KEY)
+  assert jax.tree.structure(shapes) == jax.tree.structure(alone.params)
+
+
+def test_bad_mixtures_are_refused():
+  with pytest.raises(ValueError, match='architecture|networks|same'):
+    other = dataclasses.replace(SPEC, latent_size=7)
+    mixtures.mixture([*nodes(1), small.generator(0, other)])
+  with pytest.raises(ValueError, match='weights'):
+    mixtures.mixture(nodes(), (0.9, 0.9))
+  bare = [n._replace(critic=None) for n in nodes()]
+  with pytest.raises(ValueError, match='critic'):
+    mixtures.mixture(bare, refine=refinement.Config())
