@@ -34,10 +34,12 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     del shared[field]
   # Of the metamodel 'refined' alone.
   shared.barycenter.fixed_samples, shared.barycenter.refine_steps = 8000, 10
+  # All but 'sequential'.
+  shared.barycenter.warm_generator = False
   if not variant:
     shared.network.width = shared.network.critic_width = 16
     shared.pretrain.steps = 2500
-    shared.barycenter.steps = 6400
+    shared.barycenter.steps = 4000
     shared.evaluate.samples = 10000
     shared.evaluate.curve_samples = 2000
   config = ml_collections.ConfigDict(
@@ -52,7 +54,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'seeds': 3,
       # Of every method.
       'budget': {
-        'steps': 300,
+        'steps': 200,
         'chunk': 25,
         'warmup': 0,
         'held_out': 0.1,
@@ -62,7 +64,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # Learning rates, as factors of `shared.game.learning_rate`, and the step
       # are those of the least Frechet distance to training images of the
       # setting, with so many draws of local samples of other seeds.
-      'tuning': {'rates': (1.0, 3.0, 10.0), 'seed': 1000, 'draws': 2},
+      'tuning': {'rates': (0.3, 1.0, 3.0), 'seed': 1000, 'draws': 2},
       # Weights of the anchor, and radii as fractions of the distance between
       # barycenter and local samples; all of them in one program.
       'anchors': (0.25, 0.5, 0.75),
