@@ -15,13 +15,18 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config = base.get_config()
   config.dataset = 'mnist'
   config.seeds = 3
-  config.network.width = config.network.critic_width = 24
+  config.network.width = config.network.critic_width = 16
   config.pretrain.steps = 2500
-  config.barycenter.steps = 800
-  config.adapt.steps = 700
+  config.barycenter.steps = 2000
+  config.barycenter.warm_generator = False
+  config.barycenter.fixed_samples = 8000
+  config.barycenter.refine_steps = 10
+  config.adapt.steps = 300
   config.adapt.anchor = 0.25
-  config.adapt.observe_every = 100
+  config.adapt.observe_every = 50
   config.ternary.steps = 1200
+  config.ternary.scheme = 'twn'
+  config.ternary.distill = 10.0
   config.evaluate.samples = 10000
   config.evaluate.curve_samples = 2000
   base.choose(config, variant)
