@@ -206,6 +206,11 @@ def _kept(folder: pathlib.Path, name: str, trial: Trial, stop: Stop) -> None:
   files.write_json(file, result)
 
 
+def word(text: str) -> str:
+  """A text, a data set or a split, as a part of a trial's name."""
+  return ''.join(c if c.isalnum() or c in '_-' else '-' for c in text)
+
+
 def sizes(name: str, values: Any) -> list[int]:
   """One size or several, from flags that read '2' as a number."""
   sizes = [values] if isinstance(values, int) else list(values)

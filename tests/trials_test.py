@@ -89,6 +89,11 @@ def test_names_are_names_of_files(tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
+def test_words_are_parts_of_names():
+  assert trials.word('/my data/a.npz') == '-my-data-a-npz'
+  assert trials.word('mnist:0-4|5-9->0-9') == 'mnist-0-4-5-9--0-9'
+
+
 def test_there_is_a_worker(tmp_path):
   with pytest.raises(ValueError, match='workers'):
     trials.run(tmp_path / 'run', settings(), squares, workers=0)

@@ -198,16 +198,12 @@ def _starts(config: Any) -> list[str]:
 
 
 def _made(text: str, name: str) -> str:
-  return f'shared-{_file(text)}-{name}'
+  return f'shared-{trials.word(text)}-{name}'
 
 
 def _tuned(text: str, count: int, name: str) -> str:
-  return f'choose-{_file(text)}-n{count}-{name}'
+  return f'choose-{trials.word(text)}-n{count}-{name}'
 
 
 def _tested(text: str, count: int, name: str) -> str:
-  return f'test-{_file(text)}-n{count}-{name}'
-
-
-def _file(text: str) -> str:
-  return ''.join(c if c.isalnum() or c in '_-' else '-' for c in text)
+  return f'test-{trials.word(text)}-n{count}-{name}'

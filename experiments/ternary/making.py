@@ -23,6 +23,7 @@ from coalesce_jax.compress import rounding
 from coalesce_jax.data import nodes as nodes_lib
 from coalesce_jax.transforms import ternary as ternary_lib
 from experiments import members
+from experiments import trials
 from experiments.coalesce import problem as problem_lib
 from experiments.coalesce import settings
 from experiments.ternary import variants
@@ -32,19 +33,15 @@ Load = Callable[[str], problem_lib.Problem]
 
 def float_name(dataset: str) -> str:
   """Of the trial, and of its bundles; so below."""
-  return f'float-{_file(dataset)}'
+  return f'float-{trials.word(dataset)}'
 
 
 def row_name(dataset: str, name: str) -> str:
-  return f'row-{_file(dataset)}-{name}'
+  return f'row-{trials.word(dataset)}-{name}'
 
 
 def narrow_name(dataset: str, times: float) -> str:
-  return f'narrow-{_file(dataset)}-{times:g}'
-
-
-def _file(text: str) -> str:
-  return ''.join(c if c.isalnum() or c in '_-' else '-' for c in text)
+  return f'narrow-{trials.word(dataset)}-{times:g}'
 
 
 def narrowed(spec: generators.Spec, size: int) -> generators.Spec:
