@@ -214,7 +214,9 @@ def fit(
   batched = bool(key.ndim)
   spec = stage.with_critic(start.spec)
   images = check_images(images, spec, batched)
-  network, critic = spec.build(), spec.build_critic()
+  # That of ternary weights is played with the float ones below them.
+  network = spec.build() if start.spec.ternary else start.network
+  critic = spec.build_critic()
   built = ternarization.build(config.ternary, network)
   played = base.attached(network, built.generator)
   settings = dataclasses.replace(config.game, phases=built.phases)

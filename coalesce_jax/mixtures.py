@@ -60,8 +60,10 @@ def mixture(
     refine: moves latents by the nodes' critics.
 
   Returns:
-    A generator of latents `[Z + K]`, of which the last K draw. No bundle can
-    hold it: its spec is that of a node but for the latents.
+    A generator of latents `[Z + K]`, of which the last K draw, with log
+    probabilities `scores` among its parameters. It adapts like any other, all
+    nodes together. No bundle can hold it: its spec is that of a node but for
+    the latents.
 
   Raises:
     ValueError: architectures differ, bad weights, a node without a critic where
@@ -70,7 +72,13 @@ def mixture(
   nodes = list(nodes)
   spec = stage.same_architecture(nodes)
   weights = stage.check_weights(weights, len(nodes))
-  params: dict[str, Any] = {'nodes': tuple(n.params for n in nodes)}
+  lead = jax.tree.leaves(nodes[0].params)[0].shape
+  lead = lead[: len(lead) - len(jax.tree.leaves(_shapes(spec))[0].shape)]
+  scores = jnp.log(jnp.asarray(weights, jnp.float32))
+  params: dict[str, Any] = {
+    'nodes': tuple(n.params for n in nodes),
+    'scores': jnp.broadcast_to(scores, (*lead, len(nodes))),
+  }
   critic = None
   if refine is not None:
     if any(n.critic is None for n in nodes):
@@ -78,13 +86,15 @@ def mixture(
     params['critics'] = tuple(n.critic for n in nodes)
     critic = spec.build_critic()
   return generators.Generator(
-    _network(
-      nodes[0].network, critic, spec.latent_size, refine, tuple(weights)
-    ),
+    _network(nodes[0].network, critic, spec.latent_size, len(nodes), refine),
     params,
     dataclasses.replace(spec, latent_size=spec.latent_size + len(nodes)),
     None,
   )
+
+
+def _shapes(spec: generators.Spec) -> types.Params:
+  return jax.eval_shape(spec.build().init, jax.random.key(0))
 
 
 @functools.lru_cache(maxsize=16)
@@ -92,12 +102,15 @@ def _network(
   base: types.Network,
   critic: types.Network | None,
   latent_size: int,
+  count: int,
   refine: refinement.Config | None,
-  weights: tuple[float, ...],
 ) -> types.Network:
   def init(key: types.PRNGKey) -> types.Params:
-    keys = jax.random.split(key, (2, len(weights)))
-    made: dict[str, Any] = {'nodes': tuple(base.init(k) for k in keys[0])}
+    keys = jax.random.split(key, (2, count))
+    made: dict[str, Any] = {
+      'nodes': tuple(base.init(k) for k in keys[0]),
+      'scores': jnp.zeros(count),
+    }
     if critic is not None:
       made['critics'] = tuple(critic.init(k) for k in keys[1])
     return made
@@ -110,7 +123,7 @@ def _network(
 
   def apply(params: types.Params, inputs: jax.Array) -> jax.Array:
     z, chance = inputs[:, :latent_size], inputs[:, latent_size:]
-    samples = jnp.stack([one(params, k, z) for k in range(len(weights))])
-    return select(jnp.log(jnp.asarray(weights, jnp.float32)), chance, samples)
+    samples = jnp.stack([one(params, k, z) for k in range(count)])
+    return select(params['scores'], chance, samples)
 
   return types.Network(init, apply)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from coalesce_jax import adaptation
 from coalesce_jax import mixtures
 from coalesce_jax import refinement
 from coalesce_jax import trees
@@ -84,6 +85,22 @@ def test_members_of_an_ensemble_are_mixtures_of_their_own():
   )
   shapes = jax.eval_shape(alone.network.init, KEY)
   assert jax.tree.structure(shapes) == jax.tree.structure(alone.params)
+
+
+def test_a_mixture_adapts_its_nodes_and_scores_together():
+  start = mixtures.mixture(nodes())
+  config = adaptation.Config(
+    game=small.config(objective='w1_squared'), schedule=small.schedule(4, 2),
+    warmup=0, anchor=0.5,
+  )  # fmt: skip
+  local = jax.random.normal(KEY, (20, 2))
+  made, history = adaptation.adapt(KEY, start, local, config=config)
+  assert history['w1'].shape[-1] == 2
+  assert made.sample(KEY, 3).shape == (3, 2)
+  changed = jax.tree.map(
+    lambda a, b: bool(np.any(a != b)), made.params, start.params
+  )
+  assert changed['scores'] and all(jax.tree.leaves(changed['nodes']))
 
 
 def test_bad_mixtures_are_refused():
