@@ -11,12 +11,12 @@ Summary = dict[str, Any]
 
 
 def write(summary: Summary) -> str:
-  """Markdown, a table a group."""
+  """Markdown, a table a group; `start` is the last stage's, in float."""
   lines: list[str] = []
   for group in _groups(summary):
     lines += [f'## {group}', '']
     lines += [
-      '| variant | metamodel | at the edge | coverage | memorisation | KB |',
+      '| variant | start | at the edge | coverage | memorisation | KB |',
       '|---|---:|---:|---:|---:|---:|',
     ]
     for row in (r for r in summary['rows'] if r['group'] == group):
