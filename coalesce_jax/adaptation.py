@@ -214,9 +214,7 @@ def fit(
   batched = bool(key.ndim)
   spec = stage.with_critic(start.spec)
   images = check_images(images, spec, batched)
-  # That of ternary weights is played with the float ones below them.
-  network = spec.build() if start.spec.ternary else start.network
-  critic = spec.build_critic()
+  network, critic = start.network, spec.build_critic()
   built = ternarization.build(config.ternary, network)
   played = base.attached(network, built.generator)
   settings = dataclasses.replace(config.game, phases=built.phases)
