@@ -32,7 +32,7 @@ def test_every_trial_comes_after_what_it_starts_from(tmp_path):
       assert at[f'shared-{setting}-{start}'] < at[name]
     for other in methods.TABLE[method].after:
       assert at[name.removesuffix(method) + other] < at[name]
-    if kind == 'test' and methods.TABLE[method].trains:
+    if kind == 'test':
       assert at[f'choose-{rest}'] < at[name]
   tested = [n for n in names if n.startswith('test-')]
   assert len(tested) == 3 * 3 * len(config.methods)
@@ -128,6 +128,25 @@ def test_held_out_samples_choose_a_variant_for_every_seed():
   assert tables.held_out(rows[:1], 'ours') is None
 
 
+def test_a_method_that_takes_no_steps_is_scored_before_the_test_too():
+  _, choices, tests = train.stages(default.get_config())
+  for choice, test in zip(choices, tests, strict=True):
+    assert choice == [name.replace('test-', 'choose-', 1) for name in test]
+  summary = {
+    'rows': [
+      row('nodes_refined', [20.0, 22.0], label='kept'),
+      row('ours', [30.0, 34.0]),
+      row('mined', [26.0, 28.0]),
+    ],
+    'choices': [
+      {'setting': 'a:b', 'samples': 20, 'method': method, 'value': 0.0,
+       'frechet': frechet}
+      for method, frechet in (('nodes_refined', 21.0), ('ours', 31.0))
+    ],
+  }  # fmt: skip
+  assert tables.best(summary)[0]['ours'] == 'kept'
+
+
 def test_tables_and_figures_have_every_row():
   summary = {
     'rows': [
@@ -147,18 +166,20 @@ def test_tables_and_figures_have_every_row():
 def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
   config = default.get_config('quick')
   config.methods = (
-    'transfer', 'mined', 'barycenter', 'ours', 'ours_ball',
+    'transfer', 'mined', 'nodes_refined', 'barycenter', 'ours', 'ours_ball',
     'ours_freeze_augment', 'ternary',
   )  # fmt: skip
   first = trials.play(main.EXPERIMENT, config, str(tmp_path))
-  assert first['rows'] == 7
+  assert first['rows'] == 8
   (found,) = first['best']
   assert np.isfinite(found['frechet'])
   summary = json.loads((tmp_path / 'summary.json').read_text())
   for r in summary['rows']:
     assert len(r['scores']['frechet']) == 2
     # Node models, barycenter: made once, read by all.
-    assert set(r['curve']) in ({'0', '10', '20'}, set())
+    assert set(r['curve']) in ({'0', '10', '20'}, {'0'})
+  assert {c['method'] for c in summary['choices']} == set(config.methods)
+  assert all(np.isfinite(c['frechet']) for c in summary['choices'])
   kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob('trials/*.json')}
   assert trials.play(main.EXPERIMENT, config, str(tmp_path)) == first
   assert kept == {p: p.stat().st_mtime_ns for p in kept}

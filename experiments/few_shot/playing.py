@@ -83,13 +83,15 @@ def choose(
   """Rate and step of every variant, on local samples of other seeds.
 
   The one rule: the least Frechet distance to training images of the target,
-  mean over draws, over all rates and all steps that are looked at.
+  mean over draws, over all rates and all steps that are looked at. A method
+  that takes no steps is scored by the same images.
 
   Returns:
     `rows`, one a variant: `value`, `rate`, `step`, `curves` by rate and step;
     and the `distance` that the critics saw, for methods that go after.
   """
-  method, rates = methods.TABLE[name], list(config.tuning.rates)
+  method = methods.TABLE[name]
+  rates = list(config.tuning.rates) if method.trains else [1.0]
   values = variants(config, method)
   seeds = list(range(config.tuning.draws))
   local = setting.local(count, [config.tuning.seed + s for s in seeds])
@@ -262,7 +264,8 @@ def _budget(
 def _curves(
   config: Any, played: Played, real: evaluate.Reference
 ) -> dict[int, list[float]]:
-  """Frechet distance by step, of every member."""
+  """Frechet distance by step, of every member; no steps are step 0."""
+  looks = played.looks or {0: played.made.params}
   keys = [jax.random.key(shared.LATENTS)] * members.count(played.made)
   return {
     step: members.frechet(
@@ -271,7 +274,7 @@ def _curves(
       config.shared.evaluate.curve_samples,
       keys,
     )
-    for step, params in played.looks.items()
+    for step, params in looks.items()
   }
 
 

@@ -65,7 +65,7 @@ def stages(config: Any) -> list[list[list[str]]]:
       for text in config.settings
     ],
     [
-      [_tuned(text, n, m) for m in _ordered(config) if methods.TABLE[m].trains]
+      [_tuned(text, n, m) for m in _ordered(config)]
       for text in config.settings
       for n in counts
     ],
@@ -94,10 +94,9 @@ def plan(
       )
     for count in counts:
       for name in _ordered(config):
-        if methods.TABLE[name].trains:
-          todo[_tuned(text, count, name)] = functools.partial(
-            _choose, config, work, load, text, count, name, stop
-          )
+        todo[_tuned(text, count, name)] = functools.partial(
+          _choose, config, work, load, text, count, name, stop
+        )
       for name in _ordered(config):
         todo[_tested(text, count, name)] = functools.partial(
           _test, config, work, load, text, count, name, stop
@@ -163,11 +162,8 @@ def _choose(config, work, load, text, count, name, stop):
 
 
 def _test(config, work, load, text, count, name, stop):
-  method = methods.TABLE[name]
-  chosen = [playing.Choice(1.0, 0) for _ in playing.variants(config, method)]
-  if method.trains:
-    rows = _result(work, _tuned(text, count, name))['rows']
-    chosen = [playing.Choice(row['rate'], row['step']) for row in rows]
+  rows = _result(work, _tuned(text, count, name))['rows']
+  chosen = [playing.Choice(row['rate'], row['step']) for row in rows]
   before = _before(work, name, functools.partial(_tested, text, count))
   return playing.test(
     config, work, load(text), count, name, chosen, before, stop
