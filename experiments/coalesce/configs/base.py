@@ -48,7 +48,8 @@ def get_config() -> ml_collections.ConfigDict:
         'learning_rate': 5e-3,
         # Of the critics; 0 is that of the generator.
         'critic_learning_rate': 0.0,
-        'beta1': 0.5,
+        # Width 16, 4,000 steps, all of MNIST: 31 without momentum, 43 with .5.
+        'beta1': 0.0,
         'beta2': 0.9,
         'penalty': 'two_sided',
         'ema': 0.995,
