@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import adaptation
+from coalesce_jax import fitting
 from coalesce_jax import generators
 from coalesce_jax import stage
 from coalesce_jax import types
@@ -33,7 +33,7 @@ def edge_only(
   spec: generators.Spec,
   images: Any,
   *,
-  config: adaptation.Config | None = None,
+  config: fitting.Config | None = None,
   hooks: stage.HooksFor | None = None,
 ) -> tuple[generators.Generator, stage.History]:
   """Learns from the local samples alone.
@@ -48,14 +48,14 @@ def edge_only(
   Returns:
     Generator and history.
   """
-  config = adaptation.Config() if config is None else config
+  config = fitting.Config() if config is None else config
   network = spec.build()
   init = jax.vmap(network.init) if key.ndim else network.init
   fold = lambda k: jax.random.fold_in(k, 1)  # noqa: E731
   start = init(jax.vmap(fold)(key) if key.ndim else fold(key))
   fresh = generators.Generator(network, start, spec)
   config = dataclasses.replace(config, warmup=0)
-  return adaptation.fit(
+  return fitting.fit(
     key, fresh, images, config=_plain(config), hooks=hooks, part='edge_only'
   )
 
@@ -65,7 +65,7 @@ def transfer(
   node: generators.Generator,
   images: Any,
   *,
-  config: adaptation.Config | None = None,
+  config: fitting.Config | None = None,
   hooks: stage.HooksFor | None = None,
   rate: float = 0.1,
   freeze: tuple[str, ...] = (),
@@ -84,14 +84,14 @@ def transfer(
   Returns:
     Generator and history.
   """
-  config = _plain(adaptation.Config() if config is None else config)
+  config = _plain(fitting.Config() if config is None else config)
   config = dataclasses.replace(
     config,
     rate=np.multiply(config.rate, rate),
     warmup=0,
     game=dataclasses.replace(config.game, freeze=freeze),
   )
-  return adaptation.fit(
+  return fitting.fit(
     key, node, images, config=config, hooks=hooks, part='transfer'
   )
 
@@ -101,7 +101,7 @@ def ensemble(
   nodes: Sequence[generators.Generator],
   images: Any,
   *,
-  config: adaptation.Config | None = None,
+  config: fitting.Config | None = None,
   hooks: stage.HooksFor | None = None,
 ) -> tuple[generators.Generator, stage.History]:
   """One critic on the pooled samples of all nodes and the edge.
@@ -116,9 +116,9 @@ def ensemble(
   Returns:
     Generator and history.
   """
-  config = _plain(adaptation.Config() if config is None else config)
+  config = _plain(fitting.Config() if config is None else config)
   stage.same_architecture(list(nodes))
-  return adaptation.fit(
+  return fitting.fit(
     key,
     nodes[0],
     images,
@@ -152,7 +152,7 @@ def model_average(
   return generators.Generator(nodes[0].network, params, spec)
 
 
-def _plain(config: adaptation.Config) -> adaptation.Config:
+def _plain(config: fitting.Config) -> fitting.Config:
   """One critic and the plain objective."""
   return dataclasses.replace(
     config,

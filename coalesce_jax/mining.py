@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from coalesce_jax import adaptation
+from coalesce_jax import fitting
 from coalesce_jax import game as game_lib
 from coalesce_jax import generators
 from coalesce_jax import mixtures
@@ -82,7 +82,7 @@ def mine(
   nodes: Sequence[generators.Generator],
   images: Any,
   *,
-  config: adaptation.Config | None = None,
+  config: fitting.Config | None = None,
   hooks: stage.HooksFor | None = None,
 ) -> tuple[generators.Generator, stage.History]:
   """Learns where in the nodes' latent spaces the local samples are.
@@ -99,10 +99,10 @@ def mine(
     A generator of latents `[Z + K]` that holds all nodes, and the history. No
     bundle can hold it: its spec is that of a node but for the latents.
   """
-  config = adaptation.Config() if config is None else config
+  config = fitting.Config() if config is None else config
   nodes, batched = list(nodes), bool(key.ndim)
   spec = stage.with_critic(stage.same_architecture(nodes))
-  images = adaptation.check_images(images, spec, batched)
+  images = fitting.check_images(images, spec, batched)
   mined = network(spec.build(), spec.latent_size, len(nodes))
   spec = dataclasses.replace(spec, latent_size=spec.latent_size + len(nodes))
   warm = config.warm_critics and nodes[0].critic is not None
@@ -129,7 +129,7 @@ def mine(
       params,
       nodes[0].critic if warm else (),
       images,
-      adaptation.by_member(config, key.shape),
+      fitting.by_member(config, key.shape),
     ),
     config=dataclasses.replace(config.game, objective='w1'),
     schedule=config.schedule,

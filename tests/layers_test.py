@@ -22,7 +22,7 @@ FLOORS = (
   'transforms; metrics',
   # The game and its stages.
   'objectives optimizers < rules < game < chunks < driver < stage'
-  ' < ternarization < pretraining barycenters adaptation mixtures'
+  ' < ternarization < fitting < pretraining barycenters adaptation mixtures'
   ' < baselines continual compress federated mining; scores',
   # Roof: effects.
   'figures manifests < bundles checkpoints interrupts records'

@@ -1,0 +1,288 @@
+"""The game that adaptation and its baselines share: local samples, an anchor.
+
+Shapes: N local samples, S seeds.
+"""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import driver
+from coalesce_jax import game as game_lib
+from coalesce_jax import generators
+from coalesce_jax import sources
+from coalesce_jax import stage
+from coalesce_jax import ternarization
+from coalesce_jax import trees
+from coalesce_jax import types
+from coalesce_jax.data import nodes
+from coalesce_jax.metrics import energy
+from coalesce_jax.transforms import base
+from coalesce_jax.transforms import ternary as ternary_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Settings of adaptation.
+
+  Attributes:
+    game: the game's settings.
+    schedule: the driver's.
+    anchor: a, in [0, 1), or `[S]` of them, one a member.
+    mixed: one critic on the mixture of local samples and anchor, instead of one
+      critic each.
+    warmup: steps at the start during which only the critics learn.
+    warm_critics: start from the generator's critic where it has one.
+    held_out: fraction of the local samples kept for distance estimates and
+      early stopping.
+    rate: multiplies all learning rates; a number or `[S]`.
+    radius: eta of the 'ball' objective, the distance allowed from the anchor;
+      a number or `[S]`.
+    ternary: ternarize the generator while it adapts, or None.
+    fixed_samples: as in `barycenter.Config`, for the anchor.
+    scale_weights: multiply the weights, which sum to 1, by their number.
+  """
+
+  game: game_lib.Config = dataclasses.field(
+    default_factory=lambda: game_lib.Config(objective='w1_squared')
+  )
+  schedule: driver.Schedule = driver.Schedule(steps=1000)
+  anchor: Any = 0.5
+  mixed: bool = False
+  warmup: int = 50
+  warm_critics: bool = True
+  held_out: float = 0.1
+  rate: Any = 1.0
+  radius: Any = 0.0
+  ternary: ternarization.Ternary | None = None
+  fixed_samples: int = 0
+  scale_weights: bool = False
+
+  def __post_init__(self):
+    anchor = np.asarray(self.anchor)
+    if not np.all((anchor >= 0.0) & (anchor < 1.0)):
+      raise ValueError(f'anchor {self.anchor} is not in [0, 1)')
+    if not 0.0 <= self.held_out < 1.0:
+      raise ValueError(f'held_out {self.held_out} is not in [0, 1)')
+    if self.fixed_samples < 0:
+      raise ValueError(f'fixed_samples {self.fixed_samples} is negative')
+    if self.mixed and self.game.objective == 'ball':
+      raise ValueError("'ball' holds two critics: mixed has one")
+    if self.game.objective == 'ball' and not np.all(
+      np.asarray(self.radius) > 0
+    ):
+      raise ValueError("objective 'ball' needs a positive radius")
+
+
+def fit(
+  key: types.PRNGKey,
+  start: generators.Generator,
+  images: Any,
+  *,
+  config: Config,
+  hooks: stage.HooksFor | None = None,
+  part: str = 'adapted',
+  anchors: tuple[generators.Generator, ...] = (),
+  pool: tuple[generators.Generator, ...] = (),
+  share: Any = None,
+) -> tuple[generators.Generator, stage.History]:
+  """Plays the local samples, with or without an anchor, from a start.
+
+  Args:
+    key: one key, or `[S]` keys with `[S, ...]` leaves in all generators.
+    start: generator, and critic if it has one, to start from.
+    images: local samples, `[N, ...]` or `[S, N, ...]`, uint8 or in [-1, 1].
+    config: settings.
+    hooks: effects; called with `part`.
+    part: name for `hooks`.
+    anchors: none, or one generator with a critic of its own.
+    pool: generators mixed with the local samples into one source.
+    share: probability of all of the pool together, a number or `[S]`; None is
+      that each of them and the samples are equally likely.
+
+  Returns:
+    The generator with the critic of the local samples, and the history; critic
+    0 is that of the local samples, critic 1 the anchor's.
+
+  Raises:
+    ValueError: too few samples or of another shape.
+  """
+  batched = bool(key.ndim)
+  spec = stage.with_critic(start.spec)
+  images = check_images(images, spec, batched)
+  network, critic = start.network, spec.build_critic()
+  built = ternarization.build(config.ternary, network)
+  played = base.attached(network, built.generator)
+  settings = dataclasses.replace(config.game, phases=built.phases)
+  anchored, pooled = bool(anchors), bool(pool)
+  warm = config.warm_critics and start.critic is not None
+  count = 1 + anchored
+  share = len(pool) / (len(pool) + 1.0) if share is None else share
+
+  def setup(key, params, critics, anchor_params, pool_params, images, numbers):
+    anchor, rate, radius, share = numbers
+    weights = jnp.array([1.0 - anchor, anchor])[:count]
+    if config.scale_weights:
+      weights = weights * count
+    key_critic, key_latent, key_samples = jax.random.split(key, 3)
+    local, held = stage.split_held_out(images, config.held_out)
+    if pooled:
+      others = sources.generators(network, pool_params, spec.latent_size)
+      each = jnp.full(others.count, share / others.count)
+      local = sources.pooled(
+        (local, others), jnp.concatenate([1.0 - share[None], each])
+      )
+    parts: tuple[sources.Source, ...] = (local,)
+    held_parts: tuple[sources.Source, ...] = (held,)
+    if anchored:
+      law = sources.generators(network, anchor_params, spec.latent_size)
+      if config.fixed_samples:
+        (law,) = sources.fixed((law,), key_samples, config.fixed_samples)
+      parts, held_parts = (local, law), (held, law)
+    first = critics if warm else critic.init(key_critic)
+    if built.critic is not None:
+      first = built.critic.init(key_latent, first)
+    inputs = game_lib.inputs(
+      parts,
+      held_out=held_parts,
+      weights=weights,
+      radii=jnp.array([0.0, radius])[:count],
+      generator_rate=rate,
+      critic_rate=rate,
+      warmup=config.warmup,
+      extra=params if built.term is not None else (),
+    )
+    if built.generator is not None:
+      params = built.generator.init(key_latent, params)
+    return stage.Setup(params, trees.stack([first] * count), inputs)
+
+  anchor_params = stage.stacked(list(anchors), batched) if anchored else ()
+  pool_params = stage.stacked(list(pool), batched) if pooled else ()
+  result = stage.play(
+    key,
+    setup,
+    (
+      start.params,
+      start.critic if warm else (),
+      anchor_params,
+      pool_params,
+      images,
+      by_member(config, key.shape, share),
+    ),
+    config=settings,
+    schedule=config.schedule,
+    spec=spec,
+    generator=played,
+    critic=base.attached(critic, built.critic),
+    term=built.term,
+    hooks=_observing(stage.hooks_for(hooks, part), built.generator, batched),
+    score=_score(played, spec.latent_size, images, batched, config),
+  )
+  critics = stage.first_critic(result.state.critics, batched)
+  critics = _deployed(built.critic, batched)(critics)
+  params = _deployed(built.generator, batched)(result.generator)
+  if config.ternary is not None:
+    described = ternary_lib.describe(
+      trees.member(params, 0) if batched else params,
+      scheme=config.ternary.scheme,
+      granularity=config.ternary.granularity,
+      leaves=config.ternary.leaves,
+    )
+    spec = dataclasses.replace(spec, ternary=described)
+  return (
+    generators.Generator(network, params, spec, critics),
+    result.history,
+  )
+
+
+def by_member(
+  config: Config, members: tuple[int, ...], share: Any = 0.0
+) -> list[jax.Array]:
+  """Anchor, rate, radius and share, one a member.
+
+  Raises:
+    ValueError: numbers of another number of members.
+  """
+  numbers = []
+  for name, value in (
+    ('anchor', config.anchor),
+    ('rate', config.rate),
+    ('radius', config.radius),
+    ('share', share),
+  ):
+    value = np.asarray(value, np.float32)
+    if value.shape not in ((), members):
+      raise ValueError(
+        f'{name} has shape {value.shape}, the members have {members}'
+      )
+    numbers.append(jnp.broadcast_to(value, members))
+  return numbers
+
+
+def check_images(images: Any, spec: generators.Spec, batched: bool) -> Any:
+  """Local samples of the right rank, shape and number.
+
+  Raises:
+    ValueError: otherwise.
+  """
+  shape = tuple(images.shape)
+  lead = 1 + batched
+  if len(shape) < lead or shape[lead:] != tuple(spec.image_shape):
+    raise ValueError(
+      f'local samples have shape {shape[lead:]}, the generator makes '
+      f'{tuple(spec.image_shape)}'
+    )
+  if shape[lead - 1] < nodes.MIN_LOCAL:
+    raise ValueError(
+      f'{shape[lead - 1]} local samples, at least {nodes.MIN_LOCAL} are needed'
+    )
+  return jnp.asarray(images)
+
+
+def _deployed(
+  transform: base.Transform | None, batched: bool
+) -> Callable[[Any], types.Params]:
+  """From latent parameters to those of the network."""
+  if transform is None:
+    return lambda latent: latent
+  return jax.jit(jax.vmap(transform.apply) if batched else transform.apply)
+
+
+def _observing(
+  hooks: driver.Hooks | None,
+  transform: base.Transform | None,
+  batched: bool,
+) -> driver.Hooks | None:
+  """Observers see the parameters of the network, and the latent ones."""
+  if hooks is None or transform is None:
+    return hooks
+  deploy, seen = _deployed(transform, batched), hooks
+
+  def observe(step: int, latent: Any) -> None:
+    seen.observe_latent(step, latent)
+    seen.observe(step, deploy(latent))
+
+  return hooks._replace(observe=observe)
+
+
+def _score(played, latent_size, images, batched, config):
+  """Energy distance between averaged generator and held-out local samples."""
+  if not config.schedule.select_every:
+    return None
+  n = images.shape[1] if batched else images.shape[0]
+  held = min(n - 1, max(1, round(config.held_out * n)))
+  if not config.held_out:
+    raise ValueError('early stopping needs held-out samples: raise held_out')
+  rows = slice(n - held, n)
+  real = images[:, rows] if batched else images[rows]
+  z = jax.random.normal(jax.random.key(0), (512, latent_size))
+
+  def one(params: Any, real: jax.Array) -> jax.Array:
+    return energy.energy_distance(sources.decode(real), played.apply(params, z))
+
+  compiled = jax.jit(jax.vmap(one) if batched else one)
+  return lambda params: compiled(params, real)
