@@ -21,6 +21,7 @@ from coalesce_jax import trees
 from coalesce_jax import types
 from coalesce_jax.data import nodes
 from coalesce_jax.metrics import energy
+from coalesce_jax.networks import registry
 from coalesce_jax.transforms import base
 from coalesce_jax.transforms import ternary as ternary_lib
 
@@ -109,11 +110,13 @@ def fit(
     0 is that of the local samples, critic 1 the anchor's.
 
   Raises:
-    ValueError: too few samples or of another shape.
+    ValueError: too few samples or of another shape, a ternary mixture.
   """
   batched = bool(key.ndim)
   spec = stage.with_critic(start.spec)
   images = check_images(images, spec, batched)
+  if config.ternary is not None and spec.network == registry.MIXTURE:
+    raise ValueError('a mixture cannot be ternarized: ternarize its nodes')
   network, critic = start.network, spec.build_critic()
   built = ternarization.build(config.ternary, network)
   played = base.attached(network, built.generator)

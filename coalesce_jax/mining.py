@@ -23,10 +23,10 @@ import jax.numpy as jnp
 from coalesce_jax import fitting
 from coalesce_jax import game as game_lib
 from coalesce_jax import generators
-from coalesce_jax import mixtures
 from coalesce_jax import stage
 from coalesce_jax import trees
 from coalesce_jax import types
+from coalesce_jax.networks import mixture
 from coalesce_jax.networks import precision
 
 
@@ -72,7 +72,7 @@ def network(
     )  # [K, B, Z]
     nodes = jax.lax.stop_gradient(params['nodes'])
     samples = jax.vmap(base.apply)(nodes, mined)
-    return mixtures.select(params['scores'], chance, samples)
+    return mixture.select(params['scores'], chance, samples)
 
   return types.Network(init, apply)
 

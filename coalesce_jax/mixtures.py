@@ -1,18 +1,14 @@
-r"""The mixture of generators itself: all of them kept, one drawn for a sample.
+"""The mixture of generators itself: all of them kept, one drawn for a sample.
 
-.. math:: G(z, u) = G_{i(u)}(T_{i(u)}(z)), \quad P(i) = w_i
+No training: what a metamodel of one network learns from, and what an edge node
+has that can hold every node's generator (and critic) and pay for the transport
+of each sample. Of two generators of equal weights it is a W1 barycenter.
 
-with T the identity, or the transport by the critic that came with each
-generator (`refinement`). No training: what a metamodel of one network learns
-from, and what an edge node has that can hold every node's generator (and
-critic) and pay for the transport of each sample.
-
-Shapes: K nodes, Z latent of a node, B batch, S seeds.
+Shapes: K nodes, Z latent of a node, S seeds.
 """
 
 from collections.abc import Sequence
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -24,29 +20,6 @@ from coalesce_jax import stage
 from coalesce_jax import types
 
 
-def select(
-  scores: jax.Array, chance: jax.Array, samples: jax.Array
-) -> jax.Array:
-  """One of K samples for each latent, by Gumbel-max.
-
-  Args:
-    scores: `[K]`, log probabilities up to a constant; they get the
-      straight-through gradient of the softmax.
-    chance: `[B, K]` standard normal latents.
-    samples: `[K, B, ...]`.
-
-  Returns:
-    `[B, ...]`.
-  """
-  uniform = jax.scipy.stats.norm.cdf(chance)
-  gumbel = -jnp.log(-jnp.log(jnp.clip(uniform, 1e-7, 1.0 - 1e-6)))
-  soft = jax.nn.softmax(scores[None] + gumbel, -1)
-  hard = jax.nn.one_hot(jnp.argmax(soft, -1), soft.shape[-1])
-  chosen = (hard + soft - jax.lax.stop_gradient(soft)).T  # [K, B]
-  chosen = chosen.reshape(*chosen.shape, *[1] * (samples.ndim - 2))
-  return jnp.sum(chosen * samples, 0)
-
-
 def mixture(
   nodes: Sequence[generators.Generator],
   weights: Any = None,
@@ -55,75 +28,53 @@ def mixture(
   """All nodes as one generator that draws among them.
 
   Args:
-    nodes: K generators of one architecture; `[S, ...]` leaves give S mixtures.
+    nodes: K generators of one architecture, at least 2; `[S, ...]` leaves give
+      S mixtures.
     weights: `[K]`, sum to 1; None is equal weights.
     refine: moves latents by the nodes' critics.
 
   Returns:
-    A generator of latents `[Z + K]`, of which the last K draw, with log
-    probabilities `scores` among its parameters. It adapts like any other, all
-    nodes together. No bundle can hold it: its spec is that of a node but for
-    the latents.
+    A generator of the network 'mixture', of latents `[Z + K]` of which the last
+    K draw, with log probabilities `scores` among its parameters. It adapts like
+    any other, all nodes together.
 
   Raises:
-    ValueError: architectures differ, bad weights, a node without a critic where
-      latents are to be moved.
+    ValueError: architectures differ, bad weights, a node without a critic, or
+      with another one, where latents are to be moved.
   """
   nodes = list(nodes)
   spec = stage.same_architecture(nodes)
   weights = stage.check_weights(weights, len(nodes))
-  lead = jax.tree.leaves(nodes[0].params)[0].shape
-  lead = lead[: len(lead) - len(jax.tree.leaves(_shapes(spec))[0].shape)]
-  scores = jnp.log(jnp.asarray(weights, jnp.float32))
-  params: dict[str, Any] = {
-    'nodes': tuple(n.params for n in nodes),
-    'scores': jnp.broadcast_to(scores, (*lead, len(nodes))),
-  }
-  critic = None
+  options: dict[str, Any] = {'of': spec.network, 'count': len(nodes)}
+  options |= {f'of_{name}': value for name, value in spec.options}
+  parts = {'nodes': [n.params for n in nodes]}
   if refine is not None:
-    if any(n.critic is None for n in nodes):
-      raise ValueError('refine needs a critic with every generator')
-    params['critics'] = tuple(n.critic for n in nodes)
-    critic = spec.build_critic()
-  return generators.Generator(
-    _network(nodes[0].network, critic, spec.latent_size, len(nodes), refine),
+    critic = (spec.critic, spec.critic_options)
+    if any(
+      n.critic is None or (n.spec.critic, n.spec.critic_options) != critic
+      for n in nodes
+    ):
+      raise ValueError('refine needs a critic, the same, with every generator')
+    parts['critics'] = [n.critic for n in nodes]
+    options |= {'critic': spec.critic, **dataclasses.asdict(refine)}
+    options |= {f'critic_{name}': value for name, value in spec.critic_options}
+  # Seeds lead, where there are any; nodes come next.
+  alone = jax.eval_shape(spec.build().init, jax.random.key(0))
+  first, one = (jax.tree.leaves(t)[0] for t in (nodes[0].params, alone))
+  seeds = first.shape[: first.ndim - one.ndim]
+  params: types.Params = {
+    name: jax.tree.map(lambda *x: jnp.stack(x, len(seeds)), *each)
+    for name, each in parts.items()
+  }
+  # A weight of 0 is never drawn, and its logarithm is a number.
+  scores = jnp.log(jnp.maximum(jnp.asarray(weights, jnp.float32), 1e-30))
+  params['scores'] = jnp.broadcast_to(scores, (*seeds, len(nodes)))
+  return generators.create(
+    dataclasses.replace(
+      spec,
+      network='mixture',
+      options=generators.freeze(options),
+      latent_size=spec.latent_size + len(nodes),
+    ),
     params,
-    dataclasses.replace(spec, latent_size=spec.latent_size + len(nodes)),
-    None,
   )
-
-
-def _shapes(spec: generators.Spec) -> types.Params:
-  return jax.eval_shape(spec.build().init, jax.random.key(0))
-
-
-@functools.lru_cache(maxsize=16)
-def _network(
-  base: types.Network,
-  critic: types.Network | None,
-  latent_size: int,
-  count: int,
-  refine: refinement.Config | None,
-) -> types.Network:
-  def init(key: types.PRNGKey) -> types.Params:
-    keys = jax.random.split(key, (2, count))
-    made: dict[str, Any] = {
-      'nodes': tuple(base.init(k) for k in keys[0]),
-      'scores': jnp.zeros(count),
-    }
-    if critic is not None:
-      made['critics'] = tuple(critic.init(k) for k in keys[1])
-    return made
-
-  def one(params: types.Params, k: int, z: jax.Array) -> jax.Array:
-    own = params['nodes'][k]
-    if refine is not None and critic is not None:
-      z = refinement.move(base, critic, own, params['critics'][k], z, refine)
-    return base.apply(own, z)
-
-  def apply(params: types.Params, inputs: jax.Array) -> jax.Array:
-    z, chance = inputs[:, :latent_size], inputs[:, latent_size:]
-    samples = jnp.stack([one(params, k, z) for k in range(count)])
-    return select(params['scores'], chance, samples)
-
-  return types.Network(init, apply)

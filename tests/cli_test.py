@@ -103,6 +103,15 @@ def test_stages_work_one_by_one(capsys, tmp_path):
     f'--out={tmp_path / "t.safetensors"}', *FEW,
   )  # fmt: skip
   assert code == 0 and result['bytes'] < result['float_bytes']
+  kept = tmp_path / 'kept.safetensors'
+  code, result, _ = run(
+    capsys, 'mixture', f'--nodes={",".join(made["bundles"])}',
+    '--weights=0.25,0.75', '--refine_steps=2', f'--out={kept}',
+  )  # fmt: skip
+  assert code == 0 and result['bytes'] == kept.stat().st_size
+  grid = tmp_path / 'kept.png'
+  code, _, _ = run(capsys, 'sample', f'--node={kept}', f'--out={grid}')
+  assert code == 0 and grid.exists()
 
 
 def test_data_and_help_are_told(capsys):
@@ -208,10 +217,12 @@ def test_bad_weights_exit_with_2(capsys, tmp_path, weights, match):
   a, b = (node(tmp_path / f'{k}.safetensors', i) for i, k in enumerate('ab'))
   local = folder(tmp_path / 'local')
   before = sorted(tmp_path.rglob('*'))
-  for rest in (['barycenter'], ['adapt', f'--local={local}']):
+  for rest in (
+    ['mixture'], ['barycenter', *FEW], ['adapt', f'--local={local}', *FEW],
+  ):  # fmt: skip
     code, _, error = run(
       capsys, *rest, f'--nodes={a},{b}', f'--weights={weights}',
-      f'--out={tmp_path / "meta.safetensors"}', *FEW,
+      f'--out={tmp_path / "meta.safetensors"}',
     )  # fmt: skip
     assert code == 2 and match in error
   assert sorted(tmp_path.rglob('*')) == before

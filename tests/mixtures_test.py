@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from coalesce_jax import adaptation
+from coalesce_jax import bundles
 from coalesce_jax import mixtures
 from coalesce_jax import refinement
 from coalesce_jax import trees
+from coalesce_jax.networks import registry
 from tests import small
 
 KEY = jax.random.key(0)
@@ -101,6 +103,62 @@ def test_a_mixture_adapts_its_nodes_and_scores_together():
     lambda a, b: bool(np.any(a != b)), made.params, start.params
   )
   assert changed['scores'] and all(jax.tree.leaves(changed['nodes']))
+
+
+@pytest.mark.parametrize('refine', [None, refinement.Config(steps=2)])
+def test_a_bundle_holds_a_mixture(tmp_path, refine):
+  two = [small.generator(k, small.IMAGES) for k in range(2)]
+  made = mixtures.mixture(two, (1.0, 0.0), refine)
+  bundles.save(tmp_path / 'a.safetensors', made)
+  assert bundles.size_bytes(made) == (tmp_path / 'a.safetensors').stat().st_size
+  back = bundles.load(tmp_path / 'a.safetensors')
+  assert back.network is made.network
+  np.testing.assert_array_equal(back.sample(KEY, 9), made.sample(KEY, 9))
+  # All of the weight is on the first node.
+  if refine is None:
+    z = jax.random.normal(KEY, (9, made.spec.latent_size))
+    np.testing.assert_allclose(
+      made.network.apply(made.params, z),
+      two[0].network.apply(two[0].params, z[:, :-2]),
+      atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize(
+  'changes,match',
+  [
+    ({'count': 1}, r'count 1 is not in \[2, 64\]'),
+    ({'count': 65}, 'count 65'),
+    ({'count': 2.5}, 'not a whole number'),
+    ({'count': 5}, 'latent_size -1 is not in'),
+    ({'of': 'mixture'}, "of 'mixture' is not one of"),
+    ({'of_hidden': (0,)}, 'width 0'),
+    ({'of_nope': 1}, 'does not take the options'),
+    ({'nope': 1}, 'does not take the options'),
+    ({'critic': 'nope'}, "network 'nope'"),
+    ({'critic_hidden': (0,)}, 'width 0'),
+    ({'steps': 1001}, 'steps 1001'),
+    ({'rate': 0.0}, 'rate'),
+    ({'rate': float('nan')}, 'rate'),
+    ({'pull': -1.0}, 'pull'),
+    ({'pull': 'x'}, 'pull'),
+  ],
+)
+def test_options_of_a_mixture_are_bounded(changes, match):
+  options = {
+    'of': 'mlp', 'count': 2, 'of_hidden': (8,), 'critic': 'mlp',
+    'critic_hidden': (8,), 'steps': 2, 'rate': 0.1, 'pull': 1.0,
+  }  # fmt: skip
+  made = {'latent_size': 4, 'data_shape': (2,)}
+  registry.generator('mixture', **made, **options)
+  with pytest.raises(ValueError, match=match):
+    registry.generator('mixture', **made, **(options | changes))
+
+
+def test_a_mixture_is_not_ternarized():
+  start, local = mixtures.mixture(nodes()), jax.random.normal(KEY, (20, 2))
+  with pytest.raises(ValueError, match='ternarize its nodes'):
+    adaptation.ternarize(KEY, start, local)
 
 
 def test_bad_mixtures_are_refused():

@@ -2,6 +2,7 @@
 
 from coalesce_jax.commands import exporting
 from coalesce_jax.commands import inspection
+from coalesce_jax.commands import mixing
 from coalesce_jax.commands import pipeline
 from coalesce_jax.commands import training
 from coalesce_jax.commands.common import Command
@@ -13,6 +14,11 @@ TABLE: dict[str, Command] = {
   ),
   'barycenter': Command(
     'the barycenter of bundles', training.define_barycenter, training.barycenter
+  ),
+  'mixture': Command(
+    'all bundles as one generator that draws among them',
+    mixing.define_mixture,
+    mixing.mixture,
   ),
   'adapt': Command(
     'from bundles and local images to an edge model',

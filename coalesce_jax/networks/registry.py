@@ -16,23 +16,31 @@ import jax.numpy as jnp
 from coalesce_jax import types
 from coalesce_jax.networks import dcgan
 from coalesce_jax.networks import lipschitz
+from coalesce_jax.networks import mixture
 from coalesce_jax.networks import mlp
+from coalesce_jax.networks import transport
 
 MAX_LATENT_SIZE = 4096
 MAX_WIDTH = 4096
 MAX_LAYERS = 16
 MAX_SAMPLE_SIZE = 1 << 20
 MAX_SCALE = 1e6
+MAX_NODES = 64
+MAX_STEPS = 1000
 
 _DCGAN_SIZES = tuple(dcgan.STAGES)
 
 
-def _width(value: Any) -> int:
+def _whole(name: str, value: Any, least: int, most: int) -> int:
   if isinstance(value, bool) or not isinstance(value, int):
-    raise ValueError(f'width {value!r} is not a whole number')
-  if not 1 <= value <= MAX_WIDTH:
-    raise ValueError(f'width {value} is not in [1, {MAX_WIDTH}]')
+    raise ValueError(f'{name} {value!r} is not a whole number')
+  if not least <= value <= most:
+    raise ValueError(f'{name} {value} is not in [{least}, {most}]')
   return value
+
+
+def _width(value: Any) -> int:
+  return _whole('width', value, 1, MAX_WIDTH)
 
 
 def _hidden(value: Any) -> tuple[int, ...]:
@@ -47,6 +55,10 @@ def _positive(name: str, value: Any) -> float:
   if not 0.0 < value <= MAX_SCALE:
     raise ValueError(f'{name} {value} is not in (0, {MAX_SCALE:g}]')
   return float(value)
+
+
+def _not_negative(name: str, value: Any) -> float:
+  return 0.0 if value == 0 else _positive(name, value)
 
 
 def _choice(name: str, value: Any, choices: Any) -> str:
@@ -123,6 +135,8 @@ def _groupsort(shape, *, hidden=(128, 128)):
   return lipschitz.GroupSort(hidden)
 
 
+# Of any of the generators below.
+MIXTURE = 'mixture'
 GENERATORS: dict[str, Callable[..., nn.Module]] = {
   'dcgan': _dcgan_generator,
   'mlp': _mlp_generator,
@@ -168,14 +182,46 @@ def critic(
 
 @functools.lru_cache(maxsize=256)
 def _generator(name, latent_size, shape, options):
-  if isinstance(latent_size, bool) or not isinstance(latent_size, int):
-    raise ValueError(f'latent_size {latent_size!r} is not a whole number')
-  if not 1 <= latent_size <= MAX_LATENT_SIZE:
-    raise ValueError(
-      f'latent_size {latent_size} is not in [1, {MAX_LATENT_SIZE}]'
-    )
+  _whole('latent_size', latent_size, 1, MAX_LATENT_SIZE)
+  if name == MIXTURE:
+    return _mixture(latent_size, shape, dict(options))
   module = _module(GENERATORS, name, shape, options)
   return _network(module, (1, latent_size))
+
+
+def _mixture(latent_size, shape, options):
+  """`of` and `count` generators, `of_*` their options; `critic`, `critic_*` and
+  the transport's settings where there is one.
+  """
+  count = _whole('count', options.pop('count', None), 2, MAX_NODES)
+  parts = {
+    part: {
+      name.removeprefix(f'{part}_'): options.pop(name)
+      for name in list(options)
+      if name.startswith(f'{part}_')
+    }
+    for part in ('of', 'critic')
+  }
+  inner = latent_size - count
+  base = generator(
+    _choice('of', options.pop('of', None), GENERATORS),
+    latent_size=inner,
+    data_shape=shape,
+    **parts['of'],
+  )
+  if not options and not parts['critic']:
+    return mixture.network(base, count, inner)
+  known = critic(options.pop('critic', ''), data_shape=shape, **parts['critic'])
+  if set(options) != {'steps', 'rate', 'pull'}:
+    raise ValueError(
+      f'network {MIXTURE!r} does not take the options {sorted(options)}'
+    )
+  moved = transport.Config(
+    _whole('steps', options['steps'], 1, MAX_STEPS),
+    _positive('rate', options['rate']),
+    _not_negative('pull', options['pull']),
+  )
+  return mixture.network(base, count, inner, known, moved)
 
 
 @functools.lru_cache(maxsize=256)

@@ -91,7 +91,9 @@ def choose(
     and the `distance` that the critics saw, for methods that go after.
   """
   method = methods.TABLE[name]
-  rates = list(config.tuning.rates) if method.trains else [1.0]
+  rates: list[float] = [1.0]
+  if method.trains:
+    rates = list(config.tuning.rates)
   values = variants(config, method)
   seeds = list(range(config.tuning.draws))
   local = setting.local(count, [config.tuning.seed + s for s in seeds])
@@ -104,9 +106,9 @@ def choose(
     distance=_distance(before, len(values), each), suffix=_TUNING, stop=stop,
   )  # fmt: skip
   curves = _curves(config, played, setting.tuning)
-  rows = []
+  rows: list[dict[str, Any]] = []
   for v, value in enumerate(values):
-    of = {
+    of: dict[float, dict[int, float]] = {
       rate: {
         step: float(np.mean(row[at : at + len(seeds)]))
         for step, row in curves.items()
@@ -299,10 +301,11 @@ def _scores(
     )
   )
   found['parameters'] = trees.count(made.params)
-  # A generator that holds all nodes fits no bundle.
-  whole = not isinstance(made.params, dict) or 'nodes' not in made.params
+  # What MineGAN makes fits no bundle.
   found['bytes'] = (
-    bundles.size_bytes(made) if whole else 4 * found['parameters']
+    4 * found['parameters']
+    if 'miners' in made.params
+    else bundles.size_bytes(made)
   )
   return found
 

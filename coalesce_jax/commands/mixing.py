@@ -1,0 +1,45 @@
+"""The subcommand that keeps all nodes: mixture."""
+
+import dataclasses
+from typing import Any
+
+from absl import flags
+
+from coalesce_jax import bundles
+from coalesce_jax import mixtures
+from coalesce_jax import refinement
+from coalesce_jax.commands import common
+from coalesce_jax.commands.common import Stop
+from coalesce_jax.commands.common import Values
+
+
+def define_mixture(values: Values) -> None:
+  """Flags of `mixture`."""
+  flags.DEFINE_list('nodes', None, 'Bundles.', flag_values=values)
+  flags.DEFINE_list(
+    'weights', None, 'One a bundle, sum 1; default equal.', flag_values=values
+  )
+  flags.DEFINE_integer(
+    'refine_steps', 0, 'Steps that latents are moved by the critic of their '
+    'bundle, for each sample; 0 leaves them.', lower_bound=0,
+    flag_values=values,
+  )  # fmt: skip
+  common.string(values, 'out', None, 'Bundle to write.')
+  common.required(values, 'nodes', 'out')
+
+
+def mixture(values: Values, stop: Stop) -> dict[str, Any]:
+  """Writes all bundles as one generator that draws among them."""
+  del stop
+  members = common.load_nodes(values.nodes)
+  refine = None
+  if values.refine_steps:
+    refine = refinement.Config(steps=values.refine_steps)
+  made = mixtures.mixture(
+    members, common.numbers('weights', values.weights), refine
+  )
+  provenance = {'stage': 'mixture', 'dataset': common.dataset(members)}
+  spec = dataclasses.replace(made.spec, provenance=provenance)
+  made = made._replace(spec=spec)
+  bundles.save(common.checked_out(values.out), made)
+  return {'bundle': values.out, 'bytes': bundles.size_bytes(made)}
