@@ -13,8 +13,8 @@ from coalesce_jax import ternarization
 from coalesce_jax.data import nodes
 
 METHODS = (
-  'edge_only', 'transfer', 'ensemble', 'model_average', 'barycenter',
-  'adapted', 'ternary',
+  'edge_only', 'transfer', 'ensemble', 'model_average', 'all_nodes',
+  'barycenter', 'adapted', 'ternary',
 )  # fmt: skip
 
 
@@ -76,15 +76,18 @@ def pretrain(config: Any) -> pretraining.Config:
 def barycenter(config: Any) -> barycenters.Config:
   """Settings of the barycenter."""
   part = config.barycenter
-  refine = None
-  if part.refine_steps:
-    refine = refinement.Config(steps=part.refine_steps)
   return barycenters.Config(
     game=_game(config, decay_steps=part.steps if part.decay else 0),
     schedule=_schedule(config, part), warmup=part.warmup,
-    fixed_samples=part.fixed_samples, refine=refine,
+    fixed_samples=part.fixed_samples, refine=refine(config),
     start=0 if part.warm_generator else None, warm_critics=part.warm_critics,
   )  # fmt: skip
+
+
+def refine(config: Any) -> refinement.Config | None:
+  """How samples of the nodes are moved, if they are."""
+  steps = config.barycenter.refine_steps
+  return refinement.Config(steps=steps) if steps else None
 
 
 def adapt(config: Any) -> adaptation.Config:

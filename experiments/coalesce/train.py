@@ -8,6 +8,7 @@ Shapes: K nodes, S seeds, N local samples.
 """
 
 from collections.abc import Callable
+import dataclasses
 import functools
 import pathlib
 import time
@@ -24,6 +25,7 @@ from coalesce_jax import baselines
 from coalesce_jax import bundles
 from coalesce_jax import files
 from coalesce_jax import generators
+from coalesce_jax import mixtures
 from coalesce_jax import pretraining
 from coalesce_jax import report
 from coalesce_jax import sources
@@ -156,8 +158,12 @@ def train(
       fold(keys, 5), parts, local, config=adapt, hooks=hooks
     )[0],
     'model_average': lambda hooks: baselines.model_average(parts),
+    'all_nodes': lambda hooks: mixtures.mixture(
+      parts, refine=settings.refine(config)
+    ),
     'adapted': lambda hooks: adaptation.adapt(
-      fold(keys, 6), meta, local, config=adapt, hooks=hooks
+      fold(keys, 6), meta, local,
+      config=dataclasses.replace(adapt, rate=config.adapt.rate), hooks=hooks,
     )[0],
   }  # fmt: skip
   for name, plan in plans.items():

@@ -68,6 +68,7 @@ def get_config() -> ml_collections.ConfigDict:
         'objective': '',
         # Samples of each node that are drawn once, and steps that each is moved
         # by its own critic (`coalesce_jax.refinement`); 0 draws fresh ones.
+        # The steps are those of 'all_nodes' too.
         'fixed_samples': 0,
         'refine_steps': 0,
         # Start from the first node's generator, and from the nodes' critics;
@@ -81,6 +82,9 @@ def get_config() -> ml_collections.ConfigDict:
         'chunk': 25,
         'warmup': 50,
         'anchor': 0.5,
+        # Of adaptation alone, a factor of the learning rate; `transfer` has
+        # its own.
+        'rate': 1.0,
         'objective': 'w1_squared',
         'augment': 'translation',
         'held_out': 0.1,
@@ -112,6 +116,7 @@ def get_config() -> ml_collections.ConfigDict:
         'transfer',
         'ensemble',
         'model_average',
+        'all_nodes',
         'barycenter',
         'adapted',
         'ternary',

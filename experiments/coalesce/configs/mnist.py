@@ -17,12 +17,14 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.seeds = 3
   config.network.width = config.network.critic_width = 16
   config.pretrain.steps = 2500
-  config.barycenter.steps = 2000
+  config.barycenter.method = 'mixture'
+  config.barycenter.steps = 4000
   config.barycenter.warm_generator = False
   config.barycenter.fixed_samples = 8000
   config.barycenter.refine_steps = 10
   config.adapt.steps = 300
   config.adapt.anchor = 0.25
+  config.adapt.rate = config.transfer.rate
   config.adapt.observe_every = 50
   config.ternary.steps = 1200
   config.ternary.scheme = 'twn'
