@@ -1,5 +1,6 @@
 """Thousands of damaged bundles: weights as promised, or one refusal."""
 
+import dataclasses
 import gc
 import json
 import time
@@ -14,6 +15,8 @@ import coalesce_jax as cj
 from coalesce_jax import bundles
 from coalesce_jax import files
 from coalesce_jax import generators
+from coalesce_jax import mixtures
+from coalesce_jax import refinement
 from tests import bundles_test
 from tests import small
 
@@ -29,11 +32,20 @@ def ternary_bundle(scheme='twn', granularity='channel'):
   return small.ternarized(float_bundle(), scheme, granularity)
 
 
+def mixture_bundle():
+  small_critic = generators.freeze({'width': 8})
+  spec = dataclasses.replace(SPEC, critic='dcgan', critic_options=small_critic)
+  critic = spec.build_critic().init(jax.random.key(1))
+  node = generators.create(spec, float_bundle().params, critic)
+  return mixtures.mixture([node, node], refine=refinement.Config())
+
+
 FILES = {
   'float': bundles.encode(float_bundle()),
   '2bit': bundles.encode(ternary_bundle()),
   'two scales': bundles.encode(ternary_bundle('ttq')),
   'trits': bundles.encode(ternary_bundle(), packing='trits'),
+  'mixture': bundles.encode(mixture_bundle()),
 }
 VALUES = (
   None, True, 0, -1, 1, 2, 7, 1 << 20, 10**12, 1.5, float('nan'), '', 'x',

@@ -71,16 +71,19 @@ def network(
       made['critics'] = jax.vmap(critic.init)(keys[1])
     return made
 
-  def one(params: types.Params, k: int, z: jax.Array) -> jax.Array:
-    own = jax.tree.map(lambda leaf: leaf[k], params['nodes'])
-    if critic is not None and transport is not None:
-      known = jax.tree.map(lambda leaf: leaf[k], params['critics'])
-      z = transport_lib.move(base, critic, own, known, z, transport)
-    return base.apply(own, z)
-
   def apply(params: types.Params, inputs: jax.Array) -> jax.Array:
     z, chance = inputs[:, :latent_size], inputs[:, latent_size:]
-    samples = jnp.stack([one(params, k, z) for k in range(count)])
-    return select(params['scores'], chance, samples)
+
+    def one(of: types.Params) -> jax.Array:
+      moved = z
+      if critic is not None and transport is not None:
+        moved = transport_lib.move(
+          base, critic, of['nodes'], of['critics'], z, transport
+        )
+      return base.apply(of['nodes'], moved)
+
+    # One after another: the program is as large as that of one.
+    of = {name: value for name, value in params.items() if name != 'scores'}
+    return select(params['scores'], chance, jax.lax.map(one, of))
 
   return types.Network(init, apply)
