@@ -28,8 +28,8 @@ def mixture(
   """All nodes as one generator that draws among them.
 
   Args:
-    nodes: K generators of one architecture, at least 2; `[S, ...]` leaves give
-      S mixtures.
+    nodes: K generators of one architecture; `[S, ...]` leaves give S mixtures.
+      One alone, refined, is moved by its critic.
     weights: `[K]`, sum to 1; None is equal weights.
     refine: moves latents by the nodes' critics.
 

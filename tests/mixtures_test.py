@@ -127,7 +127,7 @@ def test_a_bundle_holds_a_mixture(tmp_path, refine):
 @pytest.mark.parametrize(
   'changes,match',
   [
-    ({'count': 1}, r'count 1 is not in \[2, 64\]'),
+    ({'count': 0}, r'count 0 is not in \[1, 64\]'),
     ({'count': 65}, 'count 65'),
     ({'count': 2.5}, 'not a whole number'),
     ({'count': 5}, 'latent_size -1 is not in'),

@@ -193,7 +193,7 @@ def _mixture(latent_size, shape, options):
   """`of` and `count` generators, `of_*` their options; `critic`, `critic_*` and
   the transport's settings where there is one.
   """
-  count = _whole('count', options.pop('count', None), 2, MAX_NODES)
+  count = _whole('count', options.pop('count', None), 1, MAX_NODES)
   parts = {
     part: {
       name.removeprefix(f'{part}_'): options.pop(name)
