@@ -110,6 +110,11 @@ def encode(
     offset += len(block)
   text = json.dumps(header, separators=(',', ':')).encode()
   text += b' ' * (-len(text) % 8)
+  size = 8 + len(text) + offset
+  if size > manifests.MAX_BYTES:
+    raise ValueError(
+      f'{size} bytes exceed the limit of a bundle, {manifests.MAX_BYTES}'
+    )
   return struct.pack('<Q', len(text)) + text + b''.join(blocks)
 
 

@@ -44,7 +44,7 @@ class Config:
     radius: eta of the 'ball' objective, the distance allowed from the anchor;
       a number or `[S]`.
     ternary: ternarize the generator while it adapts, or None.
-    fixed_samples: as in `barycenter.Config`, for the anchor.
+    fixed_samples: as in `barycenters.Config`, for the anchor.
     scale_weights: multiply the weights, which sum to 1, by their number.
   """
 
@@ -116,7 +116,7 @@ def fit(
   spec = stage.with_critic(start.spec)
   images = check_images(images, spec, batched)
   if config.ternary is not None and spec.network == registry.MIXTURE:
-    raise ValueError('a mixture cannot be ternarized: ternarize its nodes')
+    raise ValueError('a mixture of nodes cannot be ternarized')
   network, critic = start.network, spec.build_critic()
   built = ternarization.build(config.ternary, network)
   played = base.attached(network, built.generator)

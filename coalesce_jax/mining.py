@@ -72,7 +72,8 @@ def network(
     )  # [K, B, Z]
     nodes = jax.lax.stop_gradient(params['nodes'])
     samples = jax.vmap(base.apply)(nodes, mined)
-    return mixture.select(params['scores'], chance, samples)
+    chosen = mixture.select(params['scores'], chance)
+    return jnp.sum(mixture.masked(chosen, samples), 0)
 
   return types.Network(init, apply)
 

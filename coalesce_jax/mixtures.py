@@ -36,15 +36,20 @@ def mixture(
   Returns:
     A generator of the network 'mixture', of latents `[Z + K]` of which the last
     K draw, with log probabilities `scores` among its parameters. It adapts like
-    any other, all nodes together.
+    any other, all nodes together; critics that move latents stay.
 
   Raises:
-    ValueError: architectures differ, bad weights, a node without a critic, or
-      with another one, where latents are to be moved.
+    ValueError: architectures differ, bad weights, a ternary node, a node
+      without a critic, or with another one, where latents are to be moved.
   """
   nodes = list(nodes)
   spec = stage.same_architecture(nodes)
   weights = stage.check_weights(weights, len(nodes))
+  for k, node in enumerate(nodes):
+    if node.spec.ternary is not None:
+      raise ValueError(
+        f'generator {k} is ternary: a mixture would keep its weights as floats'
+      )
   options: dict[str, Any] = {'of': spec.network, 'count': len(nodes)}
   options |= {f'of_{name}': value for name, value in spec.options}
   parts = {'nodes': [n.params for n in nodes]}

@@ -23,6 +23,7 @@ from coalesce_jax import sharding
 from coalesce_jax import sources
 from coalesce_jax import trees
 from coalesce_jax import types
+from coalesce_jax.networks import registry
 
 # Name of a part of a stage -> its effects.
 HooksFor = Callable[[str], driver.Hooks]
@@ -185,16 +186,25 @@ def same_samples(members: list[generators.Generator]) -> tuple[int, ...]:
 
 
 def with_critic(spec: generators.Spec) -> generators.Spec:
-  """The spec with a critic: its own, or one like its generator."""
+  """The spec with a critic: its own, or one like its generator.
+
+  Of a mixture that is the one that moves its samples, or one like its nodes.
+  """
   spec = dataclasses.replace(spec, ternary=None)
   if spec.critic is not None:
     return spec
-  options = tuple(
-    (name, value)
-    for name, value in spec.options
-    if name in ('width', 'hidden', 'activation')
+  options = dict(spec.options)
+  critic = spec.network
+  like: tuple[str, ...] = ('width', 'hidden', 'activation')
+  if critic == registry.MIXTURE and 'critic' in options:
+    critic, options = options['critic'], registry.options_of('critic', options)
+    like = tuple(options)
+  elif critic == registry.MIXTURE:
+    critic, options = options['of'], registry.options_of('of', options)
+  kept = {name: value for name, value in options.items() if name in like}
+  return dataclasses.replace(
+    spec, critic=critic, critic_options=generators.freeze(kept)
   )
-  return dataclasses.replace(spec, critic=spec.network, critic_options=options)
 
 
 def check_weights(weights: Any, count: int) -> np.ndarray:

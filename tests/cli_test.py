@@ -109,6 +109,11 @@ def test_stages_work_one_by_one(capsys, tmp_path):
     '--weights=0.25,0.75', '--refine_steps=2', f'--out={kept}',
   )  # fmt: skip
   assert code == 0 and result['bytes'] == kept.stat().st_size
+  code, _, error = run(
+    capsys, 'ternarize', f'--node={kept}', f'--local={tmp_path / "local"}',
+    f'--out={tmp_path / "no.safetensors"}', *FEW,
+  )  # fmt: skip
+  assert code == 2 and 'kept.safetensors: a mixture' in error
   grid = tmp_path / 'kept.png'
   code, _, _ = run(capsys, 'sample', f'--node={kept}', f'--out={grid}')
   assert code == 0 and grid.exists()

@@ -89,8 +89,13 @@ def test_members_of_an_ensemble_are_mixtures_of_their_own():
   assert jax.tree.structure(shapes) == jax.tree.structure(alone.params)
 
 
-def test_a_mixture_adapts_its_nodes_and_scores_together():
-  start = mixtures.mixture(nodes())
+@pytest.mark.parametrize('refine', [None, refinement.Config(steps=2)])
+def test_a_mixture_adapts_its_nodes_and_scores_together(tmp_path, refine):
+  # As another node reads it.
+  bundles.save(
+    tmp_path / 'a.safetensors', mixtures.mixture(nodes(), None, refine)
+  )
+  start = bundles.load(tmp_path / 'a.safetensors')
   config = adaptation.Config(
     game=small.config(objective='w1_squared'), schedule=small.schedule(4, 2),
     warmup=0, anchor=0.5,
@@ -103,6 +108,14 @@ def test_a_mixture_adapts_its_nodes_and_scores_together():
     lambda a, b: bool(np.any(a != b)), made.params, start.params
   )
   assert changed['scores'] and all(jax.tree.leaves(changed['nodes']))
+  # The moving average of what stands still, to rounding.
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6),
+    made.params.get('critics', {}),
+    start.params.get('critics', {}),
+  )
+  assert made.spec.critic == SPEC.critic
+  assert made.critic is not None
 
 
 @pytest.mark.parametrize('refine', [None, refinement.Config(steps=2)])
@@ -130,18 +143,21 @@ def test_a_bundle_holds_a_mixture(tmp_path, refine):
     ({'count': 0}, r'count 0 is not in \[1, 64\]'),
     ({'count': 65}, 'count 65'),
     ({'count': 2.5}, 'not a whole number'),
-    ({'count': 5}, 'latent_size -1 is not in'),
+    ({'count': 4}, 'latent_size 0 is not in'),
     ({'of': 'mixture'}, "of 'mixture' is not one of"),
     ({'of_hidden': (0,)}, 'width 0'),
     ({'of_nope': 1}, 'does not take the options'),
-    ({'nope': 1}, 'does not take the options'),
-    ({'critic': 'nope'}, "network 'nope'"),
+    ({'nope': 1}, "and pull as well, not .*'nope'"),
+    ({'of_latent_size': 3}, 'does not take the options'),
+    ({'critic_data_shape': 3}, 'does not take the options'),
+    ({'critic': 'nope'}, "critic 'nope' is not one of"),
     ({'critic_hidden': (0,)}, 'width 0'),
-    ({'steps': 1001}, 'steps 1001'),
+    ({'steps': 501}, r'steps 501 is not in \[1, 500\]'),
     ({'rate': 0.0}, 'rate'),
     ({'rate': float('nan')}, 'rate'),
     ({'pull': -1.0}, 'pull'),
     ({'pull': 'x'}, 'pull'),
+    ({'pull': False}, 'pull'),
   ],
 )
 def test_options_of_a_mixture_are_bounded(changes, match):
@@ -157,11 +173,24 @@ def test_options_of_a_mixture_are_bounded(changes, match):
 
 def test_a_mixture_is_not_ternarized():
   start, local = mixtures.mixture(nodes()), jax.random.normal(KEY, (20, 2))
-  with pytest.raises(ValueError, match='ternarize its nodes'):
+  with pytest.raises(ValueError, match='cannot be ternarized'):
     adaptation.ternarize(KEY, start, local)
 
 
+def test_a_mixture_takes_a_critic_with_its_transport_or_none_of_both():
+  made = {'latent_size': 4, 'data_shape': (2,), 'of': 'mlp', 'count': 2}
+  for some in ({'critic': 'mlp'}, {'steps': 2}, {'rate': 0.1, 'pull': 1.0}):
+    with pytest.raises(ValueError, match='takes of and count, or'):
+      registry.generator('mixture', **made, **some)
+  with pytest.raises(ValueError, match='options of no critic'):
+    registry.generator('mixture', **made, critic_hidden=(8,))
+
+
 def test_bad_mixtures_are_refused():
+  with pytest.raises(ValueError, match='generator 0 is ternary'):
+    mixtures.mixture(
+      [small.ternarized(small.generator(0, small.IMAGES), 'twn', 'channel')]
+    )
   with pytest.raises(ValueError, match='architecture|networks|same'):
     other = dataclasses.replace(SPEC, latent_size=7)
     mixtures.mixture([*nodes(1), small.generator(0, other)])

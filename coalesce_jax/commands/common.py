@@ -15,6 +15,7 @@ from coalesce_jax import driver
 from coalesce_jax import files
 from coalesce_jax import game as game_lib
 from coalesce_jax import generators
+from coalesce_jax import refinement
 from coalesce_jax import workspace
 from coalesce_jax.data import images as images_lib
 from coalesce_jax.data import nodes
@@ -75,7 +76,6 @@ def game(values: Values, **changes: Any) -> game_lib.Config:
       'batch_size': values.batch_size,
       'critic_steps': values.critic_steps,
       'learning_rate': values.learning_rate,
-      'beta1': 0.5,
       'ema': 0.995,
     }
     | changes
@@ -117,6 +117,18 @@ def load_nodes(paths: list[str]) -> list[generators.Generator]:
         f'{members[0].spec.image_shape}'
       )
   return members
+
+
+def refine(
+  values: Values, members: list[generators.Generator]
+) -> refinement.Config | None:
+  """Of `--refine_steps`; ValueError for a bundle without a critic."""
+  if not values.refine_steps:
+    return None
+  for path, member in zip(values.nodes, members, strict=True):
+    if member.critic is None:
+      raise ValueError(f'{path}: no critic, which --refine_steps needs')
+  return refinement.Config(steps=values.refine_steps)
 
 
 def local(path: str, spec: generators.Spec) -> np.ndarray:

@@ -7,7 +7,6 @@ from absl import flags
 
 from coalesce_jax import bundles
 from coalesce_jax import mixtures
-from coalesce_jax import refinement
 from coalesce_jax.commands import common
 from coalesce_jax.commands.common import Stop
 from coalesce_jax.commands.common import Values
@@ -32,11 +31,10 @@ def mixture(values: Values, stop: Stop) -> dict[str, Any]:
   """Writes all bundles as one generator that draws among them."""
   del stop
   members = common.load_nodes(values.nodes)
-  refine = None
-  if values.refine_steps:
-    refine = refinement.Config(steps=values.refine_steps)
   made = mixtures.mixture(
-    members, common.numbers('weights', values.weights), refine
+    members,
+    common.numbers('weights', values.weights),
+    common.refine(values, members),
   )
   provenance = {'stage': 'mixture', 'dataset': common.dataset(members)}
   spec = dataclasses.replace(made.spec, provenance=provenance)

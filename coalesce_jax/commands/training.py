@@ -15,7 +15,6 @@ from coalesce_jax import files
 from coalesce_jax import generators
 from coalesce_jax import objectives
 from coalesce_jax import pretraining
-from coalesce_jax import refinement
 from coalesce_jax import stage
 from coalesce_jax import ternarization
 from coalesce_jax.commands import common
@@ -24,6 +23,7 @@ from coalesce_jax.commands.common import Values
 from coalesce_jax.compress import packing
 from coalesce_jax.data import datasets
 from coalesce_jax.data import nodes
+from coalesce_jax.networks import registry
 
 
 def define_pretrain(values: Values) -> None:
@@ -119,12 +119,7 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
   weights = common.numbers('weights', values.weights)
   if weights is not None:
     stage.check_weights(weights, len(members))
-  refine = None
-  if values.refine_steps:
-    refine = refinement.Config(steps=values.refine_steps)
-    for path, member in zip(values.nodes, members, strict=True):
-      if member.critic is None:
-        raise ValueError(f'{path}: no critic, which --refine_steps needs')
+  refine = common.refine(values, members)
   config = barycenters.Config(
     game=common.game(values, decay_steps=values.steps),
     schedule=common.schedule(values),
@@ -198,6 +193,8 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   if values.packing != '2bit' and not values.ternary:
     raise ValueError(f'--packing={values.packing} needs --ternary')
   members = common.load_nodes(values.nodes)
+  if values.ternary and len(members) == 1:
+    _refuse_mixture(values.nodes[0], members[0])
   weights = common.numbers('weights', values.weights)
   stage.check_weights(weights, len(members))
   stage.same_samples(members)
@@ -267,6 +264,7 @@ def define_ternarize(values: Values) -> None:
 def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
   """Ternarizes a bundle, anchored at its own law."""
   generator = bundles.load(values.node)
+  _refuse_mixture(values.node, generator)
   local = common.local(values.local, generator.spec)
   digests = common.digests([values.node]) | {
     'local_sha256': files.digest([local])
@@ -292,6 +290,11 @@ def _define_packing(values: Values) -> None:
     'packing', '2bit', list(packing.PACKINGS), 'Of ternary weights in the '
     'bundle; trits are 1.6 bits each.', flag_values=values,
   )  # fmt: skip
+
+
+def _refuse_mixture(path: str, generator: generators.Generator) -> None:
+  if generator.spec.network == registry.MIXTURE:
+    raise ValueError(f'{path}: a mixture of nodes cannot be ternarized')
 
 
 def _ternarized(values, key, generator, local, work):

@@ -1,8 +1,9 @@
-r"""The mixture of K generators as one network: one of them makes each sample.
+r"""The mixture of K generators as one network: each sample is of one of them.
 
 .. math:: G(z, u) = G_{i(u)}(T_{i(u)}(z)), \quad P(i) = w_i
 
-with T the identity, or the transport by the critic of each generator.
+with T the identity, or the transport by the critic of each generator. All K
+make a sample and one is taken, so that it costs K times as much as one's.
 
 Shapes: K generators, Z latent of one of them, B batch.
 """
@@ -16,27 +17,28 @@ from coalesce_jax import types
 from coalesce_jax.networks import transport as transport_lib
 
 
-def select(
-  scores: jax.Array, chance: jax.Array, samples: jax.Array
-) -> jax.Array:
-  """One of K samples for each latent, by Gumbel-max.
+def select(scores: jax.Array, chance: jax.Array) -> jax.Array:
+  """Which of K makes the sample of each latent, by Gumbel-max.
 
   Args:
     scores: `[K]`, log probabilities up to a constant; they get the
       straight-through gradient of the softmax.
     chance: `[B, K]` standard normal latents.
-    samples: `[K, B, ...]`.
 
   Returns:
-    `[B, ...]`.
+    `[K, B]`, 1 where it does, else 0.
   """
   uniform = jax.scipy.stats.norm.cdf(chance)
   gumbel = -jnp.log(-jnp.log(jnp.clip(uniform, 1e-7, 1.0 - 1e-6)))
   soft = jax.nn.softmax(scores[None] + gumbel, -1)
   hard = jax.nn.one_hot(jnp.argmax(soft, -1), soft.shape[-1])
-  chosen = (hard + soft - jax.lax.stop_gradient(soft)).T  # [K, B]
-  chosen = chosen.reshape(*chosen.shape, *[1] * (samples.ndim - 2))
-  return jnp.sum(chosen * samples, 0)
+  return (hard + soft - jax.lax.stop_gradient(soft)).T
+
+
+def masked(chosen: jax.Array, samples: jax.Array) -> jax.Array:
+  """Samples `[..., B, *shape]` times `chosen`, `[..., B]`."""
+  more = samples.ndim - chosen.ndim
+  return chosen.reshape(*chosen.shape, *[1] * more) * samples
 
 
 def network(
@@ -74,16 +76,25 @@ def network(
   def apply(params: types.Params, inputs: jax.Array) -> jax.Array:
     z, chance = inputs[:, :latent_size], inputs[:, latent_size:]
 
-    def one(of: types.Params) -> jax.Array:
+    def add(
+      total: jax.Array, of: tuple[types.Params, jax.Array]
+    ) -> tuple[jax.Array, None]:
+      (own, known), chosen = of
       moved = z
       if critic is not None and transport is not None:
-        moved = transport_lib.move(
-          base, critic, of['nodes'], of['critics'], z, transport
-        )
-      return base.apply(of['nodes'], moved)
+        # They know the way to the nodes' data; nothing else trains them.
+        known = jax.lax.stop_gradient(known)
+        moved = transport_lib.move(base, critic, own, known, z, transport)
+      return total + masked(chosen, base.apply(own, moved)), None
 
-    # One after another: the program is as large as that of one.
-    of = {name: value for name, value in params.items() if name != 'scores'}
-    return select(params['scores'], chance, jax.lax.map(one, of))
+    # One after another: program and memory are as large as those of one.
+    parts = (params['nodes'], params.get('critics', ()))
+    one = jax.tree.map(lambda leaf: leaf[0], params['nodes'])
+    shape = jax.eval_shape(base.apply, one, z)
+    return jax.lax.scan(
+      add,
+      jnp.zeros(shape.shape, shape.dtype),
+      (parts, select(params['scores'], chance)),
+    )[0]
 
   return types.Network(init, apply)

@@ -4,7 +4,7 @@ Options come from files of other nodes: every one is checked against bounds
 before anything is built.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import functools
 import math
 from typing import Any
@@ -26,6 +26,7 @@ MAX_LAYERS = 16
 MAX_SAMPLE_SIZE = 1 << 20
 MAX_SCALE = 1e6
 MAX_NODES = 64
+# Of the transports of a sample by all nodes together.
 MAX_STEPS = 1000
 
 _DCGAN_SIZES = tuple(dcgan.STAGES)
@@ -58,7 +59,9 @@ def _positive(name: str, value: Any) -> float:
 
 
 def _not_negative(name: str, value: Any) -> float:
-  return 0.0 if value == 0 else _positive(name, value)
+  if not isinstance(value, bool) and value == 0:
+    return 0.0
+  return _positive(name, value)
 
 
 def _choice(name: str, value: Any, choices: Any) -> str:
@@ -137,6 +140,8 @@ def _groupsort(shape, *, hidden=(128, 128)):
 
 # Of any of the generators below.
 MIXTURE = 'mixture'
+# Prefixes of what a mixture says of its nodes and their critics.
+_PARTS = ('of_', 'critic_')
 GENERATORS: dict[str, Callable[..., nn.Module]] = {
   'dcgan': _dcgan_generator,
   'mlp': _mlp_generator,
@@ -180,6 +185,16 @@ def critic(
   return _critic(name, _shape(data_shape), _freeze(options))
 
 
+def options_of(part: str, options: Mapping[str, Any]) -> dict[str, Any]:
+  """Of a mixture's options those of its nodes, 'of', or critics, 'critic'."""
+  start = f'{part}_'
+  return {
+    name.removeprefix(start): value
+    for name, value in options.items()
+    if name.startswith(start)
+  }
+
+
 @functools.lru_cache(maxsize=256)
 def _generator(name, latent_size, shape, options):
   _whole('latent_size', latent_size, 1, MAX_LATENT_SIZE)
@@ -193,35 +208,31 @@ def _mixture(latent_size, shape, options):
   """`of` and `count` generators, `of_*` their options; `critic`, `critic_*` and
   the transport's settings where there is one.
   """
-  count = _whole('count', options.pop('count', None), 1, MAX_NODES)
-  parts = {
-    part: {
-      name.removeprefix(f'{part}_'): options.pop(name)
-      for name in list(options)
-      if name.startswith(f'{part}_')
-    }
-    for part in ('of', 'critic')
-  }
-  inner = latent_size - count
-  base = generator(
-    _choice('of', options.pop('of', None), GENERATORS),
-    latent_size=inner,
-    data_shape=shape,
-    **parts['of'],
-  )
-  if not options and not parts['critic']:
-    return mixture.network(base, count, inner)
-  known = critic(options.pop('critic', ''), data_shape=shape, **parts['critic'])
-  if set(options) != {'steps', 'rate', 'pull'}:
+  plain = {k: v for k, v in options.items() if not k.startswith(_PARTS)}
+  moved = plain.keys() - {'of', 'count'}
+  if moved and moved != {'critic', 'steps', 'rate', 'pull'}:
     raise ValueError(
-      f'network {MIXTURE!r} does not take the options {sorted(options)}'
+      f'network {MIXTURE!r} takes of and count, or critic, steps, rate and '
+      f'pull as well, not {sorted(plain)}'
     )
-  moved = transport.Config(
-    _whole('steps', options['steps'], 1, MAX_STEPS),
-    _positive('rate', options['rate']),
-    _not_negative('pull', options['pull']),
-  )
-  return mixture.network(base, count, inner, known, moved)
+  if 'critic' not in plain and options_of('critic', options):
+    raise ValueError(f'network {MIXTURE!r} has options of no critic')
+  count = _whole('count', plain.get('count'), 1, MAX_NODES)
+  inner = _whole('latent_size', latent_size - count, 1, MAX_LATENT_SIZE)
+  of = _choice('of', plain.get('of'), GENERATORS)
+  module = _module(GENERATORS, of, shape, options_of('of', options))
+  base = _network(module, (1, inner))
+  if not moved:
+    return mixture.network(base, count, inner)
+  name = _choice('critic', plain['critic'], CRITICS)
+  module = _module(CRITICS, name, shape, options_of('critic', options))
+  steps = _whole('steps', plain['steps'], 1, MAX_STEPS // count)
+  rate = _positive('rate', plain['rate'])
+  pull = _not_negative('pull', plain['pull'])
+  return mixture.network(
+    base, count, inner, _network(module, (1, *shape)),
+    transport.Config(steps, rate, pull),
+  )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=256)

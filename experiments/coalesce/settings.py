@@ -36,6 +36,10 @@ def validate(config: Any) -> dict[str, Any]:
   for name in config.methods:
     if name not in METHODS:
       raise ValueError(f'method {name!r} is not one of {METHODS}')
+  for name in ('adapt', 'transfer'):
+    rate = config[name].rate
+    if not 0.0 < rate < float('inf'):
+      raise ValueError(f'{name}.rate {rate} is not positive')
   nodes.parse(config.split)
   pretrain(config), barycenter(config), adapt(config), ternary(config)
   return config.to_dict()

@@ -26,6 +26,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     raise ValueError(f"variant {variant!r} is not '' or 'quick'")
   shared = base.get_config()
   base.choose(shared, variant)
+  # Of the pipeline alone.
+  del shared.adapt.rate
   # Every data set has its own; here all classes are the target's.
   for field in ('dataset', 'split', 'barycenter', 'transfer', 'methods',
                 'local_samples', 'tensorboard'):  # fmt: skip
