@@ -80,6 +80,17 @@ def test_a_finished_run_is_only_reported_again(finished):
   assert bundles(workdir) == before
 
 
+def test_adaptation_has_a_rate_of_its_own():
+  made = config()
+  made.adapt.rate = 0.3
+  assert settings.adapted(made).rate == 0.3 and settings.adapt(made).rate == 1.0
+  for part in ('adapt', 'transfer'):
+    made = config()
+    made[part].rate = 0.0
+    with pytest.raises(ValueError, match=f'{part}.rate 0.0 is not positive'):
+      settings.validate(made)
+
+
 @pytest.mark.slow
 def test_a_run_stopped_again_and_again_ends_in_the_same_bytes(
   finished, tmp_path

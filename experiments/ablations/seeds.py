@@ -49,7 +49,7 @@ def measure(
   made.adapt.chunk = driver.chunk_of(steps)
   made.adapt.observe_every = made.adapt.select_every = made.adapt.warmup = 0
   problem = problem_lib.load(made)
-  config, spec = settings.adapt(made), problem.spec
+  config, spec = settings.adapted(made), problem.spec
   keys = jax.random.split(jax.random.key(made.seed), seeds)
   start = jax.vmap(spec.build().init)(keys)
   critics = jax.vmap(spec.build_critic().init)(keys)

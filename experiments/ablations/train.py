@@ -259,7 +259,7 @@ def _adapted(key, meta, local, made, kind, hooks):
   """Adaptation, or for 'straight' ternarization of as many steps as both."""
   if kind != 'straight':
     return adaptation.adapt(
-      key, meta, local, config=settings.adapt(made), hooks=hooks
+      key, meta, local, config=settings.adapted(made), hooks=hooks
     )
   made = made.copy_and_resolve_references()
   made.ternary.steps += made.adapt.steps

@@ -1,5 +1,6 @@
 """From the flat configuration to the settings of each stage."""
 
+import dataclasses
 from typing import Any
 
 from coalesce_jax import adaptation
@@ -94,8 +95,13 @@ def refine(config: Any) -> refinement.Config | None:
   return refinement.Config(steps=steps) if steps else None
 
 
+def adapted(config: Any) -> adaptation.Config:
+  """Settings of adaptation: those of the baselines but for its rate."""
+  return dataclasses.replace(adapt(config), rate=config.adapt.rate)
+
+
 def adapt(config: Any) -> adaptation.Config:
-  """Settings of adaptation and of the baselines."""
+  """Settings of the baselines."""
   part = config.adapt
   return adaptation.Config(
     game=_game(config, objective=part.objective, augment=part.augment),

@@ -8,7 +8,6 @@ Shapes: K nodes, S seeds, N local samples.
 """
 
 from collections.abc import Callable
-import dataclasses
 import functools
 import pathlib
 import time
@@ -162,8 +161,7 @@ def train(
       parts, refine=settings.refine(config)
     ),
     'adapted': lambda hooks: adaptation.adapt(
-      fold(keys, 6), meta, local,
-      config=dataclasses.replace(adapt, rate=config.adapt.rate), hooks=hooks,
+      fold(keys, 6), meta, local, config=settings.adapted(config), hooks=hooks
     )[0],
   }  # fmt: skip
   for name, plan in plans.items():

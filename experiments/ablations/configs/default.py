@@ -25,8 +25,6 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     raise ValueError(f"variant {variant!r} is not '' or 'quick'")
   shared = base.get_config()
   base.choose(shared, variant)
-  # Of the pipeline alone.
-  del shared.adapt.rate
   shared.seeds, shared.adapt.augment = 2, ''
   shared.adapt.observe_every = 0
   if variant:
