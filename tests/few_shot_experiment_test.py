@@ -162,6 +162,20 @@ def test_tables_and_figures_have_every_row():
   assert set(plots.figures(summary)) == {'samples', 'steps'}
 
 
+def test_a_figure_names_every_method_and_leaves_out_what_is_not_there():
+  summary = {
+    'rows': [
+      row('transfer', [30.0], setting='a:b', samples=20),
+      row('transfer', [30.0], setting='c:d', samples=100),
+      row('mined', [30.0], setting='c:d', samples=100),
+    ]
+  }
+  drawn = plots.figures(summary)['steps']
+  (legend,) = drawn.legends
+  assert [t.get_text() for t in legend.get_texts()] == ['transfer', 'MineGAN']
+  assert [axis.axison for axis in drawn.axes] == [True, False, False, True]
+
+
 @pytest.mark.slow
 def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
   config = default.get_config('quick')

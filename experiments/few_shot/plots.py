@@ -81,8 +81,11 @@ def _steps(summary: Summary) -> figure.Figure:
   axes = drawn.subplots(len(settings), len(counts), squeeze=False)
   for i, setting in enumerate(settings):
     for j, count in enumerate(counts):
-      axis = axes[i, j]
-      for row in tables.of(summary, setting, count):
+      axis, rows = axes[i, j], tables.of(summary, setting, count)
+      if not rows:
+        axis.set_axis_off()
+        continue
+      for row in rows:
         if row['curve'] and row['chosen']:
           axis.plot(
             [int(step) for step in row['curve']],
@@ -95,8 +98,12 @@ def _steps(summary: Summary) -> figure.Figure:
       axis.set_title(f'{setting}, {count} samples', fontsize=9)
       axis.set_xlabel('generator steps')
   axes[0, 0].set_ylabel('squared Frechet distance')
-  drawn.legend(
-    *axes[0, 0].get_legend_handles_labels(), loc='center right', fontsize=7
-  )
+  # Every method once, whichever panels it is in.
+  known = {
+    label: handle
+    for axis in axes.flat
+    for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+  }
+  drawn.legend(known.values(), known, loc='center right', fontsize=7)
   drawn.tight_layout(rect=(0.0, 0.0, 1.0 - 2.6 / drawn.get_figwidth(), 1.0))
   return drawn
