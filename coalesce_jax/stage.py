@@ -193,17 +193,9 @@ def with_critic(spec: generators.Spec) -> generators.Spec:
   spec = dataclasses.replace(spec, ternary=None)
   if spec.critic is not None:
     return spec
-  options = dict(spec.options)
-  critic = spec.network
-  like: tuple[str, ...] = ('width', 'hidden', 'activation')
-  if critic == registry.MIXTURE and 'critic' in options:
-    critic, options = options['critic'], registry.options_of('critic', options)
-    like = tuple(options)
-  elif critic == registry.MIXTURE:
-    critic, options = options['of'], registry.options_of('of', options)
-  kept = {name: value for name, value in options.items() if name in like}
+  critic, options = registry.critic_like(spec.network, dict(spec.options))
   return dataclasses.replace(
-    spec, critic=critic, critic_options=generators.freeze(kept)
+    spec, critic=critic, critic_options=generators.freeze(options)
   )
 
 

@@ -195,6 +195,21 @@ def options_of(part: str, options: Mapping[str, Any]) -> dict[str, Any]:
   }
 
 
+def critic_like(
+  name: str, options: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
+  """The critic that goes with a generator, and its options.
+
+  Of a mixture that is the one that moves its samples, or that of its nodes.
+  """
+  if name == MIXTURE and 'critic' in options:
+    return options['critic'], options_of('critic', options)
+  if name == MIXTURE:
+    return critic_like(options['of'], options_of('of', options))
+  shared = ('width', 'hidden', 'activation')
+  return name, {k: v for k, v in options.items() if k in shared}
+
+
 @functools.lru_cache(maxsize=256)
 def _generator(name, latent_size, shape, options):
   _whole('latent_size', latent_size, 1, MAX_LATENT_SIZE)

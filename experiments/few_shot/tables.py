@@ -104,9 +104,9 @@ def _cell(row: dict[str, Any], measure: str, digits: int) -> str:
 def best(summary: Summary) -> list[dict[str, Any]]:
   """For every setting and number of samples: ours against the baselines.
 
-  Ours is the row of the best score in the tuning: it is named before the
-  test. Of the baselines it is the best in the
-  test. All training images and ternary weights do not count.
+  Ours is the row of the best score in the tuning: it is named before the test.
+  Of the baselines it is the best in the test. All training images and ternary
+  weights do not count.
   """
   tuned = {
     (c['setting'], c['samples'], c['method'], c['value']): c['frechet']
