@@ -2,7 +2,7 @@
 
 Narrow convolutions gather patches, for one product; wide ones, where products
 cost the most, gather sums of patches that need fewer multiplications (`tiles`),
-for three or nine. What is gathered and what is spread are lists of matrices,
+for four or sixteen. What is gathered and what is spread are lists of matrices,
 one for each product; `flat` gives the kernels of these products.
 
 Shapes: B batch, H, W image, C its channels, H', W' map, F its channels, k
@@ -11,6 +11,7 @@ kernel, s stride, n columns of a product.
 
 from collections.abc import Sequence
 import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -136,7 +137,7 @@ def _joined(x: jax.Array, axis: int) -> jax.Array:
 
 def _matrix(x: jax.Array) -> jax.Array:
   """`[..., C, h, w, B]` -> `[..., C, h w B]`."""
-  return x.reshape(*x.shape[:-3], -1)
+  return x.reshape(*x.shape[:-3], math.prod(x.shape[-3:]))
 
 
 def _gather_impl(
@@ -254,13 +255,16 @@ def _spread_impl(maps: Sequence[jax.Array], shape: Geometry) -> list[jax.Array]:
 def _by_columns(
   products: Sequence[jax.Array], shape: Geometry
 ) -> list[list[jax.Array]]:
-  """Matrices `[..., n]` as maps `[..., h, w, B]`, in three lists by columns."""
+  """Matrices `[..., n]` as maps `[..., h, w, B]`, in four lists by columns."""
   height, width = shape.out
   heights = tiles.sizes(height) if shape.tiled == 2 else (height,)
+  widths = tiles.sizes(width)
+  # Of two results the third product has none.
+  batch = products[0].shape[-1] // (heights[0] * widths[0])
   parts = iter(products)
   return [
-    [(p := next(parts)).reshape(*p.shape[:-1], h, w, -1) for h in heights]
-    for w in tiles.sizes(width)
+    [(p := next(parts)).reshape(*p.shape[:-1], h, w, batch) for h in heights]
+    for w in widths
   ]
 
 

@@ -1,20 +1,29 @@
-r"""Filters of two taps by three products for two results, not four.
+r"""Filters of two taps by four products for three results, not six.
 
 .. math::
-  y_0 &= d_0 g_0 + d_1 g_1 = (d_0 - d_1) g_0 + d_1 (g_0 + g_1) \\
-  y_1 &= d_1 g_0 + d_2 g_1 = d_1 (g_0 + g_1) - (d_1 - d_2) g_1
+  y_0 &= d_0 g_0 + d_1 g_1 = m_0 + m_1 + m_2, & m_0 &= (d_0 - d_2) g_0 \\
+  y_1 &= d_1 g_0 + d_2 g_1 = m_1 - m_2, &
+    m_1 &= (d_1 + d_2) (g_0 + g_1) / 2 \\
+  y_2 &= d_2 g_0 + d_3 g_1 = m_1 + m_2 + m_3, &
+    m_2 &= (d_2 - d_1) (g_0 - g_1) / 2 \\
+  & & m_3 &= (d_3 - d_1) g_1
 
-Winograd's F(2, 2) (Arithmetic Complexity of Computations, 1980; for networks
+Winograd's F(3, 2) (Arithmetic Complexity of Computations, 1980; for networks
 Lavin and Gray, https://arxiv.org/abs/1509.09308), exact but for rounding: no
-coefficient but 1 and -1. In two directions nine products do the work of
-sixteen. The three factors `d`, `g`, `y` of the form :math:`\sum y d g`
-keep their transforms in all of its derivatives.
+coefficients but 1, -1 and halves. In two directions sixteen products do the
+work of thirty-six. The three factors `d`, `g`, `y` of the form
+:math:`\sum y d g` keep their transforms in all of its derivatives.
 
-Of an odd number of results the last one is computed as it stands: its terms
-join the first and the last of the three products. A transform has one array
-for each product.
+Results beyond the last three join these products. One is computed as it
+stands, by :math:`g_0` and :math:`g_1`; two are F(2, 2):
 
-Shapes: n results of a direction, n + 1 inputs, t = n // 2 tiles of two.
+.. math::
+  y_0 = (d_0 - d_1) g_0 + m, \quad y_1 = m + (d_2 - d_1) g_1, \quad
+  m = 2 d_1 (g_0 + g_1) / 2
+
+A transform has one array for each product.
+
+Shapes: n results of a direction, n + 1 inputs, t = n // 3 tiles of three.
 """
 
 from collections.abc import Sequence
@@ -27,75 +36,91 @@ Parts = list[jax.Array]
 
 
 def inputs(d: jax.Array, axis: int) -> Parts:
-  """`[n + 1]` of an axis -> the inputs of three products."""
-  count = d.shape[axis] - 1
-  parts: list[Parts] = [[], [], []]
-  for start, size in _pieces(count // 2):
-    first, middle, last = (
-      _cut(d, axis, 2 * start + i, size, 2) for i in range(3)
-    )
-    for part, u in zip(
-      parts, (first - middle, middle, middle - last), strict=True
-    ):
-      part.append(u)
-  if count % 2:
-    parts[0].append(_cut(d, axis, count - 1, 1))
-    parts[2].append(-_cut(d, axis, count, 1))
+  """`[n + 1]` of an axis -> the inputs of four products."""
+  full, rest = divmod(d.shape[axis] - 1, 3)
+  parts: list[Parts] = [[], [], [], []]
+  for start, size in _pieces(full):
+    a, b, c, e = (_cut(d, axis, 3 * start + i, size, 3) for i in range(4))
+    _append(parts, a - c, b + c, c - b, e - b)
+  a, *others = (_cut(d, axis, 3 * full + i, 1) for i in range(rest + 1))
+  if rest == 1:
+    _append(parts, a, None, None, others[0])
+  elif rest == 2:
+    b, c = others
+    _append(parts, a - b, 2 * b, None, c - b)
   return [_joined(part, axis) for part in parts]
 
 
 def inputs_adjoint(u: Sequence[jax.Array], axis: int) -> jax.Array:
   """The adjoint of `inputs`: back to `[n + 1]`."""
-  tiles = u[1].shape[axis]
-  odd = u[0].shape[axis] > tiles
-  first, last = (_cut(part, axis, 0, tiles) for part in (u[0], u[2]))
+  (a, b, c, e), rests = _split(u, axis)
+  full = c.shape[axis]
   # What lies between two tiles belongs to both.
-  even = _padded(first, axis, 0, 1) - _padded(last, axis, 1, 0)
-  between = u[1] - first + last
-  if not odd:
-    found = _interleaved(even, _padded(between, axis, 0, 1), axis)
-    return _cut(found, axis, 0, 2 * tiles + 1)
-  even += _padded(_cut(u[0], axis, tiles, 1), axis, tiles, 0)
-  between = _joined([between, -_cut(u[2], axis, tiles, 1)], axis)
-  return _interleaved(even, between, axis)
+  before = _padded(_cut(e, axis, 0, max(full - 1, 0)), axis, min(full, 1), 0)
+  lines = [a + before, b - c - e, b + c - a]
+  last = [_cut(e, axis, full - 1, 1)] if full else []
+  if len(rests) == 2:
+    tail = [sum(last, rests[0]), rests[1]]
+  elif rests:
+    first, middle, end = rests
+    tail = [sum(last, first), 2 * middle - first - end, end]
+  else:
+    tail = last
+  return _joined([_interleaved(lines, axis), *tail], axis)
 
 
 def results(m: Sequence[jax.Array], axis: int) -> jax.Array:
-  """Three products -> `[n]`."""
-  tiles = m[1].shape[axis]
-  first, last = (_cut(part, axis, 0, tiles) for part in (m[0], m[2]))
-  y = _interleaved(first + m[1], m[1] - last, axis)
-  if m[0].shape[axis] > tiles:
-    rest = _cut(m[0], axis, tiles, 1) - _cut(m[2], axis, tiles, 1)
-    y = _joined([y, rest], axis)
-  return y
+  """Four products -> `[n]`."""
+  (a, b, c, e), rests = _split(m, axis)
+  both = b + c
+  tail = []
+  if len(rests) == 2:
+    tail = [rests[0] + rests[1]]
+  elif rests:
+    tail = [rests[0] + rests[1], rests[1] + rests[2]]
+  return _joined([_interleaved([a + both, b - c, both + e], axis), *tail], axis)
 
 
 def results_adjoint(y: jax.Array, axis: int) -> Parts:
-  """The adjoint of `results`: `[n]` -> three parts."""
-  count = y.shape[axis]
-  parts: list[Parts] = [[], [], []]
-  for start, size in _pieces(count // 2):
-    first, second = (_cut(y, axis, 2 * start + i, size, 2) for i in range(2))
-    for part, v in zip(parts, (first, first + second, -second), strict=True):
-      part.append(v)
-  if count % 2:
-    rest = _cut(y, axis, count - 1, 1)
-    parts[0].append(rest)
-    parts[2].append(-rest)
+  """The adjoint of `results`: `[n]` -> four parts."""
+  full, rest = divmod(y.shape[axis], 3)
+  parts: list[Parts] = [[], [], [], []]
+  for start, size in _pieces(full):
+    a, b, c = (_cut(y, axis, 3 * start + i, size, 3) for i in range(3))
+    _append(parts, a, a + b + c, a - b + c, c)
+  others = [_cut(y, axis, 3 * full + i, 1) for i in range(rest)]
+  if rest == 1:
+    _append(parts, others[0], None, None, others[0])
+  elif rest == 2:
+    _append(parts, others[0], others[0] + others[1], None, others[1])
   return [_joined(part, axis) for part in parts]
 
 
 def filters(g: jax.Array, axis: int) -> Parts:
-  """Two taps on an axis -> the filters of three products, without it."""
+  """Two taps on an axis -> the filters of four products, without it."""
   first, last = (lax.index_in_dim(g, i, axis, False) for i in range(2))
-  return [first, first + last, last]
+  return [first, 0.5 * (first + last), 0.5 * (first - last), last]
 
 
-def sizes(count: int) -> tuple[int, int, int]:
+def sizes(count: int) -> tuple[int, int, int, int]:
   """How many of each product there are for n results."""
-  tiles, odd = divmod(count, 2)
-  return tiles + odd, tiles, tiles + odd
+  full, rest = divmod(count, 3)
+  some = full + (rest > 0)
+  return some, full + (rest > 1), full, some
+
+
+def _append(parts: list[Parts], *found: jax.Array | None) -> None:
+  for part, x in zip(parts, found, strict=True):
+    if x is not None:
+      part.append(x)
+
+
+def _split(parts: Sequence[jax.Array], axis: int) -> tuple[Parts, Parts]:
+  """What belongs to tiles of three, and, in order, what is there beyond."""
+  full = parts[2].shape[axis]
+  whole = [_cut(part, axis, 0, full) for part in parts]
+  more = [p for p in parts if p.shape[axis] > full]
+  return whole, [_cut(part, axis, full, 1) for part in more]
 
 
 def _pieces(tiles: int) -> list[tuple[int, int]]:
@@ -110,7 +135,7 @@ def _pieces(tiles: int) -> list[tuple[int, int]]:
 def _cut(
   x: jax.Array, axis: int, start: int, size: int, stride: int = 1
 ) -> jax.Array:
-  stop = start + stride * (size - 1) + 1
+  stop = start + max(stride * (size - 1) + 1, 0)
   return lax.slice_in_dim(x, start, stop, stride, axis % x.ndim)
 
 
@@ -118,11 +143,11 @@ def _joined(parts: Parts, axis: int) -> jax.Array:
   return jnp.concatenate(parts, axis) if len(parts) > 1 else parts[0]
 
 
-def _interleaved(even: jax.Array, odd: jax.Array, axis: int) -> jax.Array:
-  axis %= even.ndim
-  shape = list(even.shape)
-  shape[axis] *= 2
-  return jnp.stack([even, odd], axis + 1).reshape(shape)
+def _interleaved(lines: Parts, axis: int) -> jax.Array:
+  axis %= lines[0].ndim
+  shape = list(lines[0].shape)
+  shape[axis] *= len(lines)
+  return jnp.stack(lines, axis + 1).reshape(shape)
 
 
 def _padded(x: jax.Array, axis: int, before: int, after: int) -> jax.Array:

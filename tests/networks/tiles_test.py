@@ -1,4 +1,4 @@
-"""Three products against four, and transforms against their adjoints."""
+"""Four products against six, and transforms against their adjoints."""
 
 import jax
 import jax.numpy as jnp
@@ -12,21 +12,20 @@ def numbers(seed, *shape):
   return jax.random.normal(jax.random.key(seed), shape)
 
 
-@pytest.mark.parametrize('count', [2, 3, 4, 7, 8])
-def test_three_products_filter_two_taps(count):
+@pytest.mark.parametrize('count', [2, 3, 4, 5, 7, 8, 9])
+def test_four_products_filter_two_taps(count):
   d, g = numbers(0, 5, count + 1), numbers(1, 2)
   u, filters = tiles.inputs(d, -1), tiles.filters(g, 0)
   products = [a * b for a, b in zip(u, filters, strict=True)]
-  assert sum(p.shape[-1] for p in products) == 3 * (count // 2) + 2 * (
-    count % 2
-  )
+  assert tuple(p.shape[-1] for p in products) == tiles.sizes(count)
+  assert sum(tiles.sizes(count)) == 4 * (count // 3) + (0, 2, 3)[count % 3]
   found = tiles.results(products, -1)
   np.testing.assert_allclose(
     found, d[:, :-1] * g[0] + d[:, 1:] * g[1], atol=1e-6
   )
 
 
-@pytest.mark.parametrize('count', [2, 3, 4, 7, 8])
+@pytest.mark.parametrize('count', [2, 3, 4, 5, 7, 8, 9])
 @pytest.mark.parametrize('axis', [-2, -3])
 def test_adjoints(count, axis):
   def shaped(n):
