@@ -22,7 +22,7 @@ class Turns:
     rounds: timed calls of each.
     seconds: that a timed call of ours takes, about.
     steps: of the game in a timed call of ours; 0 is as many as take `seconds`,
-      at most 100.
+      at least 2, for a scan of one step is none, and at most 100.
   """
 
   rounds: int
@@ -38,7 +38,7 @@ class Turns:
     for _ in range(3):
       run(1)
     each = (time.perf_counter() - began) / 3.0
-    return min(100, max(1, round(self.seconds / each)))
+    return min(100, max(2, round(self.seconds / each)))
 
 
 def interleave(
