@@ -53,16 +53,21 @@ def plan(
 
 
 def _steps(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  part = config.step
   networks = [
-    *(shapes.Network(28, 1, w) for w in _sizes(config.step.widths)),
-    *(shapes.Network(32, 3, w) for w in _sizes(config.step.color_widths)),
+    *((shapes.Network(28, 1, w), part.rounds) for w in _sizes(part.widths)),
+    *(
+      (shapes.Network(32, 3, w), part.color_rounds)
+      for w in _sizes(part.color_widths)
+    ),
   ]
   return {
     f'step_{n.size}_w{n.width}': functools.partial(
       steps.measure, n, _game(config), peers=steps.available(config.peers),
-      turns=_turns(config, config.step), seed=config.seed, stop=stop,
+      turns=clock.Turns(rounds, part.seconds, part.steps), seed=config.seed,
+      stop=stop,
     )
-    for n in networks
+    for n, rounds in networks
   }  # fmt: skip
 
 

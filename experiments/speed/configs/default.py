@@ -44,7 +44,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         # A timed call takes about this long. Many short ones: what others do
         # on a shared machine then meets all cases alike.
         'seconds': 0.2,
-        'rounds': 11,
+        'rounds': 9,
+        'color_rounds': 5,
         # Or has so many steps, in all parts; 0 is by time.
         'steps': 0,
       },
@@ -54,17 +55,17 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         # PyTorch one model after another, and whether `torch.func.vmap` plays.
         'peers': ('eager',),
         'stacked': False,
-        'rounds': 5,
+        'rounds': 3,
       },
       # Of `seeds` models; 0 is one without an ensemble axis.
-      'nodes': {'widths': (16,), 'counts': (4, 8), 'seeds': 0, 'rounds': 5},
+      'nodes': {'widths': (16,), 'counts': (4, 8), 'seeds': 0, 'rounds': 3},
       # One model by width, of 28 pixels, and by pixels, of the one width.
       'growth': {
         'widths': (8,), 'sizes': (8, 64), 'width': 16, 'rounds': 3,
       },
       # Frechet distance by precision: a data set with committed features.
       'rounding': {
-        'dataset': 'digits', 'width': 16, 'seeds': 3, 'steps': 500,
+        'dataset': 'digits', 'width': 16, 'seeds': 3, 'steps': 150,
         'samples': 2000,
       },
       # A new process to its first chunk, without and with the cache.
