@@ -14,17 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax import adaptation
-from coalesce_jax import bundles
 from coalesce_jax import driver
 from coalesce_jax import generators
 from coalesce_jax import records
-from coalesce_jax import sources
 from coalesce_jax import trees
 from coalesce_jax import workspace
-from coalesce_jax.metrics import energy
-from coalesce_jax.metrics import evaluate
 from experiments import members
 from experiments.coalesce import settings as settings_lib
+from experiments.few_shot import measuring
 from experiments.few_shot import methods
 from experiments.few_shot import shared
 
@@ -105,7 +102,7 @@ def choose(
     rates=np.tile(np.repeat(rates, len(seeds)), len(values)),
     distance=_distance(before, len(values), each), suffix=_TUNING, stop=stop,
   )  # fmt: skip
-  curves = _curves(config, played, setting.tuning)
+  curves = measuring.curves(config, played.made, played.looks, setting.tuning)
   rows: list[dict[str, Any]] = []
   for v, value in enumerate(values):
     of: dict[float, dict[int, float]] = {
@@ -160,7 +157,9 @@ def test(
     rates=np.repeat([c.rate for c in chosen], len(seeds)),
     distance=_distance(before, len(values), len(seeds)), stop=stop,
   )  # fmt: skip
-  curves = _curves(config, played, setting.problem.reference)
+  curves = measuring.curves(
+    config, played.made, played.looks, setting.problem.reference
+  )
   rows, best = [], []
   for v, (value, choice) in enumerate(zip(values, chosen, strict=True)):
     index = range(v * len(seeds), (v + 1) * len(seeds))
@@ -171,7 +170,7 @@ def test(
       params = played.looks[choice.step] if played.looks else played.made.params
       one = played.made._replace(params=trees.member(params, i), critic=None)
       best.append(one)
-      found.append(_scores(config, setting, one, local[i], s))
+      found.append(measuring.scores(config, setting, one, local[i], s))
     rows.append(
       {
         'value': value, 'rate': choice.rate, 'step': choice.step,
@@ -261,53 +260,6 @@ def _budget(
     held_out=part.held_out,
     rate=np.asarray(rates, np.float32),
   )
-
-
-def _curves(
-  config: Any, played: Played, real: evaluate.Reference
-) -> dict[int, list[float]]:
-  """Frechet distance by step, of every member; no steps are step 0."""
-  looks = played.looks or {0: played.made.params}
-  keys = [jax.random.key(shared.LATENTS)] * members.count(played.made)
-  return {
-    step: members.frechet(
-      played.made._replace(params=params, critic=None),
-      real,
-      config.shared.evaluate.curve_samples,
-      keys,
-    )
-    for step, params in looks.items()
-  }
-
-
-def _scores(
-  config: Any,
-  setting: shared.Setting,
-  made: generators.Generator,
-  local: np.ndarray,
-  seed: int,
-) -> dict[str, Any]:
-  """All measures of one generator."""
-  images = np.asarray(
-    made.sample(jax.random.key(10_000 + seed), config.shared.evaluate.samples)
-  )
-  found: dict[str, Any] = evaluate.evaluate(
-    images, setting.problem.reference, local
-  )
-  held = max(1, round(config.budget.held_out * len(local)))
-  found['held_out'] = float(
-    energy.energy_distance(
-      sources.decode(jnp.asarray(local[-held:])), jnp.asarray(images[:1000])
-    )
-  )
-  found['parameters'] = trees.count(made.params)
-  # What MineGAN makes fits no bundle.
-  found['bytes'] = (
-    4 * found['parameters']
-    if 'miners' in made.params
-    else bundles.size_bytes(made)
-  )
-  return found
 
 
 def _seen(played: Played, each: int) -> list[float] | None:
