@@ -34,6 +34,15 @@ def split(parts: int) -> Iterator[None]:
     _parts.reset(token)
 
 
+def one_core() -> bool:
+  """Whether each share of what is traced is small and has a core of a CPU.
+
+  Few large operations are then the faster ones. A device that has all cores
+  splits every operation among them, but for products of many matrices.
+  """
+  return _parts.get() > 1 and jax.default_backend() == 'cpu'
+
+
 def size(batch: int) -> int:
   """Samples of this share.
 

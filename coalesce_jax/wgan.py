@@ -27,6 +27,10 @@ NORMS = ('sample', 'channel')
 
 def dual_gap(critic: Critic, real: jax.Array, fake: jax.Array) -> jax.Array:
   """Estimate of W1, a scalar; a lower bound where `critic` is 1-Lipschitz."""
+  if shares.one_core():
+    # One batch: the same products, half as many.
+    scores = critic(jnp.concatenate([real, fake]))
+    return jnp.mean(scores[: len(real)]) - jnp.mean(scores[len(real) :])
   return jnp.mean(critic(real)) - jnp.mean(critic(fake))
 
 

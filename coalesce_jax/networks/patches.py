@@ -3,7 +3,8 @@
 Narrow convolutions gather patches, for one product; wide ones, where products
 cost the most, gather sums of patches that need fewer multiplications (`tiles`),
 for four or sixteen. What is gathered and what is spread are lists of matrices,
-one for each product; `flat` gives the kernels of these products.
+one for each product, or of stacks of them, one for all products of one size;
+`flat` gives the kernels of these products.
 
 Shapes: B batch, H, W image, C its channels, H', W' map, F its channels, k
 kernel, s stride, n columns of a product.
@@ -18,6 +19,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from coalesce_jax import shares
 from coalesce_jax.networks import linear
 from coalesce_jax.networks import tiles
 
@@ -36,6 +38,7 @@ class Geometry(NamedTuple):
       blocks of it; negative ones crop.
     out: (H', W'), number of patches by direction.
     tiled: in how many directions products are saved, columns first: 0, 1, 2.
+    stacked: whether products of one size are computed as one.
   """
 
   kernel: int
@@ -43,6 +46,7 @@ class Geometry(NamedTuple):
   edges: tuple[tuple[int, int], tuple[int, int]]
   out: tuple[int, int]
   tiled: int
+  stacked: bool
 
   @property
   def phases(self) -> tuple[int, ...]:
@@ -94,7 +98,8 @@ def geometry(
   able = size == 2 * stride and min(height, width) > 1
   able &= jax.default_backend() == 'cpu'
   tiled = sum(narrow >= start for start in _TILED_FROM) if able else 0
-  return Geometry(size, stride, (top, bottom), (height, width), tiled)
+  stacked = tiled > 0 and shares.one_core()
+  return Geometry(size, stride, (top, bottom), (height, width), tiled, stacked)
 
 
 # From how many rows of a product's narrower factor it is faster to save
@@ -107,11 +112,15 @@ def flat(kernel: jax.Array, shape: Geometry) -> list[jax.Array]:
   s, features = shape.stride, kernel.shape[3]
   if shape.tiled:
     blocks = kernel.reshape(2, s, 2, s, -1, features)
-    return [
-      taps.reshape(-1, features)
-      for column in tiles.filters(blocks, 2)
-      for taps in (tiles.filters(column, 0) if shape.tiled == 2 else [column])
-    ]
+    return _grouped(
+      [
+        taps.reshape(-1, features)
+        for column in tiles.filters(blocks, 2)
+        for taps in (tiles.filters(column, 0) if shape.tiled == 2 else [column])
+      ],
+      shape,
+      0,
+    )
   parts = [
     kernel[s * a : s * a + m, s * b : s * b + n].reshape(-1, features)
     for a, m in enumerate(shape.phases)
@@ -155,8 +164,8 @@ def _gather_impl(
   height, width = shape.out
   if shape.tiled:
     x = x.reshape(*lead, s * s * channels, rows, columns, batch)
-    return [
-      _matrix(u)
+    parts = [
+      u
       for column in tiles.inputs(x, -2)
       for u in (
         tiles.inputs(column, -3)
@@ -168,6 +177,7 @@ def _gather_impl(
         ]
       )
     ]
+    return [_matrix(u) for u in _grouped(parts, shape, len(lead))]
   parts = [
     x[..., :m, :n, :, a : a + height, b : b + width, :].reshape(
       *lead, m * n * channels, height, width, batch
@@ -188,7 +198,7 @@ def _scatter_impl(
   products: Sequence[jax.Array], shape: Geometry
 ) -> list[jax.Array]:
   """The adjoint of `_gather_impl`."""
-  lead, s = products[0].shape[:-2], shape.stride
+  lead, s = products[0].shape[: -3 if shape.stacked else -2], shape.stride
   axis = len(lead)
   rows, columns = shape.blocks
   if shape.tiled:
@@ -243,29 +253,65 @@ def _spread_impl(maps: Sequence[jax.Array], shape: Geometry) -> list[jax.Array]:
   (y,) = maps
   if not shape.tiled:
     return [_matrix(_joined(y, y.ndim - 4))]
-  return [
-    _matrix(v)
+  parts = [
+    v
     for column in tiles.results_adjoint(y, -2)
     for v in (
       tiles.results_adjoint(column, -3) if shape.tiled == 2 else [column]
     )
+  ]
+  return [_matrix(v) for v in _grouped(parts, shape, y.ndim - 4)]
+
+
+def _sizes(shape: Geometry) -> list[tuple[int, int]]:
+  """(rows, columns) of every product, by columns."""
+  heights = tiles.sizes(shape.out[0]) if shape.tiled == 2 else (shape.out[0],)
+  return [(h, w) for w in tiles.sizes(shape.out[1]) for h in heights]
+
+
+def _groups(shape: Geometry) -> list[list[int]]:
+  """Products that are computed as one; those of no values are not.
+
+  XLA computes many products as one faster on one core, but on one core only.
+  """
+  sizes = _sizes(shape)
+  some = [i for i, size in enumerate(sizes) if min(size)]
+  if not shape.stacked:
+    return [[i] for i in some]
+  groups: dict[tuple[int, int], list[int]] = {}
+  for i in some:
+    groups.setdefault(sizes[i], []).append(i)
+  return list(groups.values())
+
+
+def _grouped(
+  parts: list[jax.Array], shape: Geometry, axis: int
+) -> list[jax.Array]:
+  """An array for each group, stacked along an axis, or as it is."""
+  return [
+    jnp.stack([parts[i] for i in group], axis)
+    if shape.stacked
+    else parts[group[0]]
+    for group in _groups(shape)
   ]
 
 
 def _by_columns(
   products: Sequence[jax.Array], shape: Geometry
 ) -> list[list[jax.Array]]:
-  """Matrices `[..., n]` as maps `[..., h, w, B]`, in four lists by columns."""
-  height, width = shape.out
-  heights = tiles.sizes(height) if shape.tiled == 2 else (height,)
-  widths = tiles.sizes(width)
-  # Of two results the third product has none.
-  batch = products[0].shape[-1] // (heights[0] * widths[0])
-  parts = iter(products)
-  return [
-    [(p := next(parts)).reshape(*p.shape[:-1], h, w, batch) for h in heights]
-    for w in widths
-  ]
+  """Groups `[.., (g), C, n]` as maps `[.., C, h, w, B]`, lists by columns."""
+  sizes, groups = _sizes(shape), _groups(shape)
+  h, w = sizes[groups[0][0]]
+  *lead, channels, count = products[0].shape
+  if shape.stacked:
+    lead = lead[:-1]
+  maps = [jnp.zeros((*lead, channels, *s, count // (h * w))) for s in sizes]
+  for p, group in zip(products, groups, strict=True):
+    for j, i in enumerate(group):
+      part = lax.index_in_dim(p, j, len(lead), False) if shape.stacked else p
+      maps[i] = part.reshape(maps[i].shape)
+  rows = len(sizes) // 4
+  return [maps[i : i + rows] for i in range(0, len(maps), rows)]
 
 
 def _shifted_sum(terms: list[jax.Array], axis: int, size: int) -> jax.Array:

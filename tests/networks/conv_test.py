@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from coalesce_jax import shares
 from coalesce_jax.networks import conv
 
 CASES = [
@@ -182,6 +183,34 @@ def test_wide_convolutions_take_fewer_multiplications(size, factor):
     e for e in traced.jaxpr.eqns if e.primitive.name == 'precision_dot'
   ]
   done = sum(
-    e.invars[0].aval.shape[0] * e.outvars[0].aval.size for e in products
+    e.invars[0].aval.shape[-2] * e.outvars[0].aval.size for e in products
   )
   assert done == factor * 16 * 32 * 64 * (size // 2) ** 2 * 3
+
+
+@pytest.mark.parametrize('size,count', [(16, 4), (14, 4), (6, 1), (4, 1)])
+def test_on_one_core_products_of_one_size_are_one(size, count):
+  x, w = data(size, 4, 32, 64)
+  ws = jnp.stack([w, 2.0 * w])
+
+  def penalty(x, w):
+    y = conv.conv2d(x, w, stride=2, padding=1)
+    return jnp.sum(
+      jnp.tanh(conv.conv2d_transpose(jnp.tanh(y), w.swapaxes(2, 3)))
+    )
+
+  def gradients(x, ws):
+    gradient = jax.grad(penalty)
+    return jax.vmap(
+      jax.grad(lambda w: jnp.sum(gradient(x, w) ** 2)),
+    )(ws)
+
+  alone = jax.jit(gradients)(x, ws)
+  with shares.split(2):
+    together = jax.jit(lambda x, ws: gradients(x, ws))(x, ws)
+    traced = jax.make_jaxpr(
+      lambda x, w: conv.conv2d(x, w, stride=2, padding=1)
+    )(x, w)
+  np.testing.assert_allclose(together, alone, rtol=1e-3, atol=1e-3)
+  names = [e.primitive.name for e in traced.jaxpr.eqns]
+  assert names.count('precision_dot') == count
