@@ -21,6 +21,7 @@ from coalesce_jax import generators
 from coalesce_jax import trees
 from coalesce_jax import types
 from coalesce_jax.compress import packing
+from coalesce_jax.networks import patches
 
 KINDS = ('int2', 'float32')
 PLATFORMS = ('cpu', 'cuda', 'tpu')
@@ -57,7 +58,8 @@ def encode(generator: generators.Generator, weights: str) -> bytes:
 
   (batch,) = export.symbolic_shape('batch')
   latents = jax.ShapeDtypeStruct((batch, spec.latent_size), jnp.float32)
-  exported = export.export(jax.jit(apply), platforms=PLATFORMS)(latents)
+  with patches.plain():
+    exported = export.export(jax.jit(apply), platforms=PLATFORMS)(latents)
   return bytes(_without_locations(exported).serialize())
 
 

@@ -10,7 +10,9 @@ Shapes: B batch, H, W image, C its channels, H', W' map, F its channels, k
 kernel, s stride, n columns of a product.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
+import contextvars
 import functools
 import math
 from typing import NamedTuple
@@ -96,10 +98,25 @@ def geometry(
   # Only of two taps of whole blocks can a product be saved; whether that is
   # faster was measured on CPUs.
   able = size == 2 * stride and min(height, width) > 1
-  able &= jax.default_backend() == 'cpu'
+  able &= jax.default_backend() == 'cpu' and not _plain.get()
   tiled = sum(narrow >= start for start in _TILED_FROM) if able else 0
   stacked = tiled > 0 and shares.one_core()
   return Geometry(size, stride, (top, bottom), (height, width), tiled, stacked)
+
+
+_plain: contextvars.ContextVar[bool] = contextvars.ContextVar(
+  'plain', default=False
+)
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[None]:
+  """What is traced inside saves no products: programs for any machine."""
+  token = _plain.set(True)
+  try:
+    yield
+  finally:
+    _plain.reset(token)
 
 
 # From how many rows of a product's narrower factor it is faster to save
