@@ -188,7 +188,7 @@ def test_wide_convolutions_take_fewer_multiplications(size, factor):
   assert done == factor * 16 * 32 * 64 * (size // 2) ** 2 * 3
 
 
-@pytest.mark.parametrize('size,count', [(16, 4), (14, 4), (6, 1), (4, 1)])
+@pytest.mark.parametrize('size,count', [(14, 4), (4, 1)])
 def test_on_one_core_products_of_one_size_are_one(size, count):
   x, w = data(size, 4, 32, 64)
   ws = jnp.stack([w, 2.0 * w])
