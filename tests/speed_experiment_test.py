@@ -82,10 +82,15 @@ def test_operations_are_those_that_are_traced(network):
 def test_interleaved_cases_run_in_turns():
   order = []
   spent = clock.interleave(
-    {'a': lambda: order.append('a'), 'b': lambda: order.append('b')}, rounds=2
+    {name: lambda name=name: order.append(name) for name in 'abcd'}, rounds=8
   )
-  assert ''.join(order) == 'ababab'
-  assert [len(s) for s in spent.values()] == [2, 2]
+  turns = [''.join(order[i : i + 4]) for i in range(0, len(order), 4)]
+  assert len(turns) == 9
+  assert all(sorted(turn) == list('abcd') for turn in turns)
+  # None always follows the same one.
+  before = {turn[turn.index('b') - 1] for turn in turns if turn[0] != 'b'}
+  assert len(before) > 1
+  assert [len(s) for s in spent.values()] == [8] * 4
   assert all(s >= 0.0 for times in spent.values() for s in times)
 
 

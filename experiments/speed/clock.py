@@ -1,11 +1,13 @@
 """Times that can be compared on a machine that others share.
 
-Cases run in turns, A B C A B C, so that a busy moment meets all of them;
-medians of the rounds and medians of the rounds' ratios are what is reported.
+Cases run in turns, so that a busy moment meets all of them, in another order in
+every round, so that none always follows the same one; medians of the rounds and
+medians of the rounds' ratios are what is reported.
 """
 
 from collections.abc import Callable, Mapping
 import dataclasses
+import random
 import statistics
 import time
 
@@ -63,8 +65,10 @@ def interleave(
     for case in cases.values():
       case()
   spent: dict[str, list[float]] = {name: [] for name in cases}
+  order, shuffler = list(cases.items()), random.Random(0)
   for _ in range(rounds):
-    for name, case in cases.items():
+    shuffler.shuffle(order)
+    for name, case in order:
       if stop():
         raise driver.Interrupted('while measuring')
       began = time.perf_counter()

@@ -4,6 +4,8 @@ Shapes: B batch, N images, S members of an ensemble.
 """
 
 from collections.abc import Callable, Sequence
+import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -103,29 +105,50 @@ def _program(
   source: Callable[[jax.Array], sources.Source],
   devices: Sequence[jax.Device] = (),
 ) -> Program:
-  spec = network.spec()
-  generator, critic = spec.build(), spec.build_critic()
-  game = game_lib.make(
-    config, generator=generator, critic=critic, latent_size=spec.latent_size
-  )
-
-  def start(key: jax.Array) -> tuple[Any, ...]:
-    key_start, key_critics, key_source, key_run = jax.random.split(key, 4)
-    many = jax.vmap(critic.init)(jax.random.split(key_critics, critics))
-    inputs = game_lib.inputs((source(key_source),))
-    return game.init(generator.init(key_start), many), inputs, key_run
-
   key = jax.random.key(seed)
-  if members:
-    start = jax.vmap(start)
+  batched = bool(members)
+  if batched:
     key = jax.random.split(key, members)
-  state, inputs, key = jax.jit(start)(key)
+  # Rounding is of the steps alone.
+  exact = dataclasses.replace(config, precision='float32')
+  state, key_source, key = _start(network, exact, critics, batched)(key)
+
+  def inputs_of(key: jax.Array) -> Any:
+    return game_lib.inputs((source(key),))
+
+  inputs = (jax.vmap(inputs_of) if batched else inputs_of)(key_source)
+  spec = network.spec()
   at_once = stage.together(config, spec) if members > 1 else None
   with sharding.use(devices):
     mesh = sharding.fitting(max(members, 1), config.batch_size)
   if mesh is not None:
-    state, inputs, key = sharding.place(
-      (state, inputs, key), mesh, bool(members)
-    )
-  chunk = chunks.compiled(game.step, bool(members), mesh, at_once)
+    state, inputs, key = sharding.place((state, inputs, key), mesh, batched)
+  chunk = chunks.compiled(_game(network, config).step, batched, mesh, at_once)
   return Program(state, inputs, key, chunk)
+
+
+def _game(network: shapes.Network, config: game_lib.Config) -> game_lib.Game:
+  spec = network.spec()
+  return game_lib.make(
+    config,
+    generator=spec.build(),
+    critic=spec.build_critic(),
+    latent_size=spec.latent_size,
+  )
+
+
+@functools.lru_cache(maxsize=16)
+def _start(
+  network: shapes.Network, config: game_lib.Config, critics: int, batched: bool
+) -> Callable[[jax.Array], tuple[Any, jax.Array, jax.Array]]:
+  """Compiled once: ``key -> (state, key of the source, key of the run)``."""
+  spec = network.spec()
+  generator, critic = spec.build(), spec.build_critic()
+
+  def start(key: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
+    key_start, key_critics, key_source, key_run = jax.random.split(key, 4)
+    many = jax.vmap(critic.init)(jax.random.split(key_critics, critics))
+    state = _game(network, config).init(generator.init(key_start), many)
+    return state, key_source, key_run
+
+  return jax.jit(jax.vmap(start) if batched else start)

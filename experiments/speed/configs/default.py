@@ -43,9 +43,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'color_widths': (64,),
         # A timed call takes about this long. Many short ones: what others do
         # on a shared machine then meets all cases alike.
-        'seconds': 0.2,
+        'seconds': 0.15,
         'rounds': 9,
-        'color_rounds': 5,
+        'color_rounds': 3,
         # Or has so many steps, in all parts; 0 is by time.
         'steps': 0,
       },
