@@ -70,23 +70,25 @@ def corrupted(summary: Summary) -> dict[str, float]:
 
 
 def draw(summary: Summary) -> figure.Figure:
-  """Scores at the edge, a bar a variant."""
+  """Scores at the edge, a point a variant."""
   rows = [
     (f'{row["group"]}: {row["label"]}', row['edge']['frechet'])
     for row in reversed(summary['rows'])
   ]
-  drawn = figure.Figure(figsize=(9.0, 1.0 + 0.24 * len(rows)))
+  drawn = figure.Figure((9.0, 1.0 + 0.24 * len(rows)), layout='constrained')
   axis = drawn.subplots()
-  axis.barh(
-    [name for name, _ in rows],
+  axis.errorbar(
     [np.mean(scores) for _, scores in rows],
+    [name for name, _ in rows],
     xerr=[_deviation(scores) for _, scores in rows],
-    color='C0',
+    fmt='o',
   )
+  axis.grid(True, axis='y', alpha=0.4)
+  # Means of weights are tens of times as far as the others.
+  axis.set_xscale('log')
   axis.set_xlabel('squared Frechet distance at the edge')
   axis.tick_params(axis='y', labelsize=7)
-  axis.margins(y=0.01)
-  drawn.tight_layout()
+  axis.margins(y=0.03)
   return drawn
 
 
