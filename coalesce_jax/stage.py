@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax import chunks
 from coalesce_jax import driver
 from coalesce_jax import game as game_lib
 from coalesce_jax import generators
@@ -93,7 +94,7 @@ def play(
   if schedule.at_once is None:
     schedule = dataclasses.replace(schedule, at_once=together(config, spec))
   start = jax.vmap(start) if key.ndim else start
-  state, inputs, key_run = jax.jit(start)(key, *args)
+  state, inputs, key_run = chunks.once(start)(key, *args)
   mesh = sharding.fitting(math.prod(key.shape), config.batch_size)
   if mesh is None:
     return driver.drive(table, state, inputs, key_run, schedule, hooks, score)

@@ -151,4 +151,4 @@ def _start(
     state = _game(network, config).init(generator.init(key_start), many)
     return state, key_source, key_run
 
-  return jax.jit(jax.vmap(start) if batched else start)
+  return chunks.once(jax.vmap(start) if batched else start)
