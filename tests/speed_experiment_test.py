@@ -94,6 +94,42 @@ def test_interleaved_cases_run_in_turns():
   assert all(s >= 0.0 for times in spent.values() for s in times)
 
 
+class Watch:
+  """Time that passes only where a case says so."""
+
+  def __init__(self):
+    self.now = 0.0
+
+  def perf_counter(self):
+    return self.now
+
+  def play(self, steps=1):
+    self.now += 0.25 * steps
+
+
+def test_times_are_of_one_step_of_each_case(monkeypatch):
+  watch = Watch()
+  monkeypatch.setattr(clock, 'time', watch)
+  spent = clock.interleave(
+    {'one': watch.play, 'many': lambda: watch.play(8)},
+    rounds=2, steps={'many': 4},
+  )  # fmt: skip
+  assert spent == {'one': [0.25, 0.25], 'many': [0.5, 0.5]}
+
+
+def test_calls_have_as_many_steps_as_take_the_time(monkeypatch):
+  watch = Watch()
+  monkeypatch.setattr(clock, 'time', watch)
+  fitting = lambda seconds, *least, **fixed: clock.Turns(  # noqa: E731
+    1, seconds, **fixed
+  ).fitting(watch.play, *least)
+  assert fitting(2.0) == 8
+  assert fitting(0.1) == 1
+  assert fitting(0.1, 2) == 2
+  assert fitting(1e3) == 100
+  assert fitting(2.0, steps=7) == 7
+
+
 def test_ratios_are_medians_of_the_rounds():
   # A busy second round meets both.
   assert clock.ratio([2.0, 20.0, 2.0], [1.0, 10.0, 4.0]) == 2.0

@@ -22,39 +22,40 @@ class Turns:
 
   Attributes:
     rounds: timed calls of each.
-    seconds: that a timed call of ours takes, about.
-    steps: of the game in a timed call of ours; 0 is as many as take `seconds`,
-      at least 2, for a scan of one step is none, and at most 100.
+    seconds: that a timed call takes, about.
+    steps: of the game in a timed call; 0 is as many as take `seconds`.
   """
 
   rounds: int
   seconds: float
   steps: int = 0
 
-  def fitting(self, run: Callable[[int], object]) -> int:
-    """Steps of a timed call, of what runs a number of steps."""
+  def fitting(self, run: Callable[[int], object], least: int = 1) -> int:
+    """Steps of a timed call, of what runs a number of steps: at most 100."""
     if self.steps:
       return self.steps
     run(1)
-    began = time.perf_counter()
-    for _ in range(3):
+    done, began, spent = 0, time.perf_counter(), 0.0
+    while done < 3 and spent < self.seconds:
       run(1)
-    each = (time.perf_counter() - began) / 3.0
-    return min(100, max(2, round(self.seconds / each)))
+      done, spent = done + 1, time.perf_counter() - began
+    return min(100, max(least, round(self.seconds * done / spent)))
 
 
 def interleave(
   cases: Mapping[str, Case],
   *,
   rounds: int,
+  steps: Mapping[str, int] | None = None,
   warm: bool = True,
   stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, list[float]]:
-  """Seconds of every case in every round.
+  """Seconds of every case, or of one of its steps, in every round.
 
   Args:
     cases: functions that return when their work is done.
     rounds: at least 1.
+    steps: in a call of each case; 1 where there is none.
     warm: one round before, that is not timed.
     stop: whether a stop was asked for; asked between two cases.
 
@@ -74,7 +75,11 @@ def interleave(
       began = time.perf_counter()
       case()
       spent[name].append(time.perf_counter() - began)
-  return spent
+  each = {} if steps is None else steps
+  return {
+    name: [s / each.get(name, 1) for s in times]
+    for name, times in spent.items()
+  }
 
 
 def median(spent: list[float]) -> float:

@@ -51,20 +51,24 @@ def members(
   devices = jax.devices()
   images = programs.data(network, seed)
   single = programs.pretraining(network, config, images, seed)
-  steps = turns.fitting(single.run)
+  # A call takes about as long, however many models it has.
+  alone = turns.fitting(single.run, 2)
   multiply, operations = steps_lib.product(seed, config.precision)
   cases: dict[str, clock.Case] = {
     'product': multiply,
-    'one': lambda: single.run(steps),
+    'one': functools.partial(single.run, alone),
   }
+  steps = {'one': alone}
   for count in counts:
     many = programs.pretraining(network, config, images, seed, count)
-    cases[f'S{count}'] = functools.partial(many.run, steps)
+    some = turns.steps or max(2, alone // count)
+    cases[f'S{count}'] = functools.partial(many.run, some)
+    steps |= dict.fromkeys((f'S{count}', f'spread{count}'), some)
     if len(devices) > 1:
       spread = programs.pretraining(
         network, config, images, seed, count, devices
       )
-      cases[f'spread{count}'] = functools.partial(spread.run, steps)
+      cases[f'spread{count}'] = functools.partial(spread.run, some)
     if stacked:
       # PyTorch is an optional dependency.
       from experiments.speed import stacked as stacked_lib  # noqa: PLC0415
@@ -73,11 +77,12 @@ def members(
       if case is not None:
         cases[f'vmap{count}'] = case
   for name in peers:
-    cases[name] = steps_lib.peer_case(
-      network, config, images, single, name, steps
-    )
-  spent = clock.interleave(cases, rounds=turns.rounds, stop=stop)
-  share = network.step(config.batch_size, config.critic_steps) * steps
+    run = steps_lib.peer_run(network, config, images, single, name)
+    steps[name] = turns.fitting(run)
+    cases[name] = functools.partial(run, steps[name])
+  spent = clock.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
+  operations_of_step = network.step(config.batch_size, config.critic_steps)
+  share = operations_of_step / operations
   rows = []
   for count in counts:
 
@@ -85,13 +90,12 @@ def members(
       each = [s / count for s in spent[name]]
       ratios = {peer: clock.ratio(spent[peer], each) for peer in peers}
       if f'vmap{count}' in spent:
-        per_step = [steps * s / count for s in spent[f'vmap{count}']]
-        ratios['vmap'] = clock.ratio(per_step, each)
+        stack = [s / count for s in spent[f'vmap{count}']]
+        ratios['vmap'] = clock.ratio(stack, each)
       return {
-        'seconds': clock.median(each) / steps,
+        'seconds': clock.median(each),
         'loop_ratio': clock.ratio(spent['one'], each),
-        'share_of_rate': share / operations
-        * clock.ratio(spent['product'], each),
+        'share_of_rate': share * clock.ratio(spent['product'], each),
         'ratios': ratios,
       }  # fmt: skip
 
@@ -130,14 +134,16 @@ def nodes(
     A row a K: seconds a step, model and critic, and the ratio to K times K = 1.
   """
   single = programs.barycenter(network, config, 1, seed, seeds)
-  steps = turns.fitting(single.run)
+  alone = turns.fitting(single.run, 2)
   cases: dict[str, clock.Case] = {}
+  steps: dict[str, int] = {}
   for count in dict.fromkeys((1, *counts)):
-    program = single
+    program, steps[f'K{count}'] = single, alone
     if count > 1:
       program = programs.barycenter(network, config, count, seed, seeds)
-    cases[f'K{count}'] = functools.partial(program.run, steps)
-  spent = clock.interleave(cases, rounds=turns.rounds, stop=stop)
+      steps[f'K{count}'] = turns.steps or max(2, alone // count)
+    cases[f'K{count}'] = functools.partial(program.run, steps[f'K{count}'])
+  spent = clock.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
   rows = []
   for count in counts:
     each = [s / count for s in spent[f'K{count}']]
@@ -146,7 +152,7 @@ def nodes(
         'nodes': count,
         'width': network.width,
         'seeds': seeds,
-        'seconds': clock.median(each) / steps / max(seeds, 1),
+        'seconds': clock.median(each) / max(seeds, 1),
         'cost': clock.ratio(each, spent['K1']),
       }
     )
@@ -169,14 +175,14 @@ def growth(
   """
   cases: dict[str, clock.Case] = {}
   cases['product'], operations = steps_lib.product(seed)
-  counts = []
+  steps: dict[str, int] = {}
   for i, network in enumerate(networks):
     program = programs.pretraining(
       network, config, programs.data(network, seed), seed
     )
-    counts.append(turns.fitting(program.run))
-    cases[str(i)] = functools.partial(program.run, counts[i])
-  spent = clock.interleave(cases, rounds=turns.rounds, stop=stop)
+    steps[str(i)] = turns.fitting(program.run, 2)
+    cases[str(i)] = functools.partial(program.run, steps[str(i)])
+  spent = clock.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
   rows = []
   for i, network in enumerate(networks):
     share = network.step(config.batch_size, config.critic_steps) / operations
@@ -185,7 +191,7 @@ def growth(
         'size': network.size,
         'channels': network.channels,
         'width': network.width,
-        'seconds': clock.median(spent[str(i)]) / counts[i],
+        'seconds': clock.median(spent[str(i)]),
         'product_seconds': share * clock.median(spent['product']),
       }
     )

@@ -45,16 +45,25 @@ def measure(
   config: game_lib.Config,
   *,
   peers: tuple[str, ...],
+  others: tuple[str, ...] = (),
+  spread: bool = False,
   turns: clock.Turns,
   seed: int,
   stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
   """Seconds a step of ours and of every peer, in turns.
 
+  Every call takes about as long, whatever plays, and ours is a chunk of as many
+  steps as that makes, at least two: a scan of one is none.
+
   Args:
     network: sizes.
     config: of the game.
-    peers: of `OPTIONS_OF_PEERS`; empty where PyTorch is not installed.
+    peers: of `OPTIONS_OF_PEERS`; empty where PyTorch is not installed. Those in
+      another precision play where that is one of `others`.
+    others: precisions in which ours plays too.
+    spread: whether ours spreads its batch over JAX's devices too, if there are
+      several.
     turns: of the timed calls.
     seed: of parameters and random numbers.
     stop: whether a stop was asked for.
@@ -63,34 +72,37 @@ def measure(
     Median seconds a step by name; ratios of the peers' over ours, of those in
     another precision over ours in it; the share of the product rate; the ratio
     of a scanned chunk over single steps; ours over ours in other precisions;
-    how far the losses of both agree; and, where JAX has several devices, the
-    same of ours with its batch spread over them, as 'spread'.
+    how far the losses of both agree; and the same of ours with its batch spread
+    over devices, as 'spread'.
   """
+  peers = tuple(
+    p for p in peers if PRECISION_OF.get(p, 'float32') in ('float32', *others)
+  )
   images = programs.data(network, seed)
   program = programs.pretraining(network, config, images, seed)
-  steps = turns.fitting(program.run)
+  count = turns.fitting(program.run, 2)
+  steps = dict.fromkeys(('ours', 'unrolled', 'spread', *others), count)
   multiply, operations = product(seed)
-  unrolled = _unrolled(program, steps)
   cases: dict[str, clock.Case] = {
     'product': multiply,
-    'ours': lambda: program.run(steps),
-    'unrolled': unrolled,
+    'ours': lambda: program.run(count),
+    'unrolled': _unrolled(program, count),
   }
-  for name in precisions()[1:]:
+  for name in others:
     low = programs.pretraining(
       network, dataclasses.replace(config, precision=name), images, seed
     )
-    cases[name] = functools.partial(low.run, steps)
+    cases[name] = functools.partial(low.run, count)
   row: dict[str, Any] = {
     'width': network.width, 'size': network.size, 'channels': network.channels,
     'batch_size': config.batch_size, 'critic_steps': config.critic_steps,
   }  # fmt: skip
   devices = jax.devices()
-  if len(devices) > 1:
-    spread = programs.pretraining(
+  if spread and len(devices) > 1:
+    shared = programs.pretraining(
       network, config, images, seed, devices=devices
     )
-    cases['spread'] = functools.partial(spread.run, steps)
+    cases['spread'] = functools.partial(shared.run, count)
   if peers:
     # PyTorch is an optional dependency.
     from experiments.speed import agreement  # noqa: PLC0415
@@ -102,29 +114,28 @@ def measure(
       for name in peers
     }
     for name in peers:
-      cases[name] = peer_case(network, config, images, program, name, steps)
-  spent = clock.interleave(cases, rounds=turns.rounds, stop=stop)
+      run = peer_run(network, config, images, program, name)
+      steps[name] = turns.fitting(run)
+      cases[name] = functools.partial(run, steps[name])
+  spent = clock.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
   ours = spent['ours']
-  share = network.step(config.batch_size, config.critic_steps) * steps
-  rate = share / operations * clock.ratio(spent['product'], ours)
-  each = {name: clock.median(spent[name]) / steps for name in cases}
-  each['product'] *= steps
+  operations_of_step = network.step(config.batch_size, config.critic_steps)
+  share = operations_of_step / operations
   if 'spread' in cases:
     row['spread'] = _ratios(
       spent, 'spread', ('ours', *[p for p in peers if p not in PRECISION_OF])
     ) | {
       'devices': len(devices),
-      'share_of_rate': share
-      / operations
-      * clock.ratio(spent['product'], spent['spread']),
+      'share_of_rate': share * clock.ratio(spent['product'], spent['spread']),
     }
   return row | {
-    'operations': share // steps,
-    'step_seconds': each,
-    'rate': operations / each['product'],
-    'share_of_rate': rate,
+    'operations': operations_of_step,
+    'steps': steps,
+    'step_seconds': {name: clock.median(spent[name]) for name in cases},
+    'rate': operations / clock.median(spent['product']),
+    'share_of_rate': share * clock.ratio(spent['product'], ours),
     'scan_over_unrolled': clock.ratio(ours, spent['unrolled']),
-    **{name: clock.ratio(ours, spent[name]) for name in precisions()[1:]},
+    **{name: clock.ratio(ours, spent[name]) for name in others},
     'ratios': _ratios(spent, 'ours', peers),
   }
 
@@ -166,15 +177,14 @@ def _unrolled(program: programs.Program, steps: int) -> clock.Case:
   return run
 
 
-def peer_case(
+def peer_run(
   network: shapes.Network,
   config: game_lib.Config,
   images: np.ndarray,
   program: programs.Program,
   name: str,
-  steps: int,
-) -> clock.Case:
-  """Steps of the peer of that name, from the start of a program."""
+) -> Callable[[int], None]:
+  """What plays steps as the peer of that name, from the start of a program."""
   # PyTorch is an optional dependency.
   from experiments.speed import agreement  # noqa: PLC0415
   from experiments.speed import peer  # noqa: PLC0415
@@ -184,7 +194,7 @@ def peer_case(
   )
   data = peer.images(images, peer.device())
 
-  def run() -> None:
+  def run(steps: int) -> None:
     for _ in range(steps):
       batches, z = peer.draw(
         data, config.critic_steps, config.batch_size, network.latent_size

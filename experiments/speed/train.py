@@ -64,6 +64,8 @@ def _steps(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
   return {
     f'step_{n.size}_w{n.width}': functools.partial(
       steps.measure, n, _game(config), peers=steps.available(config.peers),
+      others=steps.precisions()[1:] if n.width in part.precision_widths else (),
+      spread=n.width in part.spread_widths,
       turns=clock.Turns(rounds, part.seconds, part.steps), seed=config.seed,
       stop=stop,
     )

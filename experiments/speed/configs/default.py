@@ -41,9 +41,14 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'step': {
         'widths': (16, 32, 64),
         'color_widths': (64,),
-        # A timed call takes about this long. Many short ones: what others do
-        # on a shared machine then meets all cases alike.
-        'seconds': 0.15,
+        # Those that also play in other precisions, with `peers` in them, and
+        # those that also spread their batch over the devices.
+        'precision_widths': (32,),
+        'spread_widths': (16, 32),
+        # A timed call takes about this long, long enough for a chunk, whose
+        # memory is taken anew at its start, and short enough for what others
+        # do on a shared machine to meet all cases alike.
+        'seconds': 0.5,
         'rounds': 9,
         'color_rounds': 3,
         # Or has so many steps, in all parts; 0 is by time.
@@ -61,18 +66,18 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'nodes': {'widths': (16,), 'counts': (4, 8), 'seeds': 0, 'rounds': 3},
       # One model by width, of 28 pixels, and by pixels, of the one width.
       'growth': {
-        'widths': (8,), 'sizes': (8, 64), 'width': 16, 'rounds': 3,
+        'widths': (8,), 'sizes': (8, 32), 'width': 16, 'rounds': 3,
       },
       # Frechet distance by precision: a data set with committed features.
       'rounding': {
         'dataset': 'digits', 'width': 16, 'seeds': 3, 'steps': 150,
         'samples': 2000,
       },
-      # A new process to its first chunk, without and with the cache.
-      'startup': {'widths': (16, 64), 'steps': 10},
+      # A new process to the end of its first step, without and with the cache.
+      'startup': {'widths': (16, 64), 'steps': 1},
       # Largest resident size of a process.
       'memory': {
-        'width': 32, 'members': (1, 4), 'nodes': (1, 8), 'steps': 2,
+        'width': 16, 'members': (1, 4), 'nodes': (1, 8), 'steps': 2,
       },
       'references': {
         'sizes': (1000, 5000, 10000),
@@ -85,7 +90,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   )  # fmt: skip
   if variant == 'accelerator':
     config.peers = ('eager', 'compile', 'graphs', 'autocast', 'rounded')
-    config.step.widths = (16, 64)
+    config.step.widths = config.step.precision_widths = (16, 64)
+    config.step.spread_widths = ()
     # As many in every part, so that programs are found in the cache.
     config.step.steps = 20
     config.members.widths = (16, 64)
