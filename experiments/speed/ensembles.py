@@ -51,24 +51,23 @@ def members(
   devices = jax.devices()
   images = programs.data(network, seed)
   single = programs.pretraining(network, config, images, seed)
-  # A call takes about as long, however many models it has.
-  alone = turns.fitting(single.run, 2)
+  # Chunks of one length: what a call takes besides its steps is shared alike.
+  chunk = turns.fitting(single.run, 2)
   multiply, operations = steps_lib.product(seed, config.precision)
   cases: dict[str, clock.Case] = {
     'product': multiply,
-    'one': functools.partial(single.run, alone),
+    'one': functools.partial(single.run, chunk),
   }
-  steps = {'one': alone}
+  steps = {'one': chunk}
   for count in counts:
     many = programs.pretraining(network, config, images, seed, count)
-    some = turns.steps or max(2, alone // count)
-    cases[f'S{count}'] = functools.partial(many.run, some)
-    steps |= dict.fromkeys((f'S{count}', f'spread{count}'), some)
+    cases[f'S{count}'] = functools.partial(many.run, chunk)
+    steps |= dict.fromkeys((f'S{count}', f'spread{count}'), chunk)
     if len(devices) > 1:
       spread = programs.pretraining(
         network, config, images, seed, count, devices
       )
-      cases[f'spread{count}'] = functools.partial(spread.run, some)
+      cases[f'spread{count}'] = functools.partial(spread.run, chunk)
     if stacked:
       # PyTorch is an optional dependency.
       from experiments.speed import stacked as stacked_lib  # noqa: PLC0415
@@ -134,15 +133,14 @@ def nodes(
     A row a K: seconds a step, model and critic, and the ratio to K times K = 1.
   """
   single = programs.barycenter(network, config, 1, seed, seeds)
-  alone = turns.fitting(single.run, 2)
+  chunk = turns.fitting(single.run, 2)
   cases: dict[str, clock.Case] = {}
-  steps: dict[str, int] = {}
   for count in dict.fromkeys((1, *counts)):
-    program, steps[f'K{count}'] = single, alone
+    program = single
     if count > 1:
       program = programs.barycenter(network, config, count, seed, seeds)
-      steps[f'K{count}'] = turns.steps or max(2, alone // count)
-    cases[f'K{count}'] = functools.partial(program.run, steps[f'K{count}'])
+    cases[f'K{count}'] = functools.partial(program.run, chunk)
+  steps = dict.fromkeys(cases, chunk)
   spent = clock.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
   rows = []
   for count in counts:

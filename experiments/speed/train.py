@@ -242,7 +242,7 @@ def _game(config: Any) -> game_lib.Config:
 
 
 def _turns(config: Any, part: Any) -> clock.Turns:
-  return clock.Turns(part.rounds, config.step.seconds, config.step.steps)
+  return clock.Turns(part.rounds, part.seconds, config.step.steps)
 
 
 def _probe(config: Any, width: int, **changes: Any) -> dict[str, Any]:

@@ -54,19 +54,24 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         # Or has so many steps, in all parts; 0 is by time.
         'steps': 0,
       },
-      # S models as one program, and K critics.
+      # S models as one program, and K critics; one alone takes about so many
+      # seconds a timed call, and the others have as many steps.
       'members': {
         'widths': (16,), 'counts': (4, 16), 'precisions': ('float32',),
         # PyTorch one model after another, and whether `torch.func.vmap` plays.
         'peers': ('eager',),
         'stacked': False,
-        'rounds': 3,
+        'rounds': 3, 'seconds': 0.3,
       },
       # Of `seeds` models; 0 is one without an ensemble axis.
-      'nodes': {'widths': (16,), 'counts': (4, 8), 'seeds': 0, 'rounds': 3},
+      'nodes': {
+        'widths': (16,), 'counts': (4, 8), 'seeds': 0, 'rounds': 5,
+        'seconds': 0.3,
+      },
       # One model by width, of 28 pixels, and by pixels, of the one width.
       'growth': {
         'widths': (8,), 'sizes': (8, 32), 'width': 16, 'rounds': 3,
+        'seconds': 0.3,
       },
       # Frechet distance by precision: a data set with committed features.
       'rounding': {
