@@ -200,7 +200,7 @@ def make(
 
     keys = jax.random.split(key, real.shape[0])
     gradients, aux = shares.mean(
-      jax.vmap(jax.grad(loss, has_aux=True))(critics, real, keys)
+      _each(jax.grad(loss, has_aux=True), critics, real, keys)
     )
     updates, optimizer_state = critic_optimizer(critics).update(
       gradients, optimizer_state
@@ -358,6 +358,17 @@ def run(
   return jax.lax.scan(
     lambda state, _: step(state, inputs, key), state, None, num_steps
   )
+
+
+def _each(
+  fn: Callable[..., Any], critics: Any, real: jax.Array, keys: jax.Array
+) -> Any:
+  """`fn` of each of K critics and its samples `[K, B, ...]`."""
+  mesh = jax.sharding.get_abstract_mesh().shape
+  apart = len(real) == 1 or mesh.get('critics', 1) > 1
+  if apart or not shares.in_turns(real[0].size):
+    return jax.vmap(fn)(critics, real, keys)
+  return jax.lax.map(lambda args: fn(*args), (critics, real, keys))
 
 
 def _scale(updates: Any, rate: jax.Array) -> Any:

@@ -21,6 +21,9 @@ AXIS = 'batch'
 
 T = TypeVar('T')
 
+# Values of a batch: 64 images of 8 pixels have 4,096, of 28 pixels 50,176.
+_LARGE_BATCH = 16384
+
 _parts: contextvars.ContextVar[int] = contextvars.ContextVar('parts', default=1)
 
 
@@ -41,6 +44,16 @@ def one_core() -> bool:
   splits every operation among them, but for products of many matrices.
   """
   return _parts.get() > 1 and jax.default_backend() == 'cpu'
+
+
+def in_turns(values: int) -> bool:
+  """Whether what plays on batches of so many values is computed in turns.
+
+  Measured on two CPU cores, for members of an ensemble and for updates of
+  critics: beyond some size they drive each other out of the caches, below it
+  one alone leaves the cores waiting.
+  """
+  return jax.default_backend() == 'cpu' and values >= _LARGE_BATCH
 
 
 def size(batch: int) -> int:

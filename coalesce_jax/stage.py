@@ -21,6 +21,7 @@ from coalesce_jax import driver
 from coalesce_jax import game as game_lib
 from coalesce_jax import generators
 from coalesce_jax import sharding
+from coalesce_jax import shares
 from coalesce_jax import sources
 from coalesce_jax import trees
 from coalesce_jax import types
@@ -29,9 +30,6 @@ from coalesce_jax.networks import registry
 # Name of a part of a stage -> its effects.
 HooksFor = Callable[[str], driver.Hooks]
 History = dict[str, np.ndarray]
-
-# 64 images of 8 pixels have 4,096 values, of 28 pixels 50,176.
-_LARGE_BATCH = 16384
 
 
 class Setup(NamedTuple):
@@ -108,15 +106,9 @@ def play(
 
 
 def together(config: game_lib.Config, spec: generators.Spec) -> int | None:
-  """How many members of an ensemble to compute at once; None is all.
-
-  Measured on two CPU cores: beyond some size of a batch members drive each
-  other out of the caches, below it one alone leaves the cores waiting.
-  """
+  """How many members of an ensemble to compute at once; None is all."""
   values = config.batch_size * math.prod(spec.image_shape)
-  if jax.default_backend() == 'cpu' and values >= _LARGE_BATCH:
-    return 1
-  return None
+  return 1 if shares.in_turns(values) else None
 
 
 def split_held_out(

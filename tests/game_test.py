@@ -55,6 +55,21 @@ def test_vmapped_games_equal_single_ones():
     close(trees.member(together, k), alone)
 
 
+def test_critics_in_turns_equal_critics_together(monkeypatch):
+  played, state, inputs, key = small.made(small.config())
+  together, seen = game.run(played.step, state, inputs, key, 2)
+  asked = []
+  monkeypatch.setattr(game.shares, 'in_turns', lambda n: not asked.append(n))
+  # A game that was not traced before.
+  game.make.cache_clear()
+  played, *_ = small.made(small.config())
+  turns, found = game.run(played.step, state, inputs, key, 2)
+  # 8 samples of two values.
+  assert set(asked) == {16}
+  close(turns, together)
+  close(found, seen)
+
+
 def test_critics_do_not_see_each_other():
   played, state, inputs, key = small.made(small.config())
   after, _ = played.step(state, inputs, key)
