@@ -130,7 +130,7 @@ def measure(
     }
   return row | {
     'operations': operations_of_step,
-    'steps': steps,
+    'steps': {name: steps.get(name, 1) for name in cases},
     'step_seconds': {name: clock.median(spent[name]) for name in cases},
     'rate': operations / clock.median(spent['product']),
     'share_of_rate': share * clock.ratio(spent['product'], ours),
