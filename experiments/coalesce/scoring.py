@@ -53,8 +53,11 @@ def score(
         found['parameters'] = trees.count(member.params)
         found['bytes'] = bundles.size_bytes(member)
         results.append(found)
-      rows[name] = {k: [r[k] for r in results] for k in results[0]}
-      files.write_json(path, records.plain(rows))
+      # What is kept is what is reported, now and again.
+      rows[name] = records.plain(
+        {k: [r[k] for r in results] for k in results[0]}
+      )
+      files.write_json(path, rows)
     bar(i)
   return rows
 
