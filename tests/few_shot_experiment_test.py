@@ -106,6 +106,9 @@ def test_ours_is_named_by_the_tuning_and_meets_the_best_baseline():
   assert found['baseline'] == 'transfer'
   assert found['baseline_frechet'] == 42.0
   assert found['deviation'] == pytest.approx(np.sqrt(8.0))
+  # 30 less 40 and 34 less 44: alike in both seeds.
+  assert found['difference'] == -10.0
+  assert found['difference_deviation'] == 0.0
   # The baseline's best score, 42 at step 100, is passed at the start.
   assert found['steps'] == 0 and found['baseline_steps'] == 100
 

@@ -51,7 +51,10 @@ def mean(row: dict[str, Any], measure: str = 'frechet') -> float:
 
 def deviation(row: dict[str, Any], measure: str = 'frechet') -> float:
   """Over seeds, of a sample."""
-  values = row['scores'][measure]
+  return _deviation(row['scores'][measure])
+
+
+def _deviation(values: Any) -> float:
   return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
@@ -106,7 +109,8 @@ def best(summary: Summary) -> list[dict[str, Any]]:
 
   Ours is the row of the best score in the tuning: it is named before the test.
   Of the baselines it is the best in the test. All training images and ternary
-  weights do not count.
+  weights do not count. `difference` is ours less theirs, seed by seed: both had
+  the same nodes and the same local samples.
   """
   tuned = {
     (c['setting'], c['samples'], c['method'], c['value']): c['frechet']
@@ -129,6 +133,7 @@ def best(summary: Summary) -> list[dict[str, Any]]:
     if not ours or not theirs:
       continue
     a, b = min(ours, key=before), min(theirs, key=mean)
+    apart = np.subtract(a['scores']['frechet'], b['scores']['frechet'])
     found.append(
       {
         'setting': setting,
@@ -139,6 +144,8 @@ def best(summary: Summary) -> list[dict[str, Any]]:
         'baseline': name(b),
         'baseline_frechet': mean(b),
         'baseline_deviation': deviation(b),
+        'difference': float(np.mean(apart)),
+        'difference_deviation': _deviation(apart),
         'coverage': mean(a, 'coverage'),
         'baseline_coverage': mean(b, 'coverage'),
         'copied': mean(a, 'copied'),
