@@ -65,7 +65,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       },
       # Of `seeds` models; 0 is one without an ensemble axis.
       'nodes': {
-        'widths': (16,), 'counts': (4, 8), 'seeds': 0, 'rounds': 5,
+        'widths': (16,), 'counts': (2, 4, 8), 'seeds': 0, 'rounds': 5,
         'seconds': 0.3,
       },
       # One model by width, of 28 pixels, and by pixels, of the one width.
