@@ -308,7 +308,6 @@ def test_the_module_is_a_program(tmp_path):
   assert done.stderr.strip().splitlines()[-1].startswith('coalesce sample: ')
 
 
-@pytest.mark.slow
 def test_features_are_trained_on_labelled_images_and_kept(
   capsys, tmp_path, monkeypatch
 ):

@@ -11,12 +11,8 @@ from coalesce_jax.networks import registry
 KEY = jax.random.key(0)
 SHAPES = [
   ('dcgan', (size, size, channels), {'width': 8})
-  for size in (8, 28, 32)
+  for size in (8, 28, 32, 64)
   for channels in (1, 3)
-]
-SHAPES += [
-  pytest.param('dcgan', (64, 64, n), {'width': 8}, marks=pytest.mark.slow)
-  for n in (1, 3)
 ]
 SHAPES += [
   ('wgan_gp_mnist', (28, 28, 1), {'width': 4}),
