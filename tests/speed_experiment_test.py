@@ -241,6 +241,7 @@ def test_summary_and_figures():
     'size': 28, 'width': 16, 'ratios': {'eager': 2.0}, 'share_of_rate': 0.5,
     'scan_over_unrolled': 1.0, 'bfloat16': 1.5, 'channels': 1,
     'step_seconds': {'ours': 0.04}, 'operations': 10**9, 'rate': 10.0**11,
+    'spread': {'devices': 2, 'ours': 1.1, 'eager': 2.5, 'share_of_rate': 0.6},
   }  # fmt: skip
   grown = {
     'size': 28, 'width': 8, 'channels': 1, 'seconds': 0.02,
@@ -276,7 +277,11 @@ def test_summary_and_figures():
   }  # fmt: skip
   assert summary['ratios']['frechet_bfloat16_digits']['mean'] == 3.0
   assert summary['ratios']['S4_w16_bfloat16']['vmap'] == 3.0
-  assert set(plots.figures(summary)) == {'steps', 'growth', 'members'}
+  figures = plots.figures(summary)
+  assert set(figures) == {'steps', 'growth', 'members'}
+  peers, shares = figures['steps'].axes
+  assert [bar.get_height() for bar in peers.patches] == [2.0, 2.5]
+  assert [bar.get_height() for bar in shares.patches] == [50.0, 60.0]
 
 
 needs_torch = pytest.mark.skipif(

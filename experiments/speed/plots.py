@@ -1,5 +1,6 @@
 """Figures of the speed experiment."""
 
+import math
 from typing import Any
 
 from matplotlib import figure
@@ -25,8 +26,9 @@ def _steps(rows: list[dict[str, Any]]) -> figure.Figure:
   """Peers over ours, and the share of the product rate, by network."""
   drawn = figure.Figure(figsize=(9.0, 3.8))
   left, right = drawn.subplots(1, 2)
-  names = [f'{r["size"]} px\nwidth {r["width"]}' for r in rows]
   peers = list(rows[0]['ratios'])
+  rows = [bar for row in rows for bar in _bars(row)]
+  names = [row['name'] for row in rows]
   width = 0.84 / max(len(peers), 1)
   for i, peer in enumerate(peers):
     label = f'PyTorch, {peer}'
@@ -34,7 +36,7 @@ def _steps(rows: list[dict[str, Any]]) -> figure.Figure:
       label += f', over ours in {PRECISION_OF[peer]}'
     bars = left.bar(
       [j + width * i for j in range(len(rows))],
-      [r['ratios'][peer] for r in rows],
+      [r['ratios'].get(peer, math.nan) for r in rows],
       0.9 * width,
       label=label,
     )
@@ -47,9 +49,28 @@ def _steps(rows: list[dict[str, Any]]) -> figure.Figure:
     left.legend(fontsize=8, loc='upper right')
   bars = right.bar(names, [100.0 * r['share_of_rate'] for r in rows], 0.5)
   right.bar_label(bars, fmt='%.0f', fontsize=8)
+  for axis in (left, right):
+    axis.tick_params(axis='x', labelsize=8)
   right.set_ylabel('% of the rate of a large float32 product')
   drawn.tight_layout()
   return drawn
+
+
+def _bars(row: dict[str, Any]) -> list[dict[str, Any]]:
+  """One program, and its batch over several devices where that was played."""
+  name = f'{row["size"]} px\nwidth {row["width"]}'
+  found = [{key: row[key] for key in ('ratios', 'share_of_rate')}]
+  found[0]['name'] = name
+  if 'spread' in row:
+    spread = row['spread']
+    found.append(
+      {
+        'name': f'{name}\n{spread["devices"]} devices',
+        'ratios': {k: v for k, v in spread.items() if k in row['ratios']},
+        'share_of_rate': spread['share_of_rate'],
+      }
+    )
+  return found
 
 
 def _members(rows: list[dict[str, Any]]) -> figure.Figure:
