@@ -15,6 +15,7 @@ neither: `Config.mixed` asks for it, :math:`\min_\nu W_1(\nu, (1 - a) \hat\mu_0
 Shapes: N local samples, S seeds, B batch, Z latent.
 """
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -69,8 +70,13 @@ def adapt(
   config: Config | None = None,
   hooks: stage.HooksFor | None = None,
   part: str = 'adapted',
+  judges: Sequence[generators.Generator] = (),
 ) -> tuple[generators.Generator, stage.History]:
   """Adapts `meta` to local samples, held near its own law.
+
+  With `judges` the critics of several nodes learn what local samples are, each
+  from what it knew, and the generator descends the mean of their estimates:
+  where samples are few, critics that begin alike err alike.
 
   Args:
     key: one key, or `[S]` keys with `[S, ...]` leaves in `meta`.
@@ -79,26 +85,30 @@ def adapt(
     config: settings.
     hooks: effects; called with `part`.
     part: name of this stage for `hooks`.
+    judges: generators whose critics judge the local samples, J of them; none
+      is that of `meta` alone.
 
   Returns:
-    The adapted generator with the critic of the local samples, and the
-    history; critic 0 is that of the local samples, critic 1 the anchor's.
+    The adapted generator with the (first) critic of the local samples, and the
+    history; critics 0 to J - 1 are those of the local samples, the last one is
+    the anchor's.
 
   Raises:
-    ValueError: too few samples or of another shape.
+    ValueError: too few samples or of another shape; a judge without a critic.
   """
   config = Config() if config is None else config
   held = np.any(np.asarray(config.anchor)) or config.game.objective == 'ball'
   anchors = (meta,) if held else ()
   if not config.mixed:
     return fitting.fit(
-      key, meta, images, config=config, hooks=hooks, part=part, anchors=anchors
-    )
+      key, meta, images, config=config, hooks=hooks, part=part, anchors=anchors,
+      judges=tuple(judges),
+    )  # fmt: skip
   game = dataclasses.replace(config.game, objective='w1')
   config = dataclasses.replace(config, game=game)
   return fitting.fit(
     key, meta, images, config=config, hooks=hooks, part=part, pool=anchors,
-    share=config.anchor,
+    share=config.anchor, judges=tuple(judges),
   )  # fmt: skip
 
 

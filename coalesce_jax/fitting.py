@@ -90,6 +90,7 @@ def fit(
   anchors: tuple[generators.Generator, ...] = (),
   pool: tuple[generators.Generator, ...] = (),
   share: Any = None,
+  judges: tuple[generators.Generator, ...] = (),
 ) -> tuple[generators.Generator, stage.History]:
   """Plays the local samples, with or without an anchor, from a start.
 
@@ -104,13 +105,16 @@ def fit(
     pool: generators mixed with the local samples into one source.
     share: probability of all of the pool together, a number or `[S]`; None is
       that each of them and the samples are equally likely.
+    judges: J generators whose critics learn the distance to the local samples,
+      each from where it is, and weigh the same; none is the start's alone.
 
   Returns:
-    The generator with the critic of the local samples, and the history; critic
-    0 is that of the local samples, critic 1 the anchor's.
+    The generator with the first critic of the local samples, and the history;
+    critics 0 to J - 1 are those of the local samples, the last is the anchor's.
 
   Raises:
-    ValueError: too few samples or of another shape, a ternary mixture.
+    ValueError: too few samples or of another shape, a ternary mixture, a judge
+      without a critic or with another one than the start.
   """
   batched = bool(key.ndim)
   spec = stage.with_critic(start.spec)
@@ -122,13 +126,19 @@ def fit(
   played = base.attached(network, built.generator)
   settings = dataclasses.replace(config.game, phases=built.phases)
   anchored, pooled = bool(anchors), bool(pool)
-  warm = config.warm_critics and start.critic is not None
-  count = 1 + anchored
+  _check_judges(judges, spec, config)
+  begun = [g.critic for g in judges or (start,)]
+  warm = config.warm_critics and begun[0] is not None
+  local_count = len(begun)
+  count = local_count + anchored
+  if anchored:
+    begun.append(begun[0] if start.critic is None else start.critic)
   share = len(pool) / (len(pool) + 1.0) if share is None else share
 
   def setup(key, params, critics, anchor_params, pool_params, images, numbers):
     anchor, rate, radius, share = numbers
-    weights = jnp.array([1.0 - anchor, anchor])[:count]
+    each = jnp.full(local_count, (1.0 - anchor) / local_count)
+    weights = jnp.append(each, anchor)[:count]
     if config.scale_weights:
       weights = weights * count
     key_critic, key_latent, key_samples = jax.random.split(key, 3)
@@ -139,21 +149,26 @@ def fit(
       local = sources.pooled(
         (local, others), jnp.concatenate([1.0 - share[None], each])
       )
-    parts: tuple[sources.Source, ...] = (local,)
-    held_parts: tuple[sources.Source, ...] = (held,)
+    parts = (local,) * local_count
+    held_parts = (held,) * local_count
     if anchored:
       law = sources.generators(network, anchor_params, spec.latent_size)
       if config.fixed_samples:
         (law,) = sources.fixed((law,), key_samples, config.fixed_samples)
-      parts, held_parts = (local, law), (held, law)
-    first = critics if warm else critic.init(key_critic)
+      parts, held_parts = (*parts, law), (*held_parts, law)
+    first = list(critics)
+    if not warm:
+      # Those of the local samples differ.
+      new = [key_critic]
+      new += [jax.random.fold_in(key_critic, j) for j in range(1, local_count)]
+      first = [critic.init(k) for k in (*new, *[key_critic] * anchored)]
     if built.critic is not None:
-      first = built.critic.init(key_latent, first)
+      first = [built.critic.init(key_latent, f) for f in first]
     inputs = game_lib.inputs(
       parts,
       held_out=held_parts,
       weights=weights,
-      radii=jnp.array([0.0, radius])[:count],
+      radii=jnp.append(jnp.zeros(local_count), radius)[:count],
       generator_rate=rate,
       critic_rate=rate,
       warmup=config.warmup,
@@ -161,7 +176,7 @@ def fit(
     )
     if built.generator is not None:
       params = built.generator.init(key_latent, params)
-    return stage.Setup(params, trees.stack([first] * count), inputs)
+    return stage.Setup(params, trees.stack(first), inputs)
 
   anchor_params = stage.stacked(list(anchors), batched) if anchored else ()
   pool_params = stage.stacked(list(pool), batched) if pooled else ()
@@ -170,7 +185,7 @@ def fit(
     setup,
     (
       start.params,
-      start.critic if warm else (),
+      begun if warm else (),
       anchor_params,
       pool_params,
       images,
@@ -224,6 +239,26 @@ def by_member(
       )
     numbers.append(jnp.broadcast_to(value, members))
   return numbers
+
+
+def _check_judges(
+  judges: tuple[generators.Generator, ...],
+  spec: generators.Spec,
+  config: Config,
+) -> None:
+  for j, judge in enumerate(judges):
+    found = (judge.spec.critic, judge.spec.critic_options)
+    if judge.critic is None or found != (spec.critic, spec.critic_options):
+      raise ValueError(
+        f'judge {j} has no critic like that of the start, {spec.critic!r}'
+      )
+    if tuple(judge.spec.image_shape) != tuple(spec.image_shape):
+      raise ValueError(
+        f'judge {j} is of images {tuple(judge.spec.image_shape)}, the start '
+        f'makes {tuple(spec.image_shape)}'
+      )
+  if judges and config.game.objective == 'ball' and len(judges) > 1:
+    raise ValueError("'ball' holds one critic near the local samples, not more")
 
 
 def check_images(images: Any, spec: generators.Spec, batched: bool) -> Any:

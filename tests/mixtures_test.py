@@ -101,8 +101,10 @@ def test_a_mixture_adapts_its_nodes_and_scores_together(tmp_path):
     warmup=0, anchor=0.5,
   )  # fmt: skip
   local = jax.random.normal(KEY, (20, 2))
-  made, history = adaptation.adapt(KEY, start, local, config=config)
-  assert history['w1'].shape[-1] == 2
+  made, history = adaptation.adapt(
+    KEY, start, local, config=config, judges=nodes()
+  )
+  assert history['w1'].shape[-1] == 3
   assert made.sample(KEY, 3).shape == (3, 2)
   changed = jax.tree.map(
     lambda a, b: bool(np.any(a != b)), made.params, start.params

@@ -156,6 +156,44 @@ def test_without_an_anchor_there_is_one_critic():
   assert history['w1'].shape == (2, 1)
 
 
+def test_judges_weigh_the_same_and_start_where_they_are():
+  start, *judges = (small.generator(k) for k in range(3))
+  local = jax.random.normal(KEY, (20, 2))
+  config = adapting(anchor=0.25)
+  game = dataclasses.replace(config.game, objective='w1')
+  still = dataclasses.replace(config, game=game, rate=0.0)
+  made, history = cj.adapt(KEY, start, local, config=still, judges=judges)
+  # Two of the local samples, and the anchor's.
+  assert history['w1'].shape == (2, 3)
+  np.testing.assert_allclose(history['coefficient'][0], [0.375, 0.375, 0.25])
+  equal_critics = [equal(made.critic, g.critic) for g in (start, *judges)]
+  assert equal_critics == [False, True, False]
+  # One judge that is the start's own critic is what there is without.
+  _, alone = cj.adapt(KEY, start, local, config=config)
+  _, judged = cj.adapt(KEY, start, local, config=config, judges=[start])
+  np.testing.assert_array_equal(alone['w1'], judged['w1'])
+
+
+def test_cold_judges_differ():
+  config = adapting(anchor=0.0, warm_critics=False)
+  nodes = [small.generator(k) for k in range(2)]
+  _, history = cj.adapt(
+    KEY, nodes[0], jax.random.normal(KEY, (20, 2)), config=config, judges=nodes
+  )
+  assert np.all(history['w1'][:, 0] != history['w1'][:, 1])
+
+
+def test_judges_need_critics_like_that_of_the_start():
+  node = small.generator()
+  local = jax.random.normal(KEY, (20, 2))
+  for judge in (small.generator(critic=False), image_nodes(1)[0]):
+    with pytest.raises(ValueError, match='judge 1'):
+      cj.adapt(KEY, node, local, judges=[node, judge])
+  ball = adapting(game=small.config(objective='ball'), radius=0.1)
+  with pytest.raises(ValueError, match='ball'):
+    cj.adapt(KEY, node, local, config=ball, judges=[node, node])
+
+
 def at_points(*points):
   """Nodes that make one point each."""
   made = []

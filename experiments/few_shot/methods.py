@@ -136,6 +136,15 @@ def _adapt(
   )[0]  # fmt: skip
 
 
+def _judged(run: Run, start: generators.Generator) -> generators.Generator:
+  """From a start, by the critics of all nodes and of the metamodel."""
+  return adaptation.adapt(
+    run.key, start, run.local, hooks=run.hooks,
+    config=_with(run, anchor=0.0, objective='w1'),
+    judges=(*run.nodes, run.starts['refined']),
+  )[0]  # fmt: skip
+
+
 def _ball(run: Run) -> generators.Generator:
   return _adapt(
     run, 'refined', objective='ball', radius=run.values * run.distance
@@ -228,6 +237,18 @@ TABLE: dict[str, Method] = {
   'ours_free': Method(
     'refined, no anchor',
     lambda run: _adapt(run, 'refined', anchor=0.0),
+    ours=True,
+    starts=('refined',),
+  ),
+  'ours_judged': Method(
+    'nearest node, all critics',
+    lambda run: _judged(run, coalesce_train.nearest_node(run.nodes, run.local)),
+    ours=True,
+    starts=('refined',),
+  ),
+  'ours_together': Method(
+    'all nodes together, all critics',
+    lambda run: _judged(run, mixtures.mixture(run.nodes)),
     ours=True,
     starts=('refined',),
   ),
