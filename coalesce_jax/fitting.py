@@ -3,7 +3,7 @@
 Shapes: N local samples, S seeds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 from typing import Any
 
@@ -124,12 +124,14 @@ def fit(
   network, critic = start.network, spec.build_critic()
   built = ternarization.build(config.ternary, network)
   played = base.attached(network, built.generator)
-  settings = dataclasses.replace(config.game, phases=built.phases)
   anchored, pooled = bool(anchors), bool(pool)
-  _check_judges(judges, spec, config)
+  check_judges(judges, spec, config)
   begun = [g.critic for g in judges or (start,)]
   warm = config.warm_critics and begun[0] is not None
   local_count = len(begun)
+  settings = dataclasses.replace(
+    config.game, phases=built.phases, segment=local_count == 1
+  )
   count = local_count + anchored
   if anchored:
     begun.append(begun[0] if start.critic is None else start.critic)
@@ -241,23 +243,36 @@ def by_member(
   return numbers
 
 
-def _check_judges(
-  judges: tuple[generators.Generator, ...],
+def check_judges(
+  judges: Sequence[generators.Generator],
   spec: generators.Spec,
   config: Config,
+  names: Sequence[str] | None = None,
 ) -> None:
+  """Whether the critics of these can stand beside that of the start.
+
+  Args:
+    judges: as in `fit`.
+    spec: of the start.
+    config: settings.
+    names: of the judges, for the message.
+
+  Raises:
+    ValueError: they can't.
+  """
   for j, judge in enumerate(judges):
+    name = names[j] if names else f'judge {j}'
+    if tuple(judge.spec.image_shape) != tuple(spec.image_shape):
+      raise ValueError(
+        f'{name}: its critic is of samples {tuple(judge.spec.image_shape)}, '
+        f'the start makes {tuple(spec.image_shape)}'
+      )
     found = (judge.spec.critic, judge.spec.critic_options)
     if judge.critic is None or found != (spec.critic, spec.critic_options):
       raise ValueError(
-        f'judge {j} has no critic like that of the start, {spec.critic!r}'
+        f'{name}: no critic like that of the start, {spec.critic!r}'
       )
-    if tuple(judge.spec.image_shape) != tuple(spec.image_shape):
-      raise ValueError(
-        f'judge {j} is of images {tuple(judge.spec.image_shape)}, the start '
-        f'makes {tuple(spec.image_shape)}'
-      )
-  if judges and config.game.objective == 'ball' and len(judges) > 1:
+  if len(judges) > 1 and config.game.objective == 'ball':
     raise ValueError("'ball' holds one critic near the local samples, not more")
 
 

@@ -321,7 +321,7 @@ def make(
       'coefficient': c,
       'objective': objectives.value(config.objective, w1, inputs.weights),
     }
-    if sources.total(inputs.sources) == 2:
+    if config.segment and sources.total(inputs.sources) == 2:
       metrics['position'] = w1[0] / jnp.maximum(w1[0] + w1[1], 1e-12)
       metrics['distance'] = jnp.max(start_w1)
       metrics['residual'] = w1[0] + w1[1] - jnp.max(start_w1)

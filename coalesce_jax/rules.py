@@ -47,6 +47,8 @@ class Config:
       there are matrix units. Critics of bounded slope stay in float32.
     ball_penalty: rho of the augmented Lagrangian, positive; one over a length.
     ball_rate: step of its multipliers, one over a length.
+    segment: whether two sources are two ends, between which a position is
+      reported; not where two critics judge one and the same.
   """
 
   objective: str = 'w1'
@@ -71,6 +73,7 @@ class Config:
   precision: str = 'float32'
   ball_penalty: float = 1.0
   ball_rate: float = 0.01
+  segment: bool = True
 
   def __post_init__(self):
     for field, choices in [

@@ -180,6 +180,25 @@ def test_bad_bundles_exit_with_2_and_leave_nothing(
   assert sorted(tmp_path.rglob('*')) == before
 
 
+def test_judges_are_critics_of_other_bundles(capsys, tmp_path):
+  a, b = (node(tmp_path / f'{k}.safetensors', i) for i, k in enumerate('ab'))
+  local = folder(tmp_path / 'local')
+  argv = [
+    'adapt', f'--nodes={a}', f'--judges={a},{b}', f'--local={local}', *FEW
+  ]  # fmt: skip
+  out = tmp_path / 'edge.safetensors'
+  code, result, _ = run(capsys, *argv, f'--out={out}')
+  assert code == 0
+  # One a judge, and the anchor's.
+  assert len(result['w1_smooth']) == 3
+  cj.save(tmp_path / 'c.safetensors', cj.load(b), critic=False)
+  argv[2] += f',{tmp_path / "c.safetensors"}'
+  before = sorted(tmp_path.rglob('*'))
+  code, _, error = run(capsys, *argv, f'--out={tmp_path / "no.safetensors"}')
+  assert code == 2 and 'c.safetensors: no critic like' in error
+  assert sorted(tmp_path.rglob('*')) == before
+
+
 def broken_images(path):
   folder(path)
   (path / '003.png').write_bytes(b'\x89PNG\r\n\x1a\n broken')

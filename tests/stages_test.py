@@ -181,6 +181,8 @@ def test_cold_judges_differ():
     KEY, nodes[0], jax.random.normal(KEY, (20, 2)), config=config, judges=nodes
   )
   assert np.all(history['w1'][:, 0] != history['w1'][:, 1])
+  # Both are of one end: there is no segment.
+  assert 'position' not in history
 
 
 def test_judges_need_critics_like_that_of_the_start():

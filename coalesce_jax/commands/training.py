@@ -12,6 +12,7 @@ from coalesce_jax import baselines
 from coalesce_jax import bundles
 from coalesce_jax import driver
 from coalesce_jax import files
+from coalesce_jax import fitting
 from coalesce_jax import generators
 from coalesce_jax import objectives
 from coalesce_jax import pretraining
@@ -164,6 +165,10 @@ def define_adapt(values: Values) -> None:
   flags.DEFINE_list(
     'weights', None, 'Of the nodes, sum 1; default equal.', flag_values=values
   )
+  flags.DEFINE_list(
+    'judges', None, 'Bundles whose critics judge the local images together; '
+    "default the metamodel's alone.", flag_values=values,
+  )  # fmt: skip
   flags.DEFINE_float(
     'anchor', 0.5, 'Position between local samples, 0, and metamodel, 1.',
     flag_values=values,
@@ -198,6 +203,7 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   weights = common.numbers('weights', values.weights)
   stage.check_weights(weights, len(members))
   stage.same_samples(members)
+  judges = tuple(bundles.load(path) for path in values.judges or ())
   local = common.local(values.local, members[0].spec)
   freeze = baselines.FREEZE_D if values.freeze_d else ()
   select = driver.chunk_of(values.steps) if values.early_stopping else 0
@@ -209,7 +215,9 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
     anchor=values.anchor,
     warmup=common.warmup(values),
   )
-  digests = common.digests(values.nodes) | {
+  spec = stage.with_critic(members[0].spec)
+  fitting.check_judges(judges, spec, config, values.judges)
+  digests = common.digests([*values.nodes, *(values.judges or ())]) | {
     'local_sha256': files.digest([local])
   }
   work = common.work(values, common.checked_out(values.out), stop, digests)
@@ -231,8 +239,9 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
       hooks=work.hooks(None),
     )
   edge, _ = adaptation.adapt(
-    key_adapt, meta, jnp.asarray(local), config=config, hooks=work.hooks(None)
-  )
+    key_adapt, meta, jnp.asarray(local), config=config, hooks=work.hooks(None),
+    judges=judges,
+  )  # fmt: skip
   result = common.last(work, 'adapted')
   result['float_bytes'] = bundles.size_bytes(edge)
   if values.ternary:
