@@ -161,9 +161,10 @@ def fit(
     first = list(critics)
     if not warm:
       # Those of the local samples differ.
-      new = [key_critic]
-      new += [jax.random.fold_in(key_critic, j) for j in range(1, local_count)]
-      first = [critic.init(k) for k in (*new, *[key_critic] * anchored)]
+      more = range(1, local_count)
+      keys = [key_critic, *(jax.random.fold_in(key_critic, j) for j in more)]
+      keys += [key_critic] * anchored
+      first = [critic.init(k) for k in keys]
     if built.critic is not None:
       first = [built.critic.init(key_latent, f) for f in first]
     inputs = game_lib.inputs(
