@@ -179,6 +179,14 @@ def test_a_figure_names_every_method_and_leaves_out_what_is_not_there():
   assert [axis.axison for axis in drawn.axes] == [True, False, False, True]
 
 
+@pytest.mark.parametrize('variant', ['accelerator', 'cifar10'])
+def test_choices_and_tests_of_a_full_grid_are_of_one_program(variant):
+  config = default.get_config(variant)
+  train.validate(config)
+  assert len(config.tuning.rates) * config.tuning.draws == config.seeds
+  assert len(config.samples) == 5
+
+
 @pytest.mark.slow
 def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
   config = default.get_config('quick')

@@ -8,7 +8,8 @@ rate and a step to stop at that are chosen by one rule on other local samples.
   python -m experiments.few_shot.main --workdir=DIR \
     --config=experiments/few_shot/configs/default.py
 
-`:quick` is a smoke test. Others: `--config.settings='("mnist:disjoint",)'`,
+`:quick` is a smoke test; `:accelerator` and `:cifar10` are the full grid, for a
+card of 80 GB or more. Others: `--config.settings='("mnist:disjoint",)'`,
 `--config.samples='(8,20)'`, `--config.methods='("transfer","ours")'`.
 """
 
@@ -17,17 +18,24 @@ import ml_collections
 from experiments.coalesce.configs import base
 from experiments.few_shot import methods
 
+VARIANTS = ('', 'quick', 'accelerator', 'cifar10')
+
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
-  """The grid for two cores; `quick`: one setting of a few steps.
+  """The grid for two cores, or a variant of it.
+
+  Args:
+    variant: `quick`, one setting of a few steps; `accelerator`, the grid with
+      five sample sizes, six seeds and networks of full width; `cifar10`, the
+      same for CIFAR-10.
 
   Raises:
     ValueError: another variant.
   """
-  if variant not in ('', 'quick'):
-    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  if variant not in VARIANTS:
+    raise ValueError(f'variant {variant!r} is not one of {VARIANTS}')
   shared = base.get_config()
-  base.choose(shared, variant)
+  base.choose(shared, 'quick' if variant == 'quick' else '')
   # Of the grid: the seeds and local samples of every trial.
   for field in ('dataset', 'split', 'local_samples', 'seed', 'seeds',
                 'methods', 'adapt', 'transfer', 'tensorboard'):  # fmt: skip
@@ -36,7 +44,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   shared.barycenter.fixed_samples, shared.barycenter.refine_steps = 8000, 10
   # All but 'sequential'.
   shared.barycenter.warm_generator = False
-  if not variant:
+  if variant != 'quick':
     shared.network.width = shared.network.critic_width = 16
     shared.pretrain.steps = 2500
     shared.barycenter.steps = 4000
@@ -87,4 +95,16 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     config.budget.update(steps=20, chunk=10, look_every=10)
     shared.network.width = shared.network.critic_width = 4
     shared.barycenter.fixed_samples = 100
+  if variant in ('accelerator', 'cifar10'):
+    config.samples = (8, 20, 100, 500, 1000)
+    # As many as a choice has members, three rates and two draws: one program.
+    config.seeds = 6
+    shared.network.width = shared.network.critic_width = 64
+    shared.network.latent_size = 128
+    shared.game.precision = 'bfloat16'
+    shared.game.learning_rate = 1e-3
+    shared.pretrain.steps = 5000
+  if variant == 'cifar10':
+    config.settings = ('cifar10:overlapping', 'cifar10:disjoint')
+    shared.pretrain.steps = 10000
   return config
