@@ -136,11 +136,13 @@ def _adapt(
   )[0]  # fmt: skip
 
 
-def _judged(run: Run, start: generators.Generator) -> generators.Generator:
+def _judged(
+  run: Run, start: generators.Generator, augment: bool = False
+) -> generators.Generator:
   """From a start, by the critics of all nodes and of the metamodel."""
   return adaptation.adapt(
     run.key, start, run.local, hooks=run.hooks,
-    config=_with(run, anchor=0.0, objective='w1'),
+    config=_with(run, augment=augment, anchor=0.0, objective='w1'),
     judges=(*run.nodes, run.starts['refined']),
   )[0]  # fmt: skip
 
@@ -249,6 +251,12 @@ TABLE: dict[str, Method] = {
   'ours_together': Method(
     'all nodes together, all critics',
     lambda run: _judged(run, mixtures.mixture(run.nodes)),
+    ours=True,
+    starts=('refined',),
+  ),
+  'ours_together_augment': Method(
+    'all nodes together, all critics, augmentation',
+    lambda run: _judged(run, mixtures.mixture(run.nodes), augment=True),
     ours=True,
     starts=('refined',),
   ),
