@@ -68,6 +68,7 @@ class Experiment(NamedTuple):
     prepare: ``(config, **more)``, checks and completes the settings before
       anything is done; ValueError with one line.
     more: further text flags that may be left out, with their help.
+    partial: whether the report is one of some of the trials, too.
   """
 
   name: str
@@ -77,6 +78,7 @@ class Experiment(NamedTuple):
   stages: Stages | None = None
   prepare: Callable[..., None] = lambda config: None
   more: Mapping[str, str] = types.MappingProxyType({})
+  partial: bool = False
 
 
 def play(
@@ -106,6 +108,43 @@ def play(
   experiment.prepare(config, **more)
   workers = config.get('workers', 1)
   results = run(workdir, config, experiment.plan, stop, workers)
+  return _reported(experiment, config, workdir, results)
+
+
+def summarise(
+  experiment: Experiment,
+  config: Any,
+  workdir: str | os.PathLike[str],
+  **more: str | None,
+) -> dict[str, Any]:
+  """Summary, tables and figures of the trials that are done; runs none.
+
+  Returns:
+    As of `play`.
+
+  Raises:
+    ValueError: one line; no trial is done, or too few for this experiment.
+  """
+  experiment.prepare(config, **more)
+  names = _names(_stages(experiment, config, lambda: False))
+  folder = pathlib.Path(workdir) / 'trials'
+  done = [name for name in names if (folder / f'{name}.json').is_file()]
+  if not done or (len(done) < len(names) and not experiment.partial):
+    needed = 'one' if experiment.partial else 'all'
+    raise ValueError(
+      f'{workdir}: {len(done)} of {len(names)} trials are done, a summary of '
+      f'{experiment.name} needs {needed}'
+    )
+  results = run(workdir, config, experiment.plan, only=done)
+  return _reported(experiment, config, workdir, results)
+
+
+def _reported(
+  experiment: Experiment,
+  config: Any,
+  workdir: str | os.PathLike[str],
+  results: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
   report = experiment.report(config, results)
   path = pathlib.Path(workdir)
   files.write_json(path / 'summary.json', records.plain(report.summary))
@@ -223,7 +262,8 @@ def main(experiment: Experiment, arguments: list[str]) -> int:
   """Command line of an experiment: `--config`, `--workdir`, one JSON line.
 
   `--trials=NAME,NAME` runs only these, without the summary; `--list` says
-  which there are, by stages and tasks.
+  which there are, by stages and tasks; `--report` makes the summary of those
+  that are done.
 
   Args:
     experiment: what to run.
@@ -250,19 +290,26 @@ def main(experiment: Experiment, arguments: list[str]) -> int:
     flags.DEFINE_bool(
       'list', False, 'Only say which trials there are.', flag_values=values
     )
+    flags.DEFINE_bool(
+      'report', False, 'Only the summary of the trials that are done.',
+      flag_values=values,
+    )  # fmt: skip
     for flag, help_line in experiment.more.items():
       common.string(values, flag, None, help_line)
 
   def command(values: flags.FlagValues, stop: common.Stop) -> dict[str, Any]:
     config, workdir = values.config, values.workdir
     texts = {flag: values[flag].value for flag in experiment.more}
+    if values.report:
+      if values.trials or values.list:
+        raise ValueError('--report goes with neither --trials nor --list')
+      return summarise(experiment, config, workdir, **texts)
     if not values.list and not values.trials:
       return play(experiment, config, workdir, stop, **texts)
     experiment.prepare(config, **texts)
     if values.list:
       return {'stages': _stages(experiment, config, stop)}
-    stages = _stages(experiment, config, stop)
-    names = {name for stage in stages for task in stage for name in task}
+    names = _names(_stages(experiment, config, stop))
     for name in values.trials:
       if name not in names:
         raise ValueError(f'--trials: {name!r} is not one of --list')
@@ -271,6 +318,10 @@ def main(experiment: Experiment, arguments: list[str]) -> int:
 
   made = common.Command(experiment.help, define, command)
   return cli.execute(experiment.name, made, arguments)
+
+
+def _names(stages: list[list[list[str]]]) -> list[str]:
+  return [name for stage in stages for task in stage for name in task]
 
 
 def _stages(

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 # Flags of an experiment that the launcher sets.
-_OWN = {'workdir', 'trials', 'list', 'nolist'}
+_OWN = {'workdir', 'trials', 'list', 'nolist', 'report', 'noreport'}
 # Names of trials on a command line: no shell would read more into them.
 _NAMES = r'[\w.-]+(,[\w.-]+)*'
 

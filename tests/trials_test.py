@@ -147,3 +147,38 @@ def test_the_command_line_lists_trials_and_runs_some(
   found = json.loads((tmp_path / 'run' / 'summary.json').read_text())
   assert found == {'made': ['a', 'b']}
   assert (tmp_path / 'run' / 'tables.md').read_text() == 'a table\n'
+
+
+@pytest.mark.parametrize('partial', [True, False])
+def test_a_report_of_what_is_done_runs_nothing(
+  partial, tmp_path, capsys, monkeypatch
+):
+  experiment = trials.Experiment(
+    'ground_truth',
+    'help',
+    lambda workdir, config, stop: {'a': dict, 'b': fail},
+    lambda config, results: trials.Report(
+      {'made': sorted(results)}, {'whole': len(results)}
+    ),
+    partial=partial,
+  )
+  work = tmp_path / 'run'
+
+  def run(*more):
+    arguments = [f'--workdir={work}', *more]
+    monkeypatch.setattr('sys.argv', ['any', *arguments])
+    return trials.main(experiment, arguments), capsys.readouterr()
+
+  code, found = run('--report')
+  assert code == 2
+  assert '0 of 2 trials are done' in found.err
+  assert not work.exists()
+  assert run('--report', '--trials=a')[0] == 2
+  assert run('--trials=a')[0] == 0
+  code, found = run('--report')
+  assert code == (0 if partial else 2)
+  assert (work / 'summary.json').is_file() == partial
+  if partial:
+    assert json.loads((work / 'summary.json').read_text()) == {'made': ['a']}
+  else:
+    assert 'a summary of ground_truth needs all' in found.err

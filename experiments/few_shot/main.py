@@ -12,6 +12,7 @@ EXPERIMENT = trials.Experiment(
   train.report,
   train.stages,
   train.validate,
+  partial=True,
 )
 
 if __name__ == '__main__':
