@@ -159,9 +159,14 @@ def test_tables_and_figures_have_every_row():
       for method in ('transfer', 'ours', 'barycenter')
     ]
   }
+  summary['choices'] = [
+    {**r, 'frechet': 9.0} for r in summary['rows'] if r['method'] == 'ours'
+  ]
   text = tables.write(summary)
-  assert text.count('| transfer |') == 4
-  assert '32.0 ± 2.8' in text
+  # Four tables, and a row in the overview of each setting.
+  assert text.count('\n| transfer |') == 4 + 2
+  assert '| transfer | 32.0 ± 2.8 | 32.0 ± 2.8 |' in text
+  assert '| a:b | 20 | refined, anchor' in text
   assert set(plots.figures(summary)) == {'samples', 'steps'}
 
 

@@ -45,11 +45,17 @@ def _samples(summary: Summary) -> figure.Figure:
         for r in summary['rows']
         if r['setting'] == setting and r['method'] == method and r['chosen']
       ]
+      if not rows:
+        continue
+      means = [tables.mean(r) for r in rows]
+      apart = [tables.deviation(r) for r in rows]
+      # The axis is logarithmic: no bar reaches down to zero.
+      down = [min(a, 0.9 * m) for a, m in zip(apart, means, strict=True)]
       axis.errorbar(
         [r['samples'] for r in rows],
-        [tables.mean(r) for r in rows],
-        [tables.deviation(r) for r in rows],
-        label=rows[0]['label'] if rows else method,
+        means,
+        [down, apart],
+        label=rows[0]['label'],
         capsize=2,
         lw=1.2,
         **style,
@@ -62,10 +68,7 @@ def _samples(summary: Summary) -> figure.Figure:
     axis.set_xticks(counts, [str(n) for n in counts])
     axis.minorticks_off()
   axes[0].set_ylabel('squared Frechet distance')
-  drawn.legend(
-    *axes[0].get_legend_handles_labels(), loc='center right', fontsize=7
-  )
-  drawn.tight_layout(rect=(0.0, 0.0, 1.0 - 2.6 / drawn.get_figwidth(), 1.0))
+  _legend(drawn, axes)
   return drawn
 
 
@@ -98,7 +101,12 @@ def _steps(summary: Summary) -> figure.Figure:
       axis.set_title(f'{setting}, {count} samples', fontsize=9)
       axis.set_xlabel('generator steps')
   axes[0, 0].set_ylabel('squared Frechet distance')
-  # Every method once, whichever panels it is in.
+  _legend(drawn, axes)
+  return drawn
+
+
+def _legend(drawn: figure.Figure, axes: Any) -> None:
+  """Every method once, whichever panels it is in."""
   known = {
     label: handle
     for axis in axes.flat
@@ -106,4 +114,3 @@ def _steps(summary: Summary) -> figure.Figure:
   }
   drawn.legend(known.values(), known, loc='center right', fontsize=7)
   drawn.tight_layout(rect=(0.0, 0.0, 1.0 - 2.6 / drawn.get_figwidth(), 1.0))
-  return drawn

@@ -77,8 +77,8 @@ def held_out(rows: list[dict[str, Any]], method: str) -> dict[str, Any] | None:
 
 
 def write(summary: Summary) -> str:
-  """Markdown: a table a setting and number of samples."""
-  lines = ['# Few local samples', '']
+  """Markdown: who is ahead, Frechet distances by setting, then every row."""
+  lines = ['# Few local samples', '', *_ahead(summary), *_overview(summary)]
   for setting, samples in groups(summary):
     rows = of(summary, setting, samples)
     measures = [m for m in _COLUMNS if m in rows[0]['scores']]
@@ -97,11 +97,62 @@ def write(summary: Summary) -> str:
   return '\n'.join(lines)
 
 
+def _ahead(summary: Summary) -> list[str]:
+  """A row a setting and number of samples, of `best`."""
+  found = best(summary)
+  if not found:
+    return []
+  lines = [
+    '## Ours, named by the tuning, less the best baseline', '',
+    '| setting | samples | ours | Frechet | baseline | Frechet | seed by seed '
+    '| coverage | copied |',
+    '|---|---:|---|---:|---|---:|---:|---:|---:|',
+  ]  # fmt: skip
+  for row in found:
+    cells = [
+      row['setting'], f'{row["samples"]:,}', row['ours'],
+      _spread(row['frechet'], row['deviation']), row['baseline'],
+      _spread(row['baseline_frechet'], row['baseline_deviation']),
+      _spread(row['difference'], row['difference_deviation']),
+      *(
+        f'{row[m]:.2f}, {row[f"baseline_{m}"]:.2f}'
+        for m in ('coverage', 'copied')
+      ),
+    ]  # fmt: skip
+    lines.append('| ' + ' | '.join(cells) + ' |')
+  return [*lines, '']
+
+
+def _overview(summary: Summary) -> list[str]:
+  """Frechet distances: a table a setting, a row a method."""
+  lines = []
+  counts = list(dict.fromkeys(r['samples'] for r in summary['rows']))
+  for setting in dict.fromkeys(r['setting'] for r in summary['rows']):
+    rows = [r for r in summary['rows'] if r['setting'] == setting]
+    lines += [
+      f'## {setting}, Frechet distance by local samples', '',
+      '| method | ' + ' | '.join(f'{n:,}' for n in counts) + ' |',
+      '|---|' + '---:|' * len(counts),
+    ]  # fmt: skip
+    for method in dict.fromkeys(r['method'] for r in rows):
+      some = [r for r in rows if r['method'] == method and r['chosen']]
+      cells = {r['samples']: _spread(mean(r), deviation(r)) for r in some}
+      label = some[0]['label'] if some else method
+      lines.append(
+        f'| {label} | ' + ' | '.join(cells.get(n, '') for n in counts) + ' |'
+      )
+    lines.append('')
+  return lines
+
+
+def _spread(value: float, apart: float, digits: int = 1) -> str:
+  return f'{value:.{digits}f} ± {apart:.{digits}f}'
+
+
 def _cell(row: dict[str, Any], measure: str, digits: int) -> str:
-  text = f'{mean(row, measure):.{digits}f}'
   if measure == 'frechet':
-    text += f' ± {deviation(row):.{digits}f}'
-  return text
+    return _spread(mean(row), deviation(row), digits)
+  return f'{mean(row, measure):.{digits}f}'
 
 
 def best(summary: Summary) -> list[dict[str, Any]]:
