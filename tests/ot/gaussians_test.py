@@ -282,6 +282,10 @@ def test_closed_forms_are_distances_that_scale_and_move_along(seed):
     (lambda: gaussians.mean_norm(float('nan')), 'dimension'),
     (lambda: gaussians.isotropic_w1(-1.0, 1.0, 2), 's1'),
     (lambda: gaussians.line_w1(0.0, 1.0, np.nan, 1.0), 'm2'),
+    (
+      lambda: gaussians.bures_squared(np.diag([1.0, -1e-5]), np.eye(2)),
+      'c1: has a negative eigenvalue',
+    ),
     (lambda: gaussians.mean_norm(0), 'dimension'),
   ],
 )
@@ -295,3 +299,8 @@ def test_no_convergence_is_an_error():
     gaussians.gaussian_barycenter(
       np.zeros((2, 2)), covariances(2, 2), iterations=1
     )
+
+
+def test_rounding_below_zero_and_zero_itself_are_covariances():
+  for c in (np.zeros((2, 2)), np.diag([1.0, -1e-7]), np.full((2, 2), 3.0)):
+    np.testing.assert_array_equal(gaussians.covariance(c, 'c'), c)
