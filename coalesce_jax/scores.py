@@ -25,8 +25,9 @@ def evaluate(
     generator: without ensemble axes.
     images: `[N, H, W, C]`, N >= 20, uint8 or in [-1, 1]; the floor `real` is
       the distance of two disjoint halves of them.
-    features: network or its name; None takes the committed one of the data set
-      that the generator's provenance names, random features otherwise.
+    features: network or its name (see `metrics.features.named`); None takes the
+      committed one of the data set that the generator's provenance names,
+      random features otherwise.
     samples: number of generated samples; None is N.
     local: images the generator was trained on, for memorisation.
     seed: of samples and subsets.
@@ -35,7 +36,8 @@ def evaluate(
     See `metrics.evaluate.evaluate`; the score's features in `features`.
 
   Raises:
-    ValueError: too few images, or of another shape.
+    ValueError: too few images, of another shape, or features that they cannot
+      have.
   """
   images = np.asarray(images)
   if images.ndim != 4 or len(images) < 20:
@@ -59,14 +61,12 @@ def _network(
 ) -> features_lib.Features:
   if isinstance(features, features_lib.Features):
     return features
-  name = features or generator.spec.provenance.get('dataset', '')
+  shape = tuple(images.shape[1:])
+  if features:
+    return features_lib.named(features, shape)
+  name = generator.spec.provenance.get('dataset', '')
   if name in features_lib.COMMITTED:
     network = features_lib.load(name)
-    if features or network.image_shape == tuple(images.shape[1:]):
+    if network.image_shape == shape:
       return network
-  if features and features != 'random':
-    raise ValueError(
-      f'features {features!r} are not one of '
-      f'{(*features_lib.COMMITTED, "random")}'
-    )
-  return features_lib.random(images.shape[1:])
+  return features_lib.random(shape)

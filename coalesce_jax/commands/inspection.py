@@ -82,7 +82,10 @@ def define_evaluate(values: Values) -> None:
   common.string(values, 'node', None, 'Bundle.')
   common.string(values, 'images', None, 'Held-out real images, or a data set.')
   common.string(values, 'local', None, 'Images it was trained on, if known.')
-  common.string(values, 'features', None, 'Features; default by data set.')
+  common.string(
+    values, 'features', None,
+    f'Features, one of {features.NAMES}; default by data set.',
+  )  # fmt: skip
   common.string(
     values, 'labelled', None, 'Labelled images to train features on, cached.'
   )

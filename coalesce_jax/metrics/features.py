@@ -1,4 +1,4 @@
-"""Feature networks: committed ones, a user's own, and random features.
+"""Feature networks: committed ones, ImageNet's, a user's own, random features.
 
 A score is comparable only with the network that made its features, so every
 network has a name that scores carry.
@@ -25,6 +25,8 @@ from coalesce_jax import types
 from coalesce_jax.networks import classifier
 
 COMMITTED = ('digits', 'mnist', 'fashion_mnist', 'cifar10')
+# What `named` knows.
+NAMES = (*COMMITTED, 'imagenet', 'random')
 
 
 class Features(NamedTuple):
@@ -37,6 +39,7 @@ class Features(NamedTuple):
     image_shape: (H, W, C) it takes.
     classes: number of classes; 0 where its logits mean nothing.
     accuracy: on the test split it was committed with; NaN where unknown.
+    batch: images that fit into memory at once.
   """
 
   name: str
@@ -45,6 +48,7 @@ class Features(NamedTuple):
   image_shape: tuple[int, ...]
   classes: int
   accuracy: float
+  batch: int = 1000
 
 
 @functools.cache
@@ -61,6 +65,29 @@ def load(name: str) -> Features:
     return read(path, f'{name}64')
 
 
+def named(name: str, image_shape: tuple[int, ...]) -> Features:
+  """A network by its name.
+
+  Args:
+    name: one of `NAMES`; `'imagenet'` needs the extra of that name.
+    image_shape: (H, W, C) of the images that are judged; a committed network
+      keeps its own.
+
+  Raises:
+    ValueError: unknown name, or one that such images or this installation
+      cannot have.
+  """
+  if name == 'random':
+    return random(image_shape)
+  if name == 'imagenet':
+    from coalesce_jax.metrics import imagenet
+
+    return imagenet.load(image_shape)
+  if name not in COMMITTED:
+    raise ValueError(f'features {name!r} are not one of {NAMES}')
+  return load(name)
+
+
 def random(image_shape: tuple[int, ...], seed: int = 0) -> Features:
   """A network of random weights, for data without labels.
 
@@ -75,14 +102,14 @@ def random(image_shape: tuple[int, ...], seed: int = 0) -> Features:
 
 
 def extract(
-  features: Features, images: Any, batch: int = 1000
+  features: Features, images: Any, batch: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
   """Features and class probabilities.
 
   Args:
     features: the network.
     images: `[N, H, W, C]`, uint8 or float in [-1, 1].
-    batch: images computed at once.
+    batch: images computed at once; None is what the network says.
 
   Returns:
     float32 `[N, F]` and `[N, M]`.
@@ -96,6 +123,7 @@ def extract(
       f'{features.image_shape}'
     )
   apply = _jitted(features.apply)
+  batch = batch or features.batch
   n = images.shape[0]
   rows, probabilities = [], []
   for i in range(0, n, batch):

@@ -80,10 +80,8 @@ def load(config: Any) -> Problem:
   assert test_set.labels is not None
   held = test_set.images[nodes_lib.indices(test_set.labels, split.target)]
   name = config.evaluate.features or config.dataset
-  if name in features_lib.COMMITTED:
-    network = features_lib.load(name)
-  elif name == 'random':
-    network = features_lib.random(held.shape[1:])
+  if config.evaluate.features or name in features_lib.COMMITTED:
+    network = features_lib.named(name, held.shape[1:])
   else:
     network = features_lib.cached(
       train_set.images, train_set.labels, datasets.cache_folder()

