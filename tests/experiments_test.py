@@ -14,6 +14,7 @@ import pytest
 
 from coalesce_jax import bundles as bundles_lib
 from coalesce_jax import driver
+from experiments.coalesce import problem
 from experiments.coalesce import settings
 from experiments.coalesce import train
 
@@ -78,6 +79,20 @@ def test_a_finished_run_is_only_reported_again(finished):
   again = train.run(tiny(), str(workdir))
   assert again['frechet'] == summary['frechet']
   assert bundles(workdir) == before
+
+
+@pytest.mark.parametrize(
+  ('name', 'match'),
+  [
+    ('imagenet', r"'imagenet1280' take images \[H, W, 3\]"),
+    ('imagenett', "'imagenett' are not one of"),
+  ],
+)
+def test_features_that_the_images_cannot_have_are_refused(name, match):
+  made = config()
+  made.evaluate.features = name
+  with pytest.raises(ValueError, match=match):
+    problem.load(made)
 
 
 def test_adaptation_has_a_rate_of_its_own():
