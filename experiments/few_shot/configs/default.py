@@ -56,7 +56,12 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'mnist:overlapping', 'mnist:disjoint', 'fashion_mnist:overlapping',
       ),
       'samples': (20, 100, 1000),
-      'methods': tuple(m for m in methods.TABLE if m != 'ours_mixed'),
+      # Without those that `experiments.ablations` compares.
+      'methods': tuple(
+        m
+        for m in methods.TABLE
+        if m not in ('ours_mixed', 'barycenter', 'mixture')
+      ),
       'seed': 0,
       # Members of an ensemble: node models, local samples and training.
       'seeds': 3,
