@@ -9,6 +9,7 @@ from experiments import trials
 from experiments.few_shot import main
 from experiments.few_shot import methods
 from experiments.few_shot import plots
+from experiments.few_shot import rule
 from experiments.few_shot import tables
 from experiments.few_shot import train
 from experiments.few_shot.configs import default
@@ -47,6 +48,7 @@ def test_every_trial_comes_after_what_it_starts_from(tmp_path):
     ('seeds', 0, 'seeds 0'),
     ('settings', (), 'empty'),
     ('tuning.draws', 4, 'draws 4'),
+    ('tuning.copied', 1.5, 'copied 1.5'),
     ('settings', ('mnist',), 'DATASET:SPLIT'),
     ('settings', ('mnist:some',), 'some'),
     ('budget.look_every', 30, 'divide'),
@@ -88,7 +90,14 @@ def test_ours_is_named_by_the_tuning_and_meets_the_best_baseline():
   }  # fmt: skip
   summary = {
     'choices': [
-      {'setting': 'a:b', 'samples': 20, 'method': m, 'value': v, 'frechet': f}
+      {
+        'setting': 'a:b',
+        'samples': 20,
+        'method': m,
+        'value': v,
+        'frechet': f,
+        'allowed': True,
+      }
       for (m, v), f in tuned.items()
     ],
     'rows': [
@@ -143,7 +152,7 @@ def test_a_method_that_takes_no_steps_is_scored_before_the_test_too():
     ],
     'choices': [
       {'setting': 'a:b', 'samples': 20, 'method': method, 'value': 0.0,
-       'frechet': frechet}
+       'frechet': frechet, 'allowed': True}
       for method, frechet in (('nodes_refined', 21.0), ('ours', 31.0))
     ],
   }  # fmt: skip
@@ -160,7 +169,9 @@ def test_tables_and_figures_have_every_row():
     ]
   }
   summary['choices'] = [
-    {**r, 'frechet': 9.0} for r in summary['rows'] if r['method'] == 'ours'
+    {**r, 'frechet': 9.0, 'allowed': True}
+    for r in summary['rows']
+    if r['method'] == 'ours'
   ]
   text = tables.write(summary)
   # Four tables, and a row in the overview of each setting.
@@ -182,6 +193,54 @@ def test_a_figure_names_every_method_and_leaves_out_what_is_not_there():
   (legend,) = drawn.legends
   assert [t.get_text() for t in legend.get_texts()] == ['transfer', 'MineGAN']
   assert [axis.axison for axis in drawn.axes] == [True, False, False, True]
+
+
+def test_the_choice_is_of_those_that_copy_no_more_than_real_images():
+  found = {
+    'frechet': {1.0: {50: 40.0, 100: 30.0}, 3.0: {50: 35.0, 100: 20.0}},
+    'copied': {1.0: {50: 0.02, 100: 0.05}, 3.0: {50: 0.04, 100: 0.2}},
+    'unseen': {1.0: {50: 0.02, 100: 0.02}, 3.0: {50: 0.02, 100: 0.02}},
+  }
+  best = {'rate': 1.0, 'step': 100, 'frechet': 30.0, 'copied': 0.05}
+  assert rule.pick(found, 0.05) == best | {'allowed': True}
+  # Samples near to images that were not trained on are no copies.
+  found['unseen'][3.0][100] = 0.19
+  chosen = rule.pick(found, 0.05)
+  assert (chosen['rate'], chosen['step'], chosen['allowed']) == (3.0, 100, True)
+  found['unseen'][3.0][100] = 0.18
+  assert rule.pick(found, 0.05)['step'] == 100
+  assert rule.pick(found, 0.05)['rate'] == 1.0
+  # Nobody is good enough: the fewest copies.
+  chosen = rule.pick(found, 0.0)
+  assert (chosen['rate'], chosen['step']) == (1.0, 50)
+  assert chosen['allowed']  # .02 is what unseen samples have.
+  found['unseen'] = {r: dict.fromkeys((50, 100), 0.0) for r in (1.0, 3.0)}
+  assert rule.pick(found, 0.0) == {
+    'rate': 1.0, 'step': 50, 'frechet': 40.0, 'copied': 0.02, 'allowed': False,
+  }  # fmt: skip
+
+
+def test_ours_is_named_among_those_that_do_not_copy():
+  def choice(method, frechet, allowed):
+    return {
+      'setting': 'a:b', 'samples': 20, 'method': method, 'value': 0.0,
+      'frechet': frechet, 'allowed': allowed,
+    }  # fmt: skip
+
+  rows = [
+    row('ours_free', [20.0, 22.0], label='copies'),
+    row('ours_together', [30.0, 34.0], label='does not'),
+    row('transfer', [40.0, 41.0]),
+  ]
+  choices = [
+    choice('ours_free', 10.0, False),
+    choice('ours_together', 30.0, True),
+  ]
+  (found,) = tables.best({'rows': rows, 'choices': choices})
+  assert found['ours'] == 'does not'
+  choices[1]['allowed'] = False
+  (found,) = tables.best({'rows': rows, 'choices': choices})
+  assert found['ours'] == 'copies'
 
 
 @pytest.mark.parametrize('variant', ['accelerator', 'cifar10'])

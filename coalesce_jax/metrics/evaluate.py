@@ -6,6 +6,7 @@ split, in the features of one named network.
 Shapes: N real, M fake samples; F features; C classes.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from coalesce_jax.metrics import prdc
 from coalesce_jax.ot import exact
 
 W1_SAMPLES = 1000
+# Fraction of real samples that are as near to a local one as a copy is.
+NEAR = 0.05
 
 
 class Reference(NamedTuple):
@@ -146,8 +149,22 @@ def memorisation(
   fresh = prdc.nearest(real, local)
   return {
     'memorisation': float(np.median(generated) / max(np.median(fresh), 1e-12)),
-    'copied': float(np.mean(generated < np.quantile(fresh, 0.05))),
+    'copied': float(np.mean(generated < np.quantile(fresh, NEAR))),
   }
+
+
+def copies(real: np.ndarray, local: np.ndarray) -> Callable[[Any], float]:
+  """`copied` of `memorisation` for one cloud of local samples and many fakes.
+
+  Args:
+    real: `[N, F]`, held out.
+    local: `[L, F]`.
+
+  Returns:
+    ``[M, F] -> fraction``.
+  """
+  radius = np.quantile(prdc.nearest(real, local), NEAR)
+  return lambda fake: float(np.mean(prdc.nearest(fake, local) < radius))
 
 
 def label(real: Reference, count: int) -> str:

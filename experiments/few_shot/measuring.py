@@ -15,6 +15,8 @@ from coalesce_jax import sources
 from coalesce_jax import trees
 from coalesce_jax.metrics import energy
 from coalesce_jax.metrics import evaluate
+from coalesce_jax.metrics import features
+from coalesce_jax.metrics import frechet
 from experiments import members
 from experiments.few_shot import shared
 
@@ -24,25 +26,43 @@ def curves(
   made: generators.Generator,
   looks: dict[int, Any],
   real: evaluate.Reference,
-) -> dict[int, list[float]]:
-  """Frechet distance by step, of all M members.
+  clouds: dict[str, np.ndarray],
+) -> dict[str, dict[int, list[float]]]:
+  """Scores by step, of all M members.
 
   Args:
     config: of the experiment.
     made: M members.
     looks: step -> their parameters; none are those of `made`, at step 0.
     real: what they are compared with.
+    clouds: name -> images `[M, N, H, W, C]`.
+
+  Returns:
+    `frechet`, and by the name of each cloud the fraction of samples that are
+    copies of its images (see `evaluate.memorisation`).
   """
-  keys = [jax.random.key(shared.LATENTS)] * members.count(made)
-  return {
-    step: members.frechet(
-      made._replace(params=params, critic=None),
-      real,
-      config.shared.evaluate.curve_samples,
-      keys,
-    )
-    for step, params in (looks or {0: made.params}).items()
+  count = members.count(made)
+  copied = {
+    name: [
+      evaluate.copies(real.features, features.extract(real.network, each)[0])
+      for each in cloud
+    ]
+    for name, cloud in clouds.items()
   }
+  key, samples = jax.random.key(shared.LATENTS), config.shared.evaluate
+  found: dict[str, dict[int, list[float]]] = {}
+  for step, params in (looks or {0: made.params}).items():
+    at = made._replace(params=params, critic=None)
+    for i in range(count):
+      images = members.member(at, i).sample(key, samples.curve_samples)
+      fake, _ = features.extract(real.network, np.asarray(images))
+      row = {
+        'frechet': frechet.frechet_squared(frechet.moments(fake), real.moments),
+        **{name: each[i](fake) for name, each in copied.items()},
+      }
+      for name, value in row.items():
+        found.setdefault(name, {}).setdefault(step, []).append(value)
+  return found
 
 
 def scores(

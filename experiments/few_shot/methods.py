@@ -137,12 +137,12 @@ def _adapt(
 
 
 def _judged(
-  run: Run, start: generators.Generator, augment: bool = False
+  run: Run, start: generators.Generator, **changes: Any
 ) -> generators.Generator:
   """From a start, by the critics of all nodes and of the metamodel."""
   return adaptation.adapt(
     run.key, start, run.local, hooks=run.hooks,
-    config=_with(run, augment=augment, anchor=0.0, objective='w1'),
+    config=_with(run, anchor=0.0, objective='w1', **changes),
     judges=(*run.nodes, run.starts['refined']),
   )[0]  # fmt: skip
 
@@ -257,6 +257,14 @@ TABLE: dict[str, Method] = {
   'ours_together_augment': Method(
     'all nodes together, all critics, augmentation',
     lambda run: _judged(run, mixtures.mixture(run.nodes), augment=True),
+    ours=True,
+    starts=('refined',),
+  ),
+  'ours_together_freeze_augment': Method(
+    'all nodes together, all critics, FreezeD, augmentation',
+    lambda run: _judged(
+      run, mixtures.mixture(run.nodes), augment=True, freeze=baselines.FREEZE_D
+    ),
     ours=True,
     starts=('refined',),
   ),

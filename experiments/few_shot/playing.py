@@ -23,6 +23,7 @@ from experiments import members
 from experiments.coalesce import settings as settings_lib
 from experiments.few_shot import measuring
 from experiments.few_shot import methods
+from experiments.few_shot import rule
 from experiments.few_shot import shared
 
 Stop = Callable[[], bool]
@@ -80,12 +81,13 @@ def choose(
   """Rate and step of every variant, on local samples of other seeds.
 
   The one rule: the least Frechet distance to training images of the target,
-  mean over draws, over all rates and all steps that are looked at. A method
-  that takes no steps is scored by the same images.
+  mean over draws, over all rates and all steps that are looked at whose copies
+  are few enough (`rule.pick`). A method that takes no steps is scored likewise.
 
   Returns:
-    `rows`, one a variant: `value`, `rate`, `step`, `curves` by rate and step;
-    and the `distance` that the critics saw, for methods that go after.
+    `rows`, one a variant: `value`, what `rule.pick` returns, and by rate and step
+    `curves`, `copies`, and `unseen`, the copies of samples that were not
+    trained on; the `distance` that the critics saw, for methods that go after.
   """
   method = methods.TABLE[name]
   rates: list[float] = [1.0]
@@ -93,32 +95,47 @@ def choose(
     rates = list(config.tuning.rates)
   values = variants(config, method)
   seeds = list(range(config.tuning.draws))
-  local = setting.local(count, [config.tuning.seed + s for s in seeds])
+  draws = setting.local(
+    count, [config.tuning.seed + s for s in (*seeds, len(seeds))]
+  )
   each = len(rates) * len(seeds)
-  times = (len(values) * len(rates),) + (1,) * (local.ndim - 1)
+  times = (len(values) * len(rates),) + (1,) * (draws.ndim - 1)
+  local = np.tile(draws[:-1], times)
   played = _play(
-    config, work, setting, method, np.tile(local, times),
+    config, work, setting, method, local,
     seeds=seeds * times[0], values=np.repeat(values, each),
     rates=np.tile(np.repeat(rates, len(seeds)), len(values)),
     distance=_distance(before, len(values), each), suffix=_TUNING, stop=stop,
   )  # fmt: skip
-  curves = measuring.curves(config, played.made, played.looks, setting.tuning)
+  clouds = {
+    'copied': local,
+    'unseen': np.broadcast_to(draws[-1], local.shape),
+  }
+  found = measuring.curves(
+    config, played.made, played.looks, setting.tuning, clouds
+  )
   rows: list[dict[str, Any]] = []
   for v, value in enumerate(values):
-    of: dict[float, dict[int, float]] = {
-      rate: {
-        step: float(np.mean(row[at : at + len(seeds)]))
-        for step, row in curves.items()
+    starts = range(v * each, (v + 1) * each, len(seeds))
+    by_rate = {
+      measure: {
+        rate: {
+          step: float(np.mean(row[at : at + len(seeds)]))
+          for step, row in curve.items()
+        }
+        for rate, at in zip(rates, starts, strict=True)
       }
-      for rate, at in zip(
-        rates, range(v * each, (v + 1) * each, len(seeds)), strict=True
-      )
+      for measure, curve in found.items()
     }
-    rate, step = min(
-      ((rate, step) for rate in of for step in of[rate]),
-      key=lambda pair: of[pair[0]][pair[1]],
+    rows.append(
+      {
+        'value': value,
+        **rule.pick(by_rate, config.tuning.copied),
+        'curves': by_rate['frechet'],
+        'copies': by_rate['copied'],
+        'unseen': by_rate['unseen'],
+      }
     )
-    rows.append({'value': value, 'rate': rate, 'step': step, 'curves': of})
   if is_start(name):
     first = rows[0]
     params = played.looks[first['step']]
@@ -144,8 +161,8 @@ def test(
 
   Returns:
     `rows`, one a variant: `value`, `rate`, `step`, `scores` (a list over seeds
-    by measure, `held_out` is the energy distance to held-out local samples) and
-    `curve` (a list over seeds by step); `distance`, as of `choose`.
+    by measure, `held_out` is the energy distance to held-out local samples),
+    `curve` and `copies` (lists over seeds by step); `distance`, as of `choose`.
   """
   method, values = methods.TABLE[name], variants(config, methods.TABLE[name])
   seeds = list(range(config.seeds))
@@ -157,9 +174,10 @@ def test(
     rates=np.repeat([c.rate for c in chosen], len(seeds)),
     distance=_distance(before, len(values), len(seeds)), stop=stop,
   )  # fmt: skip
-  curves = measuring.curves(
-    config, played.made, played.looks, setting.problem.reference
-  )
+  seen = measuring.curves(
+    config, played.made, played.looks, setting.problem.reference,
+    {'copied': local},
+  )  # fmt: skip
   rows, best = [], []
   for v, (value, choice) in enumerate(zip(values, chosen, strict=True)):
     index = range(v * len(seeds), (v + 1) * len(seeds))
@@ -175,8 +193,11 @@ def test(
       {
         'value': value, 'rate': choice.rate, 'step': choice.step,
         'scores': {k: [f[k] for f in found] for k in found[0]},
-        'curve': {
-          step: [row[i] for i in index] for step, row in curves.items()
+        **{
+          field: {
+            step: [row[i] for i in index] for step, row in seen[name].items()
+          }
+          for field, name in (('curve', 'frechet'), ('copies', 'copied'))
         },
       }
     )  # fmt: skip

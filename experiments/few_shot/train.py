@@ -37,6 +37,8 @@ def validate(config: Any) -> None:
     raise ValueError(
       f'tuning.draws {config.tuning.draws} is not in [1, seeds {config.seeds}]'
     )
+  if not 0.0 <= config.tuning.copied <= 1.0:
+    raise ValueError(f'tuning.copied {config.tuning.copied} is not in [0, 1]')
   if not config.settings:
     raise ValueError('settings are empty')
   for text in config.settings:
@@ -124,10 +126,15 @@ def summarise(
     method = methods.TABLE[name]
     here = {'setting': text, 'samples': count, 'method': name}
     tuned = results.get(_tuned(text, count, name), {'rows': []})['rows']
-    best = min(tuned, key=lambda row: _least(row['curves']), default=None)
+    best = min(tuned, key=tables.rank, default=None)
     for row in tuned:
-      values = {k: row[k] for k in ('value', 'rate', 'step')}
-      choices.append(here | values | {'frechet': _least(row['curves'])})
+      choices.append(
+        here
+        | {
+          k: row[k]
+          for k in ('value', 'rate', 'step', 'frechet', 'copied', 'allowed')
+        }
+      )
     result = results.get(_tested(text, count, name), {'rows': []})
     for row in result['rows']:
       rows.append(
@@ -146,10 +153,6 @@ def summarise(
     if name.startswith('shared-')
   }
   return {'rows': rows, 'choices': choices, 'shared': common}
-
-
-def _least(curves: dict[str, dict[str, float]]) -> float:
-  return min(min(curve.values()) for curve in curves.values())
 
 
 def _shared(load, text, work, name):

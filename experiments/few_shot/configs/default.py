@@ -76,8 +76,11 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       },
       # Learning rates, as factors of `shared.game.learning_rate`, and the step
       # are those of the least Frechet distance to training images of the
-      # setting, with so many draws of local samples of other seeds.
-      'tuning': {'rates': (0.3, 1.0, 3.0), 'seed': 1000, 'draws': 2},
+      # setting, with so many draws of local samples of other seeds, of those
+      # whose fraction of copies is at most `copied`, which real images have.
+      'tuning': {
+        'rates': (0.3, 1.0, 3.0), 'seed': 1000, 'draws': 2, 'copied': 0.05,
+      },
       # Weights of the anchor, and radii as fractions of the distance between
       # barycenter and local samples; all of them in one program.
       'anchors': (0.25, 0.5, 0.75),

@@ -1,0 +1,39 @@
+"""The one rule by which every method gets its rate and its step."""
+
+from typing import Any
+
+
+def pick(
+  found: dict[str, dict[float, dict[int, float]]], limit: float
+) -> dict[str, Any]:
+  """Rate and step of the least Frechet distance among those that do not copy.
+
+  Copies are few enough where they are at most `limit`, or at most a fifth of it
+  more frequent than those of samples that were not trained on: generators that
+  make few kinds of images are near to any sample.
+
+  Args:
+    found: `frechet`, `copied` and `unseen` by rate and step.
+    limit: fraction of copies; of fresh real images it is `evaluate.NEAR`.
+
+  Returns:
+    `rate`, `step`, their `frechet` and `copied`, and whether that is `allowed`;
+    where nothing is, those of the fewest copies.
+  """
+
+  def allowed(rate: float, step: int) -> bool:
+    most = max(limit, found['unseen'][rate][step] + 0.2 * limit)
+    return found['copied'][rate][step] <= most
+
+  curves = found['frechet']
+  pairs = [(rate, step) for rate in curves for step in curves[rate]]
+  some = [pair for pair in pairs if allowed(*pair)]
+  measure = found['frechet' if some else 'copied']
+  rate, step = min(some or pairs, key=lambda pair: measure[pair[0]][pair[1]])
+  return {
+    'rate': rate,
+    'step': step,
+    'frechet': curves[rate][step],
+    'copied': found['copied'][rate][step],
+    'allowed': bool(some),
+  }
