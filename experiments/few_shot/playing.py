@@ -85,8 +85,8 @@ def choose(
   are few enough (`rule.pick`). A method that takes no steps is scored likewise.
 
   Returns:
-    `rows`, one a variant: `value`, what `rule.pick` returns, and by rate and step
-    `curves`, `copies`, and `unseen`, the copies of samples that were not
+    `rows`, one a variant: `value`, what `rule.pick` returns, and by rate and
+    step `curves`, `copies`, and `unseen`, the copies of samples that were not
     trained on; the `distance` that the critics saw, for methods that go after.
   """
   method = methods.TABLE[name]

@@ -4,6 +4,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import figure
+from matplotlib.backends import backend_agg
 import numpy as np
 
 from experiments.few_shot import tables
@@ -36,7 +37,7 @@ def _samples(summary: Summary) -> figure.Figure:
   """Frechet distance against the number of local samples, by setting."""
   settings = list(dict.fromkeys(r['setting'] for r in summary['rows']))
   styles = _styles(summary)
-  drawn = figure.Figure(figsize=(4.6 * len(settings) + 2.8, 4.6))
+  drawn = figure.Figure(figsize=(4.6 * len(settings), 4.6))
   axes = drawn.subplots(1, len(settings), squeeze=False)[0]
   for axis, setting in zip(axes, settings, strict=True):
     for method, style in styles.items():
@@ -78,9 +79,7 @@ def _steps(summary: Summary) -> figure.Figure:
   settings = list(dict.fromkeys(s for s, _ in groups))
   counts = list(dict.fromkeys(n for _, n in groups))
   styles = _styles(summary)
-  drawn = figure.Figure(
-    figsize=(3.6 * len(counts) + 2.8, 3.2 * len(settings) + 0.4)
-  )
+  drawn = figure.Figure(figsize=(3.6 * len(counts), 3.2 * len(settings) + 0.4))
   axes = drawn.subplots(len(settings), len(counts), squeeze=False)
   for i, setting in enumerate(settings):
     for j, count in enumerate(counts):
@@ -112,5 +111,10 @@ def _legend(drawn: figure.Figure, axes: Any) -> None:
     for axis in axes.flat
     for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
   }
-  drawn.legend(known.values(), known, loc='center right', fontsize=7)
-  drawn.tight_layout(rect=(0.0, 0.0, 1.0 - 2.6 / drawn.get_figwidth(), 1.0))
+  legend = drawn.legend(known.values(), known, loc='center right', fontsize=7)
+  # The panels keep their width, whatever the names are.
+  canvas = backend_agg.FigureCanvasAgg(drawn)
+  extent = legend.get_window_extent(canvas.get_renderer())
+  panels = drawn.get_figwidth()
+  drawn.set_figwidth(panels + extent.width / drawn.dpi + 0.2)
+  drawn.tight_layout(rect=(0.0, 0.0, panels / drawn.get_figwidth(), 1.0))
