@@ -3,6 +3,7 @@
 Shapes: M members, N local samples.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -26,7 +27,8 @@ def curves(
   made: generators.Generator,
   looks: dict[int, Any],
   real: evaluate.Reference,
-  clouds: dict[str, np.ndarray],
+  draws: np.ndarray,
+  clouds: dict[str, Sequence[int]],
 ) -> dict[str, dict[int, list[float]]]:
   """Scores by step, of all M members.
 
@@ -35,20 +37,18 @@ def curves(
     made: M members.
     looks: step -> their parameters; none are those of `made`, at step 0.
     real: what they are compared with.
-    clouds: name -> images `[M, N, H, W, C]`.
+    draws: of local samples, `[D, N, H, W, C]`.
+    clouds: name -> M numbers of draws, one a member.
 
   Returns:
     `frechet`, and by the name of each cloud the fraction of samples that are
-    copies of its images (see `evaluate.memorisation`).
+    copies of the images of its draw (see `evaluate.memorisation`).
   """
   count = members.count(made)
-  copied = {
-    name: [
-      evaluate.copies(real.features, features.extract(real.network, each)[0])
-      for each in cloud
-    ]
-    for name, cloud in clouds.items()
-  }
+  copied = [
+    evaluate.copies(real.features, features.extract(real.network, draw)[0])
+    for draw in draws
+  ]
   key, samples = jax.random.key(shared.LATENTS), config.shared.evaluate
   found: dict[str, dict[int, list[float]]] = {}
   for step, params in (looks or {0: made.params}).items():
@@ -58,7 +58,7 @@ def curves(
       fake, _ = features.extract(real.network, np.asarray(images))
       row = {
         'frechet': frechet.frechet_squared(frechet.moments(fake), real.moments),
-        **{name: each[i](fake) for name, each in copied.items()},
+        **{name: copied[draw[i]](fake) for name, draw in clouds.items()},
       }
       for name, value in row.items():
         found.setdefault(name, {}).setdefault(step, []).append(value)

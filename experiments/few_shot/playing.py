@@ -100,19 +100,18 @@ def choose(
   )
   each = len(rates) * len(seeds)
   times = (len(values) * len(rates),) + (1,) * (draws.ndim - 1)
-  local = np.tile(draws[:-1], times)
   played = _play(
-    config, work, setting, method, local,
+    config, work, setting, method, np.tile(draws[:-1], times),
     seeds=seeds * times[0], values=np.repeat(values, each),
     rates=np.tile(np.repeat(rates, len(seeds)), len(values)),
     distance=_distance(before, len(values), each), suffix=_TUNING, stop=stop,
   )  # fmt: skip
   clouds = {
-    'copied': local,
-    'unseen': np.broadcast_to(draws[-1], local.shape),
+    'copied': seeds * times[0],
+    'unseen': [len(seeds)] * len(seeds) * times[0],
   }
   found = measuring.curves(
-    config, played.made, played.looks, setting.tuning, clouds
+    config, played.made, played.looks, setting.tuning, draws, clouds
   )
   rows: list[dict[str, Any]] = []
   for v, value in enumerate(values):
@@ -166,8 +165,8 @@ def test(
   """
   method, values = methods.TABLE[name], variants(config, methods.TABLE[name])
   seeds = list(range(config.seeds))
-  local = setting.local(count, [config.seed + s for s in seeds])
-  local = np.tile(local, (len(values),) + (1,) * (local.ndim - 1))
+  draws = setting.local(count, [config.seed + s for s in seeds])
+  local = np.tile(draws, (len(values),) + (1,) * (draws.ndim - 1))
   played = _play(
     config, work, setting, method, local,
     seeds=seeds * len(values), values=np.repeat(values, len(seeds)),
@@ -175,8 +174,8 @@ def test(
     distance=_distance(before, len(values), len(seeds)), stop=stop,
   )  # fmt: skip
   seen = measuring.curves(
-    config, played.made, played.looks, setting.problem.reference,
-    {'copied': local},
+    config, played.made, played.looks, setting.problem.reference, draws,
+    {'copied': seeds * len(values)},
   )  # fmt: skip
   rows, best = [], []
   for v, (value, choice) in enumerate(zip(values, chosen, strict=True)):
