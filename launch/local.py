@@ -1,6 +1,7 @@
 """Tasks as processes of this machine, which share what it has."""
 
 from collections.abc import Callable
+import os
 import pathlib
 import subprocess
 import time
@@ -20,7 +21,9 @@ def commands(job: tasks.Job) -> list[str]:
   return [*lines, '# then', tasks.line(job.command())]
 
 
-def run(job: tasks.Job, jobs: int, stop: Callable[[], bool]) -> str:
+def run(
+  job: tasks.Job, jobs: int, stop: Callable[[], bool], cores: int = 0
+) -> str:
   """Runs all trials that have no result yet, then the summary.
 
   Args:
@@ -28,15 +31,18 @@ def run(job: tasks.Job, jobs: int, stop: Callable[[], bool]) -> str:
     jobs: tasks at a time; one where they share an accelerator.
     stop: whether a stop was asked for; told to the processes, which keep what
       is done.
+    cores: of this machine, for each task alone; 0 is that all share all.
 
   Returns:
     What the experiment prints, one JSON line.
 
   Raises:
     driver.Interrupted: `stop` said so.
-    ValueError: a task refused its settings; the last line that it wrote.
+    ValueError: a task refused its settings; the last line that it wrote. More
+      cores than there are.
     tasks.Failed: a task failed otherwise; likewise.
   """
+  places = _places(jobs, cores)
   stages = job.stages()
   logs = pathlib.Path(job.workdir) / 'launch'
   logs.mkdir(parents=True, exist_ok=True)
@@ -46,29 +52,47 @@ def run(job: tasks.Job, jobs: int, stop: Callable[[], bool]) -> str:
       for j, task in enumerate(stage)
     ]
     logging.info('stage %d: %d tasks', i, len(waiting))
-    _side_by_side(waiting, jobs, stop)
+    _side_by_side(waiting, places, stop)
   summary = logs / 'summary.log'
-  return _side_by_side([(summary, job.command())], 1, stop)
+  return _side_by_side([(summary, job.command())], [set()], stop)
+
+
+def _places(jobs: int, cores: int) -> list[set[int]]:
+  """The cores of each of so many tasks at a time; an empty set is all."""
+  if not cores:
+    return [set() for _ in range(jobs)]
+  if not hasattr(os, 'sched_setaffinity'):
+    raise ValueError('--cores: this system gives no cores to processes')
+  mine = sorted(os.sched_getaffinity(0))
+  if jobs * cores > len(mine):
+    raise ValueError(
+      f'--jobs={jobs} with --cores={cores} each: this process has {len(mine)}'
+    )
+  return [set(mine[i * cores : (i + 1) * cores]) for i in range(jobs)]
 
 
 def _side_by_side(
   waiting: list[tuple[pathlib.Path, list[str]]],
-  jobs: int,
+  places: list[set[int]],
   stop: Callable[[], bool],
 ) -> str:
   """Runs commands with their logs; the standard output of the last one."""
-  running: dict[subprocess.Popen[bytes], pathlib.Path] = {}
+  running: dict[subprocess.Popen[bytes], tuple[pathlib.Path, set[int]]] = {}
   output = ''
-  waiting = waiting[::-1]
+  waiting, free = waiting[::-1], list(places)
   try:
     while waiting or running:
-      while waiting and len(running) < jobs:
-        log, command = waiting.pop()
+      while waiting and free:
+        (log, command), place = waiting.pop(), free.pop(0)
         with log.open('w') as err, log.with_suffix('.out').open('w') as out:
           process = subprocess.Popen(command, stdout=out, stderr=err)
-        running[process] = log
+        if place:
+          # Before it has threads, which inherit that.
+          os.sched_setaffinity(process.pid, place)
+        running[process] = log, place
       for process in [p for p in running if p.poll() is not None]:
-        log = running.pop(process)
+        log, place = running.pop(process)
+        free.append(place)
         output = log.with_suffix('.out').read_text()
         if process.returncode and not stop():
           _refuse(log, process.returncode)

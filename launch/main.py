@@ -1,6 +1,6 @@
 """Runs the trials of an experiment side by side, here or on a Slurm cluster.
 
-  python -m launch.main --experiment=few_shot --workdir=DIR --jobs=2 \
+  python -m launch.main --experiment=few_shot --workdir=DIR --jobs=2 --cores=1 \
     -- --config=experiments/few_shot/configs/default.py --config.seeds=5
   python -m launch.main --experiment=few_shot --workdir=DIR --where=slurm \
     --sbatch=--gres=gpu:1,--time=2:00:00 --dry_run -- --config.seeds=5
@@ -40,6 +40,10 @@ def main(arguments: list[str]) -> int:
       'jobs', 1, 'Tasks at a time; on Slurm 0 is no limit.', lower_bound=0,
       flag_values=values,
     )  # fmt: skip
+    flags.DEFINE_integer(
+      'cores', 0, 'Cores of each local task alone; 0 is that all share all.',
+      lower_bound=0, flag_values=values,
+    )  # fmt: skip
     flags.DEFINE_list('sbatch', [], 'Options of sbatch.', flag_values=values)
     flags.DEFINE_bool(
       'dry_run', False, 'Only print what would be started.', flag_values=values
@@ -49,6 +53,11 @@ def main(arguments: list[str]) -> int:
     workdir = os.path.abspath(values.workdir)
     job = tasks.Job(values.experiment, workdir, tuple(rest))
     if values.where == 'slurm':
+      if values.cores:
+        raise ValueError(
+          '--cores goes with --where=local; Slurm has '
+          '--sbatch=--cpus-per-task=N'
+        )
       made = slurm.scripts(job, values.sbatch, os.getcwd(), values.jobs)
       if values.dry_run:
         before: list[str] = []
@@ -67,7 +76,9 @@ def main(arguments: list[str]) -> int:
       lines = local.commands(job)
       print('\n'.join(lines), file=sys.stderr)
       return {'commands': sum(not text.startswith('#') for text in lines)}
-    return json.loads(local.run(job, values.jobs, stop).splitlines()[-1])
+    return json.loads(
+      local.run(job, values.jobs, stop, values.cores).splitlines()[-1]
+    )
 
   help_line = 'trials side by side, here or on a Slurm cluster'
   try:

@@ -20,7 +20,7 @@ from launch import tasks
 
 # In place of an experiment: it writes down how it was started.
 STAND_IN = """
-  import json, pathlib, sys, time
+  import json, os, pathlib, sys, time
   flags = dict(a.lstrip('-').partition('=')[::2] for a in sys.argv[1:])
   if 'list' in flags:
     print(json.dumps({'stages': [[['a', 'b'], ['c']], [['d']]]}))
@@ -32,6 +32,9 @@ STAND_IN = """
   if flags.get('config.wait') in names:
     (pathlib.Path(flags['workdir']) / 'waits').touch()
     time.sleep(60)
+  if 'config.cores' in flags:
+    time.sleep(1)
+    print(names, os.sched_getaffinity(0), file=sys.stderr)
   with open(pathlib.Path(flags['workdir']) / 'order', 'a') as file:
     file.write(''.join(f'{name}\\n' for name in names))
   print(json.dumps({'done': names}))
@@ -68,6 +71,26 @@ def test_stages_run_in_order_and_the_summary_last(jobs, tmp_path, capsys):
   order = (tmp_path / 'run' / 'order').read_text().split()
   assert sorted(order[:3]) == ['a', 'b', 'c']
   assert order[3:] == ['d', 'summary']
+
+
+@pytest.mark.usefixtures('stand_in')
+@pytest.mark.skipif(
+  len(getattr(os, 'sched_getaffinity', lambda _: [0])(0)) < 2,
+  reason='one core, or a system that says nothing of them',
+)
+def test_each_task_has_cores_of_its_own(tmp_path, capsys):
+  code, _, _ = launch(
+    capsys, tmp_path, '--jobs=2', '--cores=1', '--', '--config.cores=1'
+  )
+  assert code == 0
+  mine = sorted(os.sched_getaffinity(0))
+  logs = tmp_path / 'run' / 'launch'
+  said = [(logs / f'stage_0_task_{i}.log').read_text() for i in range(2)]
+  assert [text.split('] ')[1].strip() for text in said] == [
+    f'{{{core}}}' for core in mine[:2]
+  ]
+  assert str(set(mine)) in (logs / 'summary.log').read_text()
+  assert set(mine) == os.sched_getaffinity(0)
 
 
 @pytest.mark.usefixtures('stand_in')
@@ -166,6 +189,8 @@ def test_arrays_wait_for_each_other(tmp_path, capsys, monkeypatch):
     (['--where=slurm'], 'no sbatch here'),
     (['--experiment=../x'], 'is no name'),
     (['--sbatch=--gres=gpu:1'], '--sbatch goes with'),
+    (['--where=slurm', '--cores=1'], '--cores goes with'),
+    (['--jobs=999', '--cores=2'], '--jobs=999 with --cores=2 each'),
     (['--', '--workdir=elsewhere'], 'cannot follow'),
     (['--', '--list'], 'cannot follow'),
   ],
