@@ -120,14 +120,21 @@ def test_ours_is_named_by_the_tuning_and_meets_the_best_baseline():
   assert found['difference_deviation'] == 0.0
   # The baseline's best score, 42 at step 100, is passed at the start.
   assert found['steps'] == 0 and found['baseline_steps'] == 100
+  assert '| 0 of 100 |' in tables.write(summary)
 
 
 def test_a_score_that_is_never_reached_has_no_steps():
-  found = tables.steps(
+  rows = [
     row('ours', [30.0], curve={'0': [50.0], '50': [45.0]}),
     row('transfer', [40.0], curve={'0': [90.0], '50': [44.0]}),
-  )
-  assert found == {'steps': None, 'baseline_steps': 50}
+  ]
+  assert tables.steps(*rows) == {'steps': None, 'baseline_steps': 50}
+  choice = {
+    'setting': 'a:b', 'samples': 20, 'method': 'ours', 'value': 0.0,
+    'frechet': 30.0, 'allowed': True,
+  }  # fmt: skip
+  text = tables.write({'rows': rows, 'choices': [choice]})
+  assert '| not reached of 50 |' in text
 
 
 def test_held_out_samples_choose_a_variant_for_every_seed():

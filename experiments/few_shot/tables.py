@@ -105,8 +105,8 @@ def _ahead(summary: Summary) -> list[str]:
   lines = [
     '## Ours, named by the tuning, less the best baseline', '',
     '| setting | samples | ours | Frechet | baseline | Frechet | seed by seed '
-    '| coverage | copied |',
-    '|---|---:|---|---:|---|---:|---:|---:|---:|',
+    '| coverage | copied | steps to its best |',
+    '|---|---:|---|---:|---|---:|---:|---:|---:|---:|',
   ]  # fmt: skip
   for row in found:
     cells = [
@@ -118,9 +118,18 @@ def _ahead(summary: Summary) -> list[str]:
         f'{row[m]:.2f}, {row[f"baseline_{m}"]:.2f}'
         for m in ('coverage', 'copied')
       ),
+      _reached(row),
     ]  # fmt: skip
     lines.append('| ' + ' | '.join(cells) + ' |')
   return [*lines, '']
+
+
+def _reached(row: dict[str, Any]) -> str:
+  """Steps of ours to the best point of the baseline's curve, and its steps."""
+  if 'steps' not in row:
+    return ''
+  mine = 'not reached' if row['steps'] is None else f'{row["steps"]}'
+  return f'{mine} of {row["baseline_steps"]}'
 
 
 def _overview(summary: Summary) -> list[str]:
