@@ -52,7 +52,6 @@ def test_every_trial_comes_after_what_it_starts_from(tmp_path):
     ('settings', ('mnist',), 'DATASET:SPLIT'),
     ('settings', ('mnist:some',), 'some'),
     ('budget.look_every', 30, 'divide'),
-    ('budget.generator_rate', 0.0, 'is not positive'),
     ('shared.barycenter.steps', 0, 'steps 0'),
   ],
 )

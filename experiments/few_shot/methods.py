@@ -172,14 +172,10 @@ def _paper_code(run: Run) -> generators.Generator:
 def _ternary(run: Run) -> generators.Generator:
   """After adaptation, which is done; anchored at its result."""
   config = settings_lib.ternary(run.settings)
-  game = dataclasses.replace(
-    config.game, learning_rate=run.config.game.learning_rate,
-    critic_learning_rate=run.config.game.critic_learning_rate,
-  )  # fmt: skip
   return adaptation.ternarize(
     run.key, run.starts['ours_freeze_augment'], run.local,
     config=dataclasses.replace(
-      config, game=game, schedule=run.config.schedule, rate=run.config.rate
+      config, schedule=run.config.schedule, rate=run.config.rate
     ),
     hooks=run.hooks,
   )[0]  # fmt: skip

@@ -270,15 +270,8 @@ def _budget(
 ) -> adaptation.Config:
   part = config.budget
   game = settings_lib.pretrain(setting.config).game
-  critics = game.critic_learning_rate or game.learning_rate
   return adaptation.Config(
-    game=dataclasses.replace(
-      game,
-      objective='w1_squared',
-      decay_steps=0,
-      learning_rate=part.generator_rate * critics,
-      critic_learning_rate=critics,
-    ),
+    game=dataclasses.replace(game, objective='w1_squared', decay_steps=0),
     schedule=driver.Schedule(
       steps=part.steps, chunk=part.chunk, observe_every=part.look_every
     ),

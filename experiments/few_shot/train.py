@@ -46,10 +46,6 @@ def validate(config: Any) -> None:
     for check in (settings.pretrain, settings.barycenter, settings.ternary):
       check(resolved)
   part = config.budget
-  if not part.generator_rate > 0.0:
-    raise ValueError(
-      f'budget.generator_rate {part.generator_rate} is not positive'
-    )
   if part.steps % part.look_every or part.look_every % part.chunk:
     raise ValueError(
       f'budget: steps {part.steps}, look_every {part.look_every} and chunk '
