@@ -5,7 +5,7 @@ Shapes: N local samples, S seeds.
 
 from collections.abc import Callable, Sequence
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,16 @@ from coalesce_jax.transforms import base
 from coalesce_jax.transforms import ternary as ternary_lib
 
 
+class Numbers(NamedTuple):
+  """Of `Config`, and the share of a pool: `[]` of one member, `[S]` of all."""
+
+  anchor: jax.Array
+  rate: jax.Array
+  generator_rate: jax.Array
+  radius: jax.Array
+  share: jax.Array
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
   """Settings of adaptation.
@@ -41,6 +51,9 @@ class Config:
     held_out: fraction of the local samples kept for distance estimates and
       early stopping.
     rate: multiplies all learning rates; a number or `[S]`.
+    generator_rate: multiplies the generator's once more; a number or `[S]`.
+      Three to ten, with critics as they are, is faster where both know images
+      like the local samples, and diverges where both are new.
     radius: eta of the 'ball' objective, the distance allowed from the anchor;
       a number or `[S]`.
     ternary: ternarize the generator while it adapts, or None.
@@ -58,6 +71,7 @@ class Config:
   warm_critics: bool = True
   held_out: float = 0.1
   rate: Any = 1.0
+  generator_rate: Any = 1.0
   radius: Any = 0.0
   ternary: ternarization.Ternary | None = None
   fixed_samples: int = 0
@@ -138,18 +152,17 @@ def fit(
   share = len(pool) / (len(pool) + 1.0) if share is None else share
 
   def setup(key, params, critics, anchor_params, pool_params, images, numbers):
-    anchor, rate, radius, share = numbers
-    each = jnp.full(local_count, (1.0 - anchor) / local_count)
-    weights = jnp.append(each, anchor)[:count]
+    each = jnp.full(local_count, (1.0 - numbers.anchor) / local_count)
+    weights = jnp.append(each, numbers.anchor)[:count]
     if config.scale_weights:
       weights = weights * count
     key_critic, key_latent, key_samples = jax.random.split(key, 3)
     local, held = stage.split_held_out(images, config.held_out)
     if pooled:
       others = sources.generators(network, pool_params, spec.latent_size)
-      each = jnp.full(others.count, share / others.count)
+      each = jnp.full(others.count, numbers.share / others.count)
       local = sources.pooled(
-        (local, others), jnp.concatenate([1.0 - share[None], each])
+        (local, others), jnp.concatenate([1.0 - numbers.share[None], each])
       )
     parts = (local,) * local_count
     held_parts = (held,) * local_count
@@ -171,9 +184,9 @@ def fit(
       parts,
       held_out=held_parts,
       weights=weights,
-      radii=jnp.append(jnp.zeros(local_count), radius)[:count],
-      generator_rate=rate,
-      critic_rate=rate,
+      radii=jnp.append(jnp.zeros(local_count), numbers.radius)[:count],
+      generator_rate=numbers.rate * numbers.generator_rate,
+      critic_rate=numbers.rate,
       warmup=config.warmup,
       extra=params if built.term is not None else (),
     )
@@ -222,26 +235,22 @@ def fit(
 
 def by_member(
   config: Config, members: tuple[int, ...], share: Any = 0.0
-) -> list[jax.Array]:
-  """Anchor, rate, radius and share, one a member.
+) -> Numbers:
+  """The numbers that members may have each for itself.
 
   Raises:
     ValueError: numbers of another number of members.
   """
-  numbers = []
-  for name, value in (
-    ('anchor', config.anchor),
-    ('rate', config.rate),
-    ('radius', config.radius),
-    ('share', share),
-  ):
+  found = {}
+  for name in Numbers._fields:
+    value = share if name == 'share' else getattr(config, name)
     value = np.asarray(value, np.float32)
     if value.shape not in ((), members):
       raise ValueError(
         f'{name} has shape {value.shape}, the members have {members}'
       )
-    numbers.append(jnp.broadcast_to(value, members))
-  return numbers
+    found[name] = jnp.broadcast_to(value, members)
+  return Numbers(**found)
 
 
 def check_judges(

@@ -114,8 +114,8 @@ def mine(
     inputs = game_lib.inputs(
       (local,),
       held_out=(held,),
-      generator_rate=numbers[1],
-      critic_rate=numbers[1],
+      generator_rate=numbers.rate * numbers.generator_rate,
+      critic_rate=numbers.rate,
       warmup=config.warmup,
     )
     start = mined.init(key_miners) | {'nodes': params}

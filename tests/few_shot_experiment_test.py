@@ -52,6 +52,8 @@ def test_every_trial_comes_after_what_it_starts_from(tmp_path):
     ('settings', ('mnist',), 'DATASET:SPLIT'),
     ('settings', ('mnist:some',), 'some'),
     ('budget.look_every', 30, 'divide'),
+    ('tuning.rates', (1.0,), '1 rates and 3 generator_rates'),
+    ('tuning.generator_rates', (1.0, 0.0, 1.0), 'rate 0.0 is not positive'),
     ('shared.barycenter.steps', 0, 'steps 0'),
   ],
 )
@@ -74,7 +76,7 @@ def row(method, frechet, *, setting='a:b', samples=20, value=0.0, **more):
     'setting': setting, 'samples': samples, 'method': method,
     'label': made.label, 'ours': made.ours, 'value': value,
     'variant': value if made.variants else None, 'chosen': True,
-    'rate': 0.3, 'step': 100,
+    'rate': 0.3, 'generator_rate': 3.0, 'step': 100,
     'scores': {
       'frechet': frechet, 'coverage': [0.5] * len(frechet),
       'copied': [0.1] * len(frechet), 'held_out': frechet,
@@ -208,22 +210,26 @@ def test_the_choice_is_of_those_that_copy_no_more_than_real_images():
     'copied': {1.0: {50: 0.02, 100: 0.05}, 3.0: {50: 0.04, 100: 0.2}},
     'unseen': {1.0: {50: 0.02, 100: 0.02}, 3.0: {50: 0.02, 100: 0.02}},
   }
-  best = {'rate': 1.0, 'step': 100, 'frechet': 30.0, 'copied': 0.05}
+  best = {'rates': 1.0, 'step': 100, 'frechet': 30.0, 'copied': 0.05}
   assert rule.pick(found, 0.05) == best | {'allowed': True}
   # Samples near to images that were not trained on are no copies.
   found['unseen'][3.0][100] = 0.19
   chosen = rule.pick(found, 0.05)
-  assert (chosen['rate'], chosen['step'], chosen['allowed']) == (3.0, 100, True)
+  assert (chosen['rates'], chosen['step'], chosen['allowed']) == (
+    3.0,
+    100,
+    True,
+  )
   found['unseen'][3.0][100] = 0.18
   assert rule.pick(found, 0.05)['step'] == 100
-  assert rule.pick(found, 0.05)['rate'] == 1.0
+  assert rule.pick(found, 0.05)['rates'] == 1.0
   # Nobody is good enough: the fewest copies.
   chosen = rule.pick(found, 0.0)
-  assert (chosen['rate'], chosen['step']) == (1.0, 50)
+  assert (chosen['rates'], chosen['step']) == (1.0, 50)
   assert chosen['allowed']  # .02 is what unseen samples have.
   found['unseen'] = {r: dict.fromkeys((50, 100), 0.0) for r in (1.0, 3.0)}
   assert rule.pick(found, 0.0) == {
-    'rate': 1.0, 'step': 50, 'frechet': 40.0, 'copied': 0.02, 'allowed': False,
+    'rates': 1.0, 'step': 50, 'frechet': 40.0, 'copied': 0.02, 'allowed': False,
   }  # fmt: skip
 
 

@@ -334,6 +334,37 @@ def test_baselines_start_where_they_say():
   assert not equal(fresh.params, nodes[0].params)
 
 
+def test_generators_have_rates_of_their_own_member_by_member():
+  one = small.generator(0)
+  start = one._replace(
+    params=trees.stack([one.params] * 2), critic=trees.stack([one.critic] * 2)
+  )
+  local = jax.random.normal(KEY, (2, 20, 2))
+  config = adaptation.Config(
+    game=small.config(ema=0.0), schedule=small.schedule(1, 1), anchor=0.0,
+    warmup=0,
+  )  # fmt: skip
+
+  def moved(**rates):
+    made, _ = cj.adapt(
+      jax.random.split(KEY, 2), start, local,
+      config=dataclasses.replace(config, **rates),
+    )  # fmt: skip
+    return jax.tree.map(lambda a, b: a - b, made.params, start.params), made
+
+  change, made = moved(generator_rate=np.array([0.0, 3.0]))
+  once, _ = moved()
+  assert equal(trees.member(made.params, 0), one.params)
+  close(
+    trees.member(change, 1),
+    jax.tree.map(lambda leaf: 3.0 * leaf, trees.member(once, 1)),
+    atol=1e-6,
+  )
+  assert not equal(trees.member(change, 1), trees.member(once, 1))
+  # Critics do not see it.
+  assert equal(made.critic, moved()[1].critic)
+
+
 def test_transfer_moves_at_a_tenth_of_the_rate():
   node = image_nodes(1)[0]
   config = adaptation.Config(

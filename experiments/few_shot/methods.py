@@ -161,7 +161,7 @@ def _paper_code(run: Run) -> generators.Generator:
   )  # fmt: skip
   config = dataclasses.replace(
     paper, game=game, schedule=run.config.schedule, rate=run.config.rate,
-    held_out=run.config.held_out,
+    generator_rate=run.config.generator_rate, held_out=run.config.held_out,
   )  # fmt: skip
   return adaptation.adapt(
     run.key, run.starts['barycenter_paper'], run.local, config=config,
@@ -175,7 +175,8 @@ def _ternary(run: Run) -> generators.Generator:
   return adaptation.ternarize(
     run.key, run.starts['ours_freeze_augment'], run.local,
     config=dataclasses.replace(
-      config, schedule=run.config.schedule, rate=run.config.rate
+      config, schedule=run.config.schedule, rate=run.config.rate,
+      generator_rate=run.config.generator_rate,
     ),
     hooks=run.hooks,
   )[0]  # fmt: skip

@@ -1,6 +1,6 @@
 """One method in one setting: chosen on other samples, then tested.
 
-Shapes: V variants, S seeds, R learning rates, D draws of local samples,
+Shapes: V variants, S seeds, R pairs of rates, D draws of local samples,
 M = V S or V R D members.
 """
 
@@ -35,11 +35,13 @@ class Choice(NamedTuple):
   """What was chosen for a variant.
 
   Attributes:
-    rate: factor of the learning rate.
+    rate: factor of the learning rates.
+    generator_rate: that of the generator once more.
     step: to stop at.
   """
 
   rate: float
+  generator_rate: float
   step: int
 
 
@@ -85,14 +87,16 @@ def choose(
   are few enough (`rule.pick`). A method that takes no steps is scored likewise.
 
   Returns:
-    `rows`, one a variant: `value`, what `rule.pick` returns, and by rate and
-    step `curves`, `copies`, and `unseen`, the copies of samples that were not
-    trained on; the `distance` that the critics saw, for methods that go after.
+    `rows`, one a variant: `value`, what `rule.pick` returns, with `rate` and
+    `generator_rate`, and by both rates ('3, 1') and step `curves`, `copies`,
+    and `unseen`, the copies of samples that were not trained on; the `distance`
+    that the critics saw, for methods that go after.
   """
   method = methods.TABLE[name]
-  rates: list[float] = [1.0]
+  rates = [(1.0, 1.0)]
   if method.trains:
-    rates = list(config.tuning.rates)
+    tuning = config.tuning
+    rates = list(zip(tuning.rates, tuning.generator_rates, strict=True))
   values = variants(config, method)
   seeds = list(range(config.tuning.draws))
   draws = setting.local(
@@ -103,7 +107,7 @@ def choose(
   played = _play(
     config, work, setting, method, np.tile(draws[:-1], times),
     seeds=seeds * times[0], values=np.repeat(values, each),
-    rates=np.tile(np.repeat(rates, len(seeds)), len(values)),
+    rates=np.tile(np.repeat(rates, len(seeds), 0), (len(values), 1)),
     distance=_distance(before, len(values), each), suffix=_TUNING, stop=stop,
   )  # fmt: skip
   clouds = {
@@ -126,23 +130,25 @@ def choose(
       }
       for measure, curve in found.items()
     }
+    best = rule.pick(by_rate, config.tuning.copied)
+    rate, generator_rate = best.pop('rates')
+    kept = {'curves': 'frechet', 'copies': 'copied', 'unseen': 'unseen'}
     rows.append(
       {
-        'value': value,
-        **rule.pick(by_rate, config.tuning.copied),
-        'curves': by_rate['frechet'],
-        'copies': by_rate['copied'],
-        'unseen': by_rate['unseen'],
+        'value': value, 'rate': rate, 'generator_rate': generator_rate, **best,
+        **{
+          field: {f'{a:g}, {b:g}': row for (a, b), row in by_rate[m].items()}
+          for field, m in kept.items()
+        },
       }
-    )
+    )  # fmt: skip
   if is_start(name):
     first = rows[0]
     params = played.looks[first['step']]
-    at = rates.index(first['rate']) * len(seeds)
+    at = rates.index((first['rate'], first['generator_rate'])) * len(seeds)
     made = played.made._replace(params=params)
-    best = [members.member(made, at + s) for s in seeds]
-    kept = f'{name}_n{count}{_TUNING}'
-    shared.write(work, setting, kept, members.batched(best))
+    start = members.batched([members.member(made, at + s) for s in seeds])
+    shared.write(work, setting, f'{name}_n{count}{_TUNING}', start)
   return {'rows': rows, 'distance': _seen(played, each)}
 
 
@@ -159,8 +165,8 @@ def test(
   """All measures of every variant at its chosen rate and step.
 
   Returns:
-    `rows`, one a variant: `value`, `rate`, `step`, `scores` (a list over seeds
-    by measure, `held_out` is the energy distance to held-out local samples),
+    `rows`, one a variant: `value`, `Choice`, `scores` (a list over seeds by
+    measure, `held_out` is the energy distance to held-out local samples),
     `curve` and `copies` (lists over seeds by step); `distance`, as of `choose`.
   """
   method, values = methods.TABLE[name], variants(config, methods.TABLE[name])
@@ -170,7 +176,9 @@ def test(
   played = _play(
     config, work, setting, method, local,
     seeds=seeds * len(values), values=np.repeat(values, len(seeds)),
-    rates=np.repeat([c.rate for c in chosen], len(seeds)),
+    rates=np.repeat(
+      [(c.rate, c.generator_rate) for c in chosen], len(seeds), 0
+    ),
     distance=_distance(before, len(values), len(seeds)), stop=stop,
   )  # fmt: skip
   seen = measuring.curves(
@@ -190,7 +198,7 @@ def test(
       found.append(measuring.scores(config, setting, one, local[i], s))
     rows.append(
       {
-        'value': value, 'rate': choice.rate, 'step': choice.step,
+        'value': value, **choice._asdict(),
         'scores': {k: [f[k] for f in found] for k in found[0]},
         **{
           field: {
@@ -278,7 +286,8 @@ def _budget(
     anchor=0.5,
     warmup=part.warmup,
     held_out=part.held_out,
-    rate=np.asarray(rates, np.float32),
+    rate=np.asarray(rates[:, 0], np.float32),
+    generator_rate=np.asarray(rates[:, 1], np.float32),
   )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def pick(
-  found: dict[str, dict[float, dict[int, float]]], limit: float
+  found: dict[str, dict[Any, dict[int, float]]], limit: float
 ) -> dict[str, Any]:
   """Rate and step of the least Frechet distance among those that do not copy.
 
@@ -13,27 +13,27 @@ def pick(
   make few kinds of images are near to any sample.
 
   Args:
-    found: `frechet`, `copied` and `unseen` by rate and step.
+    found: `frechet`, `copied` and `unseen` by rates and step.
     limit: fraction of copies; of fresh real images it is `evaluate.NEAR`.
 
   Returns:
-    `rate`, `step`, their `frechet` and `copied`, and whether that is `allowed`;
-    where nothing is, those of the fewest copies.
+    `rates`, `step`, their `frechet` and `copied`, and whether that is
+    `allowed`; where nothing is, those of the fewest copies.
   """
 
-  def allowed(rate: float, step: int) -> bool:
-    most = max(limit, found['unseen'][rate][step] + 0.2 * limit)
-    return found['copied'][rate][step] <= most
+  def allowed(rates: Any, step: int) -> bool:
+    most = max(limit, found['unseen'][rates][step] + 0.2 * limit)
+    return found['copied'][rates][step] <= most
 
   curves = found['frechet']
-  pairs = [(rate, step) for rate in curves for step in curves[rate]]
+  pairs = [(rates, step) for rates in curves for step in curves[rates]]
   some = [pair for pair in pairs if allowed(*pair)]
   measure = found['frechet' if some else 'copied']
-  rate, step = min(some or pairs, key=lambda pair: measure[pair[0]][pair[1]])
+  rates, step = min(some or pairs, key=lambda pair: measure[pair[0]][pair[1]])
   return {
-    'rate': rate,
+    'rates': rates,
     'step': step,
-    'frechet': curves[rate][step],
-    'copied': found['copied'][rate][step],
+    'frechet': curves[rates][step],
+    'copied': found['copied'][rates][step],
     'allowed': bool(some),
   }

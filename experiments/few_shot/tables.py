@@ -85,13 +85,16 @@ def write(summary: Summary) -> str:
     lines += [f'## {setting}, {samples} local samples', '']
     heads = [_COLUMNS[m][0] for m in measures]
     lines += [
-      '| method | rate | step | ' + ' | '.join(heads) + ' |',
-      '|---|---:|---:|' + '---:|' * len(heads),
+      '| method | rate | of G | step | ' + ' | '.join(heads) + ' |',
+      '|---|---:|---:|---:|' + '---:|' * len(heads),
     ]
     more = [held_out(rows, m) for m in dict.fromkeys(r['method'] for r in rows)]
     for row in [*rows, *[r for r in more if r is not None]]:
       cells = [_cell(row, m, _COLUMNS[m][1]) for m in measures]
-      steps = f'{row["rate"]:g} | {row["step"]}' if row['step'] else ' | '
+      rate, of_generator = row['rate'], row['rate'] * row['generator_rate']
+      steps = f'{rate:g} | {of_generator:g} | {row["step"]}'
+      if not row['step']:
+        steps = ' |  | '
       lines.append(f'| {name(row)} | {steps} | ' + ' | '.join(cells) + ' |')
     lines.append('')
   return '\n'.join(lines)

@@ -37,6 +37,15 @@ def validate(config: Any) -> None:
     raise ValueError(
       f'tuning.draws {config.tuning.draws} is not in [1, seeds {config.seeds}]'
     )
+  rates, generator_rates = config.tuning.rates, config.tuning.generator_rates
+  if not rates or len(rates) != len(generator_rates):
+    raise ValueError(
+      f'tuning: {len(rates)} rates and {len(generator_rates)} generator_rates '
+      'are no pairs'
+    )
+  for rate in (*rates, *generator_rates):
+    if not rate > 0.0:
+      raise ValueError(f'tuning: rate {rate} is not positive')
   if not 0.0 <= config.tuning.copied <= 1.0:
     raise ValueError(f'tuning.copied {config.tuning.copied} is not in [0, 1]')
   if not config.settings:
@@ -132,7 +141,13 @@ def summarise(
         here
         | {
           k: row[k]
-          for k in ('value', 'rate', 'step', 'frechet', 'copied', 'allowed')
+          for k in (
+            'value',
+            *playing.Choice._fields,
+            'frechet',
+            'copied',
+            'allowed',
+          )
         }
       )
     result = results.get(_tested(text, count, name), {'rows': []})
@@ -166,7 +181,10 @@ def _choose(config, work, load, text, count, name, stop):
 
 def _test(config, work, load, text, count, name, stop):
   rows = _result(work, _tuned(text, count, name))['rows']
-  chosen = [playing.Choice(row['rate'], row['step']) for row in rows]
+  chosen = [
+    playing.Choice(*(row[field] for field in playing.Choice._fields))
+    for row in rows
+  ]
   before = _before(work, name, functools.partial(_tested, text, count))
   return playing.test(
     config, work, load(text), count, name, chosen, before, stop
