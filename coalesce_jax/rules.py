@@ -94,6 +94,9 @@ class Config:
         raise ValueError(f'{field} {getattr(self, field)} is not in [0, 1)')
     if not self.learning_rate > 0.0:
       raise ValueError(f'learning_rate {self.learning_rate} is not positive')
+    critics = self.critic_learning_rate
+    if critics is not None and not critics > 0.0:
+      raise ValueError(f'critic_learning_rate {critics} is not positive')
     if not self.ball_penalty > 0.0:
       raise ValueError(f'ball_penalty {self.ball_penalty} is not positive')
     if self.penalty_weight < 0.0:

@@ -284,6 +284,8 @@ def test_refining_needs_critics_and_fixed_samples(
     (['adapt'], 'nodes'),
     (['adapt', '--nodes=a', '--local=b', '--out=c', '--packing=trits'],
      'needs --ternary'),
+    (['pretrain', '--out=a', '--critic_learning_rate=-1'],
+     'critic_learning_rate -1.0 is not positive'),
     (['sample', '--node=a', '--out=b', '--n=x'], 'n'),
     (['sample', '--node=/nowhere/a', '--out=b'], 'no such file'),
     (['data', '--dataset=nope'], 'nope'),

@@ -215,6 +215,7 @@ def test_rate_scales_the_updates_of_adam():
     ('critic_steps', 0),
     ('beta1', 1.0),
     ('learning_rate', 0.0),
+    ('critic_learning_rate', 0.0),
     ('learning_rate', float('nan')),
     ('penalty_weight', -1.0),
     ('augment', 'blur'),

@@ -58,8 +58,12 @@ def define_training(values: Values, steps: int) -> None:
     'critic_steps', 3, 'Critic steps a generator step.', flag_values=values
   )
   flags.DEFINE_float(
-    'learning_rate', 2e-3, 'Of both Adams.', flag_values=values
+    'learning_rate', 2e-3, "Of the generator's Adam.", flag_values=values
   )
+  flags.DEFINE_float(
+    'critic_learning_rate', 0.0, "Of the critics'; 0 is the generator's.",
+    flag_values=values,
+  )  # fmt: skip
   flags.DEFINE_bool(
     'tensorboard', False, 'Write event files.', flag_values=values
   )
@@ -76,6 +80,7 @@ def game(values: Values, **changes: Any) -> game_lib.Config:
       'batch_size': values.batch_size,
       'critic_steps': values.critic_steps,
       'learning_rate': values.learning_rate,
+      'critic_learning_rate': values.critic_learning_rate or None,
       'ema': 0.995,
     }
     | changes
