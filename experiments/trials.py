@@ -16,18 +16,14 @@ import time
 import types
 from typing import Any, NamedTuple
 
-from absl import flags
 from absl import logging
 import jax
 from matplotlib import figure
-from ml_collections import config_flags
 
-from coalesce_jax import cli
 from coalesce_jax import driver
 from coalesce_jax import files
 from coalesce_jax import records
 from coalesce_jax import workspace
-from coalesce_jax.commands import common
 from experiments import processes
 
 Stop = Callable[[], bool]
@@ -126,13 +122,13 @@ def summarise(
     ValueError: one line; no trial is done, or too few for this experiment.
   """
   experiment.prepare(config, **more)
-  names = _names(_stages(experiment, config, lambda: False))
+  every = names(stages(experiment, config))
   folder = pathlib.Path(workdir) / 'trials'
-  done = [name for name in names if (folder / f'{name}.json').is_file()]
-  if not done or (len(done) < len(names) and not experiment.partial):
+  done = [name for name in every if (folder / f'{name}.json').is_file()]
+  if not done or (len(done) < len(every) and not experiment.partial):
     needed = 'one' if experiment.partial else 'all'
     raise ValueError(
-      f'{workdir}: {len(done)} of {len(names)} trials are done, a summary of '
+      f'{workdir}: {len(done)} of {len(every)} trials are done, a summary of '
       f'{experiment.name} needs {needed}'
     )
   results = run(workdir, config, experiment.plan, only=done)
@@ -258,78 +254,17 @@ def sizes(name: str, values: Any) -> list[int]:
   return sizes
 
 
-def main(experiment: Experiment, arguments: list[str]) -> int:
-  """Command line of an experiment: `--config`, `--workdir`, one JSON line.
-
-  `--trials=NAME,NAME` runs only these, without the summary; `--list` says
-  which there are, by stages and tasks; `--report` makes the summary of those
-  that are done.
-
-  Args:
-    experiment: what to run.
-    arguments: flags.
-
-  Returns:
-    The exit code, as of `coalesce`.
-  """
-
-  def define(values: flags.FlagValues) -> None:
-    folder = pathlib.Path(__file__).parent / experiment.name
-    config_flags.DEFINE_config_file(
-      'config',
-      str(folder / 'configs' / 'default.py'),
-      'Configuration file, with `:quick` for a smoke test.',
-      flag_values=values,
-    )
-    common.string(values, 'workdir', None, 'Folder of the results.')
-    common.required(values, 'workdir')
-    flags.DEFINE_list(
-      'trials', [], 'Names of trials; empty is all of them and the summary.',
-      flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_bool(
-      'list', False, 'Only say which trials there are.', flag_values=values
-    )
-    flags.DEFINE_bool(
-      'report', False, 'Only the summary of the trials that are done.',
-      flag_values=values,
-    )  # fmt: skip
-    for flag, help_line in experiment.more.items():
-      common.string(values, flag, None, help_line)
-
-  def command(values: flags.FlagValues, stop: common.Stop) -> dict[str, Any]:
-    config, workdir = values.config, values.workdir
-    texts = {flag: values[flag].value for flag in experiment.more}
-    if values.report:
-      if values.trials or values.list:
-        raise ValueError('--report goes with neither --trials nor --list')
-      return summarise(experiment, config, workdir, **texts)
-    if not values.list and not values.trials:
-      return play(experiment, config, workdir, stop, **texts)
-    experiment.prepare(config, **texts)
-    if values.list:
-      return {'stages': _stages(experiment, config, stop)}
-    names = _names(_stages(experiment, config, stop))
-    for name in values.trials:
-      if name not in names:
-        raise ValueError(f'--trials: {name!r} is not one of --list')
-    done = run(workdir, config, experiment.plan, stop, only=values.trials)
-    return {'workdir': workdir, 'trials': list(done)}
-
-  made = common.Command(experiment.help, define, command)
-  return cli.execute(experiment.name, made, arguments)
-
-
-def _names(stages: list[list[list[str]]]) -> list[str]:
+def names(stages: list[list[list[str]]]) -> list[str]:
+  """All trials of these stages, in order."""
   return [name for stage in stages for task in stage for name in task]
 
 
-def _stages(
-  experiment: Experiment, config: Any, stop: Stop
+def stages(
+  experiment: Experiment, config: Any, stop: Stop = lambda: False
 ) -> list[list[list[str]]]:
+  """Names of all trials by stages and tasks, see `Stages`."""
   if experiment.stages is not None:
     return experiment.stages(config)
   # A plan of one folder opens it.
   with tempfile.TemporaryDirectory() as folder:
-    names = list(experiment.plan(folder, config, stop))
-  return [[[name] for name in names]]
+    return [[[name] for name in experiment.plan(folder, config, stop)]]

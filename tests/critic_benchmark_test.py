@@ -12,6 +12,7 @@ import pytest
 from coalesce_jax import driver
 from coalesce_jax import types
 from coalesce_jax.ot import funnels
+from experiments import command_line
 from experiments import trials
 from experiments.critic_benchmark import evaluation
 from experiments.critic_benchmark import main
@@ -293,7 +294,7 @@ def command(capsys, monkeypatch, *arguments):
   """Exit code, the JSON line, the text on stderr."""
   # Overrides of a configuration are looked for there.
   monkeypatch.setattr(sys, 'argv', ['critic_benchmark', *arguments])
-  code = trials.main(main.EXPERIMENT, list(arguments))
+  code = command_line.main(main.EXPERIMENT, list(arguments))
   captured = capsys.readouterr()
   out = captured.out.strip().splitlines()
   assert len(out) == (code == 0)

@@ -10,6 +10,7 @@ import pytest
 
 from coalesce_jax import driver
 from coalesce_jax.ot import exact
+from experiments import command_line
 from experiments import trials
 from experiments.ground_truth import estimators
 from experiments.ground_truth import laws
@@ -274,7 +275,7 @@ def test_bad_usage_gives_one_line_and_leaves_nothing(
   arguments = [f'--workdir={workdir}', *arguments]
   # Flags of a configuration are looked for on the command line.
   monkeypatch.setattr(sys, 'argv', ['ground_truth', *arguments])
-  code = trials.main(main.EXPERIMENT, arguments)
+  code = command_line.main(main.EXPERIMENT, arguments)
   err = capsys.readouterr().err.strip().splitlines()
   assert code == 2 and message in err[-1]
   assert not workdir.exists()

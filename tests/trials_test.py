@@ -9,6 +9,7 @@ import ml_collections
 import pytest
 
 from coalesce_jax import driver
+from experiments import command_line
 from experiments import trials
 
 
@@ -137,7 +138,7 @@ def test_the_command_line_lists_trials_and_runs_some(
     ([], {'workdir': str(tmp_path / 'run'), 'whole': 2}),
   ):
     monkeypatch.setattr('sys.argv', ['any', *arguments, *more])
-    assert trials.main(experiment, [*arguments, *more]) == 0
+    assert command_line.main(experiment, [*arguments, *more]) == 0
     out = capsys.readouterr().out.strip().splitlines()[-1]
     assert json.loads(out) == expected
     kept = sorted(f.name for f in (tmp_path / 'run' / 'trials').glob('*'))
@@ -167,7 +168,7 @@ def test_a_report_of_what_is_done_runs_nothing(
   def run(*more):
     arguments = [f'--workdir={work}', *more]
     monkeypatch.setattr('sys.argv', ['any', *arguments])
-    return trials.main(experiment, arguments), capsys.readouterr()
+    return command_line.main(experiment, arguments), capsys.readouterr()
 
   code, found = run('--report')
   assert code == 2

@@ -2,6 +2,7 @@
 
 import sys
 
+from experiments import command_line
 from experiments import trials
 from experiments.speed import train
 
@@ -15,4 +16,4 @@ EXPERIMENT = trials.Experiment(
 )
 
 if __name__ == '__main__':
-  sys.exit(trials.main(EXPERIMENT, sys.argv[1:]))
+  sys.exit(command_line.main(EXPERIMENT, sys.argv[1:]))
