@@ -249,6 +249,12 @@ TABLE: dict[str, Method] = {
     ours=True,
     starts=('refined',),
   ),
+  'ours_sequential': Method(
+    'transfer through both nodes, all critics',
+    lambda run: _judged(run, run.starts['sequential']),
+    ours=True,
+    starts=('refined', 'sequential'),
+  ),
   'ours_together': Method(
     'all nodes together, all critics',
     lambda run: _judged(run, mixtures.mixture(run.nodes)),
