@@ -269,7 +269,7 @@ def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
   config = default.get_config('quick')
   config.methods = (
     'transfer', 'mined', 'nodes_refined', 'barycenter', 'ours', 'ours_ball',
-    'ours_freeze_augment', 'ternary',
+    'ours_free', 'ternary',
   )  # fmt: skip
   first = trials.play(main.EXPERIMENT, config, str(tmp_path))
   assert first['rows'] == 8

@@ -173,10 +173,10 @@ def _ternary(run: Run) -> generators.Generator:
   """After adaptation, which is done; anchored at its result."""
   config = settings_lib.ternary(run.settings)
   return adaptation.ternarize(
-    run.key, run.starts['ours_freeze_augment'], run.local,
+    run.key, run.starts['ours_free'], run.local,
     config=dataclasses.replace(
-      config, schedule=run.config.schedule, rate=run.config.rate,
-      generator_rate=run.config.generator_rate,
+      config, schedule=run.config.schedule, warmup=run.config.warmup,
+      rate=run.config.rate, generator_rate=run.config.generator_rate,
     ),
     hooks=run.hooks,
   )[0]  # fmt: skip
@@ -317,7 +317,7 @@ TABLE: dict[str, Method] = {
     "the paper's code", _paper_code, starts=('barycenter_paper',)
   ),
   'ternary': Method(
-    'ours, ternary', _ternary, ours=True, after=('ours_freeze_augment',)
+    'refined, no anchor, ternary', _ternary, ours=True, after=('ours_free',)
   ),
   'full': Method('refined, all training images', _full, starts=('refined',)),
 }
