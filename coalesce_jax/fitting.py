@@ -52,8 +52,8 @@ class Config:
       early stopping.
     rate: multiplies all learning rates; a number or `[S]`.
     generator_rate: multiplies the generator's once more; a number or `[S]`.
-      Three to ten, with critics as they are, is faster where both know images
-      like the local samples, and diverges where both are new.
+      Three to six is about twice as fast from trained nodes, and may throw a
+      new generator far off (docs/few_shot_attempts.md).
     radius: eta of the 'ball' objective, the distance allowed from the anchor;
       a number or `[S]`.
     ternary: ternarize the generator while it adapts, or None.

@@ -205,31 +205,33 @@ def test_a_figure_names_every_method_and_leaves_out_what_is_not_there():
 
 
 def test_the_choice_is_of_those_that_copy_no_more_than_real_images():
+  slow, fast = (1.0, 1.0), (1.0, 3.0)
   found = {
-    'frechet': {1.0: {50: 40.0, 100: 30.0}, 3.0: {50: 35.0, 100: 20.0}},
-    'copied': {1.0: {50: 0.02, 100: 0.05}, 3.0: {50: 0.04, 100: 0.2}},
-    'unseen': {1.0: {50: 0.02, 100: 0.02}, 3.0: {50: 0.02, 100: 0.02}},
+    'frechet': {slow: {50: 40.0, 100: 30.0}, fast: {50: 35.0, 100: 20.0}},
+    'copied': {slow: {50: 0.02, 100: 0.05}, fast: {50: 0.04, 100: 0.2}},
+    'unseen': {slow: {50: 0.02, 100: 0.02}, fast: {50: 0.02, 100: 0.02}},
   }
-  best = {'rates': 1.0, 'step': 100, 'frechet': 30.0, 'copied': 0.05}
-  assert rule.pick(found, 0.05) == best | {'allowed': True}
+
+  def chosen(limit):
+    row = rule.pick(found, limit)
+    assert row['rate'] == 1.0
+    return row['generator_rate'], row['step'], row['allowed']
+
+  assert rule.pick(found, 0.05) == {
+    'rate': 1.0, 'generator_rate': 1.0, 'step': 100, 'frechet': 30.0,
+    'copied': 0.05, 'allowed': True,
+  }  # fmt: skip
   # Samples near to images that were not trained on are no copies.
-  found['unseen'][3.0][100] = 0.19
-  chosen = rule.pick(found, 0.05)
-  assert (chosen['rates'], chosen['step'], chosen['allowed']) == (
-    3.0,
-    100,
-    True,
-  )
-  found['unseen'][3.0][100] = 0.18
-  assert rule.pick(found, 0.05)['step'] == 100
-  assert rule.pick(found, 0.05)['rates'] == 1.0
-  # Nobody is good enough: the fewest copies.
-  chosen = rule.pick(found, 0.0)
-  assert (chosen['rates'], chosen['step']) == (1.0, 50)
-  assert chosen['allowed']  # .02 is what unseen samples have.
-  found['unseen'] = {r: dict.fromkeys((50, 100), 0.0) for r in (1.0, 3.0)}
+  found['unseen'][fast][100] = 0.19
+  assert chosen(0.05) == (3.0, 100, True)
+  found['unseen'][fast][100] = 0.18
+  assert chosen(0.05) == (1.0, 100, True)
+  # Nobody is good enough: the fewest copies; .02 is what unseen samples have.
+  assert chosen(0.0) == (1.0, 50, True)
+  found['unseen'] = {r: dict.fromkeys((50, 100), 0.0) for r in (slow, fast)}
   assert rule.pick(found, 0.0) == {
-    'rates': 1.0, 'step': 50, 'frechet': 40.0, 'copied': 0.02, 'allowed': False,
+    'rate': 1.0, 'generator_rate': 1.0, 'step': 50, 'frechet': 40.0,
+    'copied': 0.02, 'allowed': False,
   }  # fmt: skip
 
 

@@ -31,20 +31,6 @@ Stop = Callable[[], bool]
 _TUNING = '_tuning'
 
 
-class Choice(NamedTuple):
-  """What was chosen for a variant.
-
-  Attributes:
-    rate: factor of the learning rates.
-    generator_rate: that of the generator once more.
-    step: to stop at.
-  """
-
-  rate: float
-  generator_rate: float
-  step: int
-
-
 class Played(NamedTuple):
   """What a method did.
 
@@ -87,10 +73,10 @@ def choose(
   are few enough (`rule.pick`). A method that takes no steps is scored likewise.
 
   Returns:
-    `rows`, one a variant: `value`, what `rule.pick` returns, with `rate` and
-    `generator_rate`, and by both rates ('3, 1') and step `curves`, `copies`,
-    and `unseen`, the copies of samples that were not trained on; the `distance`
-    that the critics saw, for methods that go after.
+    `rows`, one a variant: `value`, what `rule.pick` returns, and by both rates
+    ('3, 1') and step `curves`, `copies`, and `unseen`, the copies of samples
+    that were not trained on; the `distance` that the critics saw, for methods
+    that go after.
   """
   method = methods.TABLE[name]
   rates = [(1.0, 1.0)]
@@ -130,12 +116,10 @@ def choose(
       }
       for measure, curve in found.items()
     }
-    best = rule.pick(by_rate, config.tuning.copied)
-    rate, generator_rate = best.pop('rates')
     kept = {'curves': 'frechet', 'copies': 'copied', 'unseen': 'unseen'}
     rows.append(
       {
-        'value': value, 'rate': rate, 'generator_rate': generator_rate, **best,
+        'value': value, **rule.pick(by_rate, config.tuning.copied),
         **{
           field: {f'{a:g}, {b:g}': row for (a, b), row in by_rate[m].items()}
           for field, m in kept.items()
@@ -158,15 +142,15 @@ def test(
   setting: shared.Setting,
   count: int,
   name: str,
-  chosen: list[Choice],
+  chosen: list[rule.Choice],
   before: dict[str, Any],
   stop: Stop,
 ) -> dict[str, Any]:
   """All measures of every variant at its chosen rate and step.
 
   Returns:
-    `rows`, one a variant: `value`, `Choice`, `scores` (a list over seeds by
-    measure, `held_out` is the energy distance to held-out local samples),
+    `rows`, one a variant: `value`, `rule.Choice`, `scores` (a list over seeds
+    by measure, `held_out` is the energy distance to held-out local samples),
     `curve` and `copies` (lists over seeds by step); `distance`, as of `choose`.
   """
   method, values = methods.TABLE[name], variants(config, methods.TABLE[name])

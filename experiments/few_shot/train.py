@@ -12,6 +12,7 @@ from experiments.coalesce import settings
 from experiments.few_shot import methods
 from experiments.few_shot import playing
 from experiments.few_shot import plots
+from experiments.few_shot import rule
 from experiments.few_shot import shared
 from experiments.few_shot import tables
 
@@ -143,7 +144,7 @@ def summarise(
           k: row[k]
           for k in (
             'value',
-            *playing.Choice._fields,
+            *rule.Choice._fields,
             'frechet',
             'copied',
             'allowed',
@@ -182,8 +183,7 @@ def _choose(config, work, load, text, count, name, stop):
 def _test(config, work, load, text, count, name, stop):
   rows = _result(work, _tuned(text, count, name))['rows']
   chosen = [
-    playing.Choice(*(row[field] for field in playing.Choice._fields))
-    for row in rows
+    rule.Choice(*(row[field] for field in rule.Choice._fields)) for row in rows
   ]
   before = _before(work, name, functools.partial(_tested, text, count))
   return playing.test(

@@ -57,7 +57,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       ),
       'samples': (20, 100, 1000),
       # Without those that `experiments.ablations` compares, and one that
-      # was not the best of ours at 20 and 100 samples (docs/few_shot.md).
+      # was not the best of ours (docs/few_shot_attempts.md, without copies).
       'methods': tuple(
         m
         for m in methods.TABLE
@@ -82,7 +82,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # of the generators' (tried in pairs), and the step are those of the least
       # Frechet distance to training images of the setting, with so many draws
       # of local samples of other seeds, of those whose fraction of copies is at
-      # most `copied`, which real images have.
+      # most `copied`, which real images have. Why these pairs:
+      # docs/few_shot_attempts.md.
       'tuning': {
         'rates': (1.0, 1.0, 3.0), 'generator_rates': (1.0, 3.0, 1.0),
         'seed': 1000, 'draws': 2, 'copied': 0.05,
