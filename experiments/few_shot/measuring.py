@@ -3,7 +3,7 @@
 Shapes: M members, N local samples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -28,7 +28,7 @@ def curves(
   looks: dict[int, Any],
   real: evaluate.Reference,
   draws: np.ndarray,
-  clouds: dict[str, Sequence[int]],
+  clouds: Mapping[str, Sequence[int]],
 ) -> dict[str, dict[int, list[float]]]:
   """Scores by step, of all M members.
 
