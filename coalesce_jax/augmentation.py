@@ -9,6 +9,7 @@ Shapes: B batch, H, W, C image in [-1, 1].
 
 from collections.abc import Callable
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -63,11 +64,13 @@ def _randint(key: types.PRNGKey, count: int, low: int, high: int) -> jax.Array:
   )
 
 
-KINDS: dict[str, Augment] = {
+KINDS: dict[str, Callable[..., jax.Array]] = {
   'translation': translation,
   'cutout': cutout,
   'flip': flip,
 }
+# Of these a part of the image's size may be given.
+_SIZED = ('translation', 'cutout')
 
 
 @functools.lru_cache(maxsize=64)
@@ -75,24 +78,41 @@ def build(names: str) -> Augment | None:
   """Composes augmentations by name.
 
   Args:
-    names: comma-separated keys of `KINDS`, applied in this order; '' is none.
+    names: comma-separated keys of `KINDS`, applied in this order, those of a
+      size with their `ratio` if it is not the usual one ('translation:0.07' of
+      28 pixels moves by up to two); '' is none.
 
   Returns:
     ``(key, x) -> x``, or None for ''.
 
   Raises:
-    ValueError: unknown name.
+    ValueError: unknown name; a ratio that is not in (0, 1), or of another kind.
   """
-  kinds = [name.strip() for name in names.split(',') if name.strip()]
-  for kind in kinds:
-    if kind not in KINDS:
-      raise ValueError(f'augmentation {kind!r} is not one of {sorted(KINDS)}')
+  kinds = [_kind(name.strip()) for name in names.split(',') if name.strip()]
   if not kinds:
     return None
 
   def apply(key: types.PRNGKey, x: jax.Array) -> jax.Array:
     for kind, k in zip(kinds, jax.random.split(key, len(kinds)), strict=True):
-      x = KINDS[kind](k, x)
+      x = kind(k, x)
     return x
 
   return apply
+
+
+def _kind(name: str) -> Augment:
+  kind, colon, ratio = name.partition(':')
+  if kind not in KINDS:
+    raise ValueError(f'augmentation {kind!r} is not one of {sorted(KINDS)}')
+  if not colon:
+    return KINDS[kind]
+  try:
+    part = float(ratio)
+  except ValueError:
+    part = math.nan
+  if kind not in _SIZED or not 0 < part < 1:
+    raise ValueError(
+      f'augmentation {name!r}: a part of the size, between 0 and 1, can be '
+      f'given for {", ".join(_SIZED)}'
+    )
+  return functools.partial(KINDS[kind], ratio=part)
