@@ -23,6 +23,7 @@ from experiments import members
 from experiments.coalesce import settings as settings_lib
 from experiments.few_shot import measuring
 from experiments.few_shot import methods
+from experiments.few_shot import plays
 from experiments.few_shot import rule
 from experiments.few_shot import shared
 
@@ -237,7 +238,7 @@ def _play(
 
   began = time.monotonic()
   made = method.play(
-    methods.Run(
+    plays.Run(
       key=key,
       local=jnp.asarray(local),
       nodes=[

@@ -1,0 +1,157 @@
+"""How the methods play: each is a few lines on the one game.
+
+Shapes: S members (seeds, or learning rates), N local samples.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from coalesce_jax import adaptation
+from coalesce_jax import baselines
+from coalesce_jax import generators
+from coalesce_jax import mining
+from coalesce_jax import stage
+from experiments.coalesce import settings as settings_lib
+from experiments.coalesce import train as coalesce_train
+
+
+class Run(NamedTuple):
+  """What a method gets.
+
+  Attributes:
+    key: `[S]` keys.
+    local: `[S, N, H, W, C]`, uint8.
+    nodes: K generators, each of S members, as all that follow.
+    starts: others by name: those of `shared.stages`, and results of methods
+      that went before.
+    values: `[S]`, of the method's variants.
+    distance: `[S]`, W1 between barycenter and local samples as its critics saw
+      it, where a method that went before has measured it.
+    config: the budget, with a learning rate a member.
+    target: all training images of the target, `[M, H, W, C]`, uint8.
+    settings: of the pipeline, for this data set.
+    hooks: effects.
+  """
+
+  key: jax.Array
+  local: jax.Array
+  nodes: list[generators.Generator]
+  starts: dict[str, generators.Generator]
+  values: np.ndarray
+  distance: np.ndarray
+  config: adaptation.Config
+  target: np.ndarray
+  settings: Any
+  hooks: stage.HooksFor
+
+
+def _with(run: Run, *, augment: bool = False, **changes: Any) -> Any:
+  """The budget, with augmentation, changes of the game and of the stage."""
+  game: dict[str, Any] = {
+    k: changes.pop(k) for k in ('freeze', 'objective') if k in changes
+  }
+  if augment:
+    game['augment'] = run.settings.adapt.augment
+  return dataclasses.replace(
+    run.config, game=dataclasses.replace(run.config.game, **game), **changes
+  )
+
+
+def edge_only(run: Run, augment: bool = False) -> Any:
+  return baselines.edge_only(
+    run.key, run.nodes[0].spec, run.local,
+    config=_with(run, augment=augment), hooks=run.hooks,
+  )[0]  # fmt: skip
+
+
+def full(run: Run) -> generators.Generator:
+  """All training images of the target: what no edge node has."""
+  images = jax.numpy.broadcast_to(
+    jax.numpy.asarray(run.target), (len(run.key), *run.target.shape)
+  )
+  return adapt(run._replace(local=images), 'refined', anchor=0.0)
+
+
+def transfer(run: Run, augment: bool = False, freeze: bool = False) -> Any:
+  nearest = coalesce_train.nearest_node(run.nodes, run.local)
+  return baselines.transfer(
+    run.key, nearest, run.local, config=_with(run, augment=augment),
+    hooks=run.hooks, rate=1.0, freeze=baselines.FREEZE_D if freeze else (),
+  )[0]  # fmt: skip
+
+
+def sequential(run: Run, augment: bool = False) -> generators.Generator:
+  return baselines.transfer(
+    run.key, run.starts['sequential'], run.local,
+    config=_with(run, augment=augment), hooks=run.hooks, rate=1.0,
+  )[0]  # fmt: skip
+
+
+def ensemble(run: Run) -> generators.Generator:
+  return baselines.ensemble(
+    run.key, run.nodes, run.local, config=run.config, hooks=run.hooks
+  )[0]
+
+
+def mined(run: Run) -> generators.Generator:
+  return mining.mine(
+    run.key, run.nodes, run.local, config=run.config, hooks=run.hooks
+  )[0]
+
+
+def adapt(
+  run: Run, start: str = 'barycenter', **changes: Any
+) -> generators.Generator:
+  return adaptation.adapt(
+    run.key, run.starts[start], run.local, config=_with(run, **changes),
+    hooks=run.hooks,
+  )[0]  # fmt: skip
+
+
+def judged(
+  run: Run, start: generators.Generator, **changes: Any
+) -> generators.Generator:
+  """From a start, by the critics of all nodes and of the metamodel."""
+  return adaptation.adapt(
+    run.key, start, run.local, hooks=run.hooks,
+    config=_with(run, anchor=0.0, objective='w1', **changes),
+    judges=(*run.nodes, run.starts['refined']),
+  )[0]  # fmt: skip
+
+
+def ball(run: Run) -> generators.Generator:
+  return adapt(
+    run, 'refined', objective='ball', radius=run.values * run.distance
+  )
+
+
+def paper_code(run: Run) -> generators.Generator:
+  paper = adaptation.paper_code(run.config.schedule.steps)
+  game = dataclasses.replace(
+    run.config.game, objective='w1', gp_norm=paper.game.gp_norm,
+    reuse_batch=paper.game.reuse_batch,
+  )  # fmt: skip
+  config = dataclasses.replace(
+    paper, game=game, schedule=run.config.schedule, rate=run.config.rate,
+    generator_rate=run.config.generator_rate, held_out=run.config.held_out,
+  )  # fmt: skip
+  return adaptation.adapt(
+    run.key, run.starts['barycenter_paper'], run.local, config=config,
+    hooks=run.hooks,
+  )[0]  # fmt: skip
+
+
+def ternary(run: Run) -> generators.Generator:
+  """After adaptation, which is done; anchored at its result."""
+  config = settings_lib.ternary(run.settings)
+  return adaptation.ternarize(
+    run.key, run.starts['ours_free'], run.local,
+    config=dataclasses.replace(
+      config, schedule=run.config.schedule, warmup=run.config.warmup,
+      rate=run.config.rate, generator_rate=run.config.generator_rate,
+    ),
+    hooks=run.hooks,
+  )[0]  # fmt: skip
