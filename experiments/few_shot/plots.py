@@ -18,19 +18,19 @@ def figures(summary: Summary) -> dict[str, figure.Figure]:
 
 
 def _styles(summary: Summary) -> dict[str, dict[str, Any]]:
-  """Ours solid, others dashed; one colour a method everywhere."""
+  """Ours solid, others dashed; colours differ among each of the two."""
   colors = mpl.colormaps['tab20'](np.arange(20))
-  methods = dict.fromkeys(r['method'] for r in summary['rows'])
   ours = {r['method']: r['ours'] for r in summary['rows']}
-  return {
-    method: {
-      'color': colors[i % len(colors)],
-      'linestyle': '-' if ours[method] else '--',
-      'marker': 'os^vDP*X'[i % 8],
-      'markersize': 4,
-    }
-    for i, method in enumerate(methods)
-  }
+  found = {}
+  for side, line in ((True, '-'), (False, '--')):
+    for i, method in enumerate(m for m in ours if ours[m] == side):
+      found[method] = {
+        'color': colors[i % len(colors)],
+        'linestyle': line,
+        'marker': 'os^vDP*X'[i % 8],
+        'markersize': 4,
+      }
+  return {method: found[method] for method in ours}
 
 
 def _samples(summary: Summary) -> figure.Figure:
