@@ -8,6 +8,7 @@ import pytest
 from experiments import trials
 from experiments.few_shot import main
 from experiments.few_shot import methods
+from experiments.few_shot import plays
 from experiments.few_shot import plots
 from experiments.few_shot import rule
 from experiments.few_shot import tables
@@ -287,3 +288,16 @@ def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
   kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob('trials/*.json')}
   assert trials.play(main.EXPERIMENT, config, str(tmp_path)) == first
   assert kept == {p: p.stat().st_mtime_ns for p in kept}
+
+
+def test_a_ball_has_a_radius_where_critics_see_no_distance(monkeypatch):
+  seen = {}
+  monkeypatch.setattr(plays, 'adapt', lambda run, start, **k: seen.update(k))
+  fields = dict.fromkeys(plays.Run._fields)
+  plays.ball(
+    plays.Run(**fields | {
+      'values': np.array([0.5, 0.5, 0.25]), 'distance': np.array([2, -0.2, 0]),
+    })
+  )  # fmt: skip
+  assert seen['objective'] == 'ball'
+  np.testing.assert_allclose(seen['radius'], [1.0, 0.005, 0.0025])

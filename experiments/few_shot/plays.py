@@ -18,6 +18,11 @@ from experiments.coalesce import settings as settings_lib
 from experiments.coalesce import train as coalesce_train
 
 
+# What a ball is a part of at least, in units of the samples; digits are about
+# ten from each other.
+LEAST_DISTANCE = 0.01
+
+
 class Run(NamedTuple):
   """What a method gets.
 
@@ -123,9 +128,10 @@ def judged(
 
 
 def ball(run: Run) -> generators.Generator:
-  return adapt(
-    run, 'refined', objective='ball', radius=run.values * run.distance
-  )
+  # The critics' first estimate, which may be below zero where there is hardly
+  # a distance: then there is hardly a ball.
+  radius = run.values * np.maximum(run.distance, LEAST_DISTANCE)
+  return adapt(run, 'refined', objective='ball', radius=radius)
 
 
 def paper_code(run: Run) -> generators.Generator:
