@@ -17,7 +17,6 @@ from coalesce_jax import stage
 from experiments.coalesce import settings as settings_lib
 from experiments.coalesce import train as coalesce_train
 
-
 # What a ball is a part of at least, in units of the samples; digits are about
 # ten from each other.
 LEAST_DISTANCE = 0.01
