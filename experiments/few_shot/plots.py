@@ -77,7 +77,7 @@ def _steps(summary: Summary) -> figure.Figure:
   """Frechet distance over steps, at the chosen rate."""
   groups = tables.groups(summary)
   settings = list(dict.fromkeys(s for s, _ in groups))
-  counts = list(dict.fromkeys(n for _, n in groups))
+  counts = sorted({n for _, n in groups})
   styles = _styles(summary)
   drawn = figure.Figure(figsize=(3.6 * len(counts), 3.2 * len(settings) + 0.4))
   axes = drawn.subplots(len(settings), len(counts), squeeze=False)

@@ -138,7 +138,7 @@ def _reached(row: dict[str, Any]) -> str:
 def _overview(summary: Summary) -> list[str]:
   """Frechet distances: a table a setting, a row a method."""
   lines = []
-  counts = list(dict.fromkeys(r['samples'] for r in summary['rows']))
+  counts = sorted({r['samples'] for r in summary['rows']})
   for setting in dict.fromkeys(r['setting'] for r in summary['rows']):
     rows = [r for r in summary['rows'] if r['setting'] == setting]
     lines += [
