@@ -92,6 +92,7 @@ def test_ours_is_named_by_the_tuning_and_meets_the_best_baseline():
     ('ours', 0.25): 31.0, ('ours_free', 0.0): 32.0,
   }  # fmt: skip
   summary = {
+    'methods': ['transfer', 'edge_only', 'full', 'ours', 'ours_free'],
     'choices': [
       {
         'setting': 'a:b',
@@ -124,6 +125,9 @@ def test_ours_is_named_by_the_tuning_and_meets_the_best_baseline():
   # The baseline's best score, 42 at step 100, is passed at the start.
   assert found['steps'] == 0 and found['baseline_steps'] == 100
   assert '| 0 of 100 |' in tables.write(summary)
+  # Nobody is named while a method is not tested yet.
+  summary['methods'].append('mined')
+  assert tables.best(summary) == []
 
 
 def test_a_score_that_is_never_reached_has_no_steps():
@@ -136,7 +140,9 @@ def test_a_score_that_is_never_reached_has_no_steps():
     'setting': 'a:b', 'samples': 20, 'method': 'ours', 'value': 0.0,
     'frechet': 30.0, 'allowed': True,
   }  # fmt: skip
-  text = tables.write({'rows': rows, 'choices': [choice]})
+  text = tables.write(
+    {'rows': rows, 'choices': [choice], 'methods': ['ours', 'transfer']}
+  )
   assert '| not reached of 50 |' in text
 
 
@@ -155,6 +161,7 @@ def test_a_method_that_takes_no_steps_is_scored_before_the_test_too():
   for choice, test in zip(choices, tests, strict=True):
     assert choice == [name.replace('test-', 'choose-', 1) for name in test]
   summary = {
+    'methods': ['nodes_refined', 'ours', 'mined'],
     'rows': [
       row('nodes_refined', [20.0, 22.0], label='kept'),
       row('ours', [30.0, 34.0]),
@@ -176,7 +183,8 @@ def test_tables_and_figures_have_every_row():
       for setting in ('a:b', 'c:d')
       for samples in (20, 100)
       for method in ('transfer', 'ours', 'barycenter')
-    ]
+    ],
+    'methods': ['transfer', 'ours', 'barycenter'],
   }
   summary['choices'] = [
     {**r, 'frechet': 9.0, 'allowed': True}
@@ -252,10 +260,12 @@ def test_ours_is_named_among_those_that_do_not_copy():
     choice('ours_free', 10.0, False),
     choice('ours_together', 30.0, True),
   ]
-  (found,) = tables.best({'rows': rows, 'choices': choices})
+  summary = {'rows': rows, 'choices': choices}
+  summary['methods'] = ['ours_free', 'ours_together', 'transfer']
+  (found,) = tables.best(summary)
   assert found['ours'] == 'does not'
   choices[1]['allowed'] = False
-  (found,) = tables.best({'rows': rows, 'choices': choices})
+  (found,) = tables.best(summary)
   assert found['ours'] == 'copies'
 
 

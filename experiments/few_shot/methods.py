@@ -7,7 +7,6 @@ from coalesce_jax import baselines
 from coalesce_jax import generators
 from coalesce_jax import mixtures
 from coalesce_jax import refinement
-from experiments.coalesce import train as coalesce_train
 from experiments.few_shot import plays
 
 
@@ -38,20 +37,27 @@ TABLE: dict[str, Method] = {
   'edge_augment': Method(
     'edge only, augmentation', lambda run: plays.edge_only(run, augment=True)
   ),
-  'transfer': Method('transfer', plays.transfer),
+  'transfer': Method(
+    'transfer', lambda run: plays.transfer(run, plays.nearest(run))
+  ),
   'transfer_augment': Method(
-    'transfer, augmentation', lambda run: plays.transfer(run, augment=True)
+    'transfer, augmentation',
+    lambda run: plays.transfer(run, plays.nearest(run), augment=True),
   ),
   'transfer_freeze_augment': Method(
     'transfer, FreezeD, augmentation',
-    lambda run: plays.transfer(run, augment=True, freeze=True),
+    lambda run: plays.transfer(
+      run, plays.nearest(run), augment=True, freeze=True
+    ),
   ),
   'sequential': Method(
-    'transfer through both nodes', plays.sequential, starts=('sequential',)
+    'transfer through both nodes',
+    lambda run: plays.transfer(run, run.starts['sequential']),
+    starts=('sequential',),
   ),
   'sequential_augment': Method(
     'transfer through both nodes, augmentation',
-    lambda run: plays.sequential(run, augment=True),
+    lambda run: plays.transfer(run, run.starts['sequential'], augment=True),
     starts=('sequential',),
   ),
   'ensemble': Method('ensemble', plays.ensemble),
@@ -104,9 +110,7 @@ TABLE: dict[str, Method] = {
   ),
   'ours_judged': Method(
     'nearest node, all critics',
-    lambda run: plays.judged(
-      run, coalesce_train.nearest_node(run.nodes, run.local)
-    ),
+    lambda run: plays.judged(run, plays.nearest(run)),
     ours=True,
     starts=('refined',),
   ),

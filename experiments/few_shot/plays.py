@@ -64,7 +64,7 @@ def _with(run: Run, *, augment: bool = False, **changes: Any) -> Any:
   )
 
 
-def edge_only(run: Run, augment: bool = False) -> Any:
+def edge_only(run: Run, augment: bool = False) -> generators.Generator:
   return baselines.edge_only(
     run.key, run.nodes[0].spec, run.local,
     config=_with(run, augment=augment), hooks=run.hooks,
@@ -79,18 +79,21 @@ def full(run: Run) -> generators.Generator:
   return adapt(run._replace(local=images), 'refined', anchor=0.0)
 
 
-def transfer(run: Run, augment: bool = False, freeze: bool = False) -> Any:
-  nearest = coalesce_train.nearest_node(run.nodes, run.local)
+def nearest(run: Run) -> generators.Generator:
+  """The node that is nearest to the local samples."""
+  return coalesce_train.nearest_node(run.nodes, run.local)
+
+
+def transfer(
+  run: Run,
+  start: generators.Generator,
+  augment: bool = False,
+  freeze: bool = False,
+) -> generators.Generator:
+  """From a start and its critic, at the rate of the budget."""
   return baselines.transfer(
-    run.key, nearest, run.local, config=_with(run, augment=augment),
+    run.key, start, run.local, config=_with(run, augment=augment),
     hooks=run.hooks, rate=1.0, freeze=baselines.FREEZE_D if freeze else (),
-  )[0]  # fmt: skip
-
-
-def sequential(run: Run, augment: bool = False) -> generators.Generator:
-  return baselines.transfer(
-    run.key, run.starts['sequential'], run.local,
-    config=_with(run, augment=augment), hooks=run.hooks, rate=1.0,
   )[0]  # fmt: skip
 
 

@@ -174,7 +174,8 @@ def best(summary: Summary) -> list[dict[str, Any]]:
   few enough there: it is named before the test.
   Of the baselines it is the best in the test. All training images and ternary
   weights do not count. `difference` is ours less theirs, seed by seed: both had
-  the same nodes and the same local samples.
+  the same nodes and the same local samples. Those of which a method is not
+  tested yet are left out.
   """
   tuned = {
     (c['setting'], c['samples'], c['method'], c['value']): rank(c)
@@ -187,10 +188,11 @@ def best(summary: Summary) -> list[dict[str, Any]]:
 
   found = []
   for setting, samples in groups(summary):
+    tested = of(summary, setting, samples)
+    if {r['method'] for r in tested} != set(summary['methods']):
+      continue
     rows = [
-      r
-      for r in of(summary, setting, samples)
-      if r['method'] not in ('full', 'paper_code', 'ternary')
+      r for r in tested if r['method'] not in ('full', 'paper_code', 'ternary')
     ]
     ours = [r for r in rows if r['ours'] and np.isfinite(before(r)[1])]
     theirs = [r for r in rows if not r['ours'] and r['chosen']]

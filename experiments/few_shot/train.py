@@ -168,7 +168,10 @@ def summarise(
     for name, result in results.items()
     if name.startswith('shared-')
   }
-  return {'rows': rows, 'choices': choices, 'shared': common}
+  return {
+    'rows': rows, 'choices': choices, 'shared': common,
+    'methods': _ordered(config),
+  }  # fmt: skip
 
 
 def _shared(load, text, work, name):
