@@ -157,9 +157,10 @@ def test_held_out_samples_choose_a_variant_for_every_seed():
 
 
 def test_a_method_that_takes_no_steps_is_scored_before_the_test_too():
-  _, choices, tests = train.stages(default.get_config())
-  for choice, test in zip(choices, tests, strict=True):
-    assert choice == [name.replace('test-', 'choose-', 1) for name in test]
+  *_, tasks = train.stages(default.get_config())
+  for task in tasks:
+    choices, tests = task[: len(task) // 2], task[len(task) // 2 :]
+    assert choices == [name.replace('test-', 'choose-', 1) for name in tests]
   summary = {
     'methods': ['nodes_refined', 'ours', 'mined'],
     'rows': [
@@ -174,6 +175,29 @@ def test_a_method_that_takes_no_steps_is_scored_before_the_test_too():
     ],
   }  # fmt: skip
   assert tables.best(summary)[0]['ours'] == 'kept'
+
+
+def test_every_trial_is_in_one_task_after_what_it_needs(tmp_path):
+  config = default.get_config()
+  nodes, starts, tasks = train.stages(config)
+  assert len(nodes) == 3 and len(starts) == 9
+  listed = [
+    name for stage in (nodes, starts, tasks) for t in stage for name in t
+  ]
+  planned = train.plan(str(tmp_path), config, lambda: False)
+  assert sorted(listed) == sorted(planned)
+  for name, method in methods.TABLE.items():
+    for other in method.after:
+      holding = [t for t in tasks if any(x.endswith(f'-{name}') for x in t)]
+      assert len(holding) == (9 if name in config.methods else 0)
+      for task in holding:
+        for kind in ('choose', 'test'):
+          at, before = (
+            next(i for i, x in enumerate(task)
+                 if x.startswith(kind) and x.endswith(f'-{m}'))
+            for m in (name, other)
+          )  # fmt: skip
+          assert before < at
 
 
 def test_tables_and_figures_have_every_row():

@@ -16,6 +16,10 @@ from experiments.few_shot import rule
 from experiments.few_shot import shared
 from experiments.few_shot import tables
 
+# A task loads data and compiles: some methods share that, and there are tasks
+# enough to end together.
+_METHODS_A_TASK = 5
+
 
 def validate(config: Any) -> None:
   """Checks every setting before anything is done.
@@ -66,25 +70,21 @@ def validate(config: Any) -> None:
 def stages(config: Any) -> list[list[list[str]]]:
   """Trials by stages and tasks, see `trials.Stages`.
 
-  What a setting shares; then the choices, a task a setting and number of local
-  samples; then the tests, likewise.
+  The nodes of a setting; then what is made of them; then some methods of a
+  setting and number of local samples, chosen and tested.
   """
   validate(config)
   counts = trials.sizes('samples', config.samples)
+  starts = [name for name in _starts(config) if name != 'nodes']
+  made = [[_made(text, n)] for text in config.settings for n in starts]
   return [
+    [[_made(text, 'nodes')] for text in config.settings],
+    *([made] if made else []),
     [
-      [_made(text, name) for name in _starts(config)]
-      for text in config.settings
-    ],
-    [
-      [_tuned(text, n, m) for m in _ordered(config)]
+      [named(text, n, m) for named in (_tuned, _tested) for m in some]
       for text in config.settings
       for n in counts
-    ],
-    [
-      [_tested(text, n, m) for m in _ordered(config)]
-      for text in config.settings
-      for n in counts
+      for some in _shared_out(config)
     ],
   ]
 
@@ -207,6 +207,23 @@ def _result(work: workspace.Workspace, name: str) -> dict[str, Any]:
 def _ordered(config: Any) -> list[str]:
   """The methods, those that others go after first."""
   return [name for name in methods.TABLE if name in config.methods]
+
+
+def _shared_out(config: Any) -> list[list[str]]:
+  """The methods by tasks; those that go on from another are in its task."""
+  groups: list[list[str]] = []
+  of_method: dict[str, list[str]] = {}
+  for name in _ordered(config):
+    after = methods.TABLE[name].after
+    if after:
+      group = of_method[after[0]]
+    else:
+      if not groups or len(groups[-1]) >= _METHODS_A_TASK:
+        groups.append([])
+      group = groups[-1]
+    group.append(name)
+    of_method[name] = group
+  return groups
 
 
 def _starts(config: Any) -> list[str]:
