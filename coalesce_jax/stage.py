@@ -30,6 +30,9 @@ from coalesce_jax.networks import registry
 # Name of a part of a stage -> its effects.
 HooksFor = Callable[[str], driver.Hooks]
 History = dict[str, np.ndarray]
+# Local samples are padded to so many rows where all of them take at most so
+# many bytes.
+PADDED_ROWS, PADDED_BYTES = 1024, 2**22
 
 
 class Setup(NamedTuple):
@@ -124,8 +127,18 @@ def split_held_out(
   n = images.shape[0]
   held = min(n - 1, max(1, round(fraction * n))) if fraction else 0
   if not held:
-    return sources.array(images), sources.array(images)
-  return sources.array(images[: n - held]), sources.array(images[n - held :])
+    return _few(images), _few(images)
+  return _few(images[: n - held]), _few(images[n - held :])
+
+
+def _few(images: Any) -> sources.Source:
+  """Their source, padded where that is small: one program for any number."""
+  n, *shape = images.shape
+  rows = max(n, PADDED_ROWS)
+  if rows * math.prod(shape) * images.dtype.itemsize > PADDED_BYTES:
+    return sources.array(images)
+  padding = [(0, rows - n)] + [(0, 0)] * len(shape)
+  return sources.array(jnp.pad(images, padding), n)
 
 
 def fresh_critics(

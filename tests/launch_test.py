@@ -213,7 +213,7 @@ def test_an_experiment_says_its_own_stages_and_refusals():
   assert second[0].startswith('shared-mnist-overlapping-')
   assert len(second) == 9 and len(third) > 3
   for name in third[0].split(','):
-    assert name.split('-', 1)[1].startswith('mnist-overlapping-n20-')
+    assert name.split('-', 1)[1].startswith('mnist-overlapping-n20-edge_')
   with pytest.raises(ValueError, match=r'^few_shot: .*settings are empty'):
     tasks.Job('few_shot', 'unused', ('--config.settings=()',)).stages()
   with pytest.raises(ValueError, match='nowhere'):

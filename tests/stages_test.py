@@ -12,6 +12,7 @@ from coalesce_jax import adaptation
 from coalesce_jax import barycenters
 from coalesce_jax import baselines
 from coalesce_jax import bundles
+from coalesce_jax import chunks
 from coalesce_jax import driver
 from coalesce_jax import generators
 from coalesce_jax import pretraining
@@ -78,6 +79,26 @@ def test_padding_rows_of_smaller_nodes_are_never_drawn():
   drawn = stage.sources.draw((source,), KEY, 200)
   assert bool(jnp.all(drawn == 1.0))
   assert held.shape == (2, 9, 2)
+
+
+def test_one_program_takes_any_number_of_local_samples(monkeypatch):
+  chunks.compiled.cache_clear()
+  made = chunks.compiled
+  programs = []
+  monkeypatch.setattr(
+    chunks, 'compiled', lambda *a: programs.append(made(*a)) or programs[-1]
+  )
+  meta, config = image_nodes(1)[0], adapting()
+  found = []
+  for images in (small.images()[:8], small.images()[:13]):
+    edge, _ = cj.adapt(KEY, meta, images, config=config)
+    found.append(edge.params)
+  assert programs[0] is programs[1] and programs[0]._cache_size() == 1
+  assert not equal(*found)
+  # Padding is never drawn: the same without.
+  monkeypatch.setattr(stage, 'PADDED_BYTES', 0)
+  edge, _ = cj.adapt(KEY, meta, small.images()[:13], config=config)
+  assert equal(edge.params, found[1]) and programs[0]._cache_size() == 2
 
 
 def test_seeds_as_one_program_equal_seeds_alone():

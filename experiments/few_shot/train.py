@@ -16,9 +16,9 @@ from experiments.few_shot import rule
 from experiments.few_shot import shared
 from experiments.few_shot import tables
 
-# A task loads data and compiles: some methods share that, and there are tasks
-# enough to end together.
-_METHODS_A_TASK = 5
+# A task loads data: some methods share that, all numbers of samples a compiled
+# program, and there are tasks enough to end together.
+_METHODS_A_TASK = 2
 
 
 def validate(config: Any) -> None:
@@ -71,7 +71,7 @@ def stages(config: Any) -> list[list[list[str]]]:
   """Trials by stages and tasks, see `trials.Stages`.
 
   The nodes of a setting; then what is made of them; then some methods of a
-  setting and number of local samples, chosen and tested.
+  setting, chosen and tested with every number of local samples.
   """
   validate(config)
   counts = trials.sizes('samples', config.samples)
@@ -81,9 +81,13 @@ def stages(config: Any) -> list[list[list[str]]]:
     [[_made(text, 'nodes')] for text in config.settings],
     *([made] if made else []),
     [
-      [named(text, n, m) for named in (_tuned, _tested) for m in some]
+      [
+        named(text, n, m)
+        for n in counts
+        for named in (_tuned, _tested)
+        for m in some
+      ]
       for text in config.settings
-      for n in counts
       for some in _shared_out(config)
     ],
   ]

@@ -119,11 +119,6 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     shared.network.width = shared.network.critic_width = 64
     shared.network.latent_size = 128
     shared.game.precision = 'bfloat16'
-    # As measured, before generators had rates of their own.
-    config.augment.update(mnist='translation', fashion_mnist='translation,flip')
-    config.budget.steps = 200
-    config.tuning.rates = (0.3, 1.0, 3.0)
-    config.tuning.generator_rates = (1.0, 1.0, 1.0)
     # All nodes as they are have 21.5, 14.8 and 18.2 at 1e-3, 2e-3 and 4e-3 (on
     # MNIST, overlapping, one seed, to training images).
     shared.game.learning_rate = 2e-3
