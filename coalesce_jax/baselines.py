@@ -103,6 +103,7 @@ def ensemble(
   *,
   config: fitting.Config | None = None,
   hooks: stage.HooksFor | None = None,
+  share: Any = None,
 ) -> tuple[generators.Generator, stage.History]:
   """One critic on the pooled samples of all nodes and the edge.
 
@@ -112,6 +113,8 @@ def ensemble(
     images: as in `edge_only`.
     config: settings; its anchor is not used.
     hooks: effects; called with 'ensemble'.
+    share: probability of the nodes together, a number or `[S]`; None is that
+      each of them and the edge are equally likely.
 
   Returns:
     Generator and history.
@@ -126,6 +129,7 @@ def ensemble(
     hooks=hooks,
     part='ensemble',
     pool=tuple(nodes),
+    share=share,
   )
 
 

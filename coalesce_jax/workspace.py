@@ -34,6 +34,26 @@ class Workspace(NamedTuple):
   clear: Callable[[str], None]
 
 
+def check(workdir: str | os.PathLike[str], config: dict[str, Any]) -> str:
+  """The hash of the settings, if a folder was made with no others.
+
+  Raises:
+    ValueError: it was.
+  """
+  stamp, digest = pathlib.Path(workdir) / 'config.json', config_hash(config)
+  if stamp.is_file():
+    try:
+      before = json.loads(stamp.read_text())
+    except ValueError:
+      before = None
+    if before is not None and config_hash(before) != digest:
+      raise ValueError(
+        f'{workdir}: holds a run with other settings '
+        f'({_difference(before, config)}); use another --workdir'
+      )
+  return digest
+
+
 def open_workspace(
   workdir: str | os.PathLike[str],
   *,
@@ -54,18 +74,7 @@ def open_workspace(
     ValueError: not writable, or made with other settings.
   """
   path = files.check_writable(workdir)
-  digest = config_hash(config)
-  stamp = path / 'config.json'
-  if stamp.is_file():
-    try:
-      before = json.loads(stamp.read_text())
-    except ValueError:
-      before = None
-    if before is not None and config_hash(before) != digest:
-      raise ValueError(
-        f'{path}: holds a run with other settings '
-        f'({_difference(before, config)}); use another --workdir'
-      )
+  digest = check(path, config)
   recorder = records.open_recorder(path, config=config, tensorboard=tensorboard)
 
   def checkpointer(part: str) -> checkpoints.Checkpointer:

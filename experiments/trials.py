@@ -5,6 +5,7 @@ written whole to `<workdir>/trials/<name>.json`; a run that is stopped and
 started again with the same settings goes on with the first missing one.
 """
 
+import collections
 from collections.abc import Callable, Mapping, Sequence
 import functools
 import json
@@ -131,7 +132,10 @@ def summarise(
       f'{workdir}: {len(done)} of {len(every)} trials are done, a summary of '
       f'{experiment.name} needs {needed}'
     )
-  results = run(workdir, config, experiment.plan, only=done)
+  workspace.check(workdir, json.loads(config.to_json_best_effort()))
+  results = {
+    name: json.loads((folder / f'{name}.json').read_text()) for name in done
+  }
   return _reported(experiment, config, workdir, results)
 
 
@@ -143,7 +147,12 @@ def _reported(
 ) -> dict[str, Any]:
   report = experiment.report(config, results)
   path = pathlib.Path(workdir)
-  files.write_json(path / 'summary.json', records.plain(report.summary))
+  # Revision and device, with the number of trials.
+  made = collections.Counter(
+    r.get('provenance', 'unknown') for r in results.values()
+  )
+  summary = {**report.summary, 'provenance': dict(made)}
+  files.write_json(path / 'summary.json', records.plain(summary))
   if report.text:
     files.write_bytes(path / 'tables.md', report.text.encode())
   for name, drawn in report.figures.items():
@@ -238,6 +247,8 @@ def _kept(folder: pathlib.Path, name: str, trial: Trial, stop: Stop) -> None:
   began = time.monotonic()
   result = records.plain(trial())
   result['seconds'] = round(time.monotonic() - began, 2)
+  here = records.environment()
+  result['provenance'] = f'{here["revision"]}, {here["device"]}'
   files.write_json(file, result)
 
 

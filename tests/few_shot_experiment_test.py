@@ -11,6 +11,7 @@ from experiments.few_shot import methods
 from experiments.few_shot import plays
 from experiments.few_shot import plots
 from experiments.few_shot import rule
+from experiments.few_shot import shared
 from experiments.few_shot import tables
 from experiments.few_shot import train
 from experiments.few_shot.configs import default
@@ -73,16 +74,17 @@ def test_bad_settings_are_refused_before_anything_is_done(field, value, match):
 def row(method, frechet, *, setting='a:b', samples=20, value=0.0, **more):
   frechet = np.asarray(frechet, float).tolist()
   made = methods.TABLE[method]
+  curve = more.get('curve', {'0': [90.0], '50': [60.0], '100': frechet})
   return {
     'setting': setting, 'samples': samples, 'method': method,
     'label': made.label, 'ours': made.ours, 'value': value,
     'variant': value if made.variants else None, 'chosen': True,
-    'rate': 0.3, 'generator_rate': 3.0, 'step': 100,
+    'rate': 0.3, 'generator_rate': 3.0, 'step': 100, 'seconds': 7.0,
     'scores': {
       'frechet': frechet, 'coverage': [0.5] * len(frechet),
       'copied': [0.1] * len(frechet), 'held_out': frechet,
     },
-    'curve': {'0': [90.0], '50': [60.0], '100': frechet},
+    'curve': curve, 'copies': {step: [0.01] for step in curve},
   } | more  # fmt: skip
 
 
@@ -144,6 +146,13 @@ def test_a_score_that_is_never_reached_has_no_steps():
     {'rows': rows, 'choices': [choice], 'methods': ['ours', 'transfer']}
   )
   assert '| not reached of 50 |' in text
+  # Steps at which samples are copies do not count for either.
+  copied = {'copies': {'0': [0.01], '50': [0.2]}}
+  copying = [
+    row(r['method'], r['scores']['frechet'], curve=r['curve'], **copied)
+    for r in rows
+  ]
+  assert tables.steps(*copying) == {'steps': 0, 'baseline_steps': 0}
 
 
 def test_held_out_samples_choose_a_variant_for_every_seed():
@@ -151,8 +160,11 @@ def test_held_out_samples_choose_a_variant_for_every_seed():
     row('ours', [30.0, 60.0], value=0.25),
     row('ours', [50.0, 20.0], value=0.75),
   ]
+  # Not those of the best score.
+  rows[0]['scores']['held_out'] = [3.0, 1.0]
+  rows[1]['scores']['held_out'] = [2.0, 4.0]
   found = tables.held_out(rows, 'ours')
-  assert found['scores']['frechet'] == [30.0, 20.0]
+  assert found['scores']['frechet'] == [50.0, 60.0]
   assert tables.held_out(rows[:1], 'ours') is None
 
 
@@ -178,6 +190,26 @@ def test_a_method_that_takes_no_steps_is_scored_before_the_test_too():
     ],
   }  # fmt: skip
   assert tables.best(summary)[0]['ours'] == 'kept'
+
+
+def test_the_tuning_has_no_image_of_the_test_nor_one_twice():
+  config = default.get_config('quick')
+  config.samples, config.seeds = (8, 20), 2
+  setting = shared.load(config, config.settings[0])
+  tested, tuned, reference = setting.parts
+  assert tested.shape == (2, 20) and tuned.shape == (3, 20)
+  assert len(reference) == len(setting.problem.held_out)
+  apart = np.concatenate([tuned.ravel(), reference])
+  assert len(set(apart)) == len(apart) and not set(apart) & set(tested.ravel())
+  # Fewer samples are the first ones of more, and others with other seeds.
+  for draws in (setting.tested, setting.tuned):
+    np.testing.assert_array_equal(draws(8), draws(20)[:, :8])
+  np.testing.assert_array_equal(
+    setting.tested(20)[1], setting.problem.target[tested[1]]
+  )
+  config.samples = (500,)
+  with pytest.raises(ValueError, match='digits:overlapping: 3 draws of 500'):
+    shared.load(config, config.settings[0])
 
 
 def test_every_trial_is_in_one_task_after_what_it_needs(tmp_path):
@@ -232,7 +264,9 @@ def test_a_figure_names_every_method_and_leaves_out_what_is_not_there():
   }
   drawn = plots.figures(summary)['steps']
   (legend,) = drawn.legends
-  assert [t.get_text() for t in legend.get_texts()] == ['transfer', 'MineGAN']
+  assert [t.get_text() for t in legend.get_texts()] == [
+    'transfer', 'MineGAN, generators frozen',
+  ]  # fmt: skip
   assert [axis.axison for axis in drawn.axes] == [True, False, False, True]
 
 

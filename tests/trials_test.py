@@ -146,7 +146,9 @@ def test_the_command_line_lists_trials_and_runs_some(
       ''.join(more), ['a.json', 'b.json']
     )
   found = json.loads((tmp_path / 'run' / 'summary.json').read_text())
-  assert found == {'made': ['a', 'b']}
+  assert found['made'] == ['a', 'b']
+  # Both by the same revision, on the same device.
+  assert list(found['provenance'].values()) == [2]
   assert (tmp_path / 'run' / 'tables.md').read_text() == 'a table\n'
 
 
@@ -176,10 +178,14 @@ def test_a_report_of_what_is_done_runs_nothing(
   assert not work.exists()
   assert run('--report', '--trials=a')[0] == 2
   assert run('--trials=a')[0] == 0
+  kept = work / 'environment.json'
+  kept.write_text('of the run')
   code, found = run('--report')
-  assert code == (0 if partial else 2)
+  assert code == (0 if partial else 2) and kept.read_text() == 'of the run'
   assert (work / 'summary.json').is_file() == partial
   if partial:
-    assert json.loads((work / 'summary.json').read_text()) == {'made': ['a']}
+    assert json.loads((work / 'summary.json').read_text())['made'] == ['a']
+    code, found = run('--report', '--config.seed=77')
+    assert code == 2 and 'holds a run with other settings' in found.err
   else:
     assert 'a summary of ground_truth needs all' in found.err

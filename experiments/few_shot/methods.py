@@ -60,13 +60,24 @@ TABLE: dict[str, Method] = {
     lambda run: plays.transfer(run, run.starts['sequential'], augment=True),
     starts=('sequential',),
   ),
-  'ensemble': Method('ensemble', plays.ensemble),
+  # Of what more critics give without what other nodes know.
+  'sequential_alike': Method(
+    'transfer through both nodes, its critic three times',
+    plays.alike,
+    starts=('sequential',),
+  ),
+  'sequential_alike_augment': Method(
+    'transfer through both nodes, its critic three times, augmentation',
+    lambda run: plays.alike(run, augment=True),
+    starts=('sequential',),
+  ),
+  'ensemble': Method('ensemble', plays.ensemble, variants='shares'),
   'model_average': Method(
     'mean of weights',
     lambda run: baselines.model_average(run.nodes),
     trains=False,
   ),
-  'mined': Method('MineGAN', plays.mined),
+  'mined': Method('MineGAN, generators frozen', plays.mined),
   'nodes': Method(
     'all nodes as they are',
     lambda run: mixtures.mixture(run.nodes),
@@ -110,39 +121,39 @@ TABLE: dict[str, Method] = {
   ),
   'ours_judged': Method(
     'nearest node, all critics',
-    lambda run: plays.judged(run, plays.nearest(run)),
+    lambda run: plays.judged(
+      run, plays.nearest(run), (*run.nodes, run.starts['refined'])
+    ),
     ours=True,
     starts=('refined',),
   ),
   'ours_sequential': Method(
     'transfer through both nodes, all critics',
-    lambda run: plays.judged(run, run.starts['sequential']),
+    plays.onwards,
     ours=True,
-    starts=('refined', 'sequential'),
+    starts=('sequential',),
   ),
   'ours_sequential_augment': Method(
     'transfer through both nodes, all critics, augmentation',
-    lambda run: plays.judged(run, run.starts['sequential'], augment=True),
+    lambda run: plays.onwards(run, augment=True),
     ours=True,
-    starts=('refined', 'sequential'),
+    starts=('sequential',),
   ),
   'ours_together': Method(
     'all nodes together, all critics',
-    lambda run: plays.judged(run, mixtures.mixture(run.nodes)),
+    plays.together,
     ours=True,
     starts=('refined',),
   ),
   'ours_together_augment': Method(
     'all nodes together, all critics, augmentation',
-    lambda run: plays.judged(run, mixtures.mixture(run.nodes), augment=True),
+    lambda run: plays.together(run, augment=True),
     ours=True,
     starts=('refined',),
   ),
   'ours_together_freeze_augment': Method(
     'all nodes together, all critics, FreezeD, augmentation',
-    lambda run: plays.judged(
-      run, mixtures.mixture(run.nodes), augment=True, freeze=baselines.FREEZE_D
-    ),
+    lambda run: plays.together(run, augment=True, freeze=baselines.FREEZE_D),
     ours=True,
     starts=('refined',),
   ),

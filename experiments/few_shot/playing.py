@@ -76,8 +76,8 @@ def choose(
   Returns:
     `rows`, one a variant: `value`, what `rule.pick` returns, and by both rates
     ('3, 1') and step `curves`, `copies`, and `unseen`, the copies of samples
-    that were not trained on; the `distance` that the critics saw, for methods
-    that go after.
+    that were not trained on; the `distance` that the critics saw at the rates
+    of the first row, a number a draw, for methods that go after.
   """
   method = methods.TABLE[name]
   rates = [(1.0, 1.0)]
@@ -86,16 +86,14 @@ def choose(
     rates = list(zip(tuning.rates, tuning.generator_rates, strict=True))
   values = variants(config, method)
   seeds = list(range(config.tuning.draws))
-  draws = setting.local(
-    count, [config.tuning.seed + s for s in (*seeds, len(seeds))]
-  )
+  draws = setting.tuned(count)
   each = len(rates) * len(seeds)
   times = (len(values) * len(rates),) + (1,) * (draws.ndim - 1)
   played = _play(
     config, work, setting, method, np.tile(draws[:-1], times),
     seeds=seeds * times[0], values=np.repeat(values, each),
     rates=np.tile(np.repeat(rates, len(seeds), 0), (len(values), 1)),
-    distance=_distance(before, len(values), each), suffix=_TUNING, stop=stop,
+    distance=_distance(before, len(values) * each), suffix=_TUNING, stop=stop,
   )  # fmt: skip
   clouds = {
     'copied': seeds * times[0],
@@ -127,14 +125,15 @@ def choose(
         },
       }
     )  # fmt: skip
+  first = rows[0]
+  at = rates.index((first['rate'], first['generator_rate'])) * len(seeds)
   if is_start(name):
-    first = rows[0]
     params = played.looks[first['step']]
-    at = rates.index((first['rate'], first['generator_rate'])) * len(seeds)
     made = played.made._replace(params=params)
     start = members.batched([members.member(made, at + s) for s in seeds])
     shared.write(work, setting, f'{name}_n{count}{_TUNING}', start)
-  return {'rows': rows, 'distance': _seen(played, each)}
+  seen = _seen(played)
+  return {'rows': rows, 'distance': seen and seen[at : at + len(seeds)]}
 
 
 def test(
@@ -156,7 +155,7 @@ def test(
   """
   method, values = methods.TABLE[name], variants(config, methods.TABLE[name])
   seeds = list(range(config.seeds))
-  draws = setting.local(count, [config.seed + s for s in seeds])
+  draws = setting.tested(count)
   local = np.tile(draws, (len(values),) + (1,) * (draws.ndim - 1))
   played = _play(
     config, work, setting, method, local,
@@ -164,7 +163,7 @@ def test(
     rates=np.repeat(
       [(c.rate, c.generator_rate) for c in chosen], len(seeds), 0
     ),
-    distance=_distance(before, len(values), len(seeds)), stop=stop,
+    distance=_distance(before, len(local)), stop=stop,
   )  # fmt: skip
   seen = measuring.curves(
     config, played.made, played.looks, setting.problem.reference, draws,
@@ -199,7 +198,7 @@ def test(
     shared.write(work, setting, f'{name}_n{count}', made)
   return {
     'rows': rows,
-    'distance': _seen(played, len(seeds)),
+    'distance': (_seen(played) or [])[: len(seeds)] or None,
     'play_seconds': played.seconds,
   }
 
@@ -219,7 +218,9 @@ def _play(
   stop: Stop,
 ) -> Played:
   base = jax.random.key(config.seed)
-  key = jnp.stack([jax.random.fold_in(base, 1000 + s) for s in seeds])
+  # The tuning trains by other random numbers than the test.
+  first = 2000 if suffix else 1000
+  key = jnp.stack([jax.random.fold_in(base, first + s) for s in seeds])
   starts = {n: shared.read(work, setting, n, seeds) for n in method.starts}
   for other in method.after:
     kept = f'{other}_n{local.shape[1]}{suffix}'
@@ -276,15 +277,16 @@ def _budget(
   )
 
 
-def _seen(played: Played, each: int) -> list[float] | None:
-  """Distance between the two sources, as the first variant's critics saw it."""
+def _seen(played: Played) -> list[float] | None:
+  """Distance between the two sources, as the critics of each member saw it."""
   seen = played.metrics.get('distance')
-  return None if seen is None else [float(x) for x in seen[:each]]
+  return None if seen is None else [float(x) for x in seen]
 
 
-def _distance(before: dict[str, Any], variants: int, each: int) -> np.ndarray:
-  """The same, of the method that went before, for all members."""
+def _distance(before: dict[str, Any], count: int) -> np.ndarray:
+  """The same, of the method that went before, for `count` members."""
   for result in before.values():
     if result.get('distance') is not None:
-      return np.tile(np.asarray(result['distance'], np.float32), variants)
-  return np.full(variants * each, np.nan, np.float32)
+      seen = np.asarray(result['distance'], np.float32)
+      return np.tile(seen, count // len(seen))
+  return np.full(count, np.nan, np.float32)

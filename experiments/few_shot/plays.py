@@ -3,6 +3,7 @@
 Shapes: S members (seeds, or learning rates), N local samples.
 """
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from coalesce_jax import adaptation
 from coalesce_jax import baselines
 from coalesce_jax import generators
 from coalesce_jax import mining
+from coalesce_jax import mixtures
 from coalesce_jax import stage
 from experiments.coalesce import settings as settings_lib
 from experiments.coalesce import train as coalesce_train
@@ -99,8 +101,9 @@ def transfer(
 
 def ensemble(run: Run) -> generators.Generator:
   return baselines.ensemble(
-    run.key, run.nodes, run.local, config=run.config, hooks=run.hooks
-  )[0]
+    run.key, run.nodes, run.local, config=run.config, hooks=run.hooks,
+    share=run.values,
+  )[0]  # fmt: skip
 
 
 def mined(run: Run) -> generators.Generator:
@@ -119,14 +122,34 @@ def adapt(
 
 
 def judged(
-  run: Run, start: generators.Generator, **changes: Any
+  run: Run,
+  start: generators.Generator,
+  judges: Sequence[generators.Generator],
+  **changes: Any,
 ) -> generators.Generator:
-  """From a start, by the critics of all nodes and of the metamodel."""
+  """From a start, by the critics of several generators."""
   return adaptation.adapt(
-    run.key, start, run.local, hooks=run.hooks,
+    run.key, start, run.local, hooks=run.hooks, judges=judges,
     config=_with(run, anchor=0.0, objective='w1', **changes),
-    judges=(*run.nodes, run.starts['refined']),
   )[0]  # fmt: skip
+
+
+def onwards(run: Run, **changes: Any) -> generators.Generator:
+  """From transfer through all nodes, by its critic and those of the nodes."""
+  start = run.starts['sequential']
+  return judged(run, start, (start, *run.nodes), **changes)
+
+
+def alike(run: Run, **changes: Any) -> generators.Generator:
+  """The same with as many critics, all of them that of the start."""
+  start = run.starts['sequential']
+  return judged(run, start, (start,) * (1 + len(run.nodes)), **changes)
+
+
+def together(run: Run, **changes: Any) -> generators.Generator:
+  """All nodes, by their critics and that of the metamodel."""
+  judges = (*run.nodes, run.starts['refined'])
+  return judged(run, mixtures.mixture(run.nodes), judges, **changes)
 
 
 def ball(run: Run) -> generators.Generator:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import dataclasses
 import functools
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -22,8 +22,24 @@ from coalesce_jax import workspace
 from coalesce_jax.data import nodes as nodes_lib
 from coalesce_jax.metrics import evaluate
 from experiments import members
+from experiments import trials
 from experiments.coalesce import problem as problem_lib
 from experiments.coalesce import settings as settings_lib
+
+
+class Parts(NamedTuple):
+  """Rows of the training images of a target.
+
+  Attributes:
+    tested: `[S, N]`, the local samples of the test.
+    tuned: `[D + 1, N]`, those of the tuning, and a draw that nobody learns
+      from. Not among the former, nor twice among these.
+    reference: `[R]`, what the tuning measures against; of neither.
+  """
+
+  tested: np.ndarray
+  tuned: np.ndarray
+  reference: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,34 +47,57 @@ class Setting:
   """A data set and a split.
 
   Attributes:
-    name: 'mnist-overlapping'.
+    name: 'mnist-overlapping', of folders.
     config: of the pipeline, for `experiments.coalesce`.
     problem: its data; the local samples are those of the trials.
-    seed: of the choice of images for `tuning`.
+    parts: rows of its target.
   """
 
   name: str
   config: Any
   problem: problem_lib.Problem
-  seed: int
+  parts: Parts
 
   @functools.cached_property
   def tuning(self) -> evaluate.Reference:
     """Training images of the target, measured like the held-out split."""
-    return self.problem.known(self.seed)
+    return self.problem.known(self.parts.reference)
 
-  def local(self, count: int, seeds: list[int]) -> np.ndarray:
-    """Local samples, a draw a seed: `[S, N, H, W, C]`."""
-    return np.stack(
-      [
-        self.problem.target[
-          nodes_lib.few(
-            seed, self.problem.labels, self.problem.split.target, count
-          )
-        ]
-        for seed in seeds
-      ]
+  def tested(self, count: int) -> np.ndarray:
+    """Local samples of the test: `[S, N, H, W, C]`."""
+    return self.problem.target[self.parts.tested[:, :count]]
+
+  def tuned(self, count: int) -> np.ndarray:
+    """Those of the tuning, and a draw more: `[D + 1, N, H, W, C]`."""
+    return self.problem.target[self.parts.tuned[:, :count]]
+
+
+def parts(config: Any, problem: problem_lib.Problem) -> Parts:
+  """Parts of which that of the tuning has nothing to do with the test.
+
+  The first 20 of 100 local samples are the 20 of the same draw.
+
+  Raises:
+    ValueError: too few images.
+  """
+  most = max(trials.sizes('samples', config.samples))
+  tested = np.stack(
+    [
+      nodes_lib.few(config.seed + s, problem.labels, problem.split.target, most)
+      for s in range(config.seeds)
+    ]
+  )
+  free = np.setdiff1d(np.arange(len(problem.target)), tested)
+  order = np.random.default_rng(config.tuning.seed).permutation(free)
+  draws = config.tuning.draws + 1
+  cut, count = draws * most, len(problem.held_out)
+  if len(order) < cut + count:
+    raise ValueError(
+      f'{draws} draws of {most} for the tuning and {count} training images of '
+      f'the target to measure against are {cut + count}; {len(order)} of '
+      f'{len(problem.target)} are in no test: ask for fewer samples'
     )
+  return Parts(tested, order[:cut].reshape(draws, most), order[cut:][:count])
 
 
 # Latents of all curves: rates and steps are compared on the same ones.
@@ -73,15 +112,15 @@ def load(config: Any, text: str) -> Setting:
   """The setting of the name 'DATASET:SPLIT'.
 
   Raises:
-    ValueError: no such data set or split.
+    ValueError: no such data set or split, too few images.
   """
   resolved = pipeline(config, text)
-  return Setting(
-    name=text.replace(':', '-'),
-    config=resolved,
-    problem=problem_lib.load(resolved),
-    seed=config.tuning.seed,
-  )
+  problem = problem_lib.load(resolved)
+  try:
+    rows = parts(config, problem)
+  except ValueError as error:
+    raise ValueError(f'{text}: {error}') from None
+  return Setting(trials.word(text), resolved, problem, rows)
 
 
 def pipeline(config: Any, text: str) -> Any:

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from coalesce_jax.metrics import evaluate
+
 Summary = dict[str, Any]
 
 # Measure -> heading and digits.
@@ -19,6 +21,9 @@ _COLUMNS = {
   'copied': ('copied', 2),
   'w1': ('W1', 2),
 }
+
+# Of the row in which every seed has a variant of its own.
+HELD_OUT = ', by held-out samples'
 
 
 def groups(summary: Summary) -> list[tuple[str, int]]:
@@ -72,7 +77,7 @@ def held_out(rows: list[dict[str, Any]], method: str) -> dict[str, Any] | None:
     k: [some[v]['scores'][k][s] for s, v in enumerate(best)]
     for k in some[0]['scores']
   }
-  label = f'{some[0]["label"]}, by held-out samples'
+  label = some[0]['label'] + HELD_OUT
   return some[0] | {'label': label, 'variant': None, 'scores': scores}
 
 
@@ -85,16 +90,17 @@ def write(summary: Summary) -> str:
     lines += [f'## {setting}, {samples} local samples', '']
     heads = [_COLUMNS[m][0] for m in measures]
     lines += [
-      '| method | rate | of G | step | ' + ' | '.join(heads) + ' |',
-      '|---|---:|---:|---:|' + '---:|' * len(heads),
+      '| method | rate | of G | step | seconds | ' + ' | '.join(heads) + ' |',
+      '|---|---:|---:|---:|---:|' + '---:|' * len(heads),
     ]
     more = [held_out(rows, m) for m in dict.fromkeys(r['method'] for r in rows)]
     for row in [*rows, *[r for r in more if r is not None]]:
       cells = [_cell(row, m, _COLUMNS[m][1]) for m in measures]
       rate, of_generator = row['rate'], row['rate'] * row['generator_rate']
       steps = f'{rate:g} | {of_generator:g} | {row["step"]}'
-      if not row['step']:
+      if not row['step'] or row['label'].endswith(HELD_OUT):
         steps = ' |  | '
+      steps += f' | {row["seconds"]:.0f}'
       lines.append(f'| {name(row)} | {steps} | ' + ' | '.join(cells) + ' |')
     lines.append('')
   return '\n'.join(lines)
@@ -108,8 +114,8 @@ def _ahead(summary: Summary) -> list[str]:
   lines = [
     '## Ours, named by the tuning, less the best baseline', '',
     '| setting | samples | ours | Frechet | baseline | Frechet | seed by seed '
-    '| coverage | copied | steps to its best |',
-    '|---|---:|---|---:|---|---:|---:|---:|---:|---:|',
+    '| coverage | copied | steps to its best | seconds |',
+    '|---|---:|---|---:|---|---:|---:|---:|---:|---:|---:|',
   ]  # fmt: skip
   for row in found:
     cells = [
@@ -121,7 +127,7 @@ def _ahead(summary: Summary) -> list[str]:
         f'{row[m]:.2f}, {row[f"baseline_{m}"]:.2f}'
         for m in ('coverage', 'copied')
       ),
-      _reached(row),
+      _reached(row), f'{row["seconds"]:.0f}, {row["baseline_seconds"]:.0f}',
     ]  # fmt: skip
     lines.append('| ' + ' | '.join(cells) + ' |')
   return [*lines, '']
@@ -174,7 +180,8 @@ def best(summary: Summary) -> list[dict[str, Any]]:
   few enough there: it is named before the test.
   Of the baselines it is the best in the test. All training images and ternary
   weights do not count. `difference` is ours less theirs, seed by seed: both had
-  the same nodes and the same local samples. Those of which a method is not
+  the same nodes and the same local samples. `seconds` are of the game of all
+  seeds and variants, compilation included. Those of which a method is not
   tested yet are left out.
   """
   tuned = {
@@ -191,9 +198,7 @@ def best(summary: Summary) -> list[dict[str, Any]]:
     tested = of(summary, setting, samples)
     if {r['method'] for r in tested} != set(summary['methods']):
       continue
-    rows = [
-      r for r in tested if r['method'] not in ('full', 'paper_code', 'ternary')
-    ]
+    rows = [r for r in tested if r['method'] not in ('full', 'ternary')]
     ours = [r for r in rows if r['ours'] and np.isfinite(before(r)[1])]
     theirs = [r for r in rows if not r['ours'] and r['chosen']]
     if not ours or not theirs:
@@ -216,6 +221,8 @@ def best(summary: Summary) -> list[dict[str, Any]]:
         'baseline_coverage': mean(b, 'coverage'),
         'copied': mean(a, 'copied'),
         'baseline_copied': mean(b, 'copied'),
+        'seconds': a['seconds'],
+        'baseline_seconds': b['seconds'],
         **steps(a, b),
       }
     )
@@ -228,15 +235,22 @@ def rank(choice: dict[str, Any]) -> tuple[bool, float]:
 
 
 def steps(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
-  """Steps to the least mean of the baseline's curve; None: not reached."""
-  curve = {int(k): float(np.mean(v)) for k, v in theirs['curve'].items()}
+  """Steps to the least mean of the baseline's curve; None: not reached.
+
+  Of both curves only where copies are no more than those of real images.
+  """
+  curve = _means(theirs)
   if not curve:
     return {}
   least = min(curve.values())
   at = next(step for step, value in curve.items() if value == least)
-  reached = [
-    int(step)
-    for step, values in ours['curve'].items()
-    if float(np.mean(values)) <= least
-  ]
+  reached = [step for step, value in _means(ours).items() if value <= least]
   return {'steps': min(reached, default=None), 'baseline_steps': at}
+
+
+def _means(row: dict[str, Any]) -> dict[int, float]:
+  """Over seeds, by step."""
+  found = {int(k): float(np.mean(v)) for k, v in row['curve'].items()}
+  copies = {int(k): float(np.mean(v)) for k, v in row['copies'].items()}
+  kept = {k: v for k, v in found.items() if copies[k] <= evaluate.NEAR}
+  return kept or found

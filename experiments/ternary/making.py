@@ -227,7 +227,10 @@ def _at(part: str, rate: float) -> str:
 
 def _best_trained(config, work, problem, start, settled, part):
   """Trained at the rate of the best score against training images."""
-  known = problem.known(config.shared.seed)
+  order = np.random.default_rng(config.shared.seed).permutation(
+    len(problem.target)
+  )
+  known = problem.known(order[: len(problem.held_out)])
   latents = [jax.random.key(30_000)] * config.shared.seeds
   found = {}
   for rate in config.rates:

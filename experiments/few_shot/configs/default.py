@@ -56,15 +56,16 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'mnist:overlapping', 'mnist:disjoint', 'fashion_mnist:overlapping',
       ),
       'samples': (20, 100, 1000),
-      # Without those that `experiments.ablations` compares, and two that
-      # were nowhere the best of ours (docs/few_shot_attempts.md).
+      # Without those that `experiments.ablations` compares, and those that
+      # were not the best of ours in earlier grids (docs/few_shot_attempts.md).
       'methods': tuple(
         m
         for m in methods.TABLE
         if m
         not in (
           'ours_mixed', 'barycenter', 'mixture', 'ours_freeze_augment',
-          'ours_together_freeze_augment',
+          'ours_together_freeze_augment', 'ours_together_augment',
+          'ours_judged',
         )
       ),
       'seed': 0,
@@ -82,9 +83,10 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # Learning rates, as factors of `shared.game.learning_rate`, with one more
       # of the generators' (tried in pairs), and the step are those of the least
       # Frechet distance to training images of the setting, with so many draws
-      # of local samples of other seeds, of those whose fraction of copies is at
-      # most `copied`, which real images have. Why these pairs:
-      # docs/few_shot_attempts.md.
+      # of local samples, of those whose fraction of copies is at most `copied`,
+      # which real images have. The images are neither among those draws nor
+      # among the local samples of the test, nor are these among each other;
+      # `seed` shuffles them. Why these pairs: docs/few_shot_attempts.md.
       'tuning': {
         'rates': (1.0, 1.0, 3.0), 'generator_rates': (1.0, 3.0, 1.0),
         'seed': 1000, 'draws': 2, 'copied': 0.05,
@@ -93,6 +95,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # barycenter and local samples; all of them in one program.
       'anchors': (0.25, 0.5, 0.75),
       'radii': (0.25, 0.5, 0.75),
+      # Of what the ensemble learns from, the part that the nodes make.
+      'shares': (0.25, 0.5, 0.75),
       # Differentiable augmentation by data set, for the methods that have it.
       # Up to two of 28 pixels: docs/few_shot_attempts.md, 20 samples.
       'augment': {
@@ -108,7 +112,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     config.samples = (20,)
     config.seeds = 2
     config.tuning.rates, config.tuning.generator_rates = (0.3, 1.0), (1.0, 3.0)
-    config.anchors = config.radii = (0.5,)
+    config.anchors = config.radii = config.shares = (0.5,)
     config.budget.update(steps=20, chunk=10, look_every=10)
     shared.network.width = shared.network.critic_width = 4
     shared.barycenter.fixed_samples = 100
