@@ -79,7 +79,7 @@ def row(method, frechet, *, setting='a:b', samples=20, value=0.0, **more):
     'setting': setting, 'samples': samples, 'method': method,
     'label': made.label, 'ours': made.ours, 'value': value,
     'variant': value if made.variants else None, 'chosen': True,
-    'rate': 0.3, 'generator_rate': 3.0, 'step': 100, 'seconds': 7.0,
+    'rate': 0.3, 'generator_rate': 3.0, 'step': 100, 'step_ms': 7.0,
     'scores': {
       'frechet': frechet, 'coverage': [0.5] * len(frechet),
       'copied': [0.1] * len(frechet), 'held_out': frechet,
@@ -126,7 +126,9 @@ def test_ours_is_named_by_the_tuning_and_meets_the_best_baseline():
   assert found['difference_deviation'] == 0.0
   # The baseline's best score, 42 at step 100, is passed at the start.
   assert found['steps'] == 0 and found['baseline_steps'] == 100
-  assert '| 0 of 100 |' in tables.write(summary)
+  assert '| 0 of 100 | 7, 7 |' in tables.write(summary)
+  summary['rows'][0]['step_ms'] = None
+  assert '| 0 of 100 | 7, - |' in tables.write(summary)
   # Nobody is named while a method is not tested yet.
   summary['methods'].append('mined')
   assert tables.best(summary) == []

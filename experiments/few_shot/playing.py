@@ -39,13 +39,14 @@ class Played(NamedTuple):
     made: its result, of M members.
     looks: step -> parameters of the averaged generators, M members.
     metrics: of the last chunk.
-    seconds: of the game, compilation included.
+    step_ms: of a step and member, after the first chunk, which compiles; NaN
+      where there are no steps.
   """
 
   made: generators.Generator
   looks: dict[int, Any]
   metrics: dict[str, np.ndarray]
-  seconds: float
+  step_ms: float
 
 
 def is_start(name: str) -> bool:
@@ -199,7 +200,7 @@ def test(
   return {
     'rows': rows,
     'distance': (_seen(played) or [])[: len(seeds)] or None,
-    'play_seconds': played.seconds,
+    'step_ms': played.step_ms,
   }
 
 
@@ -227,6 +228,7 @@ def _play(
     starts[other] = shared.read(work, setting, kept, seeds)
   looks: dict[int, Any] = {}
   metrics: dict[str, np.ndarray] = {}
+  times: dict[int, float] = {}
 
   def hooks(part: str) -> driver.Hooks:
     bar = records.progress(part, config.budget.steps)
@@ -234,10 +236,11 @@ def _play(
       log=lambda step, row: metrics.update(row),
       observe=lambda step, params: looks.update({step: params}),
       stop=stop,
-      progress=lambda step, total: bar(step),
+      progress=lambda step, total: (
+        times.update({step: time.monotonic()}) or bar(step)
+      ),
     )
 
-  began = time.monotonic()
   made = method.play(
     plays.Run(
       key=key,
@@ -256,7 +259,10 @@ def _play(
     )
   )
   jax.block_until_ready(made.params)
-  return Played(made, looks, metrics, round(time.monotonic() - began, 2))
+  if len(times) < 2:
+    return Played(made, looks, metrics, float('nan'))
+  spent = (times[max(times)] - times[min(times)]) / (max(times) - min(times))
+  return Played(made, looks, metrics, round(1000 * spent / len(seeds), 2))
 
 
 def _budget(

@@ -90,7 +90,7 @@ def write(summary: Summary) -> str:
     lines += [f'## {setting}, {samples} local samples', '']
     heads = [_COLUMNS[m][0] for m in measures]
     lines += [
-      '| method | rate | of G | step | seconds | ' + ' | '.join(heads) + ' |',
+      '| method | rate | of G | step | ms | ' + ' | '.join(heads) + ' |',
       '|---|---:|---:|---:|---:|' + '---:|' * len(heads),
     ]
     more = [held_out(rows, m) for m in dict.fromkeys(r['method'] for r in rows)]
@@ -100,7 +100,7 @@ def write(summary: Summary) -> str:
       steps = f'{rate:g} | {of_generator:g} | {row["step"]}'
       if not row['step'] or row['label'].endswith(HELD_OUT):
         steps = ' |  | '
-      steps += f' | {row["seconds"]:.0f}'
+      steps += f' | {_ms(row["step_ms"])}'
       lines.append(f'| {name(row)} | {steps} | ' + ' | '.join(cells) + ' |')
     lines.append('')
   return '\n'.join(lines)
@@ -114,7 +114,7 @@ def _ahead(summary: Summary) -> list[str]:
   lines = [
     '## Ours, named by the tuning, less the best baseline', '',
     '| setting | samples | ours | Frechet | baseline | Frechet | seed by seed '
-    '| coverage | copied | steps to its best | seconds |',
+    '| coverage | copied | steps to its best | ms a step |',
     '|---|---:|---|---:|---|---:|---:|---:|---:|---:|---:|',
   ]  # fmt: skip
   for row in found:
@@ -127,10 +127,15 @@ def _ahead(summary: Summary) -> list[str]:
         f'{row[m]:.2f}, {row[f"baseline_{m}"]:.2f}'
         for m in ('coverage', 'copied')
       ),
-      _reached(row), f'{row["seconds"]:.0f}, {row["baseline_seconds"]:.0f}',
+      _reached(row), f'{_ms(row["step_ms"])}, {_ms(row["baseline_step_ms"])}',
     ]  # fmt: skip
     lines.append('| ' + ' | '.join(cells) + ' |')
   return [*lines, '']
+
+
+def _ms(value: float | None) -> str:
+  """Milliseconds; of what takes no steps a dash."""
+  return '-' if value is None or np.isnan(value) else f'{value:.0f}'
 
 
 def _reached(row: dict[str, Any]) -> str:
@@ -180,9 +185,9 @@ def best(summary: Summary) -> list[dict[str, Any]]:
   few enough there: it is named before the test.
   Of the baselines it is the best in the test. All training images and ternary
   weights do not count. `difference` is ours less theirs, seed by seed: both had
-  the same nodes and the same local samples. `seconds` are of the game of all
-  seeds and variants, compilation included. Those of which a method is not
-  tested yet are left out.
+  the same nodes and the same local samples. `step_ms` are of a step of one
+  seed among all of them. Those of which a method is not tested yet are left
+  out.
   """
   tuned = {
     (c['setting'], c['samples'], c['method'], c['value']): rank(c)
@@ -221,8 +226,8 @@ def best(summary: Summary) -> list[dict[str, Any]]:
         'baseline_coverage': mean(b, 'coverage'),
         'copied': mean(a, 'copied'),
         'baseline_copied': mean(b, 'copied'),
-        'seconds': a['seconds'],
-        'baseline_seconds': b['seconds'],
+        'step_ms': a['step_ms'],
+        'baseline_step_ms': b['step_ms'],
         **steps(a, b),
       }
     )

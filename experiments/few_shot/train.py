@@ -164,7 +164,7 @@ def summarise(
           'variant': row['value'] if method.variants else None,
           # The variant that the rule of the tuning chose.
           'chosen': best is None or row['value'] == best['value'],
-          'seconds': result.get('play_seconds', 0.0), **row,
+          'step_ms': result.get('step_ms'), **row,
         }
       )  # fmt: skip
   common = {
