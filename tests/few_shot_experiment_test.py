@@ -54,6 +54,15 @@ def test_every_trial_comes_after_what_it_starts_from(tmp_path):
     ('settings', ('mnist',), 'DATASET:SPLIT'),
     ('settings', ('mnist:some',), 'some'),
     ('budget.look_every', 30, 'divide'),
+    ('budget.look_every', 0, 'look_every 0'),
+    ('budget.warmup', 150, 'warmup 150'),
+    ('budget.held_out', 1.0, 'held_out 1.0'),
+    ('methods', (), 'methods are empty'),
+    ('anchors', (1.0,), r'anchors \(1.0,\)'),
+    ('radii', (0.0,), r'radii \(0.0,\)'),
+    ('shares', (), 'shares'),
+    ('samples', (20, 20), 'there twice'),
+    ('settings', ('mnist:0|1->1', 'mnist:0,1->1'), 'there twice'),
     ('tuning.rates', (1.0,), '1 rates and 3 generator_rates'),
     ('tuning.generator_rates', (1.0, 0.0, 1.0), 'rate 0.0 is not positive'),
     ('shared.barycenter.steps', 0, 'steps 0'),
@@ -254,6 +263,8 @@ def test_tables_and_figures_have_every_row():
   assert '| transfer | 32.0 ± 2.8 | 32.0 ± 2.8 |' in text
   assert '| a:b | 20 | refined, anchor' in text
   assert set(plots.figures(summary)) == {'samples', 'steps'}
+  # Choices without a test yet.
+  assert plots.figures(summary | {'rows': []}) == {}
 
 
 def test_a_figure_names_every_method_and_leaves_out_what_is_not_there():

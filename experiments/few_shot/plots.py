@@ -14,6 +14,8 @@ Summary = dict[str, Any]
 
 def figures(summary: Summary) -> dict[str, figure.Figure]:
   """Figures by file name."""
+  if not summary['rows']:
+    return {}
   return {'samples': _samples(summary), 'steps': _steps(summary)}
 
 

@@ -27,6 +27,8 @@ def validate(config: Any) -> None:
   Raises:
     ValueError: one line with the field.
   """
+  if not config.methods:
+    raise ValueError('methods are empty')
   for name in config.methods:
     if name not in methods.TABLE:
       raise ValueError(f'method {name!r} is not one of {list(methods.TABLE)}')
@@ -53,13 +55,32 @@ def validate(config: Any) -> None:
       raise ValueError(f'tuning: rate {rate} is not positive')
   if not 0.0 <= config.tuning.copied <= 1.0:
     raise ValueError(f'tuning.copied {config.tuning.copied} is not in [0, 1]')
+  for name, low in (('anchors', 0.0), ('shares', 0.0), ('radii', 1e-6)):
+    values = tuple(config[name])
+    if not values or not all(low <= v < 1.0 for v in values):
+      raise ValueError(f'{name} {values} are not numbers in [{low:g}, 1)')
   if not config.settings:
     raise ValueError('settings are empty')
+  for name, texts in (
+    ('settings', [trials.word(text) for text in config.settings]),
+    ('samples', trials.sizes('samples', config.samples)),
+  ):
+    if len(set(texts)) < len(texts):
+      raise ValueError(f'{name} {texts}: one of them is there twice')
   for text in config.settings:
     resolved = shared.pipeline(config, text)
     for check in (settings.pretrain, settings.barycenter, settings.ternary):
       check(resolved)
   part = config.budget
+  if min(part.steps, part.look_every, part.chunk) < 1:
+    raise ValueError(
+      f'budget: steps {part.steps}, look_every {part.look_every} and chunk '
+      f'{part.chunk} are at least 1'
+    )
+  if not 0 <= part.warmup < part.steps:
+    raise ValueError(f'budget: warmup {part.warmup} is not in [0, steps)')
+  if not 0.0 <= part.held_out < 1.0:
+    raise ValueError(f'budget: held_out {part.held_out} is not in [0, 1)')
   if part.steps % part.look_every or part.look_every % part.chunk:
     raise ValueError(
       f'budget: steps {part.steps}, look_every {part.look_every} and chunk '
