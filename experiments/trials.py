@@ -145,12 +145,12 @@ def _reported(
   workdir: str | os.PathLike[str],
   results: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
+  # Revision and device, with the number of trials; not for experiments.
+  made = collections.Counter(
+    result.pop('provenance', 'unknown') for result in results.values()
+  )
   report = experiment.report(config, results)
   path = pathlib.Path(workdir)
-  # Revision and device, with the number of trials.
-  made = collections.Counter(
-    r.get('provenance', 'unknown') for r in results.values()
-  )
   summary = {**report.summary, 'provenance': dict(made)}
   files.write_json(path / 'summary.json', records.plain(summary))
   if report.text:
