@@ -70,6 +70,7 @@ def test_every_cell_and_critic_has_a_row_beside_what_is_published(finished):
   assert summary['cells']['D2_N4']['error_below_published'] is False
   assert summary['passed'] is False
   kept = json.loads((workdir / 'summary.json').read_text())
+  assert list(kept.pop('provenance').values()) == [1]
   assert kept | {'workdir': str(workdir)} == summary
   assert (workdir / 'critics.png').stat().st_size > 10_000
   assert (workdir / 'tables.md').read_text().count('\n') == 2 + 1
