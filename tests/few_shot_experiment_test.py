@@ -175,7 +175,7 @@ def test_held_out_samples_choose_a_variant_for_every_seed():
   rows[0]['scores']['held_out'] = [3.0, 1.0]
   rows[1]['scores']['held_out'] = [2.0, 4.0]
   found = tables.held_out(rows, 'ours')
-  assert found['scores']['frechet'] == [50.0, 60.0]
+  assert found['scores']['frechet'] == [50.0, 60.0] and found['step'] is None
   assert tables.held_out(rows[:1], 'ours') is None
 
 

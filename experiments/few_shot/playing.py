@@ -39,14 +39,14 @@ class Played(NamedTuple):
     made: its result, of M members.
     looks: step -> parameters of the averaged generators, M members.
     metrics: of the last chunk.
-    step_ms: of a step and member, after the first chunk, which compiles; NaN
+    step_ms: of a step and member, after the first chunk, which compiles; None
       where there are no steps.
   """
 
   made: generators.Generator
   looks: dict[int, Any]
   metrics: dict[str, np.ndarray]
-  step_ms: float
+  step_ms: float | None
 
 
 def is_start(name: str) -> bool:
@@ -133,8 +133,7 @@ def choose(
     made = played.made._replace(params=params)
     start = members.batched([members.member(made, at + s) for s in seeds])
     shared.write(work, setting, f'{name}_n{count}{_TUNING}', start)
-  seen = _seen(played)
-  return {'rows': rows, 'distance': seen and seen[at : at + len(seeds)]}
+  return {'rows': rows, 'distance': _seen(played, at, len(seeds))}
 
 
 def test(
@@ -199,7 +198,7 @@ def test(
     shared.write(work, setting, f'{name}_n{count}', made)
   return {
     'rows': rows,
-    'distance': (_seen(played) or [])[: len(seeds)] or None,
+    'distance': _seen(played, 0, len(seeds)),
     'step_ms': played.step_ms,
   }
 
@@ -232,13 +231,16 @@ def _play(
 
   def hooks(part: str) -> driver.Hooks:
     bar = records.progress(part, config.budget.steps)
+
+    def progress(step: int, _: int) -> None:
+      times[step] = time.monotonic()
+      bar(step)
+
     return driver.Hooks(
       log=lambda step, row: metrics.update(row),
       observe=lambda step, params: looks.update({step: params}),
       stop=stop,
-      progress=lambda step, total: (
-        times.update({step: time.monotonic()}) or bar(step)
-      ),
+      progress=progress,
     )
 
   made = method.play(
@@ -260,7 +262,7 @@ def _play(
   )
   jax.block_until_ready(made.params)
   if len(times) < 2:
-    return Played(made, looks, metrics, float('nan'))
+    return Played(made, looks, metrics, None)
   spent = (times[max(times)] - times[min(times)]) / (max(times) - min(times))
   return Played(made, looks, metrics, round(1000 * spent / len(seeds), 2))
 
@@ -283,10 +285,10 @@ def _budget(
   )
 
 
-def _seen(played: Played) -> list[float] | None:
-  """Distance between the two sources, as the critics of each member saw it."""
+def _seen(played: Played, first: int, count: int) -> list[float] | None:
+  """Distance between the two sources, as critics of these members saw it."""
   seen = played.metrics.get('distance')
-  return None if seen is None else [float(x) for x in seen]
+  return None if seen is None else [float(x) for x in seen[first:][:count]]
 
 
 def _distance(before: dict[str, Any], count: int) -> np.ndarray:

@@ -22,9 +22,6 @@ _COLUMNS = {
   'w1': ('W1', 2),
 }
 
-# Of the row in which every seed has a variant of its own.
-HELD_OUT = ', by held-out samples'
-
 
 def groups(summary: Summary) -> list[tuple[str, int]]:
   """Settings and numbers of samples, in order."""
@@ -77,8 +74,12 @@ def held_out(rows: list[dict[str, Any]], method: str) -> dict[str, Any] | None:
     k: [some[v]['scores'][k][s] for s, v in enumerate(best)]
     for k in some[0]['scores']
   }
-  label = some[0]['label'] + HELD_OUT
-  return some[0] | {'label': label, 'variant': None, 'scores': scores}
+  label = f'{some[0]["label"]}, by held-out samples'
+  return some[0] | {
+    'label': label, 'variant': None, 'scores': scores,
+    # Of every seed its own.
+    'step': None,
+  }  # fmt: skip
 
 
 def write(summary: Summary) -> str:
@@ -98,7 +99,7 @@ def write(summary: Summary) -> str:
       cells = [_cell(row, m, _COLUMNS[m][1]) for m in measures]
       rate, of_generator = row['rate'], row['rate'] * row['generator_rate']
       steps = f'{rate:g} | {of_generator:g} | {row["step"]}'
-      if not row['step'] or row['label'].endswith(HELD_OUT):
+      if not row['step']:
         steps = ' |  | '
       steps += f' | {_ms(row["step_ms"])}'
       lines.append(f'| {name(row)} | {steps} | ' + ' | '.join(cells) + ' |')
@@ -135,7 +136,7 @@ def _ahead(summary: Summary) -> list[str]:
 
 def _ms(value: float | None) -> str:
   """Milliseconds; of what takes no steps a dash."""
-  return '-' if value is None or np.isnan(value) else f'{value:.0f}'
+  return '-' if value is None else f'{value:.0f}'
 
 
 def _reached(row: dict[str, Any]) -> str:
