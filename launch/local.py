@@ -4,6 +4,7 @@ from collections.abc import Callable
 import os
 import pathlib
 import subprocess
+import tempfile
 import time
 
 from absl import logging
@@ -26,6 +27,9 @@ def run(
 ) -> str:
   """Runs all trials that have no result yet, then the summary.
 
+  Tasks share the programs that they compile, in the folder of the environment's
+  `JAX_COMPILATION_CACHE_DIR`, or in one that is gone afterwards.
+
   Args:
     job: what to run.
     jobs: tasks at a time; one where they share an accelerator.
@@ -46,15 +50,17 @@ def run(
   stages = job.stages()
   logs = pathlib.Path(job.workdir) / 'launch'
   logs.mkdir(parents=True, exist_ok=True)
-  for i, stage in enumerate(stages):
-    waiting = [
-      (logs / f'stage_{i}_task_{j}.log', job.command(f'--trials={task}'))
-      for j, task in enumerate(stage)
-    ]
-    logging.info('stage %d: %d tasks', i, len(waiting))
-    _side_by_side(waiting, places, stop)
-  summary = logs / 'summary.log'
-  return _side_by_side([(summary, job.command())], [set()], stop)
+  with tempfile.TemporaryDirectory() as cache:
+    environment = {'JAX_COMPILATION_CACHE_DIR': cache, **os.environ}
+    for i, stage in enumerate(stages):
+      waiting = [
+        (logs / f'stage_{i}_task_{j}.log', job.command(f'--trials={task}'))
+        for j, task in enumerate(stage)
+      ]
+      logging.info('stage %d: %d tasks', i, len(waiting))
+      _side_by_side(waiting, places, stop, environment)
+    last = [(logs / 'summary.log', job.command())]
+    return _side_by_side(last, [set()], stop, environment)
 
 
 def _places(jobs: int, cores: int) -> list[set[int]]:
@@ -75,6 +81,7 @@ def _side_by_side(
   waiting: list[tuple[pathlib.Path, list[str]]],
   places: list[set[int]],
   stop: Callable[[], bool],
+  environment: dict[str, str],
 ) -> str:
   """Runs commands with their logs; the standard output of the last one."""
   running: dict[subprocess.Popen[bytes], tuple[pathlib.Path, set[int]]] = {}
@@ -85,7 +92,9 @@ def _side_by_side(
       while waiting and free:
         (log, command), place = waiting.pop(), free.pop(0)
         with log.open('w') as err, log.with_suffix('.out').open('w') as out:
-          process = subprocess.Popen(command, stdout=out, stderr=err)
+          process = subprocess.Popen(
+            command, stdout=out, stderr=err, env=environment
+          )
         if place:
           # Before it has threads, which inherit that.
           os.sched_setaffinity(process.pid, place)

@@ -35,6 +35,12 @@ STAND_IN = """
   if 'config.cores' in flags:
     time.sleep(1)
     print(names, os.sched_getaffinity(0), file=sys.stderr)
+  if 'config.cache' in flags:
+    cache = pathlib.Path(os.environ['JAX_COMPILATION_CACHE_DIR'])
+    (cache / names[0]).touch()
+    found = [str(cache), *sorted(path.name for path in cache.iterdir())]
+    print(json.dumps({'found': found}))
+    sys.exit()
   with open(pathlib.Path(flags['workdir']) / 'order', 'a') as file:
     file.write(''.join(f'{name}\\n' for name in names))
   print(json.dumps({'done': names}))
@@ -71,6 +77,24 @@ def test_stages_run_in_order_and_the_summary_last(jobs, tmp_path, capsys):
   order = (tmp_path / 'run' / 'order').read_text().split()
   assert sorted(order[:3]) == ['a', 'b', 'c']
   assert order[3:] == ['d', 'summary']
+
+
+@pytest.mark.usefixtures('stand_in')
+def test_tasks_share_what_they_compile_until_the_end(
+  tmp_path, capsys, monkeypatch
+):
+  arguments = (capsys, tmp_path, '--', '--config.cache=1')
+  monkeypatch.delenv('JAX_COMPILATION_CACHE_DIR', raising=False)
+  _, found, _ = launch(*arguments)
+  folder, *programs = found['found']
+  assert programs == ['a', 'c', 'd', 'summary']
+  assert not os.path.exists(folder)
+  mine = tmp_path / 'cache'
+  mine.mkdir()
+  monkeypatch.setenv('JAX_COMPILATION_CACHE_DIR', str(mine))
+  _, found, _ = launch(*arguments)
+  assert found['found'][0] == str(mine)
+  assert len(list(mine.iterdir())) == 4
 
 
 @pytest.mark.usefixtures('stand_in')
