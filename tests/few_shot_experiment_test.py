@@ -1,13 +1,17 @@
 """The few-shot experiment: its plan, its one rule, who counts as better."""
 
 import json
+import types
 
 import numpy as np
 import pytest
 
+from coalesce_jax import generators
 from experiments import trials
 from experiments.few_shot import main
+from experiments.few_shot import measuring
 from experiments.few_shot import methods
+from experiments.few_shot import playing
 from experiments.few_shot import plays
 from experiments.few_shot import plots
 from experiments.few_shot import rule
@@ -345,6 +349,119 @@ def test_choices_and_tests_of_a_full_grid_are_of_one_program(variant):
   train.validate(config)
   assert len(config.tuning.rates) * config.tuning.draws == config.seeds
   assert len(config.samples) == 5
+
+
+@pytest.fixture
+def marked(monkeypatch):
+  """A setting and a method whose members carry what they were given."""
+  config = default.get_config('quick')
+  config.anchors = (0.25, 0.75)
+  spec = shared.pipeline(config, 'digits:overlapping')
+
+  def draws(first, count):
+    images = np.arange(first, first + count, dtype=np.uint8)
+    return lambda n: np.tile(images[:, None, None, None, None], (1, n, 2, 2, 1))
+
+  problem = types.SimpleNamespace(nodes=[0], target=None, reference='test')
+  setting = types.SimpleNamespace(
+    config=spec, problem=problem, tuning='tuning', name='any',
+    tuned=draws(20, config.tuning.draws + 1), tested=draws(10, config.seeds),
+  )  # fmt: skip
+
+  def play(run):
+    given = {
+      'value': run.values, 'rate': run.config.rate,
+      'of_generator': run.config.generator_rate,
+      'draw': np.asarray(run.local)[:, 0, 0, 0, 0],
+      'seed': run.nodes[0].params['seed'],
+    }  # fmt: skip
+    hooks = run.hooks('any')
+    for step in (0, 10, 20):
+      hooks.observe(step, given | {'step': np.full(len(run.values), step)})
+    return generators.Generator(None, given, None, None)
+
+  def read(work, setting, name, seeds):
+    return generators.Generator(None, {'seed': np.array(seeds)}, None, None)
+
+  monkeypatch.setitem(
+    methods.TABLE, 'marked', methods.Method('', play, variants='anchors')
+  )
+  monkeypatch.setattr(shared, 'read', read)
+  return config, setting
+
+
+def test_every_member_is_scored_by_its_draw_and_named_by_its_variant(
+  marked, monkeypatch
+):
+  config, setting = marked
+  best = {0.25: (0.3, 1.0, 20), 0.75: (1.0, 3.0, 10)}
+
+  def curves(config, made, looks, real, draws, clouds):
+    assert real == 'tuning'
+    found = {'frechet': {}, 'copied': {}, 'unseen': {}}
+    for step, params in looks.items():
+      count = len(params['step'])
+      of = [{k: v[i] for k, v in params.items()} for i in range(count)]
+      for i, member in enumerate(of):
+        assert draws[clouds['copied'][i]].flat[0] == member['draw']
+        assert member['draw'] == 20 + member['seed']
+        assert draws[clouds['unseen'][i]].flat[0] == 22
+      found['frechet'][step] = [
+        np.sum(
+          np.abs(
+            np.subtract(
+              best[float(m['value'])], (m['rate'], m['of_generator'], step)
+            )
+          )
+        )
+        # The mean over draws is what counts.
+        + (100.0 if m['seed'] else 0.0)
+        for m in of
+      ]
+      found['copied'][step] = found['unseen'][step] = [0.0] * len(of)
+    return found
+
+  monkeypatch.setattr(measuring, 'curves', curves)
+  made = playing.choose(config, None, setting, 20, 'marked', {}, never)
+  found = {
+    row['value']: (row['rate'], row['generator_rate'], row['step'])
+    for row in made['rows']
+  }
+  assert found == best
+  for row in made['rows']:
+    assert row['frechet'] == pytest.approx(50.0, abs=1e-5)
+    assert set(row['curves']) == {'0.3, 1', '1, 3'}
+
+
+def test_every_member_is_tested_at_its_choice(marked, monkeypatch):
+  config, setting = marked
+  chosen = [rule.Choice(0.3, 1.0, 20), rule.Choice(1.0, 3.0, 10)]
+
+  def curves(config, made, looks, real, draws, clouds):
+    assert real == 'test'
+    assert [draws[c].flat[0] for c in clouds['copied']] == [10, 11] * 2
+    found = {s: list(10.0 * p['value'] + s) for s, p in looks.items()}
+    return {'frechet': found, 'copied': found}
+
+  def scores(config, setting, one, local, seed):
+    given = {k: float(v) for k, v in one.params.items()}
+    assert given['draw'] == local.flat[0] == 10 + seed
+    assert given['seed'] == seed
+    return given
+
+  monkeypatch.setattr(measuring, 'curves', curves)
+  monkeypatch.setattr(measuring, 'scores', scores)
+  made = playing.test(config, None, setting, 20, 'marked', chosen, {}, never)
+  for row, value, choice in zip(
+    made['rows'], (0.25, 0.75), chosen, strict=True
+  ):
+    assert row['value'] == value
+    given = row['scores']
+    assert given['value'] == [value] * 2 and given['draw'] == [10, 11]
+    assert given['step'] == [choice.step] * 2
+    np.testing.assert_allclose(given['rate'], choice.rate)
+    np.testing.assert_allclose(given['of_generator'], choice.generator_rate)
+    assert row['curve'][10] == [10.0 * value + 10] * 2
 
 
 @pytest.mark.slow
