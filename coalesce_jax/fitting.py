@@ -337,8 +337,8 @@ def _score(played, latent_size, images, batched, config):
   if not config.schedule.select_every:
     return None
   n = images.shape[1] if batched else images.shape[0]
-  held = min(n - 1, max(1, round(config.held_out * n)))
-  if not config.held_out:
+  held = stage.held_out(n, config.held_out)
+  if not held:
     raise ValueError('early stopping needs held-out samples: raise held_out')
   rows = slice(n - held, n)
   real = images[:, rows] if batched else images[rows]

@@ -114,6 +114,11 @@ def together(config: game_lib.Config, spec: generators.Spec) -> int | None:
   return 1 if shares.in_turns(values) else None
 
 
+def held_out(count: int, fraction: float) -> int:
+  """How many of so many samples are held out: one at least, or none for 0."""
+  return min(count - 1, max(1, round(fraction * count))) if fraction else 0
+
+
 def split_held_out(
   images: Any, fraction: float
 ) -> tuple[sources.Source, sources.Source]:
@@ -125,7 +130,7 @@ def split_held_out(
       training samples.
   """
   n = images.shape[0]
-  held = min(n - 1, max(1, round(fraction * n))) if fraction else 0
+  held = held_out(n, fraction)
   if not held:
     return _few(images), _few(images)
   return _few(images[: n - held]), _few(images[n - held :])

@@ -13,6 +13,7 @@ import numpy as np
 from coalesce_jax import bundles
 from coalesce_jax import generators
 from coalesce_jax import sources
+from coalesce_jax import stage
 from coalesce_jax import trees
 from coalesce_jax.metrics import energy
 from coalesce_jax.metrics import evaluate
@@ -79,7 +80,8 @@ def scores(
   found: dict[str, Any] = evaluate.evaluate(
     images, setting.problem.reference, local
   )
-  held = max(1, round(config.budget.held_out * len(local)))
+  # Where none is, all of them.
+  held = stage.held_out(len(local), config.budget.held_out)
   found['held_out'] = float(
     energy.energy_distance(
       sources.decode(jnp.asarray(local[-held:])), jnp.asarray(images[:1000])
