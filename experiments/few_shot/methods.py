@@ -71,6 +71,16 @@ TABLE: dict[str, Method] = {
     lambda run: plays.alike(run, augment=True),
     starts=('sequential',),
   ),
+  'sequential_larger': Method(
+    'transfer through both nodes, batches three times as large',
+    plays.larger,
+    starts=('sequential',),
+  ),
+  'sequential_larger_augment': Method(
+    'transfer through both nodes, batches three times as large, augmentation',
+    lambda run: plays.larger(run, augment=True),
+    starts=('sequential',),
+  ),
   'ensemble': Method('ensemble', plays.ensemble, variants='shares'),
   'model_average': Method(
     'mean of weights',

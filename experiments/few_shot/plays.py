@@ -57,7 +57,9 @@ class Run(NamedTuple):
 def _with(run: Run, *, augment: bool = False, **changes: Any) -> Any:
   """The budget, with augmentation, changes of the game and of the stage."""
   game: dict[str, Any] = {
-    k: changes.pop(k) for k in ('freeze', 'objective') if k in changes
+    k: changes.pop(k)
+    for k in ('freeze', 'objective', 'batch_size')
+    if k in changes
   }
   if augment:
     game['augment'] = run.settings.adapt.augment
@@ -91,10 +93,11 @@ def transfer(
   start: generators.Generator,
   augment: bool = False,
   freeze: bool = False,
+  **changes: Any,
 ) -> generators.Generator:
   """From a start and its critic, at the rate of the budget."""
   return baselines.transfer(
-    run.key, start, run.local, config=_with(run, augment=augment),
+    run.key, start, run.local, config=_with(run, augment=augment, **changes),
     hooks=run.hooks, rate=1.0, freeze=baselines.FREEZE_D if freeze else (),
   )[0]  # fmt: skip
 
@@ -144,6 +147,12 @@ def alike(run: Run, **changes: Any) -> generators.Generator:
   """The same with as many critics, all of them that of the start."""
   start = run.starts['sequential']
   return judged(run, start, (start,) * (1 + len(run.nodes)), **changes)
+
+
+def larger(run: Run, **changes: Any) -> generators.Generator:
+  """The start's critic alone, by batches as many times as large."""
+  size = (1 + len(run.nodes)) * run.config.game.batch_size
+  return transfer(run, run.starts['sequential'], batch_size=size, **changes)
 
 
 def together(run: Run, **changes: Any) -> generators.Generator:

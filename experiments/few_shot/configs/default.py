@@ -56,8 +56,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'mnist:overlapping', 'mnist:disjoint', 'fashion_mnist:overlapping',
       ),
       'samples': (20, 100, 1000),
-      # Without those that `experiments.ablations` compares, and those that
-      # were not the best of ours in earlier grids (docs/few_shot_attempts.md).
+      # Without those that `experiments.ablations` compares, those that were not
+      # the best of ours in earlier grids (docs/few_shot_attempts.md), and what
+      # a single critic does in the time of all (docs/few_shot.md).
       'methods': tuple(
         m
         for m in methods.TABLE
@@ -65,7 +66,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         not in (
           'ours_mixed', 'barycenter', 'mixture', 'ours_freeze_augment',
           'ours_together_freeze_augment', 'ours_together_augment',
-          'ours_judged',
+          'ours_judged', 'sequential_larger', 'sequential_larger_augment',
         )
       ),
       'seed': 0,
