@@ -246,6 +246,24 @@ def test_every_trial_is_in_one_task_after_what_it_needs(tmp_path):
           assert task.index(before) < task.index(trial)
 
 
+def test_the_longest_tasks_begin_first():
+  config = default.get_config()
+  *_, tasks = train.stages(config)
+  variants = {
+    name: len(config[method.variants]) if method.variants else 1
+    for name, method in methods.TABLE.items()
+  }
+  lengths = [
+    sum(variants[trial.rpartition('-')[2]] for trial in task) for task in tasks
+  ]
+  assert lengths == sorted(lengths, reverse=True)
+  # Chosen and tested with three numbers of samples: 'ours' and 'ours_ball',
+  # of three variants each, and next the ensemble.
+  settings = len(config.settings)
+  assert lengths[0] == 2 * 3 * 6
+  assert set(lengths[settings:]) == {2 * 3 * n for n in (1, 2, 3)}
+
+
 def test_tables_and_figures_have_every_row():
   summary = {
     'rows': [

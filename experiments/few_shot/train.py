@@ -16,9 +16,9 @@ from experiments.few_shot import rule
 from experiments.few_shot import shared
 from experiments.few_shot import tables
 
-# A task loads data: some methods share that, all numbers of samples a compiled
-# program, and there are tasks enough to end together.
-_METHODS_A_TASK = 2
+# Variants of methods in a task, which loads data and compiles once for all
+# numbers of samples; there are tasks enough to end together.
+_VARIANTS_A_TASK = 2
 
 
 def validate(config: Any) -> None:
@@ -108,8 +108,8 @@ def stages(config: Any) -> list[list[list[str]]]:
         for named in (_tuned, _tested)
         for m in some
       ]
-      for text in config.settings
       for some in _shared_out(config)
+      for text in config.settings
     ],
   ]
 
@@ -235,20 +235,29 @@ def _ordered(config: Any) -> list[str]:
 
 
 def _shared_out(config: Any) -> list[list[str]]:
-  """The methods by tasks; those that go on from another are in its task."""
+  """The methods by tasks, the longest first.
+
+  Those that go on from another are in its task, after it.
+  """
   groups: list[list[str]] = []
   of_method: dict[str, list[str]] = {}
+
+  def length(names: list[str]) -> int:
+    return sum(
+      len(playing.variants(config, methods.TABLE[name])) for name in names
+    )
+
   for name in _ordered(config):
     after = methods.TABLE[name].after
     if after:
       group = of_method[after[0]]
     else:
-      if not groups or len(groups[-1]) >= _METHODS_A_TASK:
+      if not groups or length([*groups[-1], name]) > _VARIANTS_A_TASK:
         groups.append([])
       group = groups[-1]
     group.append(name)
     of_method[name] = group
-  return groups
+  return sorted(groups, key=length, reverse=True)
 
 
 def _starts(config: Any) -> list[str]:
