@@ -305,6 +305,18 @@ def test_a_figure_names_every_method_and_leaves_out_what_is_not_there():
   assert [axis.axison for axis in drawn.axes] == [True, False, False, True]
 
 
+def test_a_figure_has_room_for_the_names_of_all_methods():
+  rows = [
+    row(name, [30.0], setting='a:b', samples=20, label=method.label)
+    for name, method in methods.TABLE.items()
+  ]
+  for drawn in plots.figures({'rows': rows}).values():
+    (legend,) = drawn.legends
+    assert len(legend.get_texts()) == len(rows)
+    extent, whole = legend.get_window_extent(), drawn.bbox
+    assert extent.y0 >= whole.y0 and extent.y1 <= whole.y1
+
+
 def test_the_choice_is_of_those_that_copy_no_more_than_real_images():
   slow, fast = (1.0, 1.0), (1.0, 3.0)
   found = {

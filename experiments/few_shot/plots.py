@@ -114,9 +114,11 @@ def _legend(drawn: figure.Figure, axes: Any) -> None:
     for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
   }
   legend = drawn.legend(known.values(), known, loc='center right', fontsize=7)
-  # The panels keep their width, whatever the names are.
+  # The panels keep their width, whatever the names are, and every name is seen.
   canvas = backend_agg.FigureCanvasAgg(drawn)
   extent = legend.get_window_extent(canvas.get_renderer())
+  names = extent.height / drawn.dpi + 0.2
+  drawn.set_figheight(max(drawn.get_figheight(), names))
   panels = drawn.get_figwidth()
   drawn.set_figwidth(panels + extent.width / drawn.dpi + 0.2)
   drawn.tight_layout(rect=(0.0, 0.0, panels / drawn.get_figwidth(), 1.0))
