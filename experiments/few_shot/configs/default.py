@@ -57,8 +57,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       ),
       'samples': (20, 100, 1000),
       # Without those that `experiments.ablations` compares, those that were not
-      # the best of ours in earlier grids (docs/few_shot_attempts.md), and what
-      # a single critic does in the time of all (docs/few_shot.md).
+      # the best of ours in earlier grids (docs/few_shot_attempts.md), and the
+      # weaker of two controls that cost what three critics do.
       'methods': tuple(
         m
         for m in methods.TABLE
@@ -66,7 +66,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         not in (
           'ours_mixed', 'barycenter', 'mixture', 'ours_freeze_augment',
           'ours_together_freeze_augment', 'ours_together_augment',
-          'ours_judged', 'sequential_larger', 'sequential_larger_augment',
+          'ours_judged', 'sequential_alike', 'sequential_alike_augment',
         )
       ),
       'seed': 0,
