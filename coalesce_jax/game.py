@@ -234,10 +234,13 @@ def make(
     key_z, key_real, key_held, key_critic, key_aug = jax.random.split(key, 5)
     batch = shares.size(config.batch_size)
     z = shares.rows(
-      lambda n: jax.random.normal(key_z, (repeats + 1, n, latent_size)),
+      lambda n: jax.random.normal(
+        key_z, (repeats + config.generator_batches, n, latent_size)
+      ),
       batch,
       1,
     )
+    z_generator = z[repeats:].reshape(-1, latent_size)
 
     # G is constant during the critic steps: one large product makes the fakes
     # of all of them.
@@ -267,7 +270,7 @@ def make(
     correction = 1.0 - config.w1_smoothing ** count.astype(jnp.float32)
 
     def loss(params):
-      x = generator.apply(params, z[-1])
+      x = generator.apply(params, z_generator)
       seen = augmented(key_aug_fake, x)
       scores = jax.vmap(critic.apply, (0, None))(critics, seen).mean(-1)
       whole = shares.mean(jax.lax.stop_gradient(scores))
@@ -281,7 +284,7 @@ def make(
       steep = jnp.maximum(slope, 1.0) if config.gp_norm == 'sample' else 1.0
       value = -jnp.sum(jax.lax.stop_gradient(c / steep) * scores)
       if term is not None:
-        value = value + term(params, z[-1], x, inputs.extra)
+        value = value + term(params, z_generator, x, inputs.extra)
       return value, (now, mean, c)
 
     rate = jnp.where(count <= inputs.warmup, 0.0, inputs.generator_rate)

@@ -19,6 +19,9 @@ class Config:
     objective: one of `objectives.NAMES`.
     batch_size: B, of every source and of the generator.
     critic_steps: critic updates per generator update.
+    generator_batches: as many batches of B make one generator update. Where its
+      noise is what limits a few steps, more are worth more than in the critics'
+      updates, which cost most (`docs/few_shot_attempts.md`).
     penalty: 'two_sided' or 'one_sided'.
     penalty_weight: of the gradient penalty.
     gp_norm: 'sample' or 'channel'.
@@ -54,6 +57,7 @@ class Config:
   objective: str = 'w1'
   batch_size: int = 64
   critic_steps: int = 5
+  generator_batches: int = 1
   penalty: str = 'two_sided'
   penalty_weight: float = 10.0
   gp_norm: str = 'sample'
@@ -86,7 +90,7 @@ class Config:
         raise ValueError(
           f'{field} {getattr(self, field)!r} is not one of {choices}'
         )
-    for field in ('batch_size', 'critic_steps'):
+    for field in ('batch_size', 'critic_steps', 'generator_batches'):
       if getattr(self, field) < 1:
         raise ValueError(f'{field} {getattr(self, field)} is below 1')
     for field in ('beta1', 'beta2', 'ema', 'w1_smoothing'):
@@ -103,4 +107,6 @@ class Config:
       raise ValueError(f'penalty_weight {self.penalty_weight} is negative')
     if self.paired and self.reuse_batch:
       raise ValueError('paired needs fresh samples: reuse_batch must be off')
+    if self.paired and self.generator_batches > 1:
+      raise ValueError('paired needs generator_batches 1: sources have no more')
     augmentation.build(self.augment)

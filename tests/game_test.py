@@ -194,6 +194,38 @@ def test_reused_batches_repeat_the_real_samples():
   assert bool(jnp.all(jnp.isfinite(after.w1)))
 
 
+def test_more_batches_of_the_generator_are_less_noise_of_the_same_mean():
+  keys = jax.random.split(jax.random.key(3), 400)
+  found = []
+  for batches in (1, 4):
+    played, state, inputs, _ = small.made(
+      small.config(generator_batches=batches, critic_steps=1), count=1
+    )
+    # Critics stand still and all real samples are one, so that estimates differ
+    # by what the generator draws.
+    one = sources.array(jnp.ones((1, 2)))
+    inputs = game.inputs((one,), critic_rate=0.0)
+    found.append(
+      jax.vmap(lambda k: played.step(state, inputs, k)[1]['w1'][0])(keys)  # noqa: B023
+    )
+  deviations = [float(w1.std()) for w1 in found]
+  assert abs(found[0].mean() - found[1].mean()) < 0.2 * deviations[0]
+  # Half, as the mean of four times as many.
+  assert 0.4 < deviations[1] / deviations[0] < 0.6
+
+
+def test_more_batches_of_the_generator_leave_the_critics_alone():
+  after = []
+  for batches in (1, 3):
+    played, state, inputs, key = small.made(
+      small.config(generator_batches=batches)
+    )
+    after.append(played.step(state, inputs, key)[0])
+  few, many = after
+  assert equal(few.critics, many.critics)
+  assert not equal(few.generator, many.generator)
+
+
 def test_rate_scales_the_updates_of_adam():
   played, state, inputs, key = small.made(small.config())
   full, _ = played.step(state, inputs, key)
@@ -213,6 +245,7 @@ def test_rate_scales_the_updates_of_adam():
     ('gp_norm', 'row'),
     ('batch_size', 0),
     ('critic_steps', 0),
+    ('generator_batches', 0),
     ('beta1', 1.0),
     ('learning_rate', 0.0),
     ('critic_learning_rate', 0.0),
@@ -252,6 +285,8 @@ def test_paired_latents_show_no_distance_between_equal_generators():
 def test_pairs_need_fresh_samples():
   with pytest.raises(ValueError, match='reuse_batch'):
     game.Config(paired=True, reuse_batch=True)
+  with pytest.raises(ValueError, match='generator_batches'):
+    game.Config(paired=True, generator_batches=2)
 
 
 def test_only_sources_of_the_latent_size_read_shared_latents():

@@ -57,6 +57,10 @@ def define_training(values: Values, steps: int) -> None:
   flags.DEFINE_integer(
     'critic_steps', 3, 'Critic steps a generator step.', flag_values=values
   )
+  flags.DEFINE_integer(
+    'generator_batches', 1, 'Batches that make one generator step.',
+    flag_values=values,
+  )  # fmt: skip
   flags.DEFINE_float(
     'learning_rate', 2e-3, "Of the generator's Adam.", flag_values=values
   )
@@ -79,6 +83,7 @@ def game(values: Values, **changes: Any) -> game_lib.Config:
     **{
       'batch_size': values.batch_size,
       'critic_steps': values.critic_steps,
+      'generator_batches': values.generator_batches,
       'learning_rate': values.learning_rate,
       'critic_learning_rate': values.critic_learning_rate or None,
       'ema': 0.995,
