@@ -1,12 +1,17 @@
 """The few-shot experiment: its plan, its one rule, who counts as better."""
 
+import collections
 import json
 import types
 
+import jax
 import numpy as np
 import pytest
 
+from coalesce_jax import driver
 from coalesce_jax import generators
+from coalesce_jax import stage
+from coalesce_jax import trees
 from experiments import trials
 from experiments.few_shot import main
 from experiments.few_shot import measuring
@@ -19,6 +24,7 @@ from experiments.few_shot import shared
 from experiments.few_shot import tables
 from experiments.few_shot import train
 from experiments.few_shot.configs import default
+from tests import small
 
 
 def never() -> bool:
@@ -60,6 +66,7 @@ def test_every_trial_comes_after_what_it_starts_from(tmp_path):
     ('budget.look_every', 30, 'divide'),
     ('budget.look_every', 0, 'look_every 0'),
     ('budget.warmup', 150, 'warmup 150'),
+    ('budget.generator_batches', 0, 'generator_batches 0'),
     ('budget.held_out', 1.0, 'held_out 1.0'),
     ('methods', (), 'methods are empty'),
     ('anchors', (1.0,), r'anchors \(1.0,\)'),
@@ -492,6 +499,41 @@ def test_every_member_is_tested_at_its_choice(marked, monkeypatch):
     np.testing.assert_allclose(given['rate'], choice.rate)
     np.testing.assert_allclose(given['of_generator'], choice.generator_rate)
     assert row['curve'][10] == [10.0 * value + 10] * 2
+
+
+@pytest.mark.parametrize(
+  'name', [n for n, m in methods.TABLE.items() if m.trains]
+)
+def test_every_method_takes_steps_of_as_many_batches(name, monkeypatch):
+  class Begun(Exception):
+    pass
+
+  def play(*_, config, **__):
+    raise Begun(config)
+
+  monkeypatch.setattr(stage, 'play', play)
+  config = default.get_config('quick')
+  config.budget.generator_batches = 4
+  settings = shared.pipeline(config, config.settings[0])
+  one = small.generator(spec=small.IMAGES)
+  one = one._replace(
+    params=trees.stack([one.params]), critic=trees.stack([one.critic])
+  )
+  run = plays.Run(
+    key=jax.random.split(jax.random.key(0), 1),
+    local=small.images(8)[None],
+    nodes=[one, one],
+    starts=collections.defaultdict(lambda: one),
+    values=np.array([0.5]),
+    distance=np.array([1.0]),
+    config=playing.budget(config, settings, np.ones((1, 2))),
+    target=np.asarray(small.images(8)),
+    settings=settings,
+    hooks=lambda name: driver.Hooks(),
+  )
+  with pytest.raises(Begun) as begun:
+    methods.TABLE[name].play(run)
+  assert begun.value.args[0].generator_batches == 4
 
 
 @pytest.mark.slow

@@ -254,7 +254,7 @@ def _play(
       starts=starts,
       values=np.asarray(values, np.float32),
       distance=distance,
-      config=_budget(config, setting, rates),
+      config=budget(config, setting.config, rates),
       target=setting.problem.target,
       settings=setting.config,
       hooks=hooks,
@@ -267,13 +267,21 @@ def _play(
   return Played(made, looks, metrics, round(1000 * spent / len(seeds), 2))
 
 
-def _budget(
-  config: Any, setting: shared.Setting, rates: np.ndarray
-) -> adaptation.Config:
+def budget(config: Any, settings: Any, rates: np.ndarray) -> adaptation.Config:
+  """What every method has of steps, from the pipeline's settings.
+
+  Args:
+    config: of the experiment.
+    settings: of the pipeline.
+    rates: `[M, 2]`, factors of the learning rate, and of the generator's.
+  """
   part = config.budget
-  game = settings_lib.pretrain(setting.config).game
+  game = settings_lib.pretrain(settings).game
   return adaptation.Config(
-    game=dataclasses.replace(game, objective='w1_squared', decay_steps=0),
+    game=dataclasses.replace(
+      game, objective='w1_squared', decay_steps=0,
+      generator_batches=part.generator_batches,
+    ),
     schedule=driver.Schedule(
       steps=part.steps, chunk=part.chunk, observe_every=part.look_every
     ),
@@ -282,7 +290,7 @@ def _budget(
     held_out=part.held_out,
     rate=np.asarray(rates[:, 0], np.float32),
     generator_rate=np.asarray(rates[:, 1], np.float32),
-  )
+  )  # fmt: skip
 
 
 def _seen(played: Played, first: int, count: int) -> list[float] | None:

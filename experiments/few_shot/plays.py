@@ -187,11 +187,15 @@ def paper_code(run: Run) -> generators.Generator:
 def ternary(run: Run) -> generators.Generator:
   """After adaptation, which is done; anchored at its result."""
   config = settings_lib.ternary(run.settings)
+  game = dataclasses.replace(
+    config.game, generator_batches=run.config.game.generator_batches
+  )
   return adaptation.ternarize(
     run.key, run.starts['ours_free'], run.local,
     config=dataclasses.replace(
-      config, schedule=run.config.schedule, warmup=run.config.warmup,
-      rate=run.config.rate, generator_rate=run.config.generator_rate,
+      config, game=game, schedule=run.config.schedule,
+      warmup=run.config.warmup, rate=run.config.rate,
+      generator_rate=run.config.generator_rate,
     ),
     hooks=run.hooks,
   )[0]  # fmt: skip

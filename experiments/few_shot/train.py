@@ -77,6 +77,10 @@ def validate(config: Any) -> None:
       f'budget: steps {part.steps}, look_every {part.look_every} and chunk '
       f'{part.chunk} are at least 1'
     )
+  if part.generator_batches < 1:
+    raise ValueError(
+      f'budget: generator_batches {part.generator_batches} is below 1'
+    )
   if not 0 <= part.warmup < part.steps:
     raise ValueError(f'budget: warmup {part.warmup} is not in [0, steps)')
   if not 0.0 <= part.held_out < 1.0:

@@ -77,6 +77,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'steps': 150,
         'chunk': 25,
         'warmup': 0,
+        # Batches that make one step of a generator.
+        'generator_batches': 1,
         'held_out': 0.1,
         # Steps between two points of the curves; one of them is stopped at.
         'look_every': 50,
