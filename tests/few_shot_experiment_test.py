@@ -526,7 +526,7 @@ def test_every_method_takes_steps_of_as_many_batches(name, monkeypatch):
     starts=collections.defaultdict(lambda: one),
     values=np.array([0.5]),
     distance=np.array([1.0]),
-    config=playing.budget(config, settings, np.ones((1, 2))),
+    config=plays.budget(config, settings, np.ones((1, 2))),
     target=np.asarray(small.images(8)),
     settings=settings,
     hooks=lambda name: driver.Hooks(),

@@ -5,7 +5,6 @@ M = V S or V R D members.
 """
 
 from collections.abc import Callable
-import dataclasses
 import time
 from typing import Any, NamedTuple
 
@@ -13,14 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import adaptation
 from coalesce_jax import driver
 from coalesce_jax import generators
 from coalesce_jax import records
 from coalesce_jax import trees
 from coalesce_jax import workspace
 from experiments import members
-from experiments.coalesce import settings as settings_lib
 from experiments.few_shot import measuring
 from experiments.few_shot import methods
 from experiments.few_shot import plays
@@ -254,7 +251,7 @@ def _play(
       starts=starts,
       values=np.asarray(values, np.float32),
       distance=distance,
-      config=budget(config, setting.config, rates),
+      config=plays.budget(config, setting.config, rates),
       target=setting.problem.target,
       settings=setting.config,
       hooks=hooks,
@@ -265,32 +262,6 @@ def _play(
     return Played(made, looks, metrics, None)
   spent = (times[max(times)] - times[min(times)]) / (max(times) - min(times))
   return Played(made, looks, metrics, round(1000 * spent / len(seeds), 2))
-
-
-def budget(config: Any, settings: Any, rates: np.ndarray) -> adaptation.Config:
-  """What every method has of steps, from the pipeline's settings.
-
-  Args:
-    config: of the experiment.
-    settings: of the pipeline.
-    rates: `[M, 2]`, factors of the learning rate, and of the generator's.
-  """
-  part = config.budget
-  game = settings_lib.pretrain(settings).game
-  return adaptation.Config(
-    game=dataclasses.replace(
-      game, objective='w1_squared', decay_steps=0,
-      generator_batches=part.generator_batches,
-    ),
-    schedule=driver.Schedule(
-      steps=part.steps, chunk=part.chunk, observe_every=part.look_every
-    ),
-    anchor=0.5,
-    warmup=part.warmup,
-    held_out=part.held_out,
-    rate=np.asarray(rates[:, 0], np.float32),
-    generator_rate=np.asarray(rates[:, 1], np.float32),
-  )  # fmt: skip
 
 
 def _seen(played: Played, first: int, count: int) -> list[float] | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from coalesce_jax import adaptation
 from coalesce_jax import baselines
+from coalesce_jax import driver
 from coalesce_jax import generators
 from coalesce_jax import mining
 from coalesce_jax import mixtures
@@ -52,6 +53,32 @@ class Run(NamedTuple):
   target: np.ndarray
   settings: Any
   hooks: stage.HooksFor
+
+
+def budget(config: Any, settings: Any, rates: np.ndarray) -> adaptation.Config:
+  """What every method has of steps, from the pipeline's settings.
+
+  Args:
+    config: of the experiment.
+    settings: of the pipeline.
+    rates: `[M, 2]`, factors of the learning rate, and of the generator's.
+  """
+  part = config.budget
+  game = settings_lib.pretrain(settings).game
+  return adaptation.Config(
+    game=dataclasses.replace(
+      game, objective='w1_squared', decay_steps=0,
+      generator_batches=part.generator_batches,
+    ),
+    schedule=driver.Schedule(
+      steps=part.steps, chunk=part.chunk, observe_every=part.look_every
+    ),
+    anchor=0.5,
+    warmup=part.warmup,
+    held_out=part.held_out,
+    rate=np.asarray(rates[:, 0], np.float32),
+    generator_rate=np.asarray(rates[:, 1], np.float32),
+  )  # fmt: skip
 
 
 def _with(run: Run, *, augment: bool = False, **changes: Any) -> Any:

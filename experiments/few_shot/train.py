@@ -72,15 +72,9 @@ def validate(config: Any) -> None:
     for check in (settings.pretrain, settings.barycenter, settings.ternary):
       check(resolved)
   part = config.budget
-  if min(part.steps, part.look_every, part.chunk) < 1:
-    raise ValueError(
-      f'budget: steps {part.steps}, look_every {part.look_every} and chunk '
-      f'{part.chunk} are at least 1'
-    )
-  if part.generator_batches < 1:
-    raise ValueError(
-      f'budget: generator_batches {part.generator_batches} is below 1'
-    )
+  for field in ('steps', 'look_every', 'chunk', 'generator_batches'):
+    if part[field] < 1:
+      raise ValueError(f'budget: {field} {part[field]} is below 1')
   if not 0 <= part.warmup < part.steps:
     raise ValueError(f'budget: warmup {part.warmup} is not in [0, steps)')
   if not 0.0 <= part.held_out < 1.0:
