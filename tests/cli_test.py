@@ -180,6 +180,7 @@ def test_bad_bundles_exit_with_2_and_leave_nothing(
   assert sorted(tmp_path.rglob('*')) == before
 
 
+@pytest.mark.slow
 def test_judges_are_critics_of_other_bundles(capsys, tmp_path):
   a, b = (node(tmp_path / f'{k}.safetensors', i) for i, k in enumerate('ab'))
   local = folder(tmp_path / 'local')

@@ -116,6 +116,7 @@ def test_t2_unequal_weights_return_the_heavier_input(dimension):
   assert history['objective'][-1] == pytest.approx(0.3 * 4.0, rel=0.06)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dimension', DIMENSIONS)
 def test_t2s_squared_distances_put_the_weights_on_the_segment(dimension):
   _, distances, history = solve(
@@ -184,6 +185,7 @@ def test_t5_on_the_line_is_the_median_of_the_means():
   assert mean == pytest.approx(0.0, abs=0.15)
 
 
+@pytest.mark.slow
 def test_recursion_with_squared_distances_returns_the_mean_not_the_median():
   made, _, history = solve(
     [gaussian([m], 0.5) for m in (-2.0, 0.0, 3.0)], None, method='recursive'

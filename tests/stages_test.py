@@ -81,6 +81,7 @@ def test_padding_rows_of_smaller_nodes_are_never_drawn():
   assert held.shape == (2, 9, 2)
 
 
+@pytest.mark.slow
 def test_one_program_takes_any_number_of_local_samples(monkeypatch):
   chunks.compiled.cache_clear()
   made = chunks.compiled
@@ -289,6 +290,7 @@ def test_members_have_anchors_and_rates_of_their_own():
     adapting(anchor=np.array([0.5, 1.0]))
 
 
+@pytest.mark.slow
 def test_adaptation_takes_augmentation_freezing_and_early_stopping():
   config = adaptation.Config(
     game=small.config(augment='translation,cutout,flip', freeze=('conv_0/.*',)),
@@ -427,7 +429,8 @@ def test_published_habits_are_a_preset():
   assert edge.sample(KEY, 2).shape == (2, 8, 8, 1)
 
 
-@pytest.mark.parametrize('start', [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize('start', [0, 1])
 def test_a_barycenter_of_unlike_networks_has_that_of_its_start(start):
   wide = dataclasses.replace(
     small.IMAGES, latent_size=5, options=(('width', 6),), critic=None,

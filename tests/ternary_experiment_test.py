@@ -49,6 +49,7 @@ def test_bad_settings_are_refused_before_anything_is_done(field, value, match):
     train.validate(config)
 
 
+@pytest.mark.slow
 def test_a_narrow_generator_has_as_many_bytes_and_hardly_more():
   spec = generators.Spec('dcgan', 64, (28, 28, 1), (('width', 16),))
   made = making.narrowed(spec, 60_000)

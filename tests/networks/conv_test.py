@@ -188,7 +188,9 @@ def test_wide_convolutions_take_fewer_multiplications(size, factor):
   assert done == factor * 16 * 32 * 64 * (size // 2) ** 2 * 3
 
 
-@pytest.mark.parametrize('size,count', [(14, 4), (4, 1)])
+@pytest.mark.parametrize(
+  'size,count', [pytest.param(14, 4, marks=pytest.mark.slow), (4, 1)]
+)
 def test_on_one_core_products_of_one_size_are_one(size, count):
   x, w = data(size, 4, 32, 64)
   ws = jnp.stack([w, 2.0 * w])
