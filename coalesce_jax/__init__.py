@@ -8,15 +8,15 @@ small, history = cj.ternarize(key, edge, images)
 cj.save('edge.safetensors', small)
 """
 
-from coalesce_jax.adaptation import adapt as adapt
-from coalesce_jax.adaptation import ternarize as ternarize
-from coalesce_jax.barycenters import barycenter as barycenter
-from coalesce_jax.bundles import BundleError as BundleError
-from coalesce_jax.bundles import load as load
-from coalesce_jax.bundles import save as save
-from coalesce_jax.generators import Generator as Generator
-from coalesce_jax.generators import Spec as Spec
-from coalesce_jax.pretraining import pretrain as pretrain
-from coalesce_jax.scores import evaluate as evaluate
+from coalesce_jax.methods.adaptation import adapt as adapt
+from coalesce_jax.methods.adaptation import ternarize as ternarize
+from coalesce_jax.methods.barycenter import barycenter as barycenter
+from coalesce_jax.methods.pretraining import pretrain as pretrain
+from coalesce_jax.metrics.generators import evaluate as evaluate
+from coalesce_jax.models.bundle import BundleError as BundleError
+from coalesce_jax.models.bundle import load as load
+from coalesce_jax.models.bundle import save as save
+from coalesce_jax.models.generator import Generator as Generator
+from coalesce_jax.models.generator import Spec as Spec
 
 __version__ = '0.1.0'

@@ -9,7 +9,7 @@ import time
 
 from absl import logging
 
-from coalesce_jax import driver
+from coalesce_jax.training import loop
 from launch import tasks
 
 
@@ -41,7 +41,7 @@ def run(
     What the experiment prints, one JSON line.
 
   Raises:
-    driver.Interrupted: `stop` said so.
+    loop.Interrupted: `stop` said so.
     ValueError: a task refused its settings; the last line that it wrote. More
       cores than there are.
     tasks.Failed: a task failed otherwise; likewise.
@@ -107,9 +107,7 @@ def _side_by_side(
           _refuse(log, process.returncode)
         logging.info('%s: done', log.stem)
       if stop():
-        raise driver.Interrupted(
-          f'{len(waiting) + len(running)} tasks are left'
-        )
+        raise loop.Interrupted(f'{len(waiting) + len(running)} tasks are left')
       time.sleep(0.1)
   finally:
     for process in running:

@@ -16,8 +16,8 @@ from typing import Any
 
 from absl import flags
 
-from coalesce_jax import cli
-from coalesce_jax.commands import common
+from coalesce_jax.cli import common
+from coalesce_jax.cli import main as main_lib
 from launch import local
 from launch import slurm
 from launch import tasks
@@ -82,7 +82,7 @@ def main(arguments: list[str]) -> int:
 
   help_line = 'trials side by side, here or on a Slurm cluster'
   try:
-    return cli.execute(
+    return main_lib.execute(
       'launch', common.Command(help_line, define, run), arguments
     )
   except tasks.Failed as error:

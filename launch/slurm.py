@@ -11,7 +11,7 @@ import shlex
 import subprocess
 from typing import NamedTuple
 
-from coalesce_jax import files
+from coalesce_jax.core import files
 from launch import tasks
 
 

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from experiments import command_line
+from coalesce_jax.cli import experiment as experiment_lib
 from launch import main
 from launch import slurm
 from launch import tasks
@@ -273,7 +273,7 @@ def test_every_experiment_lists_its_trials(name, capsys, monkeypatch):
   experiment = importlib.import_module(f'experiments.{name}.main').EXPERIMENT
   arguments = ['--workdir=unused', '--list']
   monkeypatch.setattr(sys, 'argv', [name, *arguments])
-  assert command_line.main(experiment, arguments) == 0
+  assert experiment_lib.main(experiment, arguments) == 0
   stages = json.loads(capsys.readouterr().out.strip().splitlines()[-1])[
     'stages'
   ]

@@ -6,13 +6,13 @@ import sys
 import jax
 import numpy as np
 
-from coalesce_jax import barycenters
-from coalesce_jax import driver
-from coalesce_jax import game as game_lib
-from coalesce_jax import pretraining
-from coalesce_jax import sharding
-from coalesce_jax import sources
-from coalesce_jax import trees
+from coalesce_jax.core import trees
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.gan import sources
+from coalesce_jax.methods import barycenter
+from coalesce_jax.methods import pretraining
+from coalesce_jax.parallel import mesh as mesh_lib
+from coalesce_jax.training import loop
 from tests import small
 
 
@@ -54,15 +54,15 @@ def stages():
       small.IMAGES,
       config=pretraining.Config(small.config(), small.schedule()),
     )
-    meta, _ = barycenters.barycenter(
+    meta, _ = barycenter.barycenter(
       key,
       nodes,
-      config=barycenters.Config(small.config(), small.schedule()),
+      config=barycenter.Config(small.config(), small.schedule()),
     )
     return nodes[-1].params, meta.params, history['w1']
 
   alone = both()
-  with sharding.use(jax.devices()):
+  with mesh_lib.use(jax.devices()):
     spread = both()
   difference = max(
     float(np.max(np.abs(np.asarray(a) - np.asarray(b))))
@@ -76,15 +76,15 @@ def stages():
 
 def main(address, members, critics, batch, index='0'):
   if address != 'one':
-    sharding.start(address, 2, int(index))
+    mesh_lib.start(address, 2, int(index))
   members, critics, batch = int(members), int(critics), int(batch)
   game, state, inputs, key = made(members, critics, batch)
-  schedule = driver.Schedule(steps=4, chunk=2)
-  alone = driver.drive(game, state, inputs, key, schedule)
-  mesh = sharding.mesh(max(members, 1), critics, batch)
-  with sharding.use(mesh):
-    spread = driver.drive(game, state, inputs, key, schedule)
-  whole = jax.jit(lambda x: x, out_shardings=sharding.everywhere(mesh))
+  schedule = loop.Schedule(steps=4, chunk=2)
+  alone = loop.drive(game, state, inputs, key, schedule)
+  mesh = mesh_lib.mesh(max(members, 1), critics, batch)
+  with mesh_lib.use(mesh):
+    spread = loop.drive(game, state, inputs, key, schedule)
+  whole = jax.jit(lambda x: x, out_shardings=mesh_lib.everywhere(mesh))
   difference = max(
     float(np.max(np.abs(np.asarray(a) - np.asarray(whole(b)))))
     for a, b in zip(

@@ -6,22 +6,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import driver
-from coalesce_jax import game
-from coalesce_jax import generators
-from coalesce_jax import sources
-from coalesce_jax import trees
+from coalesce_jax.core import trees
+from coalesce_jax.gan import game
+from coalesce_jax.gan import sources
+from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.training import loop
 from coalesce_jax.transforms import ternary
 
-OPTIONS = generators.freeze({'hidden': (16,)})
-VECTORS = generators.Spec('mlp', 2, (2,), OPTIONS, 'mlp', OPTIONS)
-WIDTH = generators.freeze({'width': 4})
-IMAGES = generators.Spec('dcgan', 4, (8, 8, 1), WIDTH, 'dcgan', WIDTH)
+OPTIONS = generator_lib.freeze({'hidden': (16,)})
+VECTORS = generator_lib.Spec('mlp', 2, (2,), OPTIONS, 'mlp', OPTIONS)
+WIDTH = generator_lib.freeze({'width': 4})
+IMAGES = generator_lib.Spec('dcgan', 4, (8, 8, 1), WIDTH, 'dcgan', WIDTH)
 
 
 def schedule(steps=6, chunk=3, **settings):
   """A schedule of a few steps."""
-  return driver.Schedule(steps=steps, chunk=chunk, **settings)
+  return loop.Schedule(steps=steps, chunk=chunk, **settings)
 
 
 def config(**settings):
@@ -32,7 +32,7 @@ def config(**settings):
 def generator(seed=0, spec=VECTORS, critic=True):
   """A generator of random parameters."""
   key = jax.random.key(seed)
-  return generators.create(
+  return generator_lib.create(
     spec,
     spec.build().init(key),
     spec.build_critic().init(key) if critic else None,
@@ -81,7 +81,7 @@ def drawn(spec, seed=0):
       return value * np.float32(3.0 / np.sqrt(np.prod(leaf.shape[:-1])))
     return np.float32(0.2) * value + np.float32(name.endswith('scale'))
 
-  return generators.create(spec, trees.map_named(draw, shapes))
+  return generator_lib.create(spec, trees.map_named(draw, shapes))
 
 
 def coded(generator, granularity, sides, leaves=('.*/kernel',)):

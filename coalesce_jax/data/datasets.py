@@ -1,6 +1,6 @@
 """Known data sets and users' own, one split at a time.
 
-Known data are searched for as `packages.find` says, then in TFDS where it is
+Known data are searched for as `download.find` says, then in TFDS where it is
 installed; whatever the source, their contents are checked by sha256.
 
 Shapes: N images, H, W, C; uint8 0..255.
@@ -18,14 +18,14 @@ from absl import logging
 import numpy as np
 from PIL import Image
 
+from coalesce_jax.data import download
 from coalesce_jax.data import idx
 from coalesce_jax.data import images as images_lib
-from coalesce_jax.data import packages
 
 SPLITS = ('train', 'test')
-PACKAGES = packages.PACKAGES
+PACKAGES = download.PACKAGES
 NAMES = ('digits', *PACKAGES)
-cache_folder = packages.cache_folder
+cache_folder = download.cache_folder
 
 # `contents` of the splits.
 CONTENTS = {
@@ -149,7 +149,7 @@ def _ranks(labels: np.ndarray) -> np.ndarray:
 
 
 def _of_package(name: str, split: str, data_dir: str | None) -> Dataset:
-  folder = packages.find(name, data_dir)
+  folder = download.find(name, data_dir)
   if folder is not None:
     array, labels = _READERS[name](folder, split)
     return Dataset(name, array, labels, str(folder))

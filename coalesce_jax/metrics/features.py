@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from coalesce_jax import files
-from coalesce_jax import sources
-from coalesce_jax import trees
-from coalesce_jax import types
+from coalesce_jax.core import files
+from coalesce_jax.core import trees
+from coalesce_jax.core import types
+from coalesce_jax.data import pixels
 from coalesce_jax.networks import classifier
 
 COMMITTED = ('digits', 'mnist', 'fashion_mnist', 'cifar10')
@@ -166,7 +166,7 @@ def fit(
     shift: augment by small translations.
     flip: augment by mirror images.
   """
-  from coalesce_jax import augmentation
+  from coalesce_jax.data import augmentation
 
   shape, classes = tuple(images.shape[1:]), int(labels.max()) + 1
   network = _network(shape, classes, 64, width)
@@ -189,7 +189,7 @@ def fit(
     params, state = carry
     key = jax.random.fold_in(key_order, i)
     rows = jax.random.randint(key, (batch,), 0, images.shape[0])
-    x = sources.decode(images[rows])
+    x = pixels.decode(images[rows])
     x = x if augment is None else augment(key, x)
     gradients = jax.grad(loss)(params, x, labels[rows])
     updates, state = optimizer.update(gradients, state, params)
@@ -275,7 +275,7 @@ def _jitted(apply):
   def run(
     params: types.Params, images: jax.Array
   ) -> tuple[jax.Array, jax.Array]:
-    features, logits = apply(params, sources.decode(images))
+    features, logits = apply(params, pixels.decode(images))
     return features, jax.nn.softmax(logits)
 
   return jax.jit(run)

@@ -20,10 +20,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import files
-from coalesce_jax import trees
+from coalesce_jax.core import files
+from coalesce_jax.core import torch_state_dict
+from coalesce_jax.core import trees
 from coalesce_jax.metrics import features
-from coalesce_jax.metrics import state_dicts
 from coalesce_jax.networks import efficientnet
 
 NAME = 'imagenet1280'
@@ -119,12 +119,12 @@ def read(path: pathlib.Path) -> Any:
     raise ValueError(
       f'{path}: not the file that is expected (sha256 {SHA256[:16]}...)'
     )
-  return fold(state_dicts.read(data, expected()))
+  return fold(torch_state_dict.read(data, expected()))
 
 
-def expected() -> dict[str, state_dicts.Leaf]:
+def expected() -> dict[str, torch_state_dict.Leaf]:
   """Name, shape and dtype of every array of the state dict."""
-  leaf = state_dicts.Leaf
+  leaf = torch_state_dict.Leaf
   found = {}
   for path, shape in efficientnet.kernels().items():
     convolution, norm = _names(path)

@@ -10,7 +10,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from coalesce_jax import types
+from coalesce_jax.core import types
 from coalesce_jax.networks import layers
 
 

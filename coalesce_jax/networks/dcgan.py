@@ -14,8 +14,8 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from coalesce_jax.networks import conv
 from coalesce_jax.networks import layers
+from coalesce_jax.ops import conv
 
 # Image size -> (size of the smallest map, number of doublings).
 STAGES = {8: (2, 2), 28: (7, 2), 32: (4, 3), 64: (4, 4)}

@@ -24,8 +24,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from coalesce_jax.networks import conv
-from coalesce_jax.networks import precision
+from coalesce_jax.ops import conv
+from coalesce_jax.ops import precision
 
 STEM = 32
 HEAD = 1280

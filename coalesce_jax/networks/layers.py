@@ -8,8 +8,8 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from coalesce_jax.networks import conv
-from coalesce_jax.networks import precision
+from coalesce_jax.ops import conv
+from coalesce_jax.ops import precision
 
 
 def swap(x: jax.Array) -> jax.Array:

@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax.networks import precision
+from coalesce_jax.ops import precision
 
 # Up to here distances are taken from differences, `[B, M, D]`; beyond, from a
 # product, whose rounding needs rounded tips.

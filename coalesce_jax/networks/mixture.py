@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from coalesce_jax import types
-from coalesce_jax.networks import transport as transport_lib
+from coalesce_jax.core import types
+from coalesce_jax.networks import latent_transport as transport_lib
 
 
 def select(scores: jax.Array, chance: jax.Array) -> jax.Array:

@@ -13,12 +13,12 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
-from coalesce_jax import types
+from coalesce_jax.core import types
 from coalesce_jax.networks import dcgan
+from coalesce_jax.networks import latent_transport
 from coalesce_jax.networks import lipschitz
 from coalesce_jax.networks import mixture
 from coalesce_jax.networks import mlp
-from coalesce_jax.networks import transport
 
 MAX_LATENT_SIZE = 4096
 MAX_WIDTH = 4096
@@ -246,7 +246,7 @@ def _mixture(latent_size, shape, options):
   pull = _not_negative('pull', plain['pull'])
   return mixture.network(
     base, count, inner, _network(module, (1, *shape)),
-    transport.Config(steps, rate, pull),
+    latent_transport.Config(steps, rate, pull),
   )  # fmt: skip
 
 

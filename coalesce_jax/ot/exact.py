@@ -21,7 +21,7 @@ from scipy import optimize
 from scipy import sparse
 from scipy.spatial import distance
 
-from coalesce_jax.ot import checks
+from coalesce_jax.ot import validation
 
 MAX_ASSIGNMENT = 64_000_000
 MAX_PROGRAMME = 4_000_000
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
 
 def cost_matrix(x: Any, y: Any) -> np.ndarray:
   """Euclidean distances `[N, M]` of `x` `[N, D]` and `y` `[M, D]`."""
-  x, y = checks.pair(x, y)
+  x, y = validation.pair(x, y)
   return distance.cdist(x, y)
 
 
@@ -62,7 +62,7 @@ def w1(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> float:
   Raises:
     ValueError: bad points or weights, or too many of them.
   """
-  x, y = checks.pair(x, y)
+  x, y = validation.pair(x, y)
   if x.shape[1] == 1:
     return w1_line(x, y, weights_x, weights_y)
   return plan(x, y, weights_x, weights_y).value
@@ -70,9 +70,9 @@ def w1(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> float:
 
 def plan(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> Plan:
   """An optimal coupling of two weighted clouds; arguments as of `w1`."""
-  x, y = checks.pair(x, y)
-  kept_x, a = checks.weighted(x, weights_x, 'weights_x')
-  kept_y, b = checks.weighted(y, weights_y, 'weights_y')
+  x, y = validation.pair(x, y)
+  kept_x, a = validation.weighted(x, weights_x, 'weights_x')
+  kept_y, b = validation.weighted(y, weights_y, 'weights_y')
   cost = distance.cdist(kept_x, kept_y)
   equal = len(a) == len(b) and np.ptp(a) == 0.0 and np.ptp(b) == 0.0
   limit = MAX_ASSIGNMENT if equal else MAX_PROGRAMME
@@ -108,9 +108,9 @@ def w1_line(
     weights_x: `[N]`, sum to 1; None is equal weights.
     weights_y: `[M]`, likewise.
   """
-  x, y = checks.line(x, 'x'), checks.line(y, 'y')
-  a = checks.weights(weights_x, len(x), 'weights_x')
-  b = checks.weights(weights_y, len(y), 'weights_y')
+  x, y = validation.line(x, 'x'), validation.line(y, 'y')
+  a = validation.weights(weights_x, len(x), 'weights_x')
+  b = validation.weights(weights_y, len(y), 'weights_y')
   points = np.concatenate([x, y])
   order = np.argsort(points, kind='stable')
   gap = np.cumsum(np.concatenate([a, -b])[order])[:-1]
@@ -131,7 +131,7 @@ def w1_sliced(
     projections: number of lines.
     seed: of the lines.
   """
-  x, y = checks.pair(x, y)
+  x, y = validation.pair(x, y)
   if projections < 1:
     raise ValueError(f'projections: {projections} is below 1')
   lines = np.random.default_rng(seed).normal(size=(x.shape[1], projections))

@@ -25,8 +25,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import types
-from coalesce_jax.ot import checks
+from coalesce_jax.core import types
+from coalesce_jax.ot import validation
 
 HALF_WIDTH = 2.5
 POWER = 8.0
@@ -84,7 +84,10 @@ def funnels(
     ValueError: shapes that do not fit, values that are not finite, a centre
       outside the cube.
   """
-  a, b = checks.cloud(centers, 'centers'), checks.array(biases, 'biases')
+  a, b = (
+    validation.cloud(centers, 'centers'),
+    validation.array(biases, 'biases'),
+  )
   if b.shape != a.shape[:1]:
     raise ValueError(f'biases: shape {b.shape} for {len(a)} centers')
   if not np.isfinite(b).all():

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special
 
-from coalesce_jax.ot import checks
+from coalesce_jax.ot import validation
 
 
 class GaussianBarycenter(NamedTuple):
@@ -81,11 +81,11 @@ def gaussian_barycenter(
     ValueError: bad moments or weights.
     RuntimeError: not converged.
   """
-  means = checks.cloud(means, 'means')
+  means = validation.cloud(means, 'means')
   parts = [
     covariance(c, f'covariances[{k}]') for k, c in enumerate(covariances)
   ]
-  weights = checks.weights(weights, len(means))
+  weights = validation.weights(weights, len(means))
   if len(parts) != len(means):
     raise ValueError(f'covariances: {len(parts)} for means {means.shape}')
   for k, part in enumerate(parts):
@@ -164,7 +164,7 @@ def covariance(c: Any, name: str) -> np.ndarray:
   Raises:
     ValueError: it is not; names `name`.
   """
-  c = checks.cloud(c, name)
+  c = validation.cloud(c, name)
   if c.shape[0] != c.shape[1]:
     raise ValueError(f'{name}: shape {c.shape} is not square')
   scale = np.abs(c).max()
@@ -181,4 +181,4 @@ def covariance(c: Any, name: str) -> np.ndarray:
 
 
 def _mean(m: Any, name: str) -> np.ndarray:
-  return checks.cloud(checks.array(m, name)[None], name)[0]
+  return validation.cloud(validation.array(m, name)[None], name)[0]

@@ -23,8 +23,8 @@ from scipy import optimize
 from scipy import sparse
 from scipy.spatial import distance
 
-from coalesce_jax.ot import checks
 from coalesce_jax.ot import exact
+from coalesce_jax.ot import validation
 
 MAX_PROGRAMME = 4_000_000
 
@@ -62,12 +62,12 @@ def weighted_median(values: Any, weights: Any = None) -> np.ndarray:
     values: `[K, ...]`.
     weights: `[K]`, sum to 1; None is equal weights.
   """
-  values = checks.array(values, 'values')
+  values = validation.array(values, 'values')
   if values.ndim < 1 or not values.size:
     raise ValueError(f'values: shape {values.shape} is empty')
   if not np.isfinite(values).all():
     raise ValueError('values: not all finite')
-  weights = checks.weights(weights, len(values))
+  weights = validation.weights(weights, len(values))
   order = np.argsort(values, 0, kind='stable')
   # Rounding must not carry an exact half beyond itself.
   reached = np.cumsum(weights[order], 0) >= 0.5 - 1e-12
@@ -77,8 +77,8 @@ def weighted_median(values: Any, weights: Any = None) -> np.ndarray:
 
 def quantiles(x: Any, levels: Any, weights: Any = None) -> np.ndarray:
   """The quantile function of a cloud on the line at `levels` in (0, 1)."""
-  x, weights = checks.weighted(checks.line(x), weights, 'weights')
-  levels = checks.array(levels, 'levels')
+  x, weights = validation.weighted(validation.line(x), weights, 'weights')
+  levels = validation.array(levels, 'levels')
   if not ((levels > 0.0) & (levels < 1.0)).all():
     raise ValueError('levels: not all inside (0, 1)')
   order = np.argsort(x, kind='stable')
@@ -109,7 +109,7 @@ def line_value(clouds: Sequence[Any], weights: Any = None) -> float:
     weights: `[K]`, sum to 1; None is equal weights.
   """
   parts = _lines(clouds)
-  w = checks.weights(weights, len(parts))
+  w = validation.weights(weights, len(parts))
   points = np.unique(np.concatenate(parts))
   if len(points) == 1:
     return 0.0
@@ -143,8 +143,8 @@ def fermat_weber(
     ValueError: bad points or weights.
     RuntimeError: not converged.
   """
-  all_points = checks.cloud(points, 'points')
-  x, w = checks.weighted(all_points, weights, 'weights')
+  all_points = validation.cloud(points, 'points')
+  x, w = validation.weighted(all_points, weights, 'weights')
   if x.shape[1] == 1:
     y = weighted_median(x, w)
     return Point(y, float(w @ np.abs(x - y[None])[:, 0]))
@@ -267,7 +267,7 @@ def grid_barycenter(
 
 
 def _lines(clouds: Sequence[Any]) -> list[np.ndarray]:
-  parts = [checks.line(c, f'clouds[{k}]') for k, c in enumerate(clouds)]
+  parts = [validation.line(c, f'clouds[{k}]') for k, c in enumerate(clouds)]
   if not parts:
     raise ValueError('clouds: there are none')
   return parts
@@ -287,12 +287,12 @@ def _norms(gap: np.ndarray) -> np.ndarray:
 
 
 def _grid(points: Any, histograms: Any, weights: Any) -> Any:
-  points = checks.cloud(points, 'points')
-  bars = checks.cloud(histograms, 'histograms')
+  points = validation.cloud(points, 'points')
+  bars = validation.cloud(histograms, 'histograms')
   bars = np.stack(
     [
-      checks.weights(bar, len(points), f'histograms[{k}]')
+      validation.weights(bar, len(points), f'histograms[{k}]')
       for k, bar in enumerate(bars)
     ]
   )
-  return points, bars, checks.weights(weights, len(bars))
+  return points, bars, validation.weights(weights, len(bars))

@@ -23,7 +23,7 @@ from ott.solvers.linear import sinkhorn
 from scipy import special
 from scipy.spatial import distance
 
-from coalesce_jax.ot import checks
+from coalesce_jax.ot import validation
 
 # Of the mean distance between the clouds.
 RELATIVE_EPSILON = 0.02
@@ -183,9 +183,9 @@ def _rounded(plan: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _clouds(x: Any, y: Any, weights_x: Any, weights_y: Any) -> Any:
-  x, y = checks.pair(x, y)
-  x, a = checks.weighted(x, weights_x, 'weights_x')
-  y, b = checks.weighted(y, weights_y, 'weights_y')
+  x, y = validation.pair(x, y)
+  x, a = validation.weighted(x, weights_x, 'weights_x')
+  y, b = validation.weighted(y, weights_y, 'weights_y')
   return x, a, y, b
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from coalesce_jax import types
+from coalesce_jax.core import types
 
 
 class Transform(NamedTuple):

@@ -30,8 +30,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from coalesce_jax import trees
-from coalesce_jax import types
+from coalesce_jax.core import trees
+from coalesce_jax.core import types
 from coalesce_jax.transforms import base
 
 SCHEMES = ('truncated_gaussian', 'twn', 'ttq')

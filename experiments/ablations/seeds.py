@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import adaptation
-from coalesce_jax import driver
-from coalesce_jax import generators
-from coalesce_jax import trees
-from experiments.coalesce import problem as problem_lib
-from experiments.coalesce import settings
-from experiments.speed import clock
+from coalesce_jax.core import trees
+from coalesce_jax.methods import adaptation
+from coalesce_jax.models import generator
+from coalesce_jax.pipeline import config as config_lib
+from coalesce_jax.pipeline import data as problem_lib
+from coalesce_jax.training import loop
+from coalesce_jax.trials import timing
 
 
 def measure(
@@ -46,14 +46,14 @@ def measure(
   """
   made = shared.copy_and_resolve_references()
   made.seeds, made.adapt.steps = seeds, steps
-  made.adapt.chunk = driver.chunk_of(steps)
+  made.adapt.chunk = loop.chunk_of(steps)
   made.adapt.observe_every = made.adapt.select_every = made.adapt.warmup = 0
   problem = problem_lib.load(made)
-  config, spec = settings.adapted(made), problem.spec
+  config, spec = config_lib.adapted(made), problem.spec
   keys = jax.random.split(jax.random.key(made.seed), seeds)
   start = jax.vmap(spec.build().init)(keys)
   critics = jax.vmap(spec.build_critic().init)(keys)
-  meta = generators.Generator(spec.build(), start, spec, critics)
+  meta = generator.Generator(spec.build(), start, spec, critics)
   local = jnp.asarray(problem.local)
 
   def together() -> tuple[Any, np.ndarray]:
@@ -64,7 +64,7 @@ def measure(
     parts, histories = [], []
     for s in range(seeds):
       if stop():
-        raise driver.Interrupted('while seeds are compared')
+        raise loop.Interrupted('while seeds are compared')
       one = meta._replace(
         params=trees.member(start, s), critic=trees.member(critics, s)
       )
@@ -74,7 +74,7 @@ def measure(
     return trees.stack(parts), np.stack(histories, 1)
 
   (ours, w1), (theirs, w1_alone) = together(), alone()
-  spent = clock.interleave(
+  spent = timing.interleave(
     {'together': together, 'alone': alone}, rounds=rounds, warm=False, stop=stop
   )
   return {
@@ -85,8 +85,8 @@ def measure(
     'w1_difference': float(
       np.abs(w1 - w1_alone).max() / np.abs(w1_alone).max()
     ),
-    'ratio': clock.ratio(spent['alone'], spent['together']),
-    'seconds': {name: clock.median(times) for name, times in spent.items()},
+    'ratio': timing.ratio(spent['alone'], spent['together']),
+    'seconds': {name: timing.median(times) for name, times in spent.items()},
   }
 
 

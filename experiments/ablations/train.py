@@ -13,22 +13,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import adaptation
-from coalesce_jax import barycenters
-from coalesce_jax import baselines
-from coalesce_jax import bundles
-from coalesce_jax import generators
-from coalesce_jax import pretraining
-from coalesce_jax import workspace
 from coalesce_jax.data import datasets
-from coalesce_jax.data import nodes as nodes_lib
-from experiments import members
-from experiments import trials
+from coalesce_jax.data import partition as nodes_lib
+from coalesce_jax.methods import adaptation
+from coalesce_jax.methods import barycenter
+from coalesce_jax.methods import baselines
+from coalesce_jax.methods import pretraining
+from coalesce_jax.metrics import generators
+from coalesce_jax.models import bundle
+from coalesce_jax.models import ensembles
+from coalesce_jax.models import generator
+from coalesce_jax.pipeline import config as config_lib
+from coalesce_jax.pipeline import data as problem_lib
+from coalesce_jax.runs import workdir as workdir_lib
+from coalesce_jax.trials import trials
 from experiments.ablations import seeds as seeds_lib
 from experiments.ablations import tables
 from experiments.ablations import variants
-from experiments.coalesce import problem as problem_lib
-from experiments.coalesce import settings
 
 
 def validate(config: Any) -> None:
@@ -38,7 +39,7 @@ def validate(config: Any) -> None:
     ValueError: one line with the field.
   """
   for variant in _chosen(config).values():
-    settings.validate(_pipeline(config, variant))
+    config_lib.validate(_pipeline(config, variant))
 
 
 def stages(config: Any) -> list[list[list[str]]]:
@@ -61,7 +62,7 @@ def plan(
   """
   validate(config)
   chosen = _chosen(config)
-  work = workspace.open_workspace(
+  work = workdir_lib.open_workspace(
     workdir, config=json.loads(config.to_json_best_effort()), stop=stop
   )
   load = functools.cache(lambda split: _load(config, split))
@@ -205,10 +206,10 @@ def _node(config, work, load, name, split, index, corrupted):
   problem = load(split)
   (made,), _ = pretraining.pretrain(
     _keys(config, 10 + index), [_images(config, problem, index, corrupted)],
-    problem.spec, config=settings.pretrain(config.shared),
+    problem.spec, config=config_lib.pretrain(config.shared),
     hooks=_hooks(work, name),
   )  # fmt: skip
-  members.write(work.path / 'bundles', name, made, {'stage': name})
+  ensembles.write(work.path / 'bundles', name, made, {'stage': name})
   work.clear(f'{name}-pretrain')
   return {'frechet': _frechet(config, problem, made)}
 
@@ -232,13 +233,13 @@ def _play(config, work, load, name, variant):
     edge = baselines.model_average(nodes)
   elif variant.kind == 'ensemble':
     edge, _ = baselines.ensemble(
-      _keys(config, 2), nodes, local, config=settings.adapt(made), hooks=hooks
+      _keys(config, 2), nodes, local, config=config_lib.adapt(made), hooks=hooks
     )
   else:
     part = made.barycenter
-    meta, _ = barycenters.barycenter(
+    meta, _ = barycenter.barycenter(
       _keys(config, 1), nodes, method=part.method,
-      objective=part.objective or None, config=settings.barycenter(made),
+      objective=part.objective or None, config=config_lib.barycenter(made),
       hooks=hooks,
     )  # fmt: skip
     result['metamodel'] = _scores(config, problem, meta)
@@ -246,10 +247,14 @@ def _play(config, work, load, name, variant):
   if variant.kind == 'ternary':
     result['float'] = _scores(config, problem, edge)
     edge, _ = adaptation.ternarize(
-      _keys(config, 3), edge, local, config=settings.ternary(made), hooks=hooks
+      _keys(config, 3),
+      edge,
+      local,
+      config=config_lib.ternary(made),
+      hooks=hooks,
     )
   result['edge'] = _scores(config, problem, edge)
-  result['bytes'] = bundles.size_bytes(members.member(edge, 0))
+  result['bytes'] = bundle.size_bytes(ensembles.member(edge, 0))
   for kept in list((work.path / 'checkpoints').glob(f'{name}-*')):
     work.clear(kept.name)
   return result
@@ -259,40 +264,40 @@ def _adapted(key, meta, local, made, kind, hooks):
   """Adaptation, or for 'straight' ternarization of as many steps as both."""
   if kind != 'straight':
     return adaptation.adapt(
-      key, meta, local, config=settings.adapted(made), hooks=hooks
+      key, meta, local, config=config_lib.adapted(made), hooks=hooks
     )
   made = made.copy_and_resolve_references()
   made.ternary.steps += made.adapt.steps
   return adaptation.ternarize(
-    key, meta, local, config=settings.ternary(made), hooks=hooks
+    key, meta, local, config=config_lib.ternary(made), hooks=hooks
   )
 
 
-def _hooks(work: workspace.Workspace, name: str) -> Any:
+def _hooks(work: workdir_lib.Workspace, name: str) -> Any:
   made = work.hooks(None)
   return lambda part: made(f'{name}-{part}')
 
 
 def _read(
-  config: Any, work: workspace.Workspace, name: str
-) -> generators.Generator:
-  return members.read(work.path / 'bundles', name, config.shared.seeds)
+  config: Any, work: workdir_lib.Workspace, name: str
+) -> generator.Generator:
+  return ensembles.read(work.path / 'bundles', name, config.shared.seeds)
 
 
 def _scores(
-  config: Any, problem: problem_lib.Problem, made: generators.Generator
+  config: Any, problem: problem_lib.Problem, made: generator.Generator
 ) -> dict[str, list[float]]:
   """Measures of every seed, lists by name."""
-  return members.scores(
+  return generators.scores(
     made, problem.reference, config.shared.evaluate.samples, problem.local
   )
 
 
 def _frechet(
-  config: Any, problem: problem_lib.Problem, made: generators.Generator
+  config: Any, problem: problem_lib.Problem, made: generator.Generator
 ) -> list[float]:
   seeds = range(config.shared.seeds)
-  return members.frechet(
+  return generators.frechet(
     made, problem.reference, config.shared.evaluate.samples,
     [jax.random.key(10_000 + s) for s in seeds],
   )  # fmt: skip

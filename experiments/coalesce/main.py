@@ -2,7 +2,7 @@
 
 import sys
 
-from coalesce_jax import cli
+from coalesce_jax.cli import main
 
 if __name__ == '__main__':
-  sys.exit(cli.main(['coalesce', 'run', *sys.argv[1:]]))
+  sys.exit(main.main(['coalesce', 'run', *sys.argv[1:]]))

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import types
-from coalesce_jax import wgan
+from coalesce_jax.core import types
+from coalesce_jax.gan import wgan
 from coalesce_jax.ot import funnels
 
 BLOCK = 4096

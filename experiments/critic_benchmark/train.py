@@ -12,13 +12,13 @@ from absl import logging
 import jax
 import numpy as np
 
-from coalesce_jax import driver
-from coalesce_jax import game as game_lib
-from coalesce_jax import sources
-from coalesce_jax import types
+from coalesce_jax.core import types
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.gan import sources
 from coalesce_jax.networks import registry
 from coalesce_jax.ot import funnels
-from experiments import trials
+from coalesce_jax.training import loop
+from coalesce_jax.trials import trials
 from experiments.critic_benchmark import evaluation
 from experiments.critic_benchmark import plots
 from experiments.critic_benchmark import published
@@ -120,7 +120,7 @@ def measure(cell: Cell, name: str, config: Any) -> dict[str, Any]:
   critic = build(config.settings[name], cell.dimension)
   game = _game(config, name)
   steps = game.decay_steps
-  schedule = driver.Schedule(steps, chunk=driver.chunk_of(steps, CHUNK))
+  schedule = loop.Schedule(steps, chunk=loop.chunk_of(steps, CHUNK))
   table = game_lib.make(
     game,
     generator=standing(cell.pair),
@@ -136,9 +136,7 @@ def measure(cell: Cell, name: str, config: Any) -> dict[str, Any]:
   critics = jax.vmap(critic.init)(key_init[None])
   # Of the processor, not of the clock: whatever else runs does not count.
   began = time.process_time()
-  result = driver.drive(
-    table, table.init({}, critics), inputs, key_run, schedule
-  )
+  result = loop.drive(table, table.init({}, critics), inputs, key_run, schedule)
   spent = time.process_time() - began
   params = jax.tree.map(lambda leaf: leaf[0], result.state.critics)
   row = {'D': cell.dimension, 'N': cell.number, 'critic': name}

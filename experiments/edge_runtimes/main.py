@@ -2,8 +2,8 @@
 
 import sys
 
-from experiments import command_line
-from experiments import trials
+from coalesce_jax.cli import experiment
+from coalesce_jax.trials import trials
 from experiments.edge_runtimes import train
 
 EXPERIMENT = trials.Experiment(
@@ -16,4 +16,4 @@ EXPERIMENT = trials.Experiment(
 )
 
 if __name__ == '__main__':
-  sys.exit(command_line.main(EXPERIMENT, sys.argv[1:]))
+  sys.exit(experiment.main(EXPERIMENT, sys.argv[1:]))

@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib import figure
 
-from experiments.edge_runtimes import making
+from experiments.edge_runtimes import artifacts
 
 Summary = dict[str, Any]
 
@@ -70,7 +70,7 @@ def _quantized(summary: Summary) -> list[str]:
 
 
 def _compression(summary: Summary) -> list[str]:
-  kinds = list(making.COMPRESSORS)
+  kinds = list(artifacts.COMPRESSORS)
   lines = [f'| stored | {" | ".join(kinds)} |']
   lines.append('|---|' + '---:|' * len(kinds))
   for row in summary['compression']['rows']:

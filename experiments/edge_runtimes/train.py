@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from coalesce_jax import bundles
-from coalesce_jax import driver
-from experiments import trials
-from experiments.edge_runtimes import making
+from coalesce_jax.models import bundle
+from coalesce_jax.training import loop
+from coalesce_jax.trials import timing
+from coalesce_jax.trials import trials
+from experiments.edge_runtimes import artifacts
 from experiments.edge_runtimes import runtimes
 from experiments.edge_runtimes import tables
-from experiments.speed import clock
 from experiments.speed import shapes
 
 NAMES = ('files', 'compression', 'cold', 'speed')
@@ -38,7 +38,7 @@ def validate(config: Any) -> None:
   trials.sizes('speed.batches', config.speed.batches)
   runtimes.core(config.core)
   if config.node:
-    if bundles.inspect(config.node)['ternary'] is None:
+    if bundle.inspect(config.node)['ternary'] is None:
       raise ValueError(f'node {config.node} is not ternary')
   else:
     network = shapes.Network(
@@ -60,8 +60,8 @@ def plan(
   validate(config)
   folder = pathlib.Path(workdir) / 'files'
   return {
-    'files': functools.partial(making.write, config, folder),
-    'compression': lambda: making.compress(making.generator(config)),
+    'files': functools.partial(artifacts.write, config, folder),
+    'compression': lambda: artifacts.compress(artifacts.generator(config)),
     'cold': functools.partial(cold, config, folder, stop),
     'speed': functools.partial(speed, config, folder, stop),
   }
@@ -80,7 +80,7 @@ def cold(
   Raises:
     RuntimeError: a process failed, imported another runtime, or its images are
       not JAX's.
-    driver.Interrupted: `stop` said so.
+    loop.Interrupted: `stop` said so.
   """
   names, core = _present(config, folder), runtimes.core(config.core)
   found: dict[str, Any] = {name: {} for name in names}
@@ -89,7 +89,7 @@ def cold(
     for _ in range(1 + config.cold.rounds):
       for name in names:
         if stop():
-          raise driver.Interrupted('between two starts')
+          raise loop.Interrupted('between two starts')
         kept = pathlib.Path(scratch) / 'images.npy'
         with runtimes.Process(name, folder, core) as process:
           said = process.ask(save=str(kept))
@@ -162,7 +162,7 @@ def speed(
           process.seconds, batch, calls
         )
         images[f'{name}:{batch}'] = batch * calls
-    spent = clock.interleave(cases, rounds=part.rounds, stop=stop)
+    spent = timing.interleave(cases, rounds=part.rounds, stop=stop)
   found: dict[str, Any] = {}
   for case, seconds in spent.items():
     name, batch_text = case.split(':')
@@ -199,12 +199,12 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
       'bytes': size,
       'difference': start.get('difference'),
       'mean_difference': start.get('mean_difference'),
-      'cold_seconds': clock.median(start['cold_seconds']),
-      'peak_mib': clock.median(start['peak_mib']),
-      'batch_peak_mib': clock.median(start['batch_peak_mib']),
+      'cold_seconds': timing.median(start['cold_seconds']),
+      'peak_mib': timing.median(start['peak_mib']),
+      'batch_peak_mib': timing.median(start['batch_peak_mib']),
       'above_mib': None,
       'images_a_second': {
-        batch: 1.0 / clock.median(each) for batch, each in rate.items()
+        batch: 1.0 / timing.median(each) for batch, each in rate.items()
       },
       'ratios': {},
     }
@@ -214,10 +214,10 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
       base = starts[reference]
       row['ratios'] = {
         'bytes': size / made['bytes'][reference],
-        'cold': clock.ratio(start['cold_seconds'], base['cold_seconds']),
-        'peak': clock.ratio(start['peak_mib'], base['peak_mib']),
+        'cold': timing.ratio(start['cold_seconds'], base['cold_seconds']),
+        'peak': timing.ratio(start['peak_mib'], base['peak_mib']),
         **{
-          f'images_{batch}': clock.ratio(rates[reference][batch], each)
+          f'images_{batch}': timing.ratio(rates[reference][batch], each)
           for batch, each in rate.items()
         },
       }

@@ -5,16 +5,16 @@ import itertools
 import json
 from typing import Any
 
-from coalesce_jax import workspace
-from coalesce_jax.data import nodes as nodes_lib
-from experiments import trials
-from experiments.coalesce import settings
+from coalesce_jax.data import partition as nodes_lib
+from coalesce_jax.pipeline import config as config_lib
+from coalesce_jax.runs import workdir as workdir_lib
+from coalesce_jax.trials import trials
 from experiments.few_shot import methods
-from experiments.few_shot import playing
 from experiments.few_shot import plots
-from experiments.few_shot import rule
-from experiments.few_shot import shared
+from experiments.few_shot import selection
+from experiments.few_shot import starts as starts_lib
 from experiments.few_shot import tables
+from experiments.few_shot import tuning
 
 # Variants of methods in a task, which loads data and compiles once for all
 # numbers of samples; there are tasks enough to end together.
@@ -68,8 +68,12 @@ def validate(config: Any) -> None:
     if len(set(texts)) < len(texts):
       raise ValueError(f'{name} {texts}: one of them is there twice')
   for text in config.settings:
-    resolved = shared.pipeline(config, text)
-    for check in (settings.pretrain, settings.barycenter, settings.ternary):
+    resolved = starts_lib.pipeline(config, text)
+    for check in (
+      config_lib.pretrain,
+      config_lib.barycenter,
+      config_lib.ternary,
+    ):
       check(resolved)
   part = config.budget
   for field in ('steps', 'look_every', 'chunk', 'generator_batches'):
@@ -116,10 +120,10 @@ def plan(
   workdir: str, config: Any, stop: trials.Stop
 ) -> dict[str, trials.Trial]:
   """All trials, by name, in the order in which they build on each other."""
-  work = workspace.open_workspace(
+  work = workdir_lib.open_workspace(
     workdir, config=json.loads(config.to_json_best_effort()), stop=stop
   )
-  load = functools.cache(functools.partial(shared.load, config))
+  load = functools.cache(functools.partial(starts_lib.load, config))
   counts = trials.sizes('samples', config.samples)
   todo: dict[str, trials.Trial] = {}
   for text in config.settings:
@@ -167,7 +171,7 @@ def summarise(
           k: row[k]
           for k in (
             'value',
-            *rule.Choice._fields,
+            *selection.Choice._fields,
             'frechet',
             'copied',
             'allowed',
@@ -198,21 +202,22 @@ def summarise(
 
 
 def _shared(load, text, work, name):
-  return shared.stages(load(text), work)[name]()
+  return starts_lib.stages(load(text), work)[name]()
 
 
 def _choose(config, work, load, text, count, name, stop):
   before = _before(work, name, functools.partial(_tuned, text, count))
-  return playing.choose(config, work, load(text), count, name, before, stop)
+  return tuning.choose(config, work, load(text), count, name, before, stop)
 
 
 def _test(config, work, load, text, count, name, stop):
   rows = _result(work, _tuned(text, count, name))['rows']
   chosen = [
-    rule.Choice(*(row[field] for field in rule.Choice._fields)) for row in rows
+    selection.Choice(*(row[field] for field in selection.Choice._fields))
+    for row in rows
   ]
   before = _before(work, name, functools.partial(_tested, text, count))
-  return playing.test(
+  return tuning.test(
     config, work, load(text), count, name, chosen, before, stop
   )
 
@@ -223,7 +228,7 @@ def _before(work, name, named):
   }
 
 
-def _result(work: workspace.Workspace, name: str) -> dict[str, Any]:
+def _result(work: workdir_lib.Workspace, name: str) -> dict[str, Any]:
   return json.loads((work.path / 'trials' / f'{name}.json').read_text())
 
 
@@ -242,7 +247,7 @@ def _shared_out(config: Any) -> list[list[str]]:
 
   def length(names: list[str]) -> int:
     return sum(
-      len(playing.variants(config, methods.TABLE[name])) for name in names
+      len(tuning.variants(config, methods.TABLE[name])) for name in names
     )
 
   for name in _ordered(config):
@@ -263,7 +268,7 @@ def _starts(config: Any) -> list[str]:
   needed = {
     start for m in _ordered(config) for start in methods.TABLE[m].starts
   }
-  return [name for name in shared.NAMES if name in {'nodes', *needed}]
+  return [name for name in starts_lib.NAMES if name in {'nodes', *needed}]
 
 
 def _made(text: str, name: str) -> str:

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import generators
-from coalesce_jax import types
+from coalesce_jax.core import types
+from coalesce_jax.models import generator
 from coalesce_jax.ot import exact
 from coalesce_jax.ot import sinkhorn
 
@@ -38,10 +38,10 @@ class Bounds(NamedTuple):
 
 
 def above(
-  a: generators.Generator,
-  b: generators.Generator,
+  a: generator.Generator,
+  b: generator.Generator,
   key: types.PRNGKey,
-  near: tuple[generators.Generator, float] | None = None,
+  near: tuple[generator.Generator, float] | None = None,
 ) -> float:
   """Exact W1 of clouds of the same latents, above W1 in expectation.
 
@@ -65,8 +65,8 @@ def above(
 
 
 def below(
-  a: generators.Generator,
-  b: generators.Generator,
+  a: generator.Generator,
+  b: generator.Generator,
   measure: Callable[[jax.Array], jax.Array],
   key: types.PRNGKey,
 ) -> float:
@@ -80,11 +80,11 @@ def below(
 
 
 def bounds(
-  a: generators.Generator,
-  b: generators.Generator,
+  a: generator.Generator,
+  b: generator.Generator,
   measure: Callable[[jax.Array], jax.Array],
   key: types.PRNGKey,
-  near: tuple[generators.Generator, float] | None = None,
+  near: tuple[generator.Generator, float] | None = None,
 ) -> Bounds:
   """Bounds of the W1 of two laws of one latent size; `near` as of `above`."""
   key_above, key_below = jax.random.split(key)
@@ -92,8 +92,8 @@ def bounds(
 
 
 def known_pair(
-  a: generators.Generator,
-  b: generators.Generator,
+  a: generator.Generator,
+  b: generator.Generator,
   measure: Callable[[jax.Array], jax.Array],
   key: types.PRNGKey,
 ) -> dict[str, float]:
@@ -121,7 +121,7 @@ def known_pair(
   }
 
 
-def push(made: generators.Generator, z: Any) -> jax.Array:
+def push(made: generator.Generator, z: Any) -> jax.Array:
   """Samples of given latents, `[N, Z]` -> `[N, D]`."""
   return _compiled(made.network.apply)(made.params, jnp.asarray(z))
 

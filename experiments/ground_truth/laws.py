@@ -28,8 +28,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import generators
-from coalesce_jax import types
+from coalesce_jax.core import types
+from coalesce_jax.models import generator
 from coalesce_jax.networks import registry
 from coalesce_jax.ot import funnels
 
@@ -48,7 +48,7 @@ def law(
   hidden: tuple[int, ...] = (64, 64),
   critic: str = 'mlp',
   critic_options: dict[str, Any] | None = None,
-) -> generators.Generator:
+) -> generator.Generator:
   """The law of ``base(params, z)``, ready to be displaced.
 
   Args:
@@ -64,13 +64,13 @@ def law(
     critic: registered name.
     critic_options: of the critic.
   """
-  spec = generators.Spec(
+  spec = generator.Spec(
     'mlp',
     dimension,
     (dimension,),
-    generators.freeze({'hidden': hidden}),
+    generator.freeze({'hidden': hidden}),
     critic,
-    generators.freeze(critic_options or {}),
+    generator.freeze(critic_options or {}),
   )
   inner = _perceptron(dimension, bool(latents), tuple(hidden))
   network = inner.init(jax.random.key(1))
@@ -86,7 +86,7 @@ def law(
     'scale': jnp.float32(scale),
   }
   made = _displaced(base, inner, float(gain), bool(latents))
-  return generators.Generator(made, {'fixed': fixed, 'move': moved}, spec)
+  return generator.Generator(made, {'fixed': fixed, 'move': moved}, spec)
 
 
 def _perceptron(

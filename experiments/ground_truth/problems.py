@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import generators
+from coalesce_jax.models import generator
 from coalesce_jax.ot import funnels
 from coalesce_jax.ot import gaussians
 from coalesce_jax.ot import medians
@@ -49,7 +49,7 @@ class Family(NamedTuple):
     rest: coordinates of one law, `[m]`.
   """
 
-  at: Callable[[Any], generators.Generator]
+  at: Callable[[Any], generator.Generator]
   measure: Callable[[jax.Array], jax.Array]
   unit: float
   rest: np.ndarray
@@ -98,7 +98,7 @@ def families(dimension: int, seed: int, options: Any) -> dict[str, Family]:
   """
   plane = laws.direction(seed, dimension, min(dimension, 2))
 
-  def translate(c: Any) -> generators.Generator:
+  def translate(c: Any) -> generator.Generator:
     mean = np.asarray(c, np.float32) @ plane[: len(c)]
     middle = np.array([SPAN / 2.0, 0.0])[: len(plane)]
     return laws.law(
@@ -111,7 +111,7 @@ def families(dimension: int, seed: int, options: Any) -> dict[str, Family]:
 
   norm = gaussians.mean_norm(dimension)
 
-  def scaling(c: Any) -> generators.Generator:
+  def scaling(c: Any) -> generator.Generator:
     params = {
       'mean': np.zeros(dimension, np.float32),
       'scale': np.float32(c[0] / norm),
@@ -125,7 +125,7 @@ def families(dimension: int, seed: int, options: Any) -> dict[str, Family]:
   radius = float(jnp.mean(funnels.rays(pair, points).radii))
   center = np.asarray(pair.centers[0])
 
-  def contraction(c: Any) -> generators.Generator:
+  def contraction(c: Any) -> generator.Generator:
     params = {'funnels': tuple(pair), 'share': np.float32(c[0] / radius)}
     return laws.law(
       laws.contraction, params, dimension, center=center, scale=1.5, **options

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from scipy import stats
 
-from coalesce_jax import generators
+from coalesce_jax.models import generator
 from coalesce_jax.ot import exact
 from coalesce_jax.ot import medians
 from experiments.ground_truth import laws
@@ -135,7 +135,7 @@ def _law(
   dimension: int,
   config: Any,
   **more: Any,
-) -> generators.Generator:
+) -> generator.Generator:
   options = solving.law_options(config)
   options |= {'gain': settings.gain}
   return laws.law(base, params, dimension, **(options | more))
@@ -143,7 +143,7 @@ def _law(
 
 def _solve(
   settings: Any,
-  members: list[generators.Generator],
+  members: list[generator.Generator],
   weights: np.ndarray,
   config: Any,
   stop: Callable[[], bool],

@@ -12,12 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import barycenters
-from coalesce_jax import driver
-from coalesce_jax import game
-from coalesce_jax import generators
-from coalesce_jax import stage
-from coalesce_jax import trees
+from coalesce_jax.core import trees
+from coalesce_jax.gan import game
+from coalesce_jax.methods import barycenter as barycenter_lib
+from coalesce_jax.models import generator
+from coalesce_jax.training import loop
 from experiments.ground_truth import estimators
 from experiments.ground_truth import problems
 
@@ -152,7 +151,7 @@ def summary_row(
 
 
 def barycenter(
-  members: list[generators.Generator],
+  members: list[generator.Generator],
   weights: Any,
   config: Any,
   stop: Stop,
@@ -165,8 +164,8 @@ def barycenter(
   warmup: int | None = None,
   keys: Any = None,
   **settings: Any,
-) -> tuple[list[generators.Generator], stage.History, float]:
-  """`barycenters.barycenter`, all seeds at once.
+) -> tuple[list[generator.Generator], loop.History, float]:
+  """`barycenter_lib.barycenter`, all seeds at once.
 
   Args:
     members: K laws; where `keys` are given, with `[S, ...]` leaves.
@@ -201,16 +200,16 @@ def barycenter(
     'w1_smoothing': config.w1_smoothing,
     'paired': True,
   }
-  setup = barycenters.Config(
+  setup = barycenter_lib.Config(
     game=game.Config(**(played | settings)),
-    schedule=driver.Schedule(steps=steps, chunk=driver.chunk_of(steps)),
+    schedule=loop.Schedule(steps=steps, chunk=loop.chunk_of(steps)),
     start=start,
     warmup=config.warmup if warmup is None else warmup,
   )
   began = time.monotonic()
-  made, history = barycenters.barycenter(
+  made, history = barycenter_lib.barycenter(
     keys, members, weights, method=method, objective=objective, radii=radii,
-    config=setup, hooks=lambda part: driver.Hooks(stop=stop),
+    config=setup, hooks=lambda part: loop.Hooks(stop=stop),
   )  # fmt: skip
   seconds = time.monotonic() - began
   one = [
@@ -220,7 +219,7 @@ def barycenter(
   return one, history, seconds
 
 
-def _repeated(made: generators.Generator, count: int) -> generators.Generator:
+def _repeated(made: generator.Generator, count: int) -> generator.Generator:
   params = jax.tree.map(
     lambda x: jnp.broadcast_to(x, (count, *x.shape)), made.params
   )

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from experiments import trials
+from coalesce_jax.trials import trials
 from experiments.ground_truth import estimators
 from experiments.ground_truth import peers
 from experiments.ground_truth import plots

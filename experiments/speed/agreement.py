@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import game as game_lib
-from coalesce_jax import sources
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.gan import sources
 from experiments.speed import peer
 from experiments.speed import programs
 from experiments.speed import shapes

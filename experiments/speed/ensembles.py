@@ -9,8 +9,8 @@ from typing import Any
 
 import jax
 
-from coalesce_jax import game as game_lib
-from experiments.speed import clock
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.trials import timing
 from experiments.speed import programs
 from experiments.speed import shapes
 from experiments.speed import steps as steps_lib
@@ -23,7 +23,7 @@ def members(
   *,
   peers: tuple[str, ...],
   stacked: bool,
-  turns: clock.Turns,
+  turns: timing.Turns,
   seed: int,
   stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def members(
   # Chunks of one length: what a call takes besides its steps is shared alike.
   chunk = turns.fitting(single.run, 2)
   multiply, operations = steps_lib.product(seed, config.precision)
-  cases: dict[str, clock.Case] = {
+  cases: dict[str, timing.Case] = {
     'product': multiply,
     'one': functools.partial(single.run, chunk),
   }
@@ -79,7 +79,7 @@ def members(
     run = steps_lib.peer_run(network, config, images, single, name)
     steps[name] = turns.fitting(run)
     cases[name] = functools.partial(run, steps[name])
-  spent = clock.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
+  spent = timing.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
   operations_of_step = network.step(config.batch_size, config.critic_steps)
   share = operations_of_step / operations
   rows = []
@@ -87,14 +87,14 @@ def members(
 
     def against(name: str, count: int = count) -> dict[str, Any]:
       each = [s / count for s in spent[name]]
-      ratios = {peer: clock.ratio(spent[peer], each) for peer in peers}
+      ratios = {peer: timing.ratio(spent[peer], each) for peer in peers}
       if f'vmap{count}' in spent:
         stack = [s / count for s in spent[f'vmap{count}']]
-        ratios['vmap'] = clock.ratio(stack, each)
+        ratios['vmap'] = timing.ratio(stack, each)
       return {
-        'seconds': clock.median(each),
-        'loop_ratio': clock.ratio(spent['one'], each),
-        'share_of_rate': share * clock.ratio(spent['product'], each),
+        'seconds': timing.median(each),
+        'loop_ratio': timing.ratio(spent['one'], each),
+        'share_of_rate': share * timing.ratio(spent['product'], each),
         'ratios': ratios,
       }  # fmt: skip
 
@@ -114,7 +114,7 @@ def nodes(
   counts: tuple[int, ...],
   *,
   seeds: int,
-  turns: clock.Turns,
+  turns: timing.Turns,
   seed: int,
   stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -134,14 +134,14 @@ def nodes(
   """
   single = programs.barycenter(network, config, 1, seed, seeds)
   chunk = turns.fitting(single.run, 2)
-  cases: dict[str, clock.Case] = {}
+  cases: dict[str, timing.Case] = {}
   for count in dict.fromkeys((1, *counts)):
     program = single
     if count > 1:
       program = programs.barycenter(network, config, count, seed, seeds)
     cases[f'K{count}'] = functools.partial(program.run, chunk)
   steps = dict.fromkeys(cases, chunk)
-  spent = clock.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
+  spent = timing.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
   rows = []
   for count in counts:
     each = [s / count for s in spent[f'K{count}']]
@@ -150,8 +150,8 @@ def nodes(
         'nodes': count,
         'width': network.width,
         'seeds': seeds,
-        'seconds': clock.median(each) / max(seeds, 1),
-        'cost': clock.ratio(each, spent['K1']),
+        'seconds': timing.median(each) / max(seeds, 1),
+        'cost': timing.ratio(each, spent['K1']),
       }
     )
   return {'rows': rows}
@@ -161,7 +161,7 @@ def growth(
   networks: list[shapes.Network],
   config: game_lib.Config,
   *,
-  turns: clock.Turns,
+  turns: timing.Turns,
   seed: int,
   stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def growth(
     A row a network: seconds a step, and the seconds that its operations would
     take at the rate of a large product.
   """
-  cases: dict[str, clock.Case] = {}
+  cases: dict[str, timing.Case] = {}
   cases['product'], operations = steps_lib.product(seed)
   steps: dict[str, int] = {}
   for i, network in enumerate(networks):
@@ -180,7 +180,7 @@ def growth(
     )
     steps[str(i)] = turns.fitting(program.run, 2)
     cases[str(i)] = functools.partial(program.run, steps[str(i)])
-  spent = clock.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
+  spent = timing.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
   rows = []
   for i, network in enumerate(networks):
     share = network.step(config.batch_size, config.critic_steps) / operations
@@ -189,8 +189,8 @@ def growth(
         'size': network.size,
         'channels': network.channels,
         'width': network.width,
-        'seconds': clock.median(spent[str(i)]),
-        'product_seconds': share * clock.median(spent['product']),
+        'seconds': timing.median(spent[str(i)]),
+        'product_seconds': share * timing.median(spent['product']),
       }
     )
   return {'rows': rows}

@@ -54,7 +54,7 @@ def start(
 def _measure(settings: dict[str, Any], cache: str) -> dict[str, Any]:
   import jax  # noqa: PLC0415
 
-  from coalesce_jax import game as game_lib  # noqa: PLC0415
+  from coalesce_jax.gan import game as game_lib  # noqa: PLC0415
   from experiments.speed import programs  # noqa: PLC0415
   from experiments.speed import shapes  # noqa: PLC0415
 

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax import chunks
-from coalesce_jax import game as game_lib
-from coalesce_jax import sharding
-from coalesce_jax import sources
-from coalesce_jax import stage
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.gan import sources
+from coalesce_jax.methods import runner
+from coalesce_jax.parallel import mesh as mesh_lib
+from coalesce_jax.training import scan
 from experiments.speed import shapes
 
 
@@ -118,12 +118,12 @@ def _program(
 
   inputs = (jax.vmap(inputs_of) if batched else inputs_of)(key_source)
   spec = network.spec()
-  at_once = stage.together(config, spec) if members > 1 else None
-  with sharding.use(devices):
-    mesh = sharding.fitting(max(members, 1), config.batch_size)
+  at_once = runner.together(config, spec) if members > 1 else None
+  with mesh_lib.use(devices):
+    mesh = mesh_lib.fitting(max(members, 1), config.batch_size)
   if mesh is not None:
-    state, inputs, key = sharding.place((state, inputs, key), mesh, batched)
-  chunk = chunks.compiled(_game(network, config).step, batched, mesh, at_once)
+    state, inputs, key = mesh_lib.place((state, inputs, key), mesh, batched)
+  chunk = scan.compiled(_game(network, config).step, batched, mesh, at_once)
   return Program(state, inputs, key, chunk)
 
 
@@ -151,4 +151,4 @@ def _start(
     state = _game(network, config).init(generator.init(key_start), many)
     return state, key_source, key_run
 
-  return chunks.once(jax.vmap(start) if batched else start)
+  return scan.once(jax.vmap(start) if batched else start)

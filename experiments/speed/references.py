@@ -16,7 +16,7 @@ from coalesce_jax.metrics import frechet
 from coalesce_jax.metrics import prdc
 from coalesce_jax.ot import exact
 from coalesce_jax.ot import sinkhorn
-from experiments.speed import clock
+from coalesce_jax.trials import timing
 
 EPSILON = 0.05  # Of the mean distance.
 
@@ -81,7 +81,7 @@ def measure(
       values = case.ours(x, y), case.theirs(x, y)
       # Long calls are timed once each; what they compile is a small part.
       slow = time.perf_counter() - began > seconds / 4.0
-      spent = clock.interleave(
+      spent = timing.interleave(
         {
           'ours': functools.partial(case.ours, x, y),
           'theirs': functools.partial(case.theirs, x, y),
@@ -90,15 +90,15 @@ def measure(
         warm=False,
         stop=stop,
       )
-      before = n, max(clock.median(s) for s in spent.values())
+      before = n, max(timing.median(s) for s in spent.values())
       rows.append(
         row
         | {
           'ours': values[0],
           'theirs': values[1],
-          'our_seconds': clock.median(spent['ours']),
-          'peer_seconds': clock.median(spent['theirs']),
-          'ratio': clock.ratio(spent['theirs'], spent['ours']),
+          'our_seconds': timing.median(spent['ours']),
+          'peer_seconds': timing.median(spent['theirs']),
+          'ratio': timing.ratio(spent['theirs'], spent['ours']),
         }
       )
   return {'rows': rows}

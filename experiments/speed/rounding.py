@@ -12,13 +12,13 @@ import jax
 import numpy as np
 
 import coalesce_jax as cj
-from coalesce_jax import driver
-from coalesce_jax import game as game_lib
-from coalesce_jax import pretraining
-from coalesce_jax import trees
+from coalesce_jax.core import trees
 from coalesce_jax.data import datasets
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.methods import pretraining
 from coalesce_jax.metrics import evaluate
 from coalesce_jax.metrics import features
+from coalesce_jax.training import loop
 from experiments.speed import shapes
 from experiments.speed import steps as steps_lib
 
@@ -63,12 +63,12 @@ def measure(
   for name in steps_lib.precisions():
     settings = pretraining.Config(
       game=dataclasses.replace(config, precision=name),
-      schedule=driver.Schedule(steps=steps, chunk=50),
+      schedule=loop.Schedule(steps=steps, chunk=50),
     )
     began = time.perf_counter()
     (made,), _ = cj.pretrain(
       keys, [train.images], spec, config=settings,
-      hooks=lambda part: driver.Hooks(stop=stop),
+      hooks=lambda part: loop.Hooks(stop=stop),
     )  # fmt: skip
     seconds = time.perf_counter() - began
     members = [

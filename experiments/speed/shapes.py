@@ -9,7 +9,7 @@ Shapes: B batch, Z latent, C channels, k kernel.
 
 import dataclasses
 
-from coalesce_jax import generators
+from coalesce_jax.models import generator
 from coalesce_jax.networks import dcgan
 
 KERNEL = 4
@@ -47,10 +47,10 @@ class Network:
     """Channels of the critic's maps, after the image."""
     return self.features[::-1]
 
-  def spec(self) -> generators.Spec:
+  def spec(self) -> generator.Spec:
     """Both networks by name."""
     options = (('width', self.width),)
-    return generators.Spec(
+    return generator.Spec(
       network='dcgan',
       latent_size=self.latent_size,
       image_shape=(self.size, self.size, self.channels),

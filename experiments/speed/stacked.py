@@ -16,9 +16,9 @@ import jax
 import numpy as np
 import torch
 
-from coalesce_jax import game as game_lib
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.trials import timing
 from experiments.speed import agreement
-from experiments.speed import clock
 from experiments.speed import peer
 from experiments.speed import programs
 from experiments.speed import shapes
@@ -102,7 +102,7 @@ def case(
   program: programs.Program,
   count: int,
   steps: int,
-) -> clock.Case | None:
+) -> timing.Case | None:
   """Steps of the peer, from the start of an ensemble of S members.
 
   Returns:

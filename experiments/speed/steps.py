@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from coalesce_jax import game as game_lib
-from coalesce_jax.networks import precision as precision_lib
-from experiments.speed import clock
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.ops import precision as precision_lib
+from coalesce_jax.trials import timing
 from experiments.speed import programs
 from experiments.speed import shapes
 
@@ -47,7 +47,7 @@ def measure(
   peers: tuple[str, ...],
   others: tuple[str, ...] = (),
   spread: bool = False,
-  turns: clock.Turns,
+  turns: timing.Turns,
   seed: int,
   stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def measure(
   count = turns.fitting(program.run, 2)
   steps = dict.fromkeys(('ours', 'unrolled', 'spread', *others), count)
   multiply, operations = product(seed)
-  cases: dict[str, clock.Case] = {
+  cases: dict[str, timing.Case] = {
     'product': multiply,
     'ours': lambda: program.run(count),
     'unrolled': _unrolled(program, count),
@@ -117,7 +117,7 @@ def measure(
       run = peer_run(network, config, images, program, name)
       steps[name] = turns.fitting(run)
       cases[name] = functools.partial(run, steps[name])
-  spent = clock.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
+  spent = timing.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
   ours = spent['ours']
   operations_of_step = network.step(config.batch_size, config.critic_steps)
   share = operations_of_step / operations
@@ -126,16 +126,16 @@ def measure(
       spent, 'spread', ('ours', *[p for p in peers if p not in PRECISION_OF])
     ) | {
       'devices': len(devices),
-      'share_of_rate': share * clock.ratio(spent['product'], spent['spread']),
+      'share_of_rate': share * timing.ratio(spent['product'], spent['spread']),
     }
   return row | {
     'operations': operations_of_step,
     'steps': {name: steps.get(name, 1) for name in cases},
-    'step_seconds': {name: clock.median(spent[name]) for name in cases},
-    'rate': operations / clock.median(spent['product']),
-    'share_of_rate': share * clock.ratio(spent['product'], ours),
-    'scan_over_unrolled': clock.ratio(ours, spent['unrolled']),
-    **{name: clock.ratio(ours, spent[name]) for name in others},
+    'step_seconds': {name: timing.median(spent[name]) for name in cases},
+    'rate': operations / timing.median(spent['product']),
+    'share_of_rate': share * timing.ratio(spent['product'], ours),
+    'scan_over_unrolled': timing.ratio(ours, spent['unrolled']),
+    **{name: timing.ratio(ours, spent[name]) for name in others},
     'ratios': _ratios(spent, 'ours', peers),
   }
 
@@ -145,7 +145,7 @@ def _ratios(
 ) -> dict[str, float]:
   """Times of others over that of a case, or over ours in their precision."""
   return {
-    other: clock.ratio(spent[other], spent[PRECISION_OF.get(other, name)])
+    other: timing.ratio(spent[other], spent[PRECISION_OF.get(other, name)])
     for other in others
   }
 
@@ -165,7 +165,7 @@ def available(peers: Any) -> tuple[str, ...]:
   return tuple(p for p in peers if p not in PRECISION_OF or p in rounded)
 
 
-def _unrolled(program: programs.Program, steps: int) -> clock.Case:
+def _unrolled(program: programs.Program, steps: int) -> timing.Case:
   """The same steps, one call of the compiled program each."""
 
   def run() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 from absl import logging
 import jax
 
-from coalesce_jax import game as game_lib
-from experiments import trials
-from experiments.speed import clock
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.trials import timing
+from coalesce_jax.trials import trials
 from experiments.speed import ensembles
 from experiments.speed import plots
 from experiments.speed import probe
@@ -66,7 +66,7 @@ def _steps(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
       steps.measure, n, _game(config), peers=steps.available(config.peers),
       others=steps.precisions()[1:] if n.width in part.precision_widths else (),
       spread=n.width in part.spread_widths,
-      turns=clock.Turns(rounds, part.seconds, part.steps), seed=config.seed,
+      turns=timing.Turns(rounds, part.seconds, part.steps), seed=config.seed,
       stop=stop,
     )
     for n, rounds in networks
@@ -241,8 +241,8 @@ def _game(config: Any) -> game_lib.Config:
   return game_lib.Config(**config.game.to_dict())
 
 
-def _turns(config: Any, part: Any) -> clock.Turns:
-  return clock.Turns(part.rounds, part.seconds, config.step.steps)
+def _turns(config: Any, part: Any) -> timing.Turns:
+  return timing.Turns(part.rounds, part.seconds, config.step.steps)
 
 
 def _probe(config: Any, width: int, **changes: Any) -> dict[str, Any]:

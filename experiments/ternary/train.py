@@ -4,11 +4,11 @@ import functools
 import json
 from typing import Any
 
-from coalesce_jax import workspace
-from experiments import trials
-from experiments.coalesce import problem as problem_lib
-from experiments.coalesce import settings
-from experiments.ternary import making
+from coalesce_jax.pipeline import config as config_lib
+from coalesce_jax.pipeline import data as problem_lib
+from coalesce_jax.runs import workdir as workdir_lib
+from coalesce_jax.trials import trials
+from experiments.ternary import stages as stages_lib
 from experiments.ternary import tables
 from experiments.ternary import variants
 
@@ -28,27 +28,27 @@ def validate(config: Any) -> None:
     raise ValueError(f'narrow {tuple(config.narrow)} are not positive')
   if not config.rates or any(not rate > 0.0 for rate in config.rates):
     raise ValueError(f'rates {tuple(config.rates)} are not positive numbers')
-  made = making.pipeline(config, config.datasets[0])
+  made = stages_lib.pipeline(config, config.datasets[0])
   if made.seeds < 1:
     raise ValueError(f'shared.seeds {made.seeds} is below 1')
-  settings.pretrain(made)
+  config_lib.pretrain(made)
   for name in _chosen(config):
-    making.ternarization(config, made, variants.TABLE[name])
+    stages_lib.ternarization(config, made, variants.TABLE[name])
 
 
 def stages(config: Any) -> list[list[list[str]]]:
   """Trials by stages and tasks, see `trials.Stages`."""
   validate(config)
   rows = [
-    making.row_name(dataset, name) for dataset in config.datasets
+    stages_lib.row_name(dataset, name) for dataset in config.datasets
     for name in _chosen(config)
   ]  # fmt: skip
   narrow = [
-    making.narrow_name(dataset, times) for dataset in config.datasets
+    stages_lib.narrow_name(dataset, times) for dataset in config.datasets
     for times in config.narrow
   ]  # fmt: skip
   return [
-    [[making.float_name(dataset)] for dataset in config.datasets],
+    [[stages_lib.float_name(dataset)] for dataset in config.datasets],
     [[name] for name in (*rows, *narrow)],
   ]
 
@@ -58,26 +58,26 @@ def plan(
 ) -> dict[str, trials.Trial]:
   """All trials, by name, in the order in which they build on each other."""
   validate(config)
-  work = workspace.open_workspace(
+  work = workdir_lib.open_workspace(
     workdir, config=json.loads(config.to_json_best_effort()), stop=stop
   )
   load = functools.cache(
-    lambda name: problem_lib.load(making.pipeline(config, name))
+    lambda name: problem_lib.load(stages_lib.pipeline(config, name))
   )
   todo: dict[str, trials.Trial] = {}
   for dataset in config.datasets:
-    todo[making.float_name(dataset)] = functools.partial(
-      making.make_float, config, work, load, dataset
+    todo[stages_lib.float_name(dataset)] = functools.partial(
+      stages_lib.make_float, config, work, load, dataset
     )
   for dataset in config.datasets:
     for name in _chosen(config):
-      todo[making.row_name(dataset, name)] = functools.partial(
-        making.make_row, config, work, load, dataset, name
+      todo[stages_lib.row_name(dataset, name)] = functools.partial(
+        stages_lib.make_row, config, work, load, dataset, name
       )
   for dataset in config.datasets:
     for times in config.narrow:
-      todo[making.narrow_name(dataset, times)] = functools.partial(
-        making.make_narrow, config, work, load, dataset, times
+      todo[stages_lib.narrow_name(dataset, times)] = functools.partial(
+        stages_lib.make_narrow, config, work, load, dataset, times
       )
   return todo
 
@@ -101,10 +101,10 @@ def summarise(
       variant = variants.TABLE[name]
       rows.append(
         {'dataset': dataset, 'name': name, 'label': variant.label,
-         'kind': variant.kind, **results[making.row_name(dataset, name)]}
+         'kind': variant.kind, **results[stages_lib.row_name(dataset, name)]}
       )  # fmt: skip
     for times in config.narrow:
-      result = results[making.narrow_name(dataset, times)]
+      result = results[stages_lib.narrow_name(dataset, times)]
       label = f'float of width {result["width"]}'
       rows.append(
         {'dataset': dataset, 'name': f'narrow_{times:g}', 'label': label,

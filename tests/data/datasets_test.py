@@ -8,7 +8,7 @@ from PIL import Image
 import pytest
 
 from coalesce_jax.data import datasets
-from coalesce_jax.data import packages
+from coalesce_jax.data import download
 
 
 def test_digits_split_is_stratified_and_complete():
@@ -54,7 +54,7 @@ def test_contents_do_not_depend_on_order_but_on_all_else():
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
   """Nothing found, nothing fetched."""
-  monkeypatch.setattr(packages, 'find', lambda name, data_dir: None)
+  monkeypatch.setattr(download, 'find', lambda name, data_dir: None)
   monkeypatch.setitem(sys.modules, 'tensorflow_datasets', None)
 
 

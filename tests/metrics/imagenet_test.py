@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coalesce_jax import files
+from coalesce_jax.core import files
 from coalesce_jax.metrics import evaluate
 from coalesce_jax.metrics import features
 from coalesce_jax.metrics import imagenet
 from coalesce_jax.networks import efficientnet
-from tests.metrics import state_dicts_test
+from tests.core import torch_state_dict_test
 
 EXTRA = importlib.util.find_spec(imagenet.MODULE)
 
@@ -72,7 +72,7 @@ def test_a_negative_variance_is_refused(arrays):
 
 def test_only_the_known_file_is_read(arrays, tmp_path, monkeypatch):
   path = tmp_path / 'a.pth'
-  data = state_dicts_test.written(arrays)
+  data = torch_state_dict_test.written(arrays)
   path.write_bytes(data)
   with pytest.raises(ValueError, match='a.pth: not the file that is expected'):
     imagenet.read(path)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coalesce_jax import trees
+from coalesce_jax.core import trees
 from coalesce_jax.networks import registry
 
 KEY = jax.random.key(0)

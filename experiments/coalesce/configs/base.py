@@ -69,7 +69,7 @@ def get_config() -> ml_collections.ConfigDict:
         # '' is the default of `coalesce_jax.barycenter`.
         'objective': '',
         # Samples of each node that are drawn once, and steps that each is moved
-        # by its own critic (`coalesce_jax.refinement`); 0 draws fresh ones.
+        # by its own critic (`gan/refined_source.py`); 0 draws fresh ones.
         # The steps are those of 'all_nodes' too.
         'fixed_samples': 0,
         'refine_steps': 0,

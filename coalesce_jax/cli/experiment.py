@@ -1,0 +1,76 @@
+"""The command line that all experiments have."""
+
+import pathlib
+from typing import Any
+
+from absl import flags
+from ml_collections import config_flags
+
+from coalesce_jax.cli import common
+from coalesce_jax.cli import main as main_lib
+from coalesce_jax.trials import trials
+
+
+def main(experiment: trials.Experiment, arguments: list[str]) -> int:
+  """Command line of an experiment: `--config`, `--workdir`, one JSON line.
+
+  `--trials=NAME,NAME` runs only these, without the summary; `--list` says
+  which there are, by stages and tasks; `--report` makes the summary of those
+  that are done.
+
+  Args:
+    experiment: what to run.
+    arguments: flags.
+
+  Returns:
+    The exit code, as of `coalesce`.
+  """
+
+  def define(values: flags.FlagValues) -> None:
+    folder = pathlib.Path(__file__).parent / experiment.name
+    config_flags.DEFINE_config_file(
+      'config',
+      str(folder / 'configs' / 'default.py'),
+      'Configuration file, with `:quick` for a smoke test.',
+      flag_values=values,
+    )
+    common.string(values, 'workdir', None, 'Folder of the results.')
+    common.required(values, 'workdir')
+    flags.DEFINE_list(
+      'trials', [], 'Names of trials; empty is all of them and the summary.',
+      flag_values=values,
+    )  # fmt: skip
+    flags.DEFINE_bool(
+      'list', False, 'Only say which trials there are.', flag_values=values
+    )
+    flags.DEFINE_bool(
+      'report', False, 'Only the summary of the trials that are done.',
+      flag_values=values,
+    )  # fmt: skip
+    for flag, help_line in experiment.more.items():
+      common.string(values, flag, None, help_line)
+
+  def command(values: flags.FlagValues, stop: common.Stop) -> dict[str, Any]:
+    config, workdir = values.config, values.workdir
+    texts = {flag: values[flag].value for flag in experiment.more}
+    if values.report:
+      if values.trials or values.list:
+        raise ValueError('--report goes with neither --trials nor --list')
+      return trials.summarise(experiment, config, workdir, **texts)
+    if not values.list and not values.trials:
+      return trials.play(experiment, config, workdir, stop, **texts)
+    experiment.prepare(config, **texts)
+    stages = trials.stages(experiment, config, stop)
+    if values.list:
+      return {'stages': stages}
+    names = trials.names(stages)
+    for name in values.trials:
+      if name not in names:
+        raise ValueError(f'--trials: {name!r} is not one of --list')
+    done = trials.run(
+      workdir, config, experiment.plan, stop, only=values.trials
+    )
+    return {'workdir': workdir, 'trials': list(done)}
+
+  made = common.Command(experiment.help, define, command)
+  return main_lib.execute(experiment.name, made, arguments)

@@ -1,0 +1,52 @@
+"""Subcommand that makes programs for devices: export."""
+
+from typing import Any
+
+from absl import flags
+
+from coalesce_jax.cli import common
+from coalesce_jax.cli.common import Stop
+from coalesce_jax.cli.common import Values
+from coalesce_jax.export import export as export_lib
+from coalesce_jax.models import bundle
+
+
+def define_export(values: Values) -> None:
+  """Flags of `export`."""
+  common.string(values, 'node', None, 'Bundle.')
+  flags.DEFINE_enum(
+    'format', 'onnx', sorted(export_lib.FORMATS), 'Kind of program.',
+    flag_values=values,
+  )  # fmt: skip
+  flags.DEFINE_enum(
+    'weights', None, export_lib.FORMATS['onnx'].weights,
+    'Of ternary leaves; int4 is for older runtimes of ONNX. Default: int2 for '
+    'a ternary bundle, float32 for another.',
+    flag_values=values,
+  )  # fmt: skip
+  common.string(
+    values, 'out', None, 'File to write; StableHLO also writes OUT.json.'
+  )
+  common.required(values, 'node', 'out')
+
+
+def export(values: Values, stop: Stop) -> dict[str, Any]:
+  """Writes a bundle's generator as a program that was compared with JAX."""
+  del stop
+  generator = bundle.load(values.node)
+  made = export_lib.build(
+    generator,
+    format=values.format,
+    weights=values.weights,
+    source_sha256=bundle.inspect(values.node)['payload_sha256'],
+  )
+  # Whatever was refused has not even made a folder.
+  export_lib.keep(common.checked_out(values.out), made)
+  return {
+    'out': values.out,
+    'format': values.format,
+    'weights': made.metadata['weights'],
+    'bytes': len(made.contents['']),
+    'max_difference': made.metadata['max_difference'],
+    'tolerance': made.metadata['tolerance'],
+  }

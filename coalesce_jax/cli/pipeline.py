@@ -1,0 +1,46 @@
+"""Subcommands of the whole pipeline: run, report."""
+
+import json
+import pathlib
+from typing import Any
+
+import ml_collections
+from ml_collections import config_flags
+
+from coalesce_jax.cli import common
+from coalesce_jax.cli.common import Stop
+from coalesce_jax.cli.common import Values
+
+
+def define_run(values: Values) -> None:
+  """Flags of `run`."""
+  config_flags.DEFINE_config_file(
+    'config', None, 'Configuration file, with `:quick` for a smoke test.',
+    flag_values=values,
+  )  # fmt: skip
+  common.string(values, 'workdir', None, 'Folder of everything the run leaves.')
+  common.required(values, 'config', 'workdir')
+
+
+def run(values: Values, stop: Stop) -> dict[str, Any]:
+  """Runs the pipeline of a configuration."""
+  from coalesce_jax.pipeline import run as run_lib
+
+  return run_lib.run(values.config, values.workdir, stop)
+
+
+def define_report(values: Values) -> None:
+  """Flags of `report`."""
+  common.string(values, 'workdir', None, 'Folder of a finished `coalesce run`.')
+  common.required(values, 'workdir')
+
+
+def report(values: Values, stop: Stop) -> dict[str, Any]:
+  """Writes the report of a finished run again."""
+  from coalesce_jax.pipeline import run as run_lib
+
+  path = pathlib.Path(values.workdir)
+  if not (path / 'summary.json').is_file():
+    raise ValueError(f'{path}: no finished run (no summary.json)')
+  config = json.loads((path / 'config.json').read_text())
+  return run_lib.run(ml_collections.ConfigDict(config), values.workdir, stop)

@@ -1,1 +1,0 @@
-"""Smaller models: packed weights."""

@@ -1,0 +1,1 @@
+"""Ground: types, parameter trees, files, signals, foreign checkpoints."""

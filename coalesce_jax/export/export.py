@@ -1,0 +1,248 @@
+"""Generators as programs for devices: encoded, verified, described, written.
+
+Before anything is kept, the runtime of the format runs the program at random
+latents, in batches of several sizes, and the samples are compared with JAX's.
+"""
+
+from collections.abc import Callable, Sequence
+import importlib
+import json
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from coalesce_jax.core import files
+from coalesce_jax.core import trees
+from coalesce_jax.export import metadata as metadata_lib
+from coalesce_jax.export import stablehlo
+from coalesce_jax.models import generator as generator_lib
+
+BATCHES = (1, 17)
+
+Run = Callable[[np.ndarray], Any]
+
+
+class Format(NamedTuple):
+  """A format of programs.
+
+  Attributes:
+    weights: how weights may be written.
+    packages: of the extra `export` that it needs.
+    tolerance: largest absolute difference from JAX's samples.
+    encode: ``(generator, weights) -> program``.
+    load: ``program -> functions`` from latents to samples, one for each way in
+      which a user may run it.
+    describe: ``(program, metadata) -> bytes by suffix of the file``.
+  """
+
+  weights: tuple[str, ...]
+  packages: tuple[str, ...]
+  tolerance: float
+  encode: Callable[[generator_lib.Generator, str], bytes]
+  load: Callable[[bytes], Sequence[Run]]
+  describe: Callable[[bytes, dict[str, Any]], dict[str, bytes]]
+
+
+class Export(NamedTuple):
+  """A verified program.
+
+  Attributes:
+    contents: bytes by suffix; '' is the program itself.
+    metadata: what describes it.
+  """
+
+  contents: dict[str, bytes]
+  metadata: dict[str, Any]
+
+
+def write(
+  path: str | os.PathLike[str],
+  generator: generator_lib.Generator,
+  *,
+  format: str = 'onnx',
+  weights: str | None = None,
+  source_sha256: str | None = None,
+) -> Export:
+  """Writes a verified program, and for StableHLO `PATH.json` beside it.
+
+  Args:
+    path: of the file.
+    generator: one generator, without ensemble axes.
+    format: one of `FORMATS`.
+    weights: 'int2' and 'int4' keep ternary leaves in 2 and 4 bits, 'float32'
+      does not; default: 'int2' for a ternary generator.
+    source_sha256: that of the payload of the bundle it comes from, if any.
+
+  Returns:
+    What was written.
+
+  Raises:
+    ValueError: unknown or unfit settings, a missing package, or a program that
+      does not give JAX's samples; nothing is written then.
+  """
+  made = build(
+    generator, format=format, weights=weights, source_sha256=source_sha256
+  )
+  keep(path, made)
+  return made
+
+
+def keep(path: str | os.PathLike[str], made: Export) -> None:
+  """Writes all files of a verified program, or none."""
+  written: list[pathlib.Path] = []
+  try:
+    for suffix, data in made.contents.items():
+      files.write_bytes(f'{os.fspath(path)}{suffix}', data)
+      written.append(pathlib.Path(f'{os.fspath(path)}{suffix}'))
+  except BaseException:
+    for part in written:
+      part.unlink(missing_ok=True)
+    raise
+
+
+def build(
+  generator: generator_lib.Generator,
+  *,
+  format: str = 'onnx',
+  weights: str | None = None,
+  source_sha256: str | None = None,
+) -> Export:
+  """A verified program in memory; see `write`."""
+  spec = generator.spec
+  if format not in FORMATS:
+    raise ValueError(f'format {format!r} is not one of {sorted(FORMATS)}')
+  chosen = FORMATS[format]
+  if weights is None:
+    weights = 'float32' if spec.ternary is None else 'int2'
+  if weights not in chosen.weights:
+    raise ValueError(
+      f'weights {weights!r} of {format} are not one of {chosen.weights}'
+    )
+  if weights != 'float32' and spec.ternary is None:
+    raise ValueError(
+      f'weights {weights!r}: this generator has no ternary leaves; ternarize '
+      'it first, or take float32'
+    )
+  require(*chosen.packages)
+  _check_shapes(generator)
+  program = chosen.encode(generator, weights)
+  metadata = metadata_lib.make(
+    spec,
+    program,
+    format=format,
+    weights=weights,
+    tolerance=chosen.tolerance,
+    max_difference=_verified(generator, format, program),
+    source_sha256=source_sha256,
+    packages=chosen.packages,
+  )
+  contents = chosen.describe(program, metadata)
+  if contents[''] != program:
+    _verified(generator, format, contents[''])
+  return Export(contents, metadata)
+
+
+def require(*packages: str) -> None:
+  """Raises ValueError unless these packages of the extra are there."""
+  for name in packages:
+    try:
+      importlib.import_module(name)
+    except ImportError:
+      raise ValueError(
+        f"{name} is not installed: pip install 'coalesce_jax[export]'"
+      ) from None
+
+
+def _check_shapes(generator: generator_lib.Generator) -> None:
+  wanted = jax.eval_shape(generator.network.init, jax.random.key(0))
+  shapes, found = (
+    {name: leaf.shape for name, leaf in trees.flatten(tree).items()}
+    for tree in (wanted, generator.params)
+  )
+  if found != shapes:
+    name = min(n for n in {*shapes, *found} if shapes.get(n) != found.get(n))
+    raise ValueError(
+      f'leaf {name!r} is {found.get(name, "missing")}, its network has '
+      f'{shapes.get(name, "none")}'
+    )
+
+
+def _verified(
+  generator: generator_lib.Generator, format: str, program: bytes
+) -> float:
+  """The largest difference from JAX; ValueError if it is too large."""
+  rng = np.random.default_rng(0)
+  apply, runs = jax.jit(generator.network.apply), FORMATS[format].load(program)
+  differences = []
+  for batch in BATCHES:
+    z = rng.standard_normal((batch, generator.spec.latent_size), np.float32)
+    samples = np.asarray(apply(generator.params, z))
+    for run in runs:
+      found = np.asarray(run(z))
+      if found.shape != samples.shape:
+        raise ValueError(
+          f'the {format} program gives {found.shape}, JAX {samples.shape}'
+        )
+      differences.append(np.max(np.abs(found - samples)))
+  # Unlike Python's, NumPy's maximum keeps a NaN.
+  largest, tolerance = float(np.max(differences)), FORMATS[format].tolerance
+  if not largest <= tolerance:
+    raise ValueError(
+      f'samples of the {format} program differ from those of JAX by '
+      f'{largest:.2g}, more than {tolerance:g}; nothing was written'
+    )
+  return largest
+
+
+def _encode_onnx(generator: generator_lib.Generator, weights: str) -> bytes:
+  from coalesce_jax.export import onnx_graphs
+
+  return onnx_graphs.model(generator, weights).SerializeToString(
+    deterministic=True
+  )
+
+
+def _load_onnx(program: bytes) -> Sequence[Run]:
+  from coalesce_jax.export import onnx_files
+
+  return [onnx_files.load(program, expand=expand) for expand in (False, True)]
+
+
+def _describe_onnx(
+  program: bytes, metadata: dict[str, Any]
+) -> dict[str, bytes]:
+  from coalesce_jax.export import onnx_files
+
+  return {'': onnx_files.describe(program, metadata)}
+
+
+def _describe_stablehlo(
+  program: bytes, metadata: dict[str, Any]
+) -> dict[str, bytes]:
+  return {
+    '': program,
+    '.json': (json.dumps(metadata, indent=2) + '\n').encode(),
+  }
+
+
+FORMATS = {
+  'onnx': Format(
+    weights=('int2', 'int4', 'float32'),
+    packages=('onnx', 'onnxruntime'),
+    tolerance=1e-4,
+    encode=_encode_onnx,
+    load=_load_onnx,
+    describe=_describe_onnx,
+  ),
+  'stablehlo': Format(
+    weights=stablehlo.KINDS,
+    packages=('flatbuffers',),
+    tolerance=1e-5,
+    encode=stablehlo.encode,
+    load=lambda program: [stablehlo.load(program)],
+    describe=_describe_stablehlo,
+  ),
+}

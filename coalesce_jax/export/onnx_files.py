@@ -1,0 +1,171 @@
+"""ONNX files: what describes them, and which of them are run.
+
+A file is a program followed by its description. Messages of protocol buffers
+that follow each other are one message, so every runtime reads both, and the
+sha256 in the description is that of the bytes before it.
+
+An ONNX file is code, and `read` is meant for one's own: what it lets through
+has our description, standard operators of an allow-list, and no value that
+takes much memory.
+"""
+
+from collections.abc import Callable
+import json
+import math
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from coalesce_jax.core import files
+from coalesce_jax.export import metadata as metadata_lib
+from coalesce_jax.export import onnx_graphs
+
+KEY = 'coalesce_jax'
+MAX_BYTES = 1 << 29
+MAX_NODES = 1000
+# Numbers in one value of the graph.
+MAX_VALUES = 1 << 27
+# Samples that are computed at once.
+BATCH = 64
+_ATTRIBUTES = (
+  onnx.AttributeProto.INT,
+  onnx.AttributeProto.INTS,
+  onnx.AttributeProto.FLOAT,
+)
+
+
+def describe(program: bytes, metadata: dict[str, Any]) -> bytes:
+  """The program with its description, `metadata_props` to other readers."""
+  return program + _tail(json.dumps(metadata, sort_keys=True))
+
+
+def load(
+  data: bytes, *, expand: bool = True
+) -> Callable[[np.ndarray], np.ndarray]:
+  """The function of a program, run by ONNX Runtime on one core.
+
+  Args:
+    data: of a file.
+    expand: whether packed weights become float32 once, here, or at every call.
+
+  Raises:
+    ValueError: the runtime does not take it.
+  """
+  options = onnxruntime.SessionOptions()
+  options.intra_op_num_threads = options.inter_op_num_threads = 1
+  if expand:
+    options.add_session_config_entry('session.disable_quant_qdq', '1')
+  try:
+    session = onnxruntime.InferenceSession(
+      data, options, providers=['CPUExecutionProvider']
+    )
+  except Exception as error:
+    # Of classes of its own, without a common one.
+    raise ValueError(
+      f'ONNX Runtime {onnxruntime.__version__} does not take the program: '
+      f'{str(error).splitlines()[0][:200]}'
+    ) from None
+  return lambda z: session.run(
+    [onnx_graphs.OUTPUT], {onnx_graphs.INPUT: np.asarray(z, np.float32)}
+  )[0]
+
+
+def sample(data: bytes, latent_size: int, seed: int, n: int) -> np.ndarray:
+  """Draws samples `[n, ...]` of a file, on one core.
+
+  Args:
+    data: of a file.
+    latent_size: Z.
+    seed: of NumPy's default generator of latents.
+    n: number of samples, at least 1.
+  """
+  run, rng = load(data), np.random.default_rng(seed)
+  parts = [
+    run(rng.standard_normal((min(BATCH, n - start), latent_size), np.float32))
+    for start in range(0, n, BATCH)
+  ]
+  return np.concatenate(parts)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, Any]]:
+  """The bytes and the description of a file that this package wrote.
+
+  Raises:
+    ValueError: it is damaged, too large, or of another origin; one line.
+  """
+  path = pathlib.Path(path)
+  if not path.is_file():
+    raise ValueError(f'{path}: no such file')
+  with open(path, 'rb') as file:
+    data = file.read(MAX_BYTES + 1)
+  if len(data) > MAX_BYTES:
+    raise ValueError(f'{path}: exceeds the limit of {MAX_BYTES} bytes')
+  try:
+    model = onnx.load_model_from_string(data)
+  except Exception:
+    # Protocol buffers have errors of their own.
+    raise ValueError(f'{path}: no ONNX file, or damaged') from None
+  texts = [entry.value for entry in model.metadata_props if entry.key == KEY]
+  if len(texts) != 1 or len(model.metadata_props) != 1:
+    raise ValueError(f'{path}: was not written by `coalesce export`')
+  try:
+    metadata = metadata_lib.parse(texts[0])
+    program = data.removesuffix(_tail(texts[0]))
+    if files.digest([program]) != metadata['program_sha256']:
+      raise ValueError("damaged, its sha256 is not its description's")
+    _check(model, metadata)
+  except ValueError as error:
+    raise ValueError(f'{path}: {error}') from None
+  return data, metadata
+
+
+def _tail(text: str) -> bytes:
+  entry = onnx.StringStringEntryProto(key=KEY, value=text)
+  return onnx.ModelProto(metadata_props=[entry]).SerializeToString()
+
+
+def _check(model: onnx.ModelProto, metadata: dict[str, Any]) -> None:
+  """Raises ValueError unless the graph is like those of `onnx_graphs`."""
+  graph = model.graph
+  opsets = [(each.domain, each.version) for each in model.opset_import]
+  if opsets not in [[('', kind.opset)] for kind in onnx_graphs.KINDS.values()]:
+    raise ValueError('imports other operators')
+  if model.functions or model.training_info or graph.sparse_initializer:
+    raise ValueError('holds more than a graph')
+  if len(graph.node) > MAX_NODES:
+    raise ValueError(f'{len(graph.node)} nodes exceed {MAX_NODES}')
+  for node in graph.node:
+    if node.domain or node.op_type not in onnx_graphs.OPERATORS:
+      raise ValueError(f'has the operator {node.op_type[:40]!r}')
+    if any(each.type not in _ATTRIBUTES for each in node.attribute):
+      raise ValueError(f'has other attributes of {node.op_type}')
+  if any(t.data_location or t.external_data for t in graph.initializer):
+    raise ValueError('keeps weights outside of the file')
+  ends = {v.name: _sizes(v)[1:] for v in (*graph.input, *graph.output)}
+  if ends != {
+    onnx_graphs.INPUT: [metadata['latent_size']],
+    onnx_graphs.OUTPUT: metadata['image_shape'],
+  }:
+    raise ValueError("inputs or outputs are not its description's")
+  try:
+    inferred = onnx.shape_inference.infer_shapes(
+      model, strict_mode=True, data_prop=True
+    ).graph
+  except Exception as error:
+    raise ValueError('its shapes do not fit') from error
+  known = {v.name: _sizes(v) for v in (*inferred.value_info, *inferred.output)}
+  for name in (name for node in graph.node for name in node.output):
+    if not 1 <= math.prod(known.get(name, [0])) <= MAX_VALUES:
+      raise ValueError(f'{name[:40]!r} has an unknown or excessive size')
+
+
+def _sizes(value: onnx.ValueInfoProto) -> list[int]:
+  """Sizes of a value; 0 where unknown."""
+  return [
+    BATCH if dim.dim_param == onnx_graphs.BATCH else dim.dim_value
+    for dim in value.type.tensor_type.shape.dim
+  ]

@@ -1,0 +1,1 @@
+"""One game for any source of samples."""

@@ -1,0 +1,1 @@
+"""Methods: each is a small file on the one game."""

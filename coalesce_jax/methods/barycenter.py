@@ -1,0 +1,346 @@
+r"""The Wasserstein-1 barycenter of pretrained generators: the metamodel.
+
+Jointly, one generator against K critics,
+
+.. math:: \min_\nu \sum_k \lambda_k W_1(\mu_k, \nu)^{p}, \quad p = 1, 2,
+
+or recursively, the previous barycenter against the next generator with
+:math:`t_k = \lambda_k / \sum_{j \le k} \lambda_j`. With `p = 1` the joint
+problem is a median, and the recursion with `p = 2` a mean along segments: they
+target different measures. Of two generators of equal weights every measure on
+a W1 segment is a barycenter for `p = 1`, and among them the mixture
+:math:`\sum_k \lambda_k \mu_k` is the one without samples between those of its
+ends, which of images look like neither: it is a game of one critic. For more
+generators, or other weights, the mixture is no barycenter in general.
+
+Dedeoglu, Lin, Zhang, Zhang, https://arxiv.org/abs/2101.09225.
+
+Shapes: K generators, S seeds.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax.core import types
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.gan import refined_source
+from coalesce_jax.gan import sources
+from coalesce_jax.methods import runner
+from coalesce_jax.models import checks
+from coalesce_jax.models import ensembles
+from coalesce_jax.models import generator
+from coalesce_jax.training import loop
+
+METHODS = ('joint', 'recursive', 'mixture')
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Settings of the barycenter.
+
+  Attributes:
+    game: the game's settings; its objective is replaced by the argument of
+      `barycenter`.
+    schedule: the driver's; of every round, for the recursion.
+    start: index of the generator that the barycenter starts from; None is new
+      parameters: a trained generator goes on learning badly, over thousands of
+      steps a new one overtakes it.
+    spec: architecture of the new generator; None is that of the first one.
+      Critics are warm where its critic is theirs; if it names none, it is.
+    warmup: steps at the start during which only the critics learn.
+    warm_critics: start from the generators' critics where all have one.
+    fixed_samples: 0 draws fresh samples at every step; otherwise each
+      generator is replaced by this many 8-bit samples drawn once.
+    scale_weights: multiply the weights, which sum to 1, by K.
+    refine: moves the fixed samples by the generators' own critics, see
+      `refinement`, which have to be those between each generator and its data;
+      None leaves them as they are.
+  """
+
+  game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
+  schedule: loop.Schedule = loop.Schedule(steps=5000)
+  start: int | None = 0
+  spec: generator.Spec | None = None
+  warmup: int = 100
+  warm_critics: bool = True
+  fixed_samples: int = 0
+  scale_weights: bool = False
+  refine: refined_source.Config | None = None
+
+  def __post_init__(self):
+    if self.fixed_samples < 0:
+      raise ValueError(f'fixed_samples {self.fixed_samples} is negative')
+    if self.refine is not None and not self.fixed_samples:
+      raise ValueError('refine needs fixed_samples: each takes many steps')
+    if self.spec is not None and self.start is not None:
+      raise ValueError('spec is of a new generator: start is None')
+
+
+def paper_code(steps: int = 5000, samples: int = 10000) -> Config:
+  """The habits of the authors' published code, for comparison only.
+
+  Penalty on the gradient norm over channels at each pixel, one real batch for
+  all critic steps, fixed 8-bit samples instead of fresh ones, random critics,
+  weights that sum to K. Use it with `objective='w1'`.
+
+  Args:
+    steps: generator steps.
+    samples: of each generator, drawn once.
+  """
+  return Config(
+    game=game_lib.Config(
+      gp_norm='channel', reuse_batch=True, beta1=0.5, beta2=0.9
+    ),
+    schedule=loop.Schedule(steps=steps, chunk=loop.chunk_of(steps)),
+    warmup=0,
+    warm_critics=False,
+    fixed_samples=samples,
+    scale_weights=True,
+  )
+
+
+def check(
+  members: list[generator.Generator],
+  method: str,
+  objective: str | None,
+  radii: Any,
+  config: Config,
+) -> str:
+  """Refuses what `barycenter` cannot do, before anything is done.
+
+  Args:
+    members: as of `barycenter`, as all that follows.
+    method: how.
+    objective: which point, or None.
+    radii: of 'ball'.
+    config: settings.
+
+  Returns:
+    The objective, the default in place of None.
+
+  Raises:
+    ValueError: one line.
+  """
+  if len(members) < 2:
+    raise ValueError(f'a barycenter needs 2 generators, not {len(members)}')
+  if method not in METHODS:
+    raise ValueError(f'method {method!r} is not one of {METHODS}')
+  if method == 'mixture':
+    if objective not in (None, 'w1'):
+      raise ValueError(f"method 'mixture' has no objective {objective!r}")
+    objective = 'w1'
+  if objective is None:
+    two = len(members) == 2 or method == 'recursive'
+    objective = 'w1_squared' if two else 'w1'
+  if objective == 'ball' and (radii is None or method != 'joint'):
+    raise ValueError("objective 'ball' needs radii and method 'joint'")
+  if config.start is not None and not 0 <= config.start < len(members):
+    raise ValueError(f'start {config.start} of {len(members)} generators')
+  shape = checks.same_samples(members)
+  if config.spec is not None and config.spec.image_shape != shape:
+    raise ValueError(
+      f'spec has image_shape {config.spec.image_shape}, generators have {shape}'
+    )
+  if config.refine is not None and method == 'recursive':
+    # The critic of a round knows the way to its last source, not to data.
+    raise ValueError("refine goes with method 'joint' or 'mixture'")
+  if config.refine is not None and any(m.critic is None for m in members):
+    raise ValueError('refine needs a critic with every generator')
+  return objective
+
+
+def barycenter(
+  key: types.PRNGKey,
+  members: Sequence[generator.Generator],
+  weights: Any = None,
+  *,
+  method: str = 'joint',
+  objective: str | None = None,
+  radii: Any = None,
+  config: Config | None = None,
+  hooks: loop.HooksFor | None = None,
+) -> tuple[generator.Generator, loop.History]:
+  """Learns a generator of the barycenter.
+
+  Args:
+    key: one key, or `[S]` keys with `[S, ...]` leaves in all `members`.
+    members: K >= 2 generators of samples of one shape; their networks may
+      differ.
+    weights: `[K]`, sum to 1; None is equal weights.
+    method: 'joint', 'recursive' or 'mixture'.
+    objective: 'w1', 'w1_squared' or 'ball'; None is 'w1_squared' for two
+      generators and for the recursion, 'w1' otherwise. Always 'w1' for the
+      mixture.
+    radii: `[K]` for 'ball', in units of the samples; the first is not used.
+    config: settings.
+    hooks: effects; called with 'barycenter', or 'barycenter_1', ...,
+      'barycenter_{K-1}' for the rounds of the recursion.
+
+  Returns:
+    The generator, of the network of the member that it starts from, with the
+    critic of its last source, and the history.
+
+  Raises:
+    ValueError: samples of different shapes, bad weights, fewer than 2
+      generators.
+  """
+  config = Config() if config is None else config
+  members = list(members)
+  objective = check(members, method, objective, radii, config)
+  weights = checks.check_weights(weights, len(members))
+  config = dataclasses.replace(
+    config, game=dataclasses.replace(config.game, objective=objective)
+  )
+  if method != 'recursive':
+    return _joint(
+      key, members, weights, radii, config,
+      loop.hooks_for(hooks, 'barycenter'), mixed=method == 'mixture',
+    )  # fmt: skip
+  keys = _split(key, len(members) - 1)
+  current, histories = members[0], []
+  for k in range(1, len(members)):
+    t = weights[k] / max(weights[: k + 1].sum(), 1e-12)
+    current, history = _joint(
+      keys[k - 1],
+      [current, members[k]],
+      np.array([1.0 - t, t]),
+      None,
+      config if config.start is None else dataclasses.replace(config, start=0),
+      loop.hooks_for(hooks, f'barycenter_{k}'),
+    )
+    histories.append(history)
+  return current, _joined(histories)
+
+
+def _joint(key, members, weights, radii, config, hooks, mixed=False):
+  batched, count = bool(key.ndim), len(members)
+  start = members[config.start or 0]
+  network, spec = start.network, start.spec
+  if config.spec is not None:
+    network, spec = config.spec.build(), config.spec
+  spec = _with_critic(spec, members)
+  critic = (spec.critic, spec.critic_options)
+  warm = config.warm_critics and all(
+    m.critic is not None and (m.spec.critic, m.spec.critic_options) == critic
+    for m in members
+  )
+  groups = _groups(members)
+  params = [ensembles.stacked(group, batched) for group in groups]
+  owns: list[types.Params] = [() for _ in groups]
+  if config.refine is not None:
+    owns = [ensembles.stacked(group, batched, 'critic') for group in groups]
+  # The critic of the start is the one that knows it.
+  known = [start] if mixed else members
+  critics = ensembles.stacked(known, batched, 'critic') if warm else ()
+  scaled = weights * count if config.scale_weights else weights
+
+  def setup(key, params, owns, first, critics):
+    key_critic, key_samples, key_start = jax.random.split(key, 3)
+    if config.start is None:
+      first = network.init(key_start)
+    parts = tuple(
+      _source(group[0], p, own, config.refine)
+      for group, p, own in zip(groups, params, owns, strict=True)
+    )
+    if config.fixed_samples:
+      parts = sources.fixed(parts, key_samples, config.fixed_samples)
+    if not warm:
+      critics = runner.fresh_critics(key_critic, spec, len(known))
+    if mixed:
+      parts = (sources.pooled(parts, jnp.asarray(weights, jnp.float32)),)
+    inputs = game_lib.inputs(
+      parts,
+      weights=None if mixed else scaled,
+      radii=radii,
+      warmup=config.warmup,
+    )
+    return runner.Setup(first, critics, inputs)
+
+  result = runner.play(
+    key,
+    setup,
+    (params, owns, start.params, critics),
+    config=config.game,
+    schedule=config.schedule,
+    spec=spec,
+    generator=network,
+    hooks=hooks,
+  )
+  last = jax.tree.map(
+    (lambda c: c[:, -1]) if batched else (lambda c: c[-1]),
+    result.state.critics,
+  )
+  made = generator.Generator(network, result.generator, spec, last)
+  return made, result.history
+
+
+def _source(
+  first: generator.Generator,
+  params: types.Params,
+  critics: types.Params,
+  refine: refined_source.Config | None,
+) -> sources.Source:
+  """Of a group: its first member, all parameters, all critics of its own."""
+  size = first.spec.latent_size
+  if refine is None:
+    return sources.generators(first.network, params, size)
+  return refined_source.generators(
+    first.network, first.spec.build_critic(), params, critics, size, refine
+  )
+
+
+def _groups(
+  members: list[generator.Generator],
+) -> list[list[generator.Generator]]:
+  """Runs of members of one pair of networks, which draw as one source."""
+  groups: list[list[generator.Generator]] = []
+  for member in members:
+    last = groups[-1][0] if groups else None
+    same = last is not None and _kind(last) == _kind(member)
+    if same:
+      groups[-1].append(member)
+    else:
+      groups.append([member])
+  return groups
+
+
+def _kind(member: generator.Generator) -> tuple[Any, ...]:
+  spec = member.spec
+  return member.network, spec.latent_size, spec.critic, spec.critic_options
+
+
+def _with_critic(
+  spec: generator.Spec, members: list[generator.Generator]
+) -> generator.Spec:
+  """The spec, without provenance, with its critic or the first there is."""
+  spec = dataclasses.replace(spec, provenance={})
+  named = [m.spec for m in members if m.spec.critic is not None]
+  if spec.critic is None and named:
+    spec = dataclasses.replace(
+      spec, critic=named[0].critic, critic_options=named[0].critic_options
+    )
+  return checks.with_critic(spec)
+
+
+def _split(key: types.PRNGKey, count: int) -> Any:
+  if not key.ndim:
+    return jax.random.split(key, count)
+  return jnp.swapaxes(jax.vmap(lambda k: jax.random.split(k, count))(key), 0, 1)
+
+
+def _joined(histories: list[loop.History]) -> loop.History:
+  """The rounds one after another; `round` counts them from 1."""
+  joined = {
+    name: np.concatenate([h[name] for h in histories])
+    for name in histories[0]
+    if all(name in h for h in histories)
+  }
+  joined['round'] = np.concatenate(
+    [np.full(len(h['step']), i) for i, h in enumerate(histories, 1)]
+  )
+  return joined

@@ -1,0 +1,1 @@
+"""Generators with what they promise, and the files that hold them."""

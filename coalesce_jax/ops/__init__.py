@@ -1,0 +1,1 @@
+"""Convolutions lowered to matrix products; no parameters."""

@@ -1,0 +1,1 @@
+"""Batch shards and meshes of devices."""

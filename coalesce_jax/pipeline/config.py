@@ -1,0 +1,162 @@
+"""From the flat configuration to the settings of each stage."""
+
+import dataclasses
+from typing import Any
+
+from coalesce_jax.data import partition
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.gan import refined_source
+from coalesce_jax.methods import adaptation
+from coalesce_jax.methods import barycenter as barycenter_lib
+from coalesce_jax.methods import pretraining
+from coalesce_jax.models import generator
+from coalesce_jax.training import loop
+from coalesce_jax.transforms import ternary_config
+
+METHODS = (
+  'edge_only', 'transfer', 'ensemble', 'model_average', 'all_nodes',
+  'barycenter', 'adapted', 'ternary',
+)  # fmt: skip
+
+
+def validate(config: Any) -> dict[str, Any]:
+  """Checks every setting before anything is done.
+
+  Returns:
+    The resolved configuration as JSON values.
+
+  Raises:
+    ValueError: one line with the field.
+  """
+  if config.seeds < 1:
+    raise ValueError(f'seeds {config.seeds} is below 1')
+  if config.local_samples < partition.MIN_LOCAL:
+    raise ValueError(
+      f'local_samples {config.local_samples} is below {partition.MIN_LOCAL}'
+    )
+  for name in config.methods:
+    if name not in METHODS:
+      raise ValueError(f'method {name!r} is not one of {METHODS}')
+  for name in ('adapt', 'transfer'):
+    rate = config[name].rate
+    if not 0.0 < rate < float('inf'):
+      raise ValueError(f'{name}.rate {rate} is not positive')
+  partition.parse(config.split)
+  pretrain(config), barycenter(config), adapt(config), ternary(config)
+  return config.to_dict()
+
+
+def spec(config: Any, image_shape: tuple[int, ...]) -> generator.Spec:
+  """The architecture."""
+  net = config.network
+  options = {'width': net.width}
+  if net.name == 'dcgan':
+    options['norm'] = net.norm
+  critic = net.critic or net.name
+  if critic in net.critic_options:
+    critic_options = net.critic_options[critic].to_dict()
+  else:
+    critic_options = {'width': net.critic_width}
+  made = generator.Spec(
+    network=net.name,
+    latent_size=net.latent_size,
+    image_shape=tuple(image_shape),
+    options=generator.freeze(options),
+    critic=critic,
+    critic_options=generator.freeze(critic_options),
+  )
+  made.build(), made.build_critic()
+  return made
+
+
+def pretrain(config: Any) -> pretraining.Config:
+  """Settings of pretraining."""
+  part = config.pretrain
+  return pretraining.Config(
+    game=_game(config, decay_steps=part.steps if part.decay else 0),
+    schedule=_schedule(config, part),
+  )
+
+
+def barycenter(config: Any) -> barycenter_lib.Config:
+  """Settings of the barycenter."""
+  part = config.barycenter
+  return barycenter_lib.Config(
+    game=_game(config, decay_steps=part.steps if part.decay else 0),
+    schedule=_schedule(config, part), warmup=part.warmup,
+    fixed_samples=part.fixed_samples, refine=refine(config),
+    start=0 if part.warm_generator else None, warm_critics=part.warm_critics,
+  )  # fmt: skip
+
+
+def refine(config: Any) -> refined_source.Config | None:
+  """How samples of the nodes are moved, if they are."""
+  steps = config.barycenter.refine_steps
+  return refined_source.Config(steps=steps) if steps else None
+
+
+def adapted(config: Any) -> adaptation.Config:
+  """Settings of adaptation: those of the baselines but for its rate."""
+  return dataclasses.replace(adapt(config), rate=config.adapt.rate)
+
+
+def adapt(config: Any) -> adaptation.Config:
+  """Settings of the baselines."""
+  part = config.adapt
+  return adaptation.Config(
+    game=_game(config, objective=part.objective, augment=part.augment),
+    schedule=_schedule(
+      config,
+      part,
+      observe_every=part.observe_every,
+      select_every=part.select_every,
+      patience=part.patience,
+    ),
+    anchor=part.anchor,
+    warmup=part.warmup,
+    held_out=part.held_out,
+  )
+
+
+def ternary(config: Any) -> adaptation.Config:
+  """Settings of ternarization."""
+  part = config.ternary
+  return adaptation.Config(
+    game=_game(
+      config,
+      objective=part.objective,
+      augment=config.adapt.augment,
+      decay_steps=part.steps,
+    ),
+    schedule=_schedule(config, part),
+    anchor=part.anchor,
+    warmup=part.warmup,
+    held_out=config.adapt.held_out,
+    ternary=ternary_config.Ternary(
+      scheme=part.scheme,
+      granularity=part.granularity,
+      leaves=tuple(part.leaves),
+      threshold_init=part.threshold_init,
+      thresholds_first=part.thresholds_first,
+      distill=part.distill,
+      critic=part.critic,
+    ),
+  )
+
+
+def _game(config: Any, **changes: Any) -> game_lib.Config:
+  values = config.game.to_dict()
+  rate = values['critic_learning_rate']
+  if not rate >= 0.0:
+    raise ValueError(f'game.critic_learning_rate {rate} is negative')
+  values['critic_learning_rate'] = rate or None
+  return game_lib.Config(**(values | changes))
+
+
+def _schedule(config: Any, part: Any, **changes: Any) -> loop.Schedule:
+  return loop.Schedule(
+    steps=part.steps,
+    chunk=part.chunk,
+    save_seconds=config.save_seconds,
+    **changes,
+  )

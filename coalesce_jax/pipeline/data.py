@@ -1,0 +1,91 @@
+"""The data of one run: node images, local samples, the measured target.
+
+Shapes: K nodes, S seeds, N local samples.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from coalesce_jax.data import datasets
+from coalesce_jax.data import partition as nodes_lib
+from coalesce_jax.metrics import evaluate
+from coalesce_jax.metrics import features as features_lib
+from coalesce_jax.models import generator
+from coalesce_jax.pipeline import config as config_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """The data of one run.
+
+  Attributes:
+    split: classes of nodes and target.
+    nodes: K arrays of training images, uint8.
+    local: `[S, N, H, W, C]`, uint8.
+    target: training images of the target, uint8, and their classes.
+    labels: `[M]`, of `target`.
+    reference: the target's held-out split, measured.
+    held_out: the images of that split, uint8.
+    spec: architecture of all generators.
+  """
+
+  split: nodes_lib.Split
+  nodes: list[np.ndarray]
+  local: np.ndarray
+  target: np.ndarray
+  labels: np.ndarray
+  reference: evaluate.Reference
+  held_out: np.ndarray
+  spec: generator.Spec
+
+  def known(self, rows: np.ndarray) -> evaluate.Reference:
+    """Training images of the target, measured like the held-out split."""
+    return evaluate.reference(
+      self.reference.network, self.target[rows], self.held_out
+    )
+
+
+def load(config: Any) -> Problem:
+  """Loads images, splits them over nodes, draws local samples."""
+  train_set, test_set = (
+    datasets.load(config.dataset, part, config.data_dir or None)
+    for part in datasets.SPLITS
+  )
+  if train_set.labels is None:
+    raise ValueError(
+      f'{config.dataset}: nodes are split by class, and there are no labels'
+    )
+  labels = train_set.labels
+  split = nodes_lib.parse(config.split)
+  parts = [
+    train_set.images[nodes_lib.indices(labels, classes)]
+    for classes in split.nodes
+  ]
+  local = np.stack(
+    [
+      train_set.images[
+        nodes_lib.few(
+          config.seed + s, labels, split.target, config.local_samples
+        )
+      ]
+      for s in range(config.seeds)
+    ]
+  )
+  rows = nodes_lib.indices(labels, split.target)
+  assert test_set.labels is not None
+  held = test_set.images[nodes_lib.indices(test_set.labels, split.target)]
+  name = config.evaluate.features or config.dataset
+  if config.evaluate.features or name in features_lib.COMMITTED:
+    network = features_lib.named(name, held.shape[1:])
+  else:
+    network = features_lib.cached(
+      train_set.images, train_set.labels, datasets.cache_folder()
+    )
+  spec = config_lib.spec(config, held.shape[1:])
+  target = train_set.images[rows]
+  reference = evaluate.reference(network, held, target)
+  return Problem(
+    split, parts, local, target, labels[rows], reference, held, spec
+  )

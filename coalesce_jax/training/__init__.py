@@ -1,0 +1,1 @@
+"""One loop for anything that learns."""

@@ -1,0 +1,274 @@
+"""Drives a game for many steps: chunks, logs, checkpoints, early stopping.
+
+The loop over steps is a compiled scan; this host loop walks over chunks of
+it. An ensemble (a batch of keys) is driven as one program. What a caller does
+at chunk boundaries, saving, logging, looking at samples, comes in as `Hooks`,
+so that this module touches no file.
+
+Shapes: S members of an ensemble, T rows of history.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import math
+import time
+from typing import Any, NamedTuple
+
+from absl import logging
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax.core import trees
+from coalesce_jax.core import types
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.parallel import mesh as mesh_lib
+from coalesce_jax.training import scan
+
+MAX_ROLLBACKS = 3
+
+
+class Interrupted(Exception):
+  """The run was asked to stop; its state is saved."""
+
+
+class Diverged(RuntimeError):
+  """Parameters became NaN or infinite again after every rollback."""
+
+
+class Hooks(NamedTuple):
+  """What happens at chunk boundaries; the defaults do nothing.
+
+  Attributes:
+    restore: ``like -> (step, tree) or None``, the newest saved progress.
+    save: ``(step, tree)``, after `save_seconds`, when asked to stop, and at
+      the end, so that a later stage that is interrupted finds this one done.
+    log: ``(step, row)``, mean metrics of one chunk as NumPy arrays.
+    observe: ``(step, parameters)``, the averaged generator, at step 0, every
+      `observe_every` steps and at the end.
+    observe_latent: likewise, before it, with the latent parameters of a
+      generator that a stage transforms; not called for others.
+    stop: whether to save and stop now.
+    progress: ``(step, total)``.
+  """
+
+  restore: Callable[[Any], tuple[int, Any] | None] = lambda like: None
+  save: Callable[[int, Any], None] = lambda step, tree: None
+  log: Callable[[int, dict[str, np.ndarray]], None] = lambda step, row: None
+  observe: Callable[[int, Any], None] = lambda step, params: None
+  observe_latent: Callable[[int, Any], None] = lambda step, latent: None
+  stop: Callable[[], bool] = lambda: False
+  progress: Callable[[int, int], None] = lambda step, total: None
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+  """How long and how often.
+
+  Attributes:
+    steps: generator steps in all.
+    chunk: steps of one compiled scan; one row of history each.
+    observe_every: steps between two calls of `Hooks.observe`; a multiple of
+      `chunk`, or 0 for never.
+    save_seconds: least time between two checkpoints.
+    select_every: steps between two scores of early stopping; a multiple of
+      `chunk`, or 0 for none.
+    patience: scores without a gain before a member counts as finished.
+    at_once: members of an ensemble that a device computes together, the others
+      after them in the same program; None is all. Fewer need less memory, and
+      on a CPU stay in its caches.
+  """
+
+  steps: int
+  chunk: int = 50
+  observe_every: int = 0
+  save_seconds: float = 60.0
+  select_every: int = 0
+  patience: int = 5
+  at_once: int | None = None
+
+  def __post_init__(self):
+    if self.steps < 1 or self.chunk < 1:
+      raise ValueError(f'steps {self.steps}, chunk {self.chunk}: below 1')
+    if self.at_once is not None and self.at_once < 1:
+      raise ValueError(f'at_once {self.at_once} is below 1')
+    for name in ('observe_every', 'select_every'):
+      if getattr(self, name) % self.chunk:
+        raise ValueError(
+          f'{name} {getattr(self, name)} is no multiple of chunk {self.chunk}'
+        )
+
+
+class Result(NamedTuple):
+  """What a run returns.
+
+  Attributes:
+    state: the last state.
+    generator: the averaged generator, of the best score with early stopping.
+    history: metrics by name, `[T, ...]`, with `step` `[T]`.
+    seconds: wall time of this process's share, compilation included.
+  """
+
+  state: game_lib.State
+  generator: Any
+  history: dict[str, np.ndarray]
+  seconds: float
+
+
+def drive(
+  game: game_lib.Game,
+  state: game_lib.State,
+  inputs: game_lib.Inputs,
+  key: types.PRNGKey,
+  schedule: Schedule,
+  hooks: Hooks | None = None,
+  score: Callable[[Any], jax.Array] | None = None,
+) -> Result:
+  """Plays the game to the end of the schedule.
+
+  Args:
+    game: what is played.
+    state: the start; leading axis S where `key` has one.
+    inputs: likewise.
+    key: a key, or `[S]` keys for an ensemble.
+    schedule: how long.
+    hooks: effects at chunk boundaries.
+    score: averaged generator -> `[]` or `[S]`, lower is better; for early
+      stopping by `schedule.select_every`.
+
+  Returns:
+    `Result`; the same bits whether or not it was interrupted and resumed.
+
+  Raises:
+    Interrupted: `hooks.stop` said so.
+    Diverged: see `MAX_ROLLBACKS`.
+  """
+  hooks = Hooks() if hooks is None else hooks
+  began = saved = time.monotonic()
+  select = score is not None and schedule.select_every > 0
+  members = key.shape
+  carry = {
+    'state': state,
+    'best': state.ema if select else (),
+    'best_score': jnp.full(members, jnp.inf),
+    'stale': jnp.zeros(members, jnp.int32),
+    'rollbacks': jnp.int32(0),
+  }
+  done = 0
+  restored = hooks.restore(carry)
+  if restored is not None:
+    done, carry = restored
+  if not done:
+    hooks.observe(0, carry['state'].ema)
+  rows: list[dict[str, np.ndarray]] = []
+  mesh = mesh_lib.current()
+  if mesh is not None:
+    carry, inputs, key = mesh_lib.place(
+      (carry, inputs, key), mesh, bool(key.ndim)
+    )
+  chunk = scan.compiled(game.step, bool(key.ndim), mesh, schedule.at_once)
+  while done < schedule.steps:
+    if select and bool(jnp.all(carry['stale'] >= schedule.patience)):
+      logging.info('early stopping at step %d', done)
+      break
+    n = min(schedule.chunk, schedule.steps - done)
+    attempt = _attempt(key, int(carry['rollbacks']))
+    after, metrics, finite = chunk(carry['state'], inputs, attempt, n)
+    if not bool(finite):
+      carry['rollbacks'] = carry['rollbacks'] + 1
+      _roll_back(int(carry['rollbacks']), done, after, metrics)
+      continue
+    carry = {**carry, 'state': after}
+    done += n
+    row = {k: np.asarray(v) for k, v in metrics.items()}
+    rows.append({'step': np.asarray(done), **row})
+    hooks.log(done, row)
+    hooks.progress(done, schedule.steps)
+    if select and done % schedule.select_every == 0:
+      assert score is not None
+      carry = {**carry, **_select(carry, score(after.ema))}
+    last = done == schedule.steps
+    due = schedule.observe_every and done % schedule.observe_every == 0
+    if due or last:
+      hooks.observe(done, after.ema)
+    stopping = hooks.stop()
+    if stopping or last or time.monotonic() - saved > schedule.save_seconds:
+      hooks.save(done, carry)
+      saved = time.monotonic()
+    if stopping and not last:
+      raise Interrupted(f'saved at step {done} of {schedule.steps}')
+  best = carry['state'].ema
+  if select:
+    best = _where(carry['best_score'] < jnp.inf, carry['best'], best)
+  history = {
+    name: np.stack([row[name] for row in rows]) for name in (rows or [{}])[0]
+  }
+  return Result(carry['state'], best, history, time.monotonic() - began)
+
+
+def _attempt(key: types.PRNGKey, rollbacks: int) -> types.PRNGKey:
+  """The run's key; another one after each rollback."""
+  if not rollbacks:
+    return key
+  fold = lambda k: jax.random.fold_in(k, 0x7FFFFFFF - rollbacks)  # noqa: E731
+  return jax.vmap(fold)(key) if key.ndim else fold(key)
+
+
+def _roll_back(count: int, done: int, after: Any, metrics: Any) -> None:
+  bad = [
+    name
+    for name, leaf in trees.flatten(
+      {'generator': after.generator, 'critics': after.critics}
+    ).items()
+    if not bool(jnp.all(jnp.isfinite(leaf)))
+  ]
+  last = {k: np.asarray(v).tolist() for k, v in metrics.items()}
+  if count > MAX_ROLLBACKS:
+    raise Diverged(
+      f'not finite after step {done}, {MAX_ROLLBACKS} rollbacks did not help; '
+      f'first bad leaves {bad[:3]}; mean metrics {last}. '
+      'Lower the learning rate or raise the penalty weight.'
+    )
+  logging.warning(
+    'not finite after step %d (%s): rolled back, other random numbers '
+    '(%d of %d)', done, ', '.join(bad[:3]), count, MAX_ROLLBACKS
+  )  # fmt: skip
+
+
+def _select(carry: dict[str, Any], value: jax.Array) -> dict[str, Any]:
+  """Keeps, member by member, the averaged generator of the lowest score."""
+  value = jnp.asarray(value, jnp.float32)
+  better = value < carry['best_score']
+  return {
+    'best': _where(better, carry['state'].ema, carry['best']),
+    'best_score': jnp.where(better, value, carry['best_score']),
+    'stale': jnp.where(better, 0, carry['stale'] + 1),
+  }
+
+
+def _where(mask: jax.Array, a: Any, b: Any) -> Any:
+  def pick(x, y):
+    shape = mask.shape + (1,) * (x.ndim - mask.ndim)
+    return jnp.where(mask.reshape(shape), x, y)
+
+  return jax.tree.map(pick, a, b)
+
+
+def chunk_of(steps: int, wanted: int = 50) -> int:
+  """A chunk length near `wanted` that divides `steps`, or `wanted`."""
+  for n in range(wanted, max(wanted // 2, 1) - 1, -1):
+    if steps % n == 0:
+      return n
+  return min(wanted, max(1, math.ceil(steps / 2)))
+
+
+# Name of a part of a stage -> its effects.
+HooksFor = Callable[[str], Hooks]
+
+
+History = dict[str, np.ndarray]
+
+
+def hooks_for(hooks: HooksFor | None, part: str) -> Hooks | None:
+  """The effects of one part of a stage."""
+  return None if hooks is None else hooks(part)

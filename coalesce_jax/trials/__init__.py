@@ -1,0 +1,1 @@
+"""Named trials, done once and kept."""

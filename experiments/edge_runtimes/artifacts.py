@@ -1,0 +1,206 @@
+"""The generator, its files for every runtime, and how small plain ones get."""
+
+import bz2
+from collections.abc import Callable
+import lzma
+import math
+import pathlib
+from typing import Any
+import zlib
+
+from absl import logging
+import jax
+import numpy as np
+
+from coalesce_jax.core import trees
+from coalesce_jax.export import export
+from coalesce_jax.models import bundle
+from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.transforms import ternary as ternary_lib
+from coalesce_jax.transforms import ternary_config
+from experiments.edge_runtimes import runtimes
+from experiments.speed import shapes
+
+# The last kernel makes the image and is small.
+LEAVES = ('(?!out/).*/kernel',)
+COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
+  'plain': lambda data: data,
+  'zlib': lambda data: zlib.compress(data, 9),
+  'bz2': lambda data: bz2.compress(data, 9),
+  'lzma': lambda data: lzma.compress(data, preset=9 | lzma.PRESET_EXTREME),
+}
+
+
+def generator(config: Any) -> generator_lib.Generator:
+  """The ternary generator, without a critic.
+
+  Raises:
+    ValueError: a bundle that is none, or is not ternary.
+  """
+  if config.node:
+    found = bundle.load(config.node)
+    if found.spec.ternary is None:
+      raise ValueError(f'{config.node}: is not ternary')
+    return found
+  network = shapes.Network(
+    config.size, config.channels, config.width, config.latent_size
+  )
+  made = network.spec()
+  settings = ternary_config.Ternary(leaves=LEAVES)
+  start, parameters = jax.random.split(jax.random.key(config.seed))
+  params = made.build().init(parameters)
+  transform = ternary_config.transform(settings)
+  spec = generator_lib.Spec(
+    made.network, made.latent_size, made.image_shape, made.options,
+    ternary=ternary_lib.describe(
+      params, scheme=settings.scheme, granularity=settings.granularity,
+      leaves=LEAVES,
+    ),
+  )  # fmt: skip
+  return generator_lib.create(
+    spec, transform.apply(transform.init(start, params))
+  )
+
+
+def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
+  """Writes the files of all runtimes, the latents and JAX's images of them.
+
+  Args:
+    config: see `configs/default.py`.
+    folder: of the files.
+
+  Returns:
+    `bytes` by runtime, those that are left out missing; `parameters` and
+    `ternary`, their numbers; `quantized`, see `_write_int8`; `versions`.
+  """
+  made = generator(config)
+  spec = made.spec
+  folder.mkdir(parents=True, exist_ok=True)
+  rng = np.random.default_rng(config.seed)
+  shape = (max(config.speed.batches), spec.latent_size)
+  z = rng.standard_normal(shape, np.float32)
+  apply = jax.jit(made.network.apply)
+  images = [np.asarray(apply(made.params, some)) for some in (z[:1], z)]
+  np.save(folder / runtimes.LATENTS, z)
+  np.save(folder / runtimes.IMAGES, np.concatenate(images))
+  result: dict[str, Any] = {
+    'bytes': {}, 'quantized': None, 'versions': runtimes.versions(),
+  }  # fmt: skip
+  for name in config.runtimes or runtimes.TABLE:
+    runtime = runtimes.TABLE[name]
+    why = ', '.join(runtimes.missing(name))
+    if not why and name == 'torch' and not _is_peer(spec):
+      why = f'{spec.network} with {dict(spec.options)}'
+    if why:
+      logging.info('%s is left out: no %s', name, why)
+      continue
+    path = folder / runtime.file
+    stem, _, suffix = runtime.file.partition('.')
+    if name == 'torch':
+      _write_torch(made, path)
+    elif name == 'onnx_int8':
+      result['quantized'] = _write_int8(made, path)
+    elif suffix == 'safetensors':
+      bundle.save(path, made, critic=False)
+    elif runtime.file:
+      format = {'onnx': 'onnx', 'stablehlo': 'stablehlo'}[suffix]
+      export.write(path, made, format=format, weights=stem)
+    result['bytes'][name] = path.stat().st_size if runtime.file else 0
+  sizes = {name: leaf.size for name, leaf in trees.flatten(made.params).items()}
+  assert spec.ternary is not None
+  result['parameters'] = sum(sizes.values())
+  result['ternary'] = sum(sizes[name] for name in spec.ternary['leaves'])
+  return result
+
+
+def compress(made: generator_lib.Generator) -> dict[str, Any]:
+  """Bytes of the whole generator by way of storing and compressor.
+
+  Args:
+    made: ternary.
+
+  Returns:
+    `rows`: each `stored` and the bytes by compressor; `entropy_bytes`: of the
+    codes alone, by the shares of -1, 0 and 1 in each leaf.
+  """
+  plain = generator_lib.Spec(
+    made.spec.network, made.spec.latent_size, made.spec.image_shape,
+    made.spec.options,
+  )  # fmt: skip
+  dense = generator_lib.Generator(made.network, made.params, plain)
+  stored = {
+    'float32': bundle.encode(dense, critic=False),
+    '2 bits a weight': bundle.encode(made, critic=False),
+    '1.6 bits a weight': bundle.encode(made, critic=False, packing='trits'),
+  }
+  rows = [
+    {'stored': name}
+    | {kind: len(squeeze(data)) for kind, squeeze in COMPRESSORS.items()}
+    for name, data in stored.items()
+  ]
+  assert made.spec.ternary is not None
+  leaves = made.spec.ternary['leaves']
+  flat = trees.flatten(made.params)
+  codes = sum(entropy_bytes(np.sign(flat[name])) for name in leaves)
+  return {'rows': rows, 'entropy_bytes': math.ceil(codes)}
+
+
+def entropy_bytes(codes: Any) -> float:
+  """Bytes of codes at the entropy of their own shares."""
+  _, counts = np.unique(np.asarray(codes), return_counts=True)
+  shares = counts / counts.sum()
+  return float(counts.sum() * -(shares * np.log2(shares)).sum() / 8.0)
+
+
+def _is_peer(spec: generator_lib.Spec) -> bool:
+  """Whether `experiments.speed.peer` has this network."""
+  options = {'norm': 'layer', **dict(spec.options)}
+  return (
+    spec.network == 'dcgan' and 'width' in options
+    and options['norm'] == 'layer'
+  )  # fmt: skip
+
+
+def _write_torch(made: generator_lib.Generator, path: pathlib.Path) -> None:
+  import torch  # noqa: PLC0415
+
+  from experiments.speed import peer  # noqa: PLC0415
+
+  size, _, channels = made.spec.image_shape
+  width = dict(made.spec.options)['width']
+  module = peer.Generator(
+    shapes.Network(size, channels, width, made.spec.latent_size)
+  )
+  peer.load_generator(module, made.params)
+  torch.save(module.state_dict(), path)
+
+
+def _write_int8(
+  made: generator_lib.Generator, path: pathlib.Path
+) -> dict[str, Any]:
+  """Quantizes our float32 graph by ONNX Runtime's dynamic quantization.
+
+  Returns:
+    What became of it: `operators` that it brought, `leaves` that are in 8 bits,
+    and `weights`, how many these hold.
+  """
+  import onnx  # noqa: PLC0415
+  from onnxruntime import quantization  # noqa: PLC0415
+
+  program = export.build(made, weights='float32').contents['']
+  before = onnx.load_model_from_string(program)
+  quantization.quantize_dynamic(before, path)
+  after = onnx.load(path)
+  had = {
+    node.op_type for node in onnx.load_model_from_string(program).graph.node
+  }
+  eight = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+  tensors = [
+    tensor for tensor in after.graph.initializer
+    if tensor.data_type in eight and math.prod(tensor.dims) > 1
+  ]  # fmt: skip
+  return {
+    'operators': sorted({node.op_type for node in after.graph.node} - had),
+    'leaves': [tensor.name.removesuffix('_quantized') for tensor in tensors],
+    'weights': sum(math.prod(tensor.dims) for tensor in tensors),
+  }

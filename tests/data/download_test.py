@@ -1,0 +1,208 @@
+"""Packages: searched in order, fetched by a client, unpacked without trust."""
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+
+from coalesce_jax.data import download
+
+GOOD = {'a.bin': b'good', 'b.bin': b'also good'}
+
+
+def sha(data):
+  return hashlib.sha256(data).hexdigest()
+
+
+def archive(path, members, link=None):
+  with tarfile.open(path, 'w:gz') as tar:
+    if link:
+      info = tarfile.TarInfo(link)
+      info.type, info.linkname = tarfile.SYMTYPE, '/etc/passwd'
+      tar.addfile(info)
+    for name, data in members.items():
+      info = tarfile.TarInfo(name)
+      info.size = len(data)
+      tar.addfile(info, io.BytesIO(data))
+  return path
+
+
+def place(folder, members=GOOD):
+  folder.mkdir(parents=True, exist_ok=True)
+  for name, data in members.items():
+    (folder / name).write_bytes(data)
+  return folder
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+  """A machine with nothing on it; no test reaches the network."""
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  monkeypatch.delenv('COALESCE_DATA', raising=False)
+  monkeypatch.setenv('PATH', str(tmp_path / 'bin'))
+  package = download.Package(
+    files={name: sha(data) for name, data in GOOD.items()},
+    client=('fetcher', 'pack'),
+    archive='toy-*.tgz',
+    archive_sha256='',
+    debian=str(tmp_path / 'debian'),
+    advice='fetch it',
+  )
+  monkeypatch.setattr(download, 'PACKAGES', {'toy': package})
+  return tmp_path
+
+
+def client(world, script):
+  (world / 'bin').mkdir()
+  path = world / 'bin' / 'fetcher'
+  path.write_text(f'#!/bin/sh\n{script}\n')
+  path.chmod(0o755)
+
+
+def fetches(world, source):
+  client(world, f"{shutil.which('cp', path=os.defpath)} '{source}' toy-1.tgz")
+
+
+def test_the_first_place_of_the_order_is_taken(world, monkeypatch):
+  assert download.find('toy') is None
+  places = [
+    (world / 'debian', lambda: None),
+    (world / 'cache' / 'coalesce_jax' / 'toy', lambda: None),
+    (world / 'env', lambda: monkeypatch.setenv(
+      'COALESCE_DATA', str(world / 'env')
+    )),
+  ]  # fmt: skip
+  for folder, act in places:
+    place(folder), act()
+    assert download.find('toy') == folder
+  mine = place(world / 'mine' / 'toy')
+  assert download.find('toy', str(world / 'mine')) == mine
+  assert download.find('toy', str(mine)) == mine
+
+
+def test_a_folder_without_the_files_is_passed_over(world):
+  found = place(world / 'cache' / 'coalesce_jax' / 'toy')
+  place(world / 'mine', {'a.bin': b'good'})
+  assert download.find('toy', str(world / 'mine')) == found
+
+
+def test_no_folder_for_data_dir_is_refused(world):
+  with pytest.raises(ValueError, match='nowhere'):
+    download.find('toy', str(world / 'nowhere'))
+
+
+def test_another_digest_is_refused_wherever_it_lies(world, monkeypatch):
+  place(world / 'debian')
+  for k, folder in enumerate(('cache/coalesce_jax/toy', 'mine')):
+    place(world / folder, GOOD | {'b.bin': b'also evil'})
+    with pytest.raises(ValueError, match=r'b\.bin: sha256 .* remove the file'):
+      download.find('toy', str(world / folder) if k else None)
+
+
+def test_a_client_fetches_into_the_cache_once(world):
+  members = {f'package/{k}': v for k, v in GOOD.items()}
+  fetches(world, archive(world / 'source.tgz', members))
+  found = download.find('toy')
+  assert found == download.cache_folder() / 'toy'
+  assert {p.name: p.read_bytes() for p in found.iterdir()} == GOOD
+  (world / 'source.tgz').unlink()
+  assert download.find('toy') == found
+
+
+@pytest.mark.parametrize('script', ['exit 1', 'exit 0', 'exec /nonexistent'])
+def test_a_client_that_fails_is_no_source(world, script):
+  client(world, script)
+  assert download.find('toy') is None
+
+
+def test_a_client_that_hangs_is_no_source(world, monkeypatch):
+  client(world, f'exec {shutil.which("sleep", path=os.defpath)} 30')
+  monkeypatch.setattr(download, 'TIMEOUT_S', 0.2)
+  assert download.find('toy') is None
+
+
+def test_an_archive_with_another_digest_is_refused(world, monkeypatch):
+  fetches(world, archive(world / 'source.tgz', GOOD))
+  package = download.PACKAGES['toy']._replace(archive_sha256='0' * 64)
+  monkeypatch.setitem(download.PACKAGES, 'toy', package)
+  with pytest.raises(ValueError, match='not what was published'):
+    download.find('toy')
+  assert not list((world / 'cache').rglob('*.bin'))
+
+
+def test_paths_inside_an_archive_are_not_followed(tmp_path):
+  source = archive(
+    tmp_path / 'a.tgz',
+    {'../../evil': b'evil', '/evil': b'evil', 'x/../../../a.bin': b'good'},
+  )
+  target = tmp_path / 'out' / 'deep'
+  download.unpack(source, {'a.bin': sha(b'good')}, target)
+  assert [p.name for p in target.iterdir()] == ['a.bin']
+  assert not list(tmp_path.rglob('evil'))
+
+
+@pytest.mark.parametrize('name', ['other', 'package/a.bin'])
+def test_links_and_missing_members_are_refused(tmp_path, name):
+  source = archive(tmp_path / 'a.tgz', {'b.bin': b''}, link=name)
+  with pytest.raises(ValueError, match=r'a\.tgz: no a\.bin inside'):
+    download.unpack(source, {'a.bin': sha(b'good')}, tmp_path / 'out')
+
+
+def test_members_with_another_digest_are_not_written(tmp_path):
+  source = archive(tmp_path / 'a.tgz', {'a.bin': b'evil'})
+  with pytest.raises(ValueError, match='sha256 of a.bin'):
+    download.unpack(source, {'a.bin': sha(b'good')}, tmp_path / 'out')
+  assert not (tmp_path / 'out').exists()
+
+
+def test_members_that_are_too_large_are_refused(tmp_path, monkeypatch):
+  monkeypatch.setattr(download, 'MAX_MEMBER_BYTES', 3)
+  source = archive(tmp_path / 'a.tgz', {'a.bin': b'good'})
+  with pytest.raises(ValueError, match='has 4 bytes'):
+    download.unpack(source, {'a.bin': sha(b'good')}, tmp_path / 'out')
+
+
+@pytest.mark.parametrize('name', ['a.tgz', 'a.deb'])
+def test_what_is_no_archive_is_refused_in_one_line(tmp_path, name):
+  (tmp_path / name).write_bytes(b'something else')
+  with pytest.raises(ValueError, match='not unpacked') as caught:
+    download.unpack(tmp_path / name, {'a.bin': ''}, tmp_path / 'out')
+  assert '\n' not in str(caught.value)
+
+
+def test_archives_that_are_cut_short_are_refused(tmp_path):
+  source = archive(tmp_path / 'a.tgz', {'a.bin': bytes(range(256)) * 40})
+  data = source.read_bytes()
+  for length in (len(data) // 3, len(data) // 2, len(data) - 12):
+    source.write_bytes(data[:length])
+    with pytest.raises(ValueError, match=r'a\.tgz: '):
+      download.unpack(source, {'a.bin': '0'}, tmp_path / 'out')
+
+
+@pytest.mark.skipif(not shutil.which('dpkg-deb'), reason='dpkg-deb not there')
+def test_debian_packages_are_unpacked(tmp_path):
+  control = tmp_path / 'tree' / 'DEBIAN' / 'control'
+  control.parent.mkdir(parents=True)
+  control.write_text(
+    'Package: toy\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\n'
+    'Description: toy\n'
+  )
+  place(tmp_path / 'tree' / 'usr' / 'share')
+  subprocess.run(
+    ['dpkg-deb', '--build', tmp_path / 'tree', tmp_path / 'toy_1.deb'],
+    check=True,
+    capture_output=True,
+  )
+  wanted = {name: sha(data) for name, data in GOOD.items()}
+  download.unpack(tmp_path / 'toy_1.deb', wanted, tmp_path / 'out')
+  assert {p.name: p.read_bytes() for p in (tmp_path / 'out').iterdir()} == GOOD
+
+
+def test_every_file_of_every_package_has_a_digest():
+  for package in download.PACKAGES.values():
+    for digest in package.files.values():
+      assert len(digest) == 64 and set(digest) <= set('0123456789abcdef')

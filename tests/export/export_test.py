@@ -1,0 +1,217 @@
+"""Exports: verified, described, small, whole or not at all."""
+
+import dataclasses
+import json
+import os
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnx
+import pytest
+
+from coalesce_jax.core import files
+from coalesce_jax.export import export
+from coalesce_jax.export import onnx_files
+from coalesce_jax.export import stablehlo
+from coalesce_jax.models import bundle
+from coalesce_jax.models import generator as generator_lib
+from tests import small
+
+SIZED = generator_lib.Spec(
+  'dcgan', 64, (28, 28, 1), generator_lib.freeze({'width': 64})
+)
+PROVENANCE = {'dataset': 'digits', 'stage': 'ternarize'}
+
+
+def made(sides=2, spec=small.IMAGES):
+  spec = dataclasses.replace(
+    spec, critic=None, critic_options=(), provenance=PROVENANCE
+  )
+  return small.coded(small.drawn(spec), 'channel', sides)
+
+
+def description(path, format):
+  if format == 'stablehlo':
+    return json.loads(path.with_name(f'{path.name}.json').read_text())
+  (entry,) = onnx.load(path).metadata_props
+  assert entry.key == 'coalesce_jax'
+  return json.loads(entry.value)
+
+
+@pytest.mark.parametrize(
+  ('format', 'weights', 'tolerance'),
+  [
+    ('onnx', 'int2', 1e-4),
+    ('onnx', 'int4', 1e-4),
+    ('onnx', 'float32', 1e-4),
+    ('stablehlo', 'int2', 1e-5),
+    ('stablehlo', 'float32', 1e-5),
+  ],
+)
+def test_files_say_what_they_are(tmp_path, format, weights, tolerance):
+  generator, path = made(), tmp_path / 'edge.bin'
+  found = export.write(
+    path, generator, format=format, weights=weights, source_sha256='ab'
+  )
+  assert path.read_bytes() == found.contents['']
+  said = description(path, format)
+  assert said == found.metadata
+  assert said.pop('max_difference') <= tolerance
+  versions = said.pop('versions')
+  assert versions['jax'] == jax.__version__
+  assert set(versions) > {'coalesce_jax', 'jax'}
+  program = path.read_bytes()
+  if format == 'onnx':
+    tail = onnx_files.describe(b'', found.metadata)
+    program = program.removesuffix(tail)
+    assert len(program) < path.stat().st_size
+    onnx.checker.check_model(onnx.load(path), full_check=True)
+  assert said.pop('program_sha256') == files.digest([program])
+  assert said == {
+    'format_version': 1,
+    'format': format,
+    'network': 'dcgan',
+    'options': {'width': 4},
+    'latent_size': 4,
+    'image_shape': [8, 8, 1],
+    'value_range': [-1.0, 1.0],
+    'weights': weights,
+    'ternary': generator.spec.ternary,
+    'tolerance': tolerance,
+    'provenance': PROVENANCE,
+    'source_sha256': 'ab',
+  }
+
+
+@pytest.mark.parametrize('sides', [1, 2])
+def test_stablehlo_gives_the_samples_of_jax_for_any_batch(sides):
+  generator = made(sides)
+  run = stablehlo.load(stablehlo.encode(generator, 'int2'))
+  z = np.random.default_rng(1).standard_normal((7, 4), np.float32)
+  expected = np.asarray(jax.jit(generator.network.apply)(generator.params, z))
+  assert np.std(expected, 0).max() > 0.02
+  for batch in (1, 7):
+    found = np.asarray(run(z[:batch]))
+    assert found.shape == (batch, 8, 8, 1)
+    assert np.abs(found - expected[:batch]).max() <= 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('granularity', ['layer', 'channel'])
+@pytest.mark.parametrize(
+  'spec',
+  [
+    generator_lib.Spec('wgan_gp_mnist', 5, (28, 28, 1), (('width', 4),)),
+    generator_lib.Spec(
+      'dcgan', 5, (28, 28, 3), (('norm', 'pixel'), ('width', 4))
+    ),
+    generator_lib.Spec(
+      'dcgan', 5, (64, 64, 3), (('norm', 'none'), ('width', 2))
+    ),
+    generator_lib.Spec('mlp', 5, (2,), (('hidden', (16,)),)),
+  ],
+)
+def test_every_network_is_verified_in_both_formats(spec, granularity):
+  for format in export.FORMATS:
+    export.build(small.drawn(spec), format=format)
+    for sides in (1, 2):
+      generator = small.coded(small.drawn(spec), granularity, sides)
+      found = export.build(generator, format=format)
+      assert found.metadata['weights'] == 'int2'
+
+
+def test_two_bits_are_a_fourteenth_of_float32(tmp_path):
+  generator = small.coded(
+    small.drawn(SIZED), 'channel', 1, ('(?!out/).*kernel',)
+  )
+  sizes = {}
+  for weights in ('int2', 'float32'):
+    path = tmp_path / weights
+    export.write(path, generator, weights=weights)
+    sizes[weights] = path.stat().st_size
+  assert 14 * sizes['int2'] <= sizes['float32']
+  packed = bundle.size_bytes(generator)
+  assert sizes['int2'] < 1.02 * packed
+  assert len(stablehlo.encode(generator, 'int2')) < 1.07 * packed
+
+
+def test_equal_generators_give_equal_files_that_name_no_folder():
+  folder = os.path.dirname(export.__file__).encode()
+  for chosen in export.FORMATS.values():
+    first, second = (chosen.encode(made(), 'int2') for _ in range(2))
+    assert first == second
+    assert folder not in first and b'.py' not in first
+
+
+@pytest.mark.parametrize('format', list(export.FORMATS))
+@pytest.mark.parametrize(
+  'change',
+  [lambda x: x + 1e-3, lambda x: jnp.where(x == jnp.max(x), jnp.nan, x)],
+)
+def test_a_program_that_differs_is_not_kept(
+  tmp_path, monkeypatch, format, change
+):
+  generator = small.drawn(small.IMAGES)
+  chosen = export.FORMATS[format]
+
+  def encode(given, weights):
+    params = jax.tree.map(change, given.params)
+    return chosen.encode(given._replace(params=params), weights)
+
+  monkeypatch.setitem(export.FORMATS, format, chosen._replace(encode=encode))
+  with pytest.raises(ValueError, match='differ from those of JAX') as caught:
+    export.write(tmp_path / 'edge.bin', generator, format=format)
+  assert '\n' not in str(caught.value) and not list(tmp_path.iterdir())
+
+
+def test_a_file_without_its_description_does_not_stay(tmp_path, monkeypatch):
+  write = files.write_bytes
+
+  def fail(path, data):
+    if str(path).endswith('.json'):
+      raise OSError('full')
+    write(path, data)
+
+  monkeypatch.setattr(files, 'write_bytes', fail)
+  with pytest.raises(OSError, match='full'):
+    export.write(tmp_path / 'a', small.drawn(small.IMAGES), format='stablehlo')
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+  ('settings', 'message'),
+  [
+    ({'format': 'tflite'}, "format 'tflite' is not one of"),
+    ({'weights': 'int8'}, "weights 'int8' of onnx are not one of"),
+    (
+      {'format': 'stablehlo', 'weights': 'int4'},
+      "weights 'int4' of stablehlo are not one of",
+    ),
+    ({'weights': 'int2'}, 'no ternary leaves'),
+  ],
+)
+def test_settings_that_do_not_fit_are_refused(settings, message):
+  with pytest.raises(ValueError, match=message):
+    export.build(small.drawn(small.IMAGES), **settings)
+
+
+def test_parameters_of_another_network_or_of_many_are_refused():
+  generator = small.drawn(small.IMAGES)
+  many = jax.tree.map(lambda x: np.stack([x, x]), generator.params)
+  for params in (many, {'out': generator.params['out']}):
+    with pytest.raises(ValueError, match='its network has'):
+      export.build(generator._replace(params=params))
+
+
+@pytest.mark.parametrize(
+  ('format', 'package'),
+  [('onnx', 'onnx'), ('onnx', 'onnxruntime'), ('stablehlo', 'flatbuffers')],
+)
+def test_a_missing_package_is_named_in_one_line(monkeypatch, format, package):
+  monkeypatch.setitem(sys.modules, package, None)
+  with pytest.raises(
+    ValueError, match=rf"^{package} .*pip install 'coalesce_jax\[export\]'$"
+  ):
+    export.build(small.drawn(small.IMAGES), format=format)

@@ -1,0 +1,183 @@
+"""ONNX graphs: the samples of JAX, in two bits, by checked standard graphs."""
+
+import itertools
+
+import jax
+import numpy as np
+import onnx
+from onnx import numpy_helper
+import pytest
+
+from coalesce_jax.export import onnx_files
+from coalesce_jax.export import onnx_graphs
+from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.models import packing
+from coalesce_jax.networks import registry
+from coalesce_jax.transforms import ternary
+from tests import small
+
+LATENT = 5
+
+
+def spec(network, shape, **options):
+  return generator_lib.Spec(
+    network, LATENT, shape, generator_lib.freeze(options)
+  )
+
+
+NETWORKS = {
+  'dcgan layer': spec('dcgan', (28, 28, 3), width=3),
+  'dcgan pixel': spec('dcgan', (28, 28, 1), width=3, norm='pixel'),
+  'dcgan none': spec('dcgan', (28, 28, 1), width=3, norm='none'),
+  'wgan_gp_mnist': spec('wgan_gp_mnist', (28, 28, 1), width=4),
+  'mlp': spec(
+    'mlp', (3, 2, 1), hidden=(8, 6), activation='leaky_relu', output='tanh'
+  ),
+  'mlp without affine path': spec('mlp', (7,), hidden=(4,), affine=False),
+  'mlp tanh': spec('mlp', (2,), hidden=(40,), activation='tanh'),
+  'linear': spec('mlp', (3,), hidden=()),
+}
+OTHER_SIZES = {
+  f'dcgan {size} {norm}': spec('dcgan', (size, size, 1), width=2, norm=norm)
+  for size in (8, 32, 64)
+  for norm in ('layer', 'pixel', 'none')
+}
+SCHEMES = list(itertools.product(ternary.SCHEMES, ternary.GRANULARITIES))
+
+
+def difference(generator, weights, *batches):
+  """The largest difference of samples, over batches and ways to run it."""
+  z = np.random.default_rng(0).standard_normal(
+    (max(batches), LATENT), np.float32
+  )
+  expected = np.asarray(jax.jit(generator.network.apply)(generator.params, z))
+  # Equal samples would tell nothing.
+  assert np.std(expected, 0).max() > 0.02
+  data = onnx_graphs.model(generator, weights).SerializeToString()
+  found = []
+  for expand, batch in itertools.product((False, True), batches):
+    samples = onnx_files.load(data, expand=expand)(z[:batch])
+    assert samples.dtype == np.float32
+    assert samples.shape == (batch, *generator.spec.image_shape)
+    found.append(np.abs(samples - expected[:batch]).max())
+  return max(found)
+
+
+@pytest.mark.parametrize('name', list(NETWORKS))
+def test_samples_are_those_of_jax(name):
+  dense = small.drawn(NETWORKS[name])
+  assert difference(dense, 'float32', 1, 7) < 1e-4
+  for granularity, sides in itertools.product(ternary.GRANULARITIES, (1, 2)):
+    made = small.coded(dense, granularity, sides)
+    for weights in ('int2', 'int4', 'float32'):
+      assert difference(made, weights, 1, 7) < 1e-4, (granularity, sides)
+
+
+def check_schemes(chosen):
+  dense = small.drawn(chosen)
+  for scheme, granularity in SCHEMES:
+    made = small.ternarized(dense, scheme, granularity)
+    for weights in ('int2', 'int4'):
+      assert difference(made, weights, 1, 7) < 1e-4, (scheme, granularity)
+
+
+def test_samples_of_every_scheme_are_those_of_jax():
+  check_schemes(NETWORKS['linear'])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [*NETWORKS, *OTHER_SIZES])
+def test_samples_of_every_network_and_scheme_are_those_of_jax(name):
+  check_schemes((NETWORKS | OTHER_SIZES)[name])
+
+
+def test_every_network_is_among_these():
+  assert {s.network for s in NETWORKS.values()} == set(registry.GENERATORS)
+
+
+@pytest.mark.parametrize('granularity', ternary.GRANULARITIES)
+def test_any_leaf_may_be_ternary(granularity):
+  dense = small.drawn(NETWORKS['dcgan layer'])
+  made = small.coded(dense, granularity, 2, ('.*',))
+  assert difference(made, 'int2', 1, 7) < 1e-4
+
+
+@pytest.mark.parametrize(('weights', 'bits'), [('int2', 2), ('int4', 4)])
+@pytest.mark.parametrize('sides', [1, 2])
+def test_a_ternary_leaf_is_one_initialiser_of_exact_codes(weights, bits, sides):
+  dense = small.drawn(NETWORKS['wgan_gp_mnist'])
+  made = small.coded(dense, 'channel', sides)
+  graph = onnx_graphs.model(made, weights).graph
+  tensors = {tensor.name: tensor for tensor in graph.initializer}
+  kernel = np.asarray(made.params['up_1']['kernel'])
+  stored = tensors['up_1/kernel']
+  assert len(stored.raw_data) == kernel.size * bits // 8
+  codes = numpy_helper.to_array(stored).astype(int)
+  np.testing.assert_array_equal(codes, np.sign(kernel).transpose(2, 3, 0, 1))
+  scales = packing.pack(kernel, 'channel').scales
+  assert len(scales) == sides
+  found = [
+    numpy_helper.to_array(tensors[node.input[1]])
+    for node in graph.node
+    if node.input[0] == 'up_1/kernel'
+  ]
+  np.testing.assert_array_equal(found, scales)
+  floats = [
+    name
+    for name, tensor in tensors.items()
+    if tensor.data_type == onnx.TensorProto.FLOAT and 'kernel' in name
+  ]
+  assert not floats
+
+
+def test_a_scale_of_a_layer_is_written_for_every_row():
+  # One scale and a reshape after it are computed wrongly before 1.27.
+  made = small.coded(small.drawn(NETWORKS['dcgan layer']), 'layer', 1)
+  graph = onnx_graphs.model(made, 'int2').graph
+  tensors = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+  nodes = [n for n in graph.node if n.op_type == 'DequantizeLinear']
+  assert [n.input[0] for n in nodes] == [
+    'project/kernel', 'up_1/kernel', 'out/kernel'
+  ]  # fmt: skip
+  for node in nodes:
+    (axis,) = (a.i for a in node.attribute)
+    codes, scale = (tensors[name] for name in node.input)
+    assert axis == 0 and scale.shape == codes.shape[:1] != (1,)
+    kernel = made.params[node.input[0].split('/')[0]]['kernel']
+    np.testing.assert_array_equal(scale, np.full(len(codes), kernel.max()))
+
+
+def test_graphs_pass_the_checker_and_say_every_shape():
+  made = small.coded(small.drawn(NETWORKS['dcgan layer']), 'layer', 2)
+  for weights, kind in onnx_graphs.KINDS.items():
+    model = onnx_graphs.model(made, weights)
+    onnx.checker.check_model(model, full_check=True)
+    (opset,) = model.opset_import
+    assert (opset.domain, opset.version) == ('', kind.opset)
+    assert {n.op_type for n in model.graph.node} <= onnx_graphs.OPERATORS
+    inferred = onnx.shape_inference.infer_shapes(
+      model, strict_mode=True, data_prop=True
+    ).graph
+    ends = {
+      value.name: [
+        d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim
+      ]
+      for value in (*inferred.input, *inferred.output)
+    }
+    assert ends == {'z': ['batch', LATENT], 'images': ['batch', 28, 28, 3]}
+    assert len(inferred.value_info) + 1 == len(model.graph.node)
+
+
+def test_a_network_without_a_graph_is_refused_in_one_line():
+  made = small.drawn(NETWORKS['linear'])
+  other = made._replace(spec=spec('mlp2', (2,)))
+  with pytest.raises(ValueError, match="'mlp2' has no ONNX graph") as caught:
+    onnx_graphs.model(other, 'float32')
+  assert '\n' not in str(caught.value)
+
+
+def test_weights_that_are_not_ternary_are_refused():
+  dense = small.drawn(NETWORKS['linear'])
+  made = small.coded(dense, 'layer', 1)
+  with pytest.raises(ValueError, match='not ternary'):
+    onnx_graphs.model(made._replace(params=dense.params), 'int2')
