@@ -11,6 +11,7 @@ from coalesce_jax.gan import game
 from coalesce_jax.gan import sources
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
+from coalesce_jax.transforms import base
 from coalesce_jax.transforms import ternary
 
 OPTIONS = generator_lib.freeze({'hidden': (16,)})
@@ -39,25 +40,26 @@ def generator(seed=0, spec=VECTORS, critic=True):
   )
 
 
-def made(settings, spec=VECTORS, count=2, term=None):
-  """A game, a state, inputs of `count` sources, a key."""
+def inputs(parts, spec=VECTORS, **settings):
+  """Inputs of a game with normal latents."""
+  return game.inputs(parts, prior=sources.normal(spec.latent_size), **settings)
+
+
+def made(settings, spec=VECTORS, count=2, **more):
+  """A task of a game, a state, inputs of `count` sources, a key."""
   played = game.make(
-    settings,
-    generator=spec.build(),
-    critic=spec.build_critic(),
-    latent_size=spec.latent_size,
-    term=term,
-  )
+    settings, generator=spec.build(), critic=spec.build_critic(), **more
+  ).task
   key = jax.random.key(0)
   critics = jax.vmap(spec.build_critic().init)(jax.random.split(key, count))
-  state = played.init(spec.build().init(key), critics)
   parts = tuple(
     sources.array(k + jax.random.normal(key, (40, *spec.image_shape)))
     for k in range(count)
   )
+  given = inputs(parts, spec)
+  state = played.init(key, spec.build().init(key), critics, given)
   # Compiled: step by step, every operation would be compiled alone.
-  played = played._replace(step=jax.jit(played.step))
-  return played, state, game.inputs(parts), key
+  return played._replace(step=jax.jit(played.step)), state, given, key
 
 
 def images(n=20, seed=0, shape=(8, 8, 1)):
@@ -108,9 +110,10 @@ def coded(generator, granularity, sides, leaves=('.*/kernel',)):
 def ternarized(generator, scheme, granularity, leaves=('.*/kernel',)):
   """A ternary generator by the transform, its thresholds where they start."""
   settings = {'scheme': scheme, 'granularity': granularity, 'leaves': leaves}
-  transform = ternary.ternary(**settings)
-  make = jax.jit(lambda params: transform.apply(transform.init(None, params)))
-  params = make(generator.params)
+  reparam = ternary.ternary(**settings)
+  params = jax.jit(base.start, static_argnums=0)(
+    reparam, jax.random.key(0), generator.params
+  )
   described = ternary.describe(params, **settings)
   spec = dataclasses.replace(generator.spec, ternary=described)
   return generator._replace(params=params, spec=spec)

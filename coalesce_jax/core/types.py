@@ -1,7 +1,7 @@
 """The few types that every module shares.
 
 Shape legend of the package: K sources, B batch, Z latent, H, W, C image,
-N, M points, D dimensions, S seeds (or other ensemble members).
+N, M points, D dimensions, S seeds (or other replicas).
 """
 
 from collections.abc import Callable
@@ -21,8 +21,9 @@ class Network(NamedTuple):
   Attributes:
     init: ``key -> params``, a nested dict of arrays.
     apply: ``(params, inputs) -> outputs``; a generator maps latents
-      ``[B, Z]`` to samples ``[B, ...]``, a critic maps samples to ``[B]``.
+      ``[B, Z]``, or what else its prior draws, to samples ``[B, ...]``; a
+      critic maps samples to scores ``[B]``.
   """
 
   init: Callable[[PRNGKey], Params]
-  apply: Callable[[Params, Array], Array]
+  apply: Callable[[Params, Any], Any]

@@ -1,4 +1,4 @@
-"""The rules of a game: its static settings, checked where they are made.
+"""Static settings of a game, checked where they are made.
 
 Shapes: K critics, B batch.
 """
@@ -7,7 +7,8 @@ import dataclasses
 
 from coalesce_jax.data import augmentation
 from coalesce_jax.gan import objectives
-from coalesce_jax.gan import wgan
+from coalesce_jax.gan.adversarial import registry
+from coalesce_jax.gan.adversarial import wgan
 from coalesce_jax.ops import precision
 
 
@@ -22,6 +23,7 @@ class Config:
     generator_batches: as many batches of B make one generator update. Where its
       noise is what limits a few steps, more are worth more than in the critics'
       updates, which cost most (`docs/few_shot_attempts.md`).
+    adversarial: name of the losses, one of `adversarial.registry.NAMES`.
     penalty: 'two_sided' or 'one_sided'.
     penalty_weight: of the gradient penalty.
     gp_norm: 'sample' or 'channel'.
@@ -38,8 +40,6 @@ class Config:
     w1_smoothing: decay of the moving average of the distance estimates.
     augment: see `augmentation.build`.
     freeze: patterns of critic leaves that keep their start values.
-    phases: patterns of generator leaves; each generator step updates them in
-      turn on the same batch, every phase by its own Adam. Empty: one phase.
     reuse_batch: one real batch serves all critic steps of a generator step.
     paired: the generator and its frozen sources of the same latent size read
       the same latents (common random numbers). Gaps stay unbiased; their noise
@@ -58,6 +58,7 @@ class Config:
   batch_size: int = 64
   critic_steps: int = 5
   generator_batches: int = 1
+  adversarial: str = 'wgan'
   penalty: str = 'two_sided'
   penalty_weight: float = 10.0
   gp_norm: str = 'sample'
@@ -71,7 +72,6 @@ class Config:
   w1_smoothing: float = 0.95
   augment: str = ''
   freeze: tuple[str, ...] = ()
-  phases: tuple[str, ...] = ()
   reuse_batch: bool = False
   paired: bool = False
   precision: str = 'float32'
@@ -82,6 +82,7 @@ class Config:
   def __post_init__(self):
     for field, choices in [
       ('objective', objectives.NAMES),
+      ('adversarial', registry.NAMES),
       ('penalty', wgan.PENALTIES),
       ('gp_norm', wgan.NORMS),
       ('precision', precision.NAMES),

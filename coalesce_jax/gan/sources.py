@@ -1,4 +1,4 @@
-"""Sources: where a critic's real samples come from.
+"""Sources: where real samples come from, and what a generator starts from.
 
 A source is a pytree of arrays and a static draw function, so that it can be
 an argument of a compiled step and carry a leading axis of seeds or nodes.
@@ -7,7 +7,7 @@ One source may feed several critics at once (its `count`).
 Shapes: K sources, B batch, N samples of a data set, Z latent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 from typing import Any
@@ -31,7 +31,8 @@ class Source:
 
   Attributes:
     data: pytree of arrays.
-    draw: ``(data, key, n) -> [count, n, ...]``, static.
+    draw: ``(data, key, n) -> [count, n, ...]``, static; a pytree of such arrays
+      for a prior.
     count: number of critics it feeds, static.
     push: ``(data, z [n, Z]) -> [count, n, ...]``, static; None where samples
       have no latents.
@@ -39,28 +40,73 @@ class Source:
   """
 
   data: Any
-  draw: Callable[[Any, types.PRNGKey, int], jax.Array]
+  draw: Callable[[Any, types.PRNGKey, int], Any]
   count: int = 1
   push: Callable[[Any, jax.Array], jax.Array] | None = None
   latent_size: int = 0
 
 
-def array(samples: jax.Array, size: jax.Array | int | None = None) -> Source:
+def normal(latent_size: int) -> Source:
+  """Standard normal latents: the prior of a generator.
+
+  Args:
+    latent_size: Z.
+  """
+  return Source((), _draw_normal(latent_size))
+
+
+@functools.lru_cache(maxsize=64)
+def _draw_normal(latent_size):
+  def draw(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
+    del data
+    return batch_shards.rows(
+      lambda n: jax.random.normal(key, (n, latent_size)), n
+    )[None]
+
+  return draw
+
+
+def array(samples: Any, size: jax.Array | int | None = None) -> Source:
   """Uniform draws with replacement from a data set.
 
   Args:
-    samples: `[N, ...]`, uint8 images or float32.
+    samples: `[N, ...]`, uint8 images or float32; or a pytree of them, such as
+      pairs of images, whose rows are drawn together.
     size: only the first `size` rows are drawn (rows beyond are padding).
   """
-  size = samples.shape[0] if size is None else size
+  size = jax.tree.leaves(samples)[0].shape[0] if size is None else size
   return Source({'samples': samples, 'size': jnp.int32(size)}, _draw_array)
 
 
-def _draw_array(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
+def _draw_array(data: Any, key: types.PRNGKey, n: int) -> Any:
   index = batch_shards.rows(
     lambda n: jax.random.randint(key, (n,), 0, data['size']), n
   )
-  return pixels.decode(data['samples'][index])[None]
+  return jax.tree.map(
+    lambda samples: pixels.decode(samples[index])[None], data['samples']
+  )
+
+
+def together(parts: Mapping[str, Source]) -> Source:
+  """A prior of several things, such as latents and images to translate.
+
+  Args:
+    parts: sources of one output each; the draws are a dict by their names.
+  """
+  names = tuple(sorted(parts))
+  return Source(tuple(parts[name] for name in names), _draw_together(names))
+
+
+@functools.lru_cache(maxsize=64)
+def _draw_together(names):
+  def draw(data: Any, key: types.PRNGKey, n: int) -> dict[str, Any]:
+    keys = jax.random.split(key, len(names))
+    return {
+      name: part.draw(part.data, k, n)
+      for name, part, k in zip(names, data, keys, strict=True)
+    }
+
+  return draw
 
 
 def generators(network: types.Network, params: Any, latent_size: int) -> Source:
@@ -177,6 +223,11 @@ def fixed(
 def total(parts: Sequence[Source]) -> int:
   """K: number of critics that these sources feed."""
   return sum(part.count for part in parts)
+
+
+def draw_one(part: Source, key: types.PRNGKey, n: int) -> Any:
+  """Draws from a source of one output: `[n, ...]`, or a pytree of them."""
+  return jax.tree.map(lambda leaf: leaf[0], part.draw(part.data, key, n))
 
 
 def draw(

@@ -21,10 +21,16 @@ from typing import Any
 
 import numpy as np
 
+from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.gan import game as game_lib
+from coalesce_jax.gan import sources
+from coalesce_jax.gan import terms
 from coalesce_jax.methods import fine_tuning
+from coalesce_jax.methods import local_targets
+from coalesce_jax.methods import runner
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.networks import registry
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import ternary_config
 
@@ -96,19 +102,64 @@ def adapt(
     ValueError: too few samples or of another shape; a judge without a critic.
   """
   config = Config() if config is None else config
+  network, spec = meta.network, meta.spec
   held = np.any(np.asarray(config.anchor)) or config.game.objective == 'ball'
-  anchors = (meta,) if held else ()
-  if not config.mixed:
-    return fine_tuning.fit(
-      key, meta, images, config=config, hooks=hooks, part=part, anchors=anchors,
-      judges=tuple(judges),
-    )  # fmt: skip
-  game = dataclasses.replace(config.game, objective='w1')
-  config = dataclasses.replace(config, game=game)
+  targets, args = local_targets.alone, ()
+  if config.mixed:
+    game = dataclasses.replace(config.game, objective='w1')
+    config = dataclasses.replace(config, game=game)
+  if held and config.mixed:
+    targets = local_targets.pooled(network, spec.latent_size)
+    args = ((meta.params,),)
+  elif held:
+    targets = _anchored(network, spec.latent_size, config.fixed_samples)
+    args = (meta.params,)
   return fine_tuning.fit(
-    key, meta, images, config=config, hooks=hooks, part=part, pool=anchors,
-    share=config.anchor, judges=tuple(judges),
+    key, meta, images, config=config, hooks=hooks, part=part, judges=judges,
+    targets=targets, args=args, share=config.anchor,
+    **_ternary(config.ternary, meta),
   )  # fmt: skip
+
+
+def _anchored(
+  network: types.Network, latent_size: int, fixed_samples: int
+) -> local_targets.Targets:
+  """The local samples, and the distribution of a generator."""
+
+  def targets(local, hyper, params):
+    anchor = sources.generators(network, trees.stack([params]), latent_size)
+    if fixed_samples:
+      (anchor,) = sources.fixed((anchor,), local.key, fixed_samples)
+    return (
+      *local_targets.alone(local, hyper),
+      runner.Target(
+        anchor, anchor, hyper['anchor'], local.own, hyper['radius']
+      ),
+    )
+
+  return targets
+
+
+def _ternary(
+  settings: ternary_config.Ternary | None, start: generator_lib.Generator
+) -> dict[str, Any]:
+  """What ternarization adds to fine-tuning.
+
+  Raises:
+    ValueError: the generator is a mixture, whose nodes are several networks.
+  """
+  if settings is None:
+    return {}
+  if start.spec.network == registry.MIXTURE:
+    raise ValueError('a mixture of nodes cannot be ternarized')
+  made: dict[str, Any] = {
+    'reparam': ternary_config.reparam(settings),
+    'critic_reparam': ternary_config.critic_reparam(settings),
+  }
+  if settings.distill:
+    term = terms.distillation(start.network, settings.distill)
+    made |= {'terms': (term,), 'term_data': lambda params: {term.name: params}}
+  return made
 
 
 def ternarize(

@@ -26,14 +26,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import refined_source
 from coalesce_jax.gan import sources
+from coalesce_jax.methods import barycenter_sources
+from coalesce_jax.methods import replicas
 from coalesce_jax.methods import runner
 from coalesce_jax.models import checks
-from coalesce_jax.models import ensembles
-from coalesce_jax.models import generator
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 
 METHODS = ('joint', 'recursive', 'mixture')
@@ -65,7 +67,7 @@ class Config:
   game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
   schedule: loop.Schedule = loop.Schedule(steps=5000)
   start: int | None = 0
-  spec: generator.Spec | None = None
+  spec: generator_lib.Spec | None = None
   warmup: int = 100
   warm_critics: bool = True
   fixed_samples: int = 0
@@ -105,7 +107,7 @@ def paper_code(steps: int = 5000, samples: int = 10000) -> Config:
 
 
 def check(
-  members: list[generator.Generator],
+  members: list[generator_lib.Generator],
   method: str,
   objective: str | None,
   radii: Any,
@@ -156,7 +158,7 @@ def check(
 
 def barycenter(
   key: types.PRNGKey,
-  members: Sequence[generator.Generator],
+  members: Sequence[generator_lib.Generator],
   weights: Any = None,
   *,
   method: str = 'joint',
@@ -164,7 +166,7 @@ def barycenter(
   radii: Any = None,
   config: Config | None = None,
   hooks: loop.HooksFor | None = None,
-) -> tuple[generator.Generator, loop.History]:
+) -> tuple[generator_lib.Generator, loop.History]:
   """Learns a generator of the barycenter.
 
   Args:
@@ -201,7 +203,8 @@ def barycenter(
       key, members, weights, radii, config,
       loop.hooks_for(hooks, 'barycenter'), mixed=method == 'mixture',
     )  # fmt: skip
-  keys = _split(key, len(members) - 1)
+  rounds = len(members) - 1
+  keys = replicas.each(lambda k: tuple(jax.random.split(k, rounds)), key)
   current, histories = members[0], []
   for k in range(1, len(members)):
     t = weights[k] / max(weights[: k + 1].sum(), 1e-12)
@@ -218,105 +221,62 @@ def barycenter(
 
 
 def _joint(key, members, weights, radii, config, hooks, mixed=False):
-  batched, count = bool(key.ndim), len(members)
+  """One generator against the critics of all members, or one on their pool."""
   start = members[config.start or 0]
   network, spec = start.network, start.spec
   if config.spec is not None:
     network, spec = config.spec.build(), config.spec
   spec = _with_critic(spec, members)
-  critic = (spec.critic, spec.critic_options)
+  kind = (spec.critic, spec.critic_options)
   warm = config.warm_critics and all(
-    m.critic is not None and (m.spec.critic, m.spec.critic_options) == critic
+    m.critic is not None and (m.spec.critic, m.spec.critic_options) == kind
     for m in members
   )
-  groups = _groups(members)
-  params = [ensembles.stacked(group, batched) for group in groups]
-  owns: list[types.Params] = [() for _ in groups]
-  if config.refine is not None:
-    owns = [ensembles.stacked(group, batched, 'critic') for group in groups]
   # The critic of the start is the one that knows it.
   known = [start] if mixed else members
-  critics = ensembles.stacked(known, batched, 'critic') if warm else ()
-  scaled = weights * count if config.scale_weights else weights
+  critic = spec.build_critic()
+  radii = np.zeros(len(members)) if radii is None else radii
+  scaled = weights * len(members) if config.scale_weights else weights
 
-  def setup(key, params, owns, first, critics):
+  def setup(key, hyper, params, owns, first, critics):
+    del hyper
     key_critic, key_samples, key_start = jax.random.split(key, 3)
     if config.start is None:
       first = network.init(key_start)
-    parts = tuple(
-      _source(group[0], p, own, config.refine)
-      for group, p, own in zip(groups, params, owns, strict=True)
-    )
+    drawn = barycenter_sources.of(members, params, owns, config.refine)
     if config.fixed_samples:
-      parts = sources.fixed(parts, key_samples, config.fixed_samples)
+      drawn = sources.fixed(drawn, key_samples, config.fixed_samples)
     if not warm:
-      critics = runner.fresh_critics(key_critic, spec, len(known))
+      keys = jax.random.split(key_critic, len(known))
+      critics = trees.unstack(jax.vmap(critic.init)(keys))
     if mixed:
-      parts = (sources.pooled(parts, jnp.asarray(weights, jnp.float32)),)
-    inputs = game_lib.inputs(
-      parts,
-      weights=None if mixed else scaled,
-      radii=radii,
-      warmup=config.warmup,
-    )
-    return runner.Setup(first, critics, inputs)
+      pool = sources.pooled(drawn, jnp.asarray(weights, jnp.float32))
+      targets = [runner.Target(pool, pool, 1.0, critics[0])]
+    else:
+      targets = barycenter_sources.targets(drawn, critics, scaled, radii)
+    return runner.Setup(first, targets, warmup=config.warmup)
 
-  result = runner.play(
+  result = runner.run(
     key,
     setup,
-    (params, owns, start.params, critics),
-    config=config.game,
-    schedule=config.schedule,
-    spec=spec,
-    generator=network,
+    (
+      [m.params for m in members],
+      [m.critic for m in members] if config.refine is not None else (),
+      start.params,
+      [m.critic for m in known] if warm else (),
+    ),
+    runner.method(config.game, config.schedule, spec, generator=network),
     hooks=hooks,
   )
-  last = jax.tree.map(
-    (lambda c: c[:, -1]) if batched else (lambda c: c[-1]),
-    result.state.critics,
+  made = generator_lib.Generator(
+    network, result.params, spec, result.critics[-1]
   )
-  made = generator.Generator(network, result.generator, spec, last)
   return made, result.history
 
 
-def _source(
-  first: generator.Generator,
-  params: types.Params,
-  critics: types.Params,
-  refine: refined_source.Config | None,
-) -> sources.Source:
-  """Of a group: its first member, all parameters, all critics of its own."""
-  size = first.spec.latent_size
-  if refine is None:
-    return sources.generators(first.network, params, size)
-  return refined_source.generators(
-    first.network, first.spec.build_critic(), params, critics, size, refine
-  )
-
-
-def _groups(
-  members: list[generator.Generator],
-) -> list[list[generator.Generator]]:
-  """Runs of members of one pair of networks, which draw as one source."""
-  groups: list[list[generator.Generator]] = []
-  for member in members:
-    last = groups[-1][0] if groups else None
-    same = last is not None and _kind(last) == _kind(member)
-    if same:
-      groups[-1].append(member)
-    else:
-      groups.append([member])
-  return groups
-
-
-def _kind(member: generator.Generator) -> tuple[Any, ...]:
-  spec = member.spec
-  return member.network, spec.latent_size, spec.critic, spec.critic_options
-
-
 def _with_critic(
-  spec: generator.Spec, members: list[generator.Generator]
-) -> generator.Spec:
+  spec: generator_lib.Spec, members: list[generator_lib.Generator]
+) -> generator_lib.Spec:
   """The spec, without provenance, with its critic or the first there is."""
   spec = dataclasses.replace(spec, provenance={})
   named = [m.spec for m in members if m.spec.critic is not None]
@@ -325,12 +285,6 @@ def _with_critic(
       spec, critic=named[0].critic, critic_options=named[0].critic_options
     )
   return checks.with_critic(spec)
-
-
-def _split(key: types.PRNGKey, count: int) -> Any:
-  if not key.ndim:
-    return jax.random.split(key, count)
-  return jnp.swapaxes(jax.vmap(lambda k: jax.random.split(k, count))(key), 0, 1)
 
 
 def _joined(histories: list[loop.History]) -> loop.History:

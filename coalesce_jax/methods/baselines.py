@@ -21,8 +21,10 @@ import numpy as np
 
 from coalesce_jax.core import types
 from coalesce_jax.methods import fine_tuning
+from coalesce_jax.methods import local_targets
+from coalesce_jax.methods import replicas
 from coalesce_jax.models import checks
-from coalesce_jax.models import generator
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 
 # The image-side layers of the DCGAN critics.
@@ -31,12 +33,12 @@ FREEZE_D = ('conv_0/.*', 'conv_1/.*')
 
 def edge_only(
   key: types.PRNGKey,
-  spec: generator.Spec,
+  spec: generator_lib.Spec,
   images: Any,
   *,
   config: fine_tuning.Config | None = None,
   hooks: loop.HooksFor | None = None,
-) -> tuple[generator.Generator, loop.History]:
+) -> tuple[generator_lib.Generator, loop.History]:
   """Learns from the local samples alone.
 
   Args:
@@ -51,10 +53,8 @@ def edge_only(
   """
   config = fine_tuning.Config() if config is None else config
   network = spec.build()
-  init = jax.vmap(network.init) if key.ndim else network.init
-  fold = lambda k: jax.random.fold_in(k, 1)  # noqa: E731
-  start = init(jax.vmap(fold)(key) if key.ndim else fold(key))
-  fresh = generator.Generator(network, start, spec)
+  start = replicas.each(lambda k: network.init(jax.random.fold_in(k, 1)), key)
+  fresh = generator_lib.Generator(network, start, spec)
   config = dataclasses.replace(config, warmup=0)
   return fine_tuning.fit(
     key, fresh, images, config=_plain(config), hooks=hooks, part='edge_only'
@@ -63,14 +63,14 @@ def edge_only(
 
 def transfer(
   key: types.PRNGKey,
-  node: generator.Generator,
+  node: generator_lib.Generator,
   images: Any,
   *,
   config: fine_tuning.Config | None = None,
   hooks: loop.HooksFor | None = None,
   rate: float = 0.1,
   freeze: tuple[str, ...] = (),
-) -> tuple[generator.Generator, loop.History]:
+) -> tuple[generator_lib.Generator, loop.History]:
   """Fine-tunes one node's generator and critic.
 
   Args:
@@ -99,13 +99,13 @@ def transfer(
 
 def ensemble(
   key: types.PRNGKey,
-  nodes: Sequence[generator.Generator],
+  nodes: Sequence[generator_lib.Generator],
   images: Any,
   *,
   config: fine_tuning.Config | None = None,
   hooks: loop.HooksFor | None = None,
   share: Any = None,
-) -> tuple[generator.Generator, loop.History]:
+) -> tuple[generator_lib.Generator, loop.History]:
   """One critic on the pooled samples of all nodes and the edge.
 
   Args:
@@ -121,22 +121,19 @@ def ensemble(
     Generator and history.
   """
   config = _plain(fine_tuning.Config() if config is None else config)
-  checks.same_architecture(list(nodes))
+  spec = checks.same_architecture(list(nodes))
+  if share is None:
+    share = len(nodes) / (len(nodes) + 1.0)
   return fine_tuning.fit(
-    key,
-    nodes[0],
-    images,
-    config=config,
-    hooks=hooks,
-    part='ensemble',
-    pool=tuple(nodes),
-    share=share,
-  )
+    key, nodes[0], images, config=config, hooks=hooks, part='ensemble',
+    targets=local_targets.pooled(nodes[0].network, spec.latent_size),
+    args=(tuple(node.params for node in nodes),), share=share,
+  )  # fmt: skip
 
 
 def model_average(
-  nodes: Sequence[generator.Generator], weights: Any = None
-) -> generator.Generator:
+  nodes: Sequence[generator_lib.Generator], weights: Any = None
+) -> generator_lib.Generator:
   """The weighted mean of the nodes' generator parameters.
 
   Args:
@@ -154,7 +151,7 @@ def model_average(
     ),
     *[node.params for node in nodes],
   )
-  return generator.Generator(nodes[0].network, params, spec)
+  return generator_lib.Generator(nodes[0].network, params, spec)
 
 
 def _plain(config: fine_tuning.Config) -> fine_tuning.Config:

@@ -1,43 +1,31 @@
-"""The game that adaptation and its baselines share: local samples, an anchor.
+"""Fine-tuning: a generator and its critics learn from few local samples.
 
-Shapes: N local samples, S seeds.
+Adaptation and its baselines are this with other targets: the local samples
+alone, beside an anchor, or pooled with the samples of other generators.
+
+Shapes: J critics of the local samples, N local samples, S replicas.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax.core import trees
 from coalesce_jax.core import types
-from coalesce_jax.data import partition
 from coalesce_jax.data import pixels
 from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import local_samples
-from coalesce_jax.gan import sources
+from coalesce_jax.gan import terms as terms_lib
+from coalesce_jax.methods import local_targets
 from coalesce_jax.methods import runner
 from coalesce_jax.metrics import energy
 from coalesce_jax.models import checks
-from coalesce_jax.models import ensembles
-from coalesce_jax.models import generator
-from coalesce_jax.networks import registry
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import base
-from coalesce_jax.transforms import ternary as ternary_lib
 from coalesce_jax.transforms import ternary_config
-
-
-class Numbers(NamedTuple):
-  """Of `Config`, and the share of a pool: `[]` of one member, `[S]` of all."""
-
-  anchor: jax.Array
-  rate: jax.Array
-  generator_rate: jax.Array
-  radius: jax.Array
-  share: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,167 +87,111 @@ class Config:
 
 def fit(
   key: types.PRNGKey,
-  start: generator.Generator,
+  start: generator_lib.Generator,
   images: Any,
   *,
   config: Config,
   hooks: loop.HooksFor | None = None,
   part: str = 'adapted',
-  anchors: tuple[generator.Generator, ...] = (),
-  pool: tuple[generator.Generator, ...] = (),
-  share: Any = None,
-  judges: tuple[generator.Generator, ...] = (),
-) -> tuple[generator.Generator, loop.History]:
-  """Plays the local samples, with or without an anchor, from a start.
+  targets: local_targets.Targets = local_targets.alone,
+  args: tuple[Any, ...] = (),
+  share: Any = 0.0,
+  judges: Sequence[generator_lib.Generator] = (),
+  reparam: base.Reparam | None = None,
+  critic_reparam: base.Reparam | None = None,
+  terms: tuple[terms_lib.Term, ...] = (),
+  term_data: Callable[[types.Params], Mapping[str, Any]] = lambda params: {},
+) -> tuple[generator_lib.Generator, loop.History]:
+  """Fine-tunes a generator and critics to local samples and other targets.
 
   Args:
     key: one key, or `[S]` keys with `[S, ...]` leaves in all generators.
     start: generator, and critic if it has one, to start from.
     images: local samples, `[N, ...]` or `[S, N, ...]`, uint8 or in [-1, 1].
-    config: settings.
+    config: settings. Its field `ternary` is the methods'.
     hooks: effects; called with `part`.
-    part: name for `hooks`.
-    anchors: none, or one generator with a critic of its own.
-    pool: generators mixed with the local samples into one source.
-    share: probability of all of the pool together, a number or `[S]`; None is
-      that each of them and the samples are equally likely.
+    part: name of the stage for `hooks`.
+    targets: what the generator is drawn to, of one replica.
+    args: further arguments of `targets`, leaves `[S, ...]` for `[S]` keys.
+    share: probability of other generators in a pool, a number or `[S]`.
     judges: J generators whose critics learn the distance to the local samples,
       each from where it is, and weigh the same; none is the start's alone.
+    reparam: of the generator's parameters.
+    critic_reparam: of each critic's.
+    terms: additional losses of the generator.
+    term_data: ``start's parameters -> data of the terms``, of one replica.
 
   Returns:
     The generator with the first critic of the local samples, and the history;
-    critics 0 to J - 1 are those of the local samples, the last is the anchor's.
+    critics 0 to J - 1 are those of the local samples.
 
   Raises:
-    ValueError: too few samples or of another shape, a ternary mixture, a judge
-      without a critic or with another one than the start.
+    ValueError: too few samples or of another shape; a generator without a
+      critic, or with another one than the start, among `judges`.
   """
-  batched = bool(key.ndim)
   spec = checks.with_critic(start.spec)
-  images = check_images(images, spec, batched)
-  if config.ternary is not None and spec.network == registry.MIXTURE:
-    raise ValueError('a mixture of nodes cannot be ternarized')
+  images = local_samples.check(images, spec.image_shape, key.shape)
   network, critic = start.network, spec.build_critic()
-  built = ternary_config.build(config.ternary, network)
-  played = base.attached(network, built.generator)
-  anchored, pooled = bool(anchors), bool(pool)
   check_judges(judges, spec, config)
-  begun = [g.critic for g in judges or (start,)]
-  warm = config.warm_critics and begun[0] is not None
-  local_count = len(begun)
-  settings = dataclasses.replace(
-    config.game, phases=built.phases, segment=local_count == 1
-  )
-  count = local_count + anchored
-  if anchored:
-    begun.append(begun[0] if start.critic is None else start.critic)
-  share = len(pool) / (len(pool) + 1.0) if share is None else share
+  known = [g.critic for g in judges or (start,)]
+  count = len(known)
+  warm = config.warm_critics and known[0] is not None
+  known.append(known[0] if start.critic is None else start.critic)
 
-  def setup(key, params, critics, anchor_params, pool_params, images, numbers):
-    each = jnp.full(local_count, (1.0 - numbers.anchor) / local_count)
-    weights = jnp.append(each, numbers.anchor)[:count]
-    if config.scale_weights:
-      weights = weights * count
-    key_critic, key_latent, key_samples = jax.random.split(key, 3)
+  def setup(key, hyper, params, known, images, *args):
+    key_critic, _, key_samples = jax.random.split(key, 3)
     local, held = local_samples.split_held_out(images, config.held_out)
-    if pooled:
-      others = sources.generators(network, pool_params, spec.latent_size)
-      each = jnp.full(others.count, numbers.share / others.count)
-      local = sources.pooled(
-        (local, others), jnp.concatenate([1.0 - numbers.share[None], each])
-      )
-    parts = (local,) * local_count
-    held_parts = (held,) * local_count
-    if anchored:
-      law = sources.generators(network, anchor_params, spec.latent_size)
-      if config.fixed_samples:
-        (law,) = sources.fixed((law,), key_samples, config.fixed_samples)
-      parts, held_parts = (*parts, law), (*held_parts, law)
-    first = list(critics)
     if not warm:
       # Those of the local samples differ.
-      more = range(1, local_count)
-      keys = [key_critic, *(jax.random.fold_in(key_critic, j) for j in more)]
-      keys += [key_critic] * anchored
-      first = [critic.init(k) for k in keys]
-    if built.critic is not None:
-      first = [built.critic.init(key_latent, f) for f in first]
-    inputs = game_lib.inputs(
-      parts,
-      held_out=held_parts,
-      weights=weights,
-      radii=jnp.append(jnp.zeros(local_count), numbers.radius)[:count],
-      generator_rate=numbers.rate * numbers.generator_rate,
-      critic_rate=numbers.rate,
+      keys = [jax.random.fold_in(key_critic, j) for j in range(1, count)]
+      known = [critic.init(k) for k in (key_critic, *keys, key_critic)]
+    given = local_targets.Local(local, held, known[:-1], known[-1], key_samples)
+    chosen = targets(given, hyper, *args)
+    if config.scale_weights:
+      chosen = [t._replace(weight=t.weight * len(chosen)) for t in chosen]
+    return runner.Setup(
+      generator=params,
+      targets=chosen,
+      generator_rate=hyper['rate'] * hyper['generator_rate'],
+      critic_rate=hyper['rate'],
       warmup=config.warmup,
-      extra=params if built.term is not None else (),
+      terms=term_data(params),
     )
-    if built.generator is not None:
-      params = built.generator.init(key_latent, params)
-    return runner.Setup(params, trees.stack(first), inputs)
 
-  anchor_params = ensembles.stacked(list(anchors), batched) if anchored else ()
-  pool_params = ensembles.stacked(list(pool), batched) if pooled else ()
-  result = runner.play(
+  result = runner.run(
     key,
     setup,
-    (
-      start.params,
-      begun if warm else (),
-      anchor_params,
-      pool_params,
-      images,
-      by_member(config, key.shape, share),
+    (start.params, known if warm else (), images, *args),
+    runner.method(
+      dataclasses.replace(config.game, segment=count == 1),
+      config.schedule,
+      spec,
+      generator=network,
+      reparam=reparam or base.identity(),
+      critic_reparam=critic_reparam or base.identity(),
+      terms=terms,
     ),
-    config=settings,
-    schedule=config.schedule,
-    spec=spec,
-    generator=played,
-    critic=base.attached(critic, built.critic),
-    term=built.term,
-    hooks=_observing(loop.hooks_for(hooks, part), built.generator, batched),
-    score=_score(played, spec.latent_size, images, batched, config),
+    hyper=hyperparameters(config, share),
+    hooks=loop.hooks_for(hooks, part),
+    score=_score(network, spec.latent_size, config),
   )
-  critics = ensembles.first_critic(result.state.critics, batched)
-  critics = _deployed(built.critic, batched)(critics)
-  params = _deployed(built.generator, batched)(result.generator)
-  if config.ternary is not None:
-    described = ternary_lib.describe(
-      trees.member(params, 0) if batched else params,
-      scheme=config.ternary.scheme,
-      granularity=config.ternary.granularity,
-      leaves=config.ternary.leaves,
-    )
-    spec = dataclasses.replace(spec, ternary=described)
-  return (
-    generator.Generator(network, params, spec, critics),
-    result.history,
+  if reparam is not None:
+    spec = dataclasses.replace(spec, **reparam.describe(result.params))
+  made = generator_lib.Generator(
+    network, result.params, spec, result.critics[0]
   )
+  return made, result.history
 
 
-def by_member(
-  config: Config, members: tuple[int, ...], share: Any = 0.0
-) -> Numbers:
-  """The numbers that members may have each for itself.
-
-  Raises:
-    ValueError: numbers of another number of members.
-  """
-  found = {}
-  for name in Numbers._fields:
-    value = share if name == 'share' else getattr(config, name)
-    value = np.asarray(value, np.float32)
-    if value.shape not in ((), members):
-      raise ValueError(
-        f'{name} has shape {value.shape}, the members have {members}'
-      )
-    found[name] = jnp.broadcast_to(value, members)
-  return Numbers(**found)
+def hyperparameters(config: Config, share: Any = 0.0) -> dict[str, Any]:
+  """Returns the numbers that replicas may have each for itself."""
+  names = ('anchor', 'rate', 'generator_rate', 'radius')
+  return {name: getattr(config, name) for name in names} | {'share': share}
 
 
 def check_judges(
-  judges: Sequence[generator.Generator],
-  spec: generator.Spec,
+  judges: Sequence[generator_lib.Generator],
+  spec: generator_lib.Spec,
   config: Config,
   names: Sequence[str] | None = None,
 ) -> None:
@@ -290,67 +222,21 @@ def check_judges(
     raise ValueError("'ball' holds one critic near the local samples, not more")
 
 
-def check_images(images: Any, spec: generator.Spec, batched: bool) -> Any:
-  """Local samples of the right rank, shape and number.
-
-  Raises:
-    ValueError: otherwise.
-  """
-  shape = tuple(images.shape)
-  lead = 1 + batched
-  if len(shape) < lead or shape[lead:] != tuple(spec.image_shape):
-    raise ValueError(
-      f'local samples have shape {shape[lead:]}, the generator makes '
-      f'{tuple(spec.image_shape)}'
-    )
-  if shape[lead - 1] < partition.MIN_LOCAL:
-    raise ValueError(
-      f'{shape[lead - 1]} local samples, at least {partition.MIN_LOCAL} are '
-      'needed'
-    )
-  return jnp.asarray(images)
-
-
-def _deployed(
-  transform: base.Transform | None, batched: bool
-) -> Callable[[Any], types.Params]:
-  """From latent parameters to those of the network."""
-  if transform is None:
-    return lambda latent: latent
-  return jax.jit(jax.vmap(transform.apply) if batched else transform.apply)
-
-
-def _observing(
-  hooks: loop.Hooks | None,
-  transform: base.Transform | None,
-  batched: bool,
-) -> loop.Hooks | None:
-  """Observers see the parameters of the network, and the latent ones."""
-  if hooks is None or transform is None:
-    return hooks
-  deploy, seen = _deployed(transform, batched), hooks
-
-  def observe(step: int, latent: Any) -> None:
-    seen.observe_latent(step, latent)
-    seen.observe(step, deploy(latent))
-
-  return hooks._replace(observe=observe)
-
-
-def _score(played, latent_size, images, batched, config):
-  """Energy distance between averaged generator and held-out local samples."""
+def _score(network, latent_size, config):
+  """Energy distance between the model and held-out local samples."""
   if not config.schedule.select_every:
     return None
-  n = images.shape[1] if batched else images.shape[0]
-  held = local_samples.held_out(n, config.held_out)
-  if not held:
+  if not config.held_out:
     raise ValueError('early stopping needs held-out samples: raise held_out')
-  rows = slice(n - held, n)
-  real = images[:, rows] if batched else images[rows]
   z = jax.random.normal(jax.random.key(0), (512, latent_size))
 
-  def one(params: Any, real: jax.Array) -> jax.Array:
-    return energy.energy_distance(pixels.decode(real), played.apply(params, z))
+  def score(
+    params: Any, start: Any, known: Any, images: Any, *args: Any
+  ) -> Any:
+    del start, known, args
+    n = images.shape[0]
+    real = images[n - local_samples.held_out(n, config.held_out) :]
+    made = network.apply(params, z)
+    return energy.energy_distance(pixels.decode(real), made)
 
-  compiled = jax.jit(jax.vmap(one) if batched else one)
-  return lambda params: compiled(params, real)
+  return score

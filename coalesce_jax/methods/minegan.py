@@ -22,16 +22,15 @@ import jax.numpy as jnp
 
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
-from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import local_samples
 from coalesce_jax.methods import fine_tuning
 from coalesce_jax.methods import runner
 from coalesce_jax.models import checks
-from coalesce_jax.models import ensembles
-from coalesce_jax.models import generator
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.networks import mixture
 from coalesce_jax.ops import precision
 from coalesce_jax.training import loop
+from coalesce_jax.transforms import masks
 
 
 @functools.lru_cache(maxsize=16)
@@ -48,8 +47,8 @@ def network(
 
   Returns:
     A network of latents `[B, Z + K]`, of which the last K select. Its
-    parameters have `miners` and `scores`, which learn, and `nodes`, which get
-    no gradient. A new miner passes latents on as they are.
+    parameters have `miners` and `scores`, which learn, and `nodes`, which
+    `mine` freezes. A new miner passes latents on as they are.
   """
 
   def init(key: types.PRNGKey) -> types.Params:
@@ -74,8 +73,7 @@ def network(
     mined = (
       z[None] + precision.matmul(inner, of['outwards']) + of['shift']
     )  # [K, B, Z]
-    nodes = jax.lax.stop_gradient(params['nodes'])
-    samples = jax.vmap(base.apply)(nodes, mined)
+    samples = jax.vmap(base.apply)(params['nodes'], mined)
     chosen = mixture.select(params['scores'], chance)
     return jnp.sum(mixture.masked(chosen, samples), 0)
 
@@ -84,12 +82,12 @@ def network(
 
 def mine(
   key: types.PRNGKey,
-  nodes: Sequence[generator.Generator],
+  nodes: Sequence[generator_lib.Generator],
   images: Any,
   *,
   config: fine_tuning.Config | None = None,
   hooks: loop.HooksFor | None = None,
-) -> tuple[generator.Generator, loop.History]:
+) -> tuple[generator_lib.Generator, loop.History]:
   """Learns where in the nodes' latent spaces the local samples are.
 
   Args:
@@ -105,44 +103,43 @@ def mine(
     bundle can hold it: its spec is that of a node but for the latents.
   """
   config = fine_tuning.Config() if config is None else config
-  nodes, batched = list(nodes), bool(key.ndim)
+  nodes = list(nodes)
   spec = checks.with_critic(checks.same_architecture(nodes))
-  images = fine_tuning.check_images(images, spec, batched)
+  images = local_samples.check(images, spec.image_shape, key.shape)
   mined = network(spec.build(), spec.latent_size, len(nodes))
   spec = dataclasses.replace(spec, latent_size=spec.latent_size + len(nodes))
+  critic = spec.build_critic()
   warm = config.warm_critics and nodes[0].critic is not None
 
-  def setup(key, params, critic, images, numbers):
+  def setup(key, hyper, params, known, images):
     key_miners, key_critic = jax.random.split(key)
     local, held = local_samples.split_held_out(images, config.held_out)
-    inputs = game_lib.inputs(
-      (local,),
-      held_out=(held,),
-      generator_rate=numbers.rate * numbers.generator_rate,
-      critic_rate=numbers.rate,
+    first = known if warm else critic.init(key_critic)
+    return runner.Setup(
+      generator=mined.init(key_miners) | {'nodes': trees.stack(params)},
+      targets=(runner.Target(local, held, 1.0, first),),
+      generator_rate=hyper['rate'] * hyper['generator_rate'],
+      critic_rate=hyper['rate'],
       warmup=config.warmup,
     )
-    start = mined.init(key_miners) | {'nodes': params}
-    first = critic if warm else spec.build_critic().init(key_critic)
-    return runner.Setup(start, trees.stack([first]), inputs)
 
-  params = ensembles.stacked(nodes, batched)
-  result = runner.play(
+  result = runner.run(
     key,
     setup,
     (
-      params,
+      [node.params for node in nodes],
       nodes[0].critic if warm else (),
       images,
-      fine_tuning.by_member(config, key.shape),
     ),
-    config=dataclasses.replace(config.game, objective='w1'),
-    schedule=config.schedule,
-    spec=spec,
-    generator=mined,
+    runner.method(
+      dataclasses.replace(config.game, objective='w1'),
+      config.schedule,
+      spec,
+      generator=mined,
+      reparam=masks.freeze(('nodes/.*',)),
+    ),
+    hyper=fine_tuning.hyperparameters(config),
     hooks=loop.hooks_for(hooks, 'mined'),
   )
-  # The moving average of what stands still is what it is, to rounding.
-  made = result.generator | {'nodes': params}
-  critics = ensembles.first_critic(result.state.critics, batched)
-  return generator.Generator(mined, made, spec, critics), result.history
+  made = generator_lib.Generator(mined, result.params, spec, result.critics[0])
+  return made, result.history

@@ -17,14 +17,14 @@ import jax.numpy as jnp
 from coalesce_jax.core import types
 from coalesce_jax.gan import refined_source
 from coalesce_jax.models import checks
-from coalesce_jax.models import generator
+from coalesce_jax.models import generator as generator_lib
 
 
 def mixture(
-  nodes: Sequence[generator.Generator],
+  nodes: Sequence[generator_lib.Generator],
   weights: Any = None,
   refine: refined_source.Config | None = None,
-) -> generator.Generator:
+) -> generator_lib.Generator:
   """All nodes as one generator that draws among them.
 
   Args:
@@ -74,11 +74,11 @@ def mixture(
   # A weight of 0 is never drawn, and its logarithm is a number.
   scores = jnp.log(jnp.maximum(jnp.asarray(weights, jnp.float32), 1e-30))
   params['scores'] = jnp.broadcast_to(scores, (*seeds, len(nodes)))
-  return generator.create(
+  return generator_lib.create(
     dataclasses.replace(
       spec,
       network='mixture',
-      options=generator.freeze(options),
+      options=generator_lib.freeze(options),
       latent_size=spec.latent_size + len(nodes),
     ),
     params,

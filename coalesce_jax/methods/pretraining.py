@@ -15,8 +15,7 @@ from coalesce_jax.core import types
 from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import sources
 from coalesce_jax.methods import runner
-from coalesce_jax.models import ensembles
-from coalesce_jax.models import generator
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 
 
@@ -26,7 +25,7 @@ class Config:
 
   Attributes:
     game: the game's settings.
-    schedule: the driver's.
+    schedule: the loop's.
     held_out: fraction of each node's samples kept for distance estimates.
   """
 
@@ -38,11 +37,11 @@ class Config:
 def pretrain(
   key: types.PRNGKey,
   datasets: Sequence[Any],
-  spec: generator.Spec,
+  spec: generator_lib.Spec,
   *,
   config: Config | None = None,
   hooks: loop.HooksFor | None = None,
-) -> tuple[list[generator.Generator], loop.History]:
+) -> tuple[list[generator_lib.Generator], loop.History]:
   """Trains one generator and critic a node.
 
   Args:
@@ -53,8 +52,8 @@ def pretrain(
     hooks: effects; called with 'pretrain'.
 
   Returns:
-    K generators with their critics (leaves `[S, ...]` for a batch of keys) and
-    the history, metrics `[T, (S,) K, ...]`.
+    K generators with their critics (leaves `[S, ...]` for `[S]` keys) and the
+    history, metrics `[T, (S,) K, ...]`.
 
   Raises:
     ValueError: no data, or samples of another shape than the spec's.
@@ -67,62 +66,52 @@ def pretrain(
       raise ValueError(
         f'node {k}: samples {data.shape} do not fit {spec.image_shape}'
       )
-  train, held, sizes = _padded(datasets, config.held_out)
-  batched, count = bool(key.ndim), len(datasets)
-  keys = jax.vmap(lambda k: jax.random.split(k, count))(jnp.atleast_1d(key))
-  seeds = keys.shape[0]
   network, critic = spec.build(), spec.build_critic()
 
-  def setup(key, train, held, sizes):
+  def setup(key, hyper, train, held, sizes):
+    del hyper
     key_generator, key_critic = jax.random.split(key)
-    inputs = game_lib.inputs(
-      (sources.array(train, sizes[0]),),
-      held_out=(sources.array(held, sizes[1]),),
+    target = runner.Target(
+      source=sources.array(train, sizes[0]),
+      held_out=sources.array(held, sizes[1]),
+      weight=1.0,
+      critic=critic.init(key_critic),
     )
-    critics = jax.tree.map(lambda x: x[None], critic.init(key_critic))
-    return runner.Setup(network.init(key_generator), critics, inputs)
+    return runner.Setup(network.init(key_generator), (target,))
 
-  def every(array):
-    return jnp.broadcast_to(
-      array[None], (seeds, *array.shape)
-    ).reshape(-1, *array.shape[1:])  # fmt: skip
-
-  result = runner.play(
-    keys.reshape(-1),
+  made, history = runner.run_nodes(
+    key,
     setup,
-    (every(train), every(held), every(sizes)),
-    config=config.game,
-    schedule=config.schedule,
-    spec=spec,
+    padded(datasets, config.held_out),
+    runner.method(config.game, config.schedule, spec),
     hooks=loop.hooks_for(hooks, 'pretrain'),
   )
-
-  def of_node(tree, k):
-    pick = slice(k, None, count) if batched else k
-    return jax.tree.map(lambda leaf: leaf[pick], tree)
-
-  critics = ensembles.first_critic(result.state.critics, True)
   nodes = [
-    generator.Generator(
-      network, of_node(result.generator, k), spec, of_node(critics, k)
-    )
-    for k in range(count)
+    generator_lib.Generator(network, each.params, spec, each.critics[0])
+    for each in made
   ]
-  history = {
-    name: value if name == 'step' else _unflatten(value, seeds, count, batched)
-    for name, value in result.history.items()
-  }
   return nodes, history
 
 
-def _padded(datasets: Sequence[Any], fraction: float) -> tuple[Any, Any, Any]:
-  """Node data of unequal sizes as `[K, N, ...]`, `[K, M, ...]`, `[K, 2]`."""
+def padded(
+  datasets: Sequence[Any], fraction: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Splits the samples of nodes and pads them to one size.
+
+  Args:
+    datasets: K arrays `[N_k, ...]`.
+    fraction: of each that is held out, at least one sample.
+
+  Returns:
+    Samples to train on `[K, N, ...]`, held-out ones `[K, M, ...]`, and how many
+    of both each node has, `[K, 2]` int32; rows beyond are zeros.
+  """
   parts = []
   for data in datasets:
     cut = len(data) - max(1, round(fraction * len(data)))
     parts.append((data[:cut], data[cut:]))
 
-  def pad(arrays):
+  def pad(arrays: Sequence[Any]) -> jax.Array:
     size = max(len(a) for a in arrays)
     out = np.zeros((len(arrays), size, *arrays[0].shape[1:]), arrays[0].dtype)
     for row, array in zip(out, arrays, strict=True):
@@ -132,8 +121,3 @@ def _padded(datasets: Sequence[Any], fraction: float) -> tuple[Any, Any, Any]:
   train, held = zip(*parts, strict=True)
   sizes = jnp.array([[len(a), len(b)] for a, b in parts], jnp.int32)
   return pad(train), pad(held), sizes
-
-
-def _unflatten(value, seeds, count, batched):
-  value = value.reshape(value.shape[0], seeds, count, *value.shape[2:])
-  return value if batched else value[:, 0]

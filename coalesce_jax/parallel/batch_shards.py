@@ -37,6 +37,11 @@ def split(parts: int) -> Iterator[None]:
     _parts.reset(token)
 
 
+def count() -> int:
+  """Returns how many shards the batch of what is traced has."""
+  return _parts.get()
+
+
 def one_core() -> bool:
   """Whether each share of what is traced is small and has a core of a CPU.
 

@@ -28,12 +28,6 @@ import numpy as np
 
 AXES = ('members', 'critics', 'batch')
 
-# Leaves that carry an axis of critics, after that of members.
-_OF_CRITICS = (
-  'critics', 'critic_optimizer', 'w1', 'start_w1', 'multipliers', 'weights',
-  'radii',
-)  # fmt: skip
-
 _current: contextvars.ContextVar[Any] = contextvars.ContextVar(
   'mesh', default=None
 )
@@ -124,32 +118,46 @@ def fitting(members: int, batch: int) -> jax_sharding.Mesh | None:
   return None
 
 
-def shardings(tree: Any, over: jax_sharding.Mesh, batched: bool) -> Any:
-  """How every leaf of a game's state, inputs or keys is spread.
+def shardings(
+  tree: Any,
+  over: jax_sharding.Mesh,
+  batched: bool,
+  sharded: Sequence[tuple[str, str]] = (),
+) -> Any:
+  """Returns how every leaf of a task's state, inputs or keys is spread.
 
   Args:
-    tree: arrays; leaves under the names of `game.State` and `game.Inputs` that
-      carry an axis K are spread over critics, all others are the same there.
+    tree: arrays.
     over: the mesh.
     batched: whether leaves have a leading axis S.
+    sharded: pairs of (field, mesh axis): leaves under a field of that name have
+      an axis, after S, that lies along the mesh axis. All others are the same
+      along it.
   """
+  axis_of = dict(sharded)
 
   def of(path: tuple[Any, ...], leaf: Any) -> jax_sharding.NamedSharding:
     axes: list[str | None] = []
     if batched and leaf.ndim:
       axes.append(_axis(over, 'members', leaf.shape[0]))
-    names = {getattr(entry, 'name', None) for entry in path}
+    names = [getattr(entry, 'name', None) for entry in path]
+    along = [axis_of[name] for name in names if name in axis_of]
     at = int(batched)
-    if names & set(_OF_CRITICS) and leaf.ndim > at:
-      axes.append(_axis(over, 'critics', leaf.shape[at]))
+    if along and leaf.ndim > at:
+      axes.append(_axis(over, along[0], leaf.shape[at]))
     return jax_sharding.NamedSharding(over, jax_sharding.PartitionSpec(*axes))
 
   return jax.tree_util.tree_map_with_path(of, tree)
 
 
-def place(tree: Any, over: jax_sharding.Mesh, batched: bool) -> Any:
-  """The arrays of a game, each spread as `shardings` says."""
-  return jax.tree.map(_put, tree, shardings(tree, over, batched))
+def place(
+  tree: Any,
+  over: jax_sharding.Mesh,
+  batched: bool,
+  sharded: Sequence[tuple[str, str]] = (),
+) -> Any:
+  """Returns the arrays of a task, each spread as `shardings` says."""
+  return jax.tree.map(_put, tree, shardings(tree, over, batched, sharded))
 
 
 def everywhere(over: jax_sharding.Mesh) -> jax_sharding.NamedSharding:

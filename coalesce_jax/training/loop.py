@@ -1,11 +1,11 @@
-"""Drives a game for many steps: chunks, logs, checkpoints, early stopping.
+"""The loop: runs any task for many steps, with logs, checkpoints, stops.
 
-The loop over steps is a compiled scan; this host loop walks over chunks of
-it. An ensemble (a batch of keys) is driven as one program. What a caller does
-at chunk boundaries, saving, logging, looking at samples, comes in as `Hooks`,
+The loop over steps is a compiled scan; this host loop walks over chunks of it.
+Replicas of a task (a batch of keys) run as one program. What a caller does at
+chunk boundaries, such as saving, logging and evaluating, comes in as `Hooks`,
 so that this module touches no file.
 
-Shapes: S members of an ensemble, T rows of history.
+Shapes: S replicas, T rows of history.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ import numpy as np
 
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
-from coalesce_jax.gan import game as game_lib
 from coalesce_jax.parallel import mesh as mesh_lib
 from coalesce_jax.training import scan
+from coalesce_jax.training import task as task_lib
 
 MAX_ROLLBACKS = 3
 
@@ -44,10 +44,9 @@ class Hooks(NamedTuple):
     save: ``(step, tree)``, after `save_seconds`, when asked to stop, and at
       the end, so that a later stage that is interrupted finds this one done.
     log: ``(step, row)``, mean metrics of one chunk as NumPy arrays.
-    observe: ``(step, parameters)``, the averaged generator, at step 0, every
+    observe: ``(step, parameters)`` of `Task.model`, at step 0, every
       `observe_every` steps and at the end.
-    observe_latent: likewise, before it, with the latent parameters of a
-      generator that a stage transforms; not called for others.
+    observe_state: ``(step, state)``, likewise and before it.
     stop: whether to save and stop now.
     progress: ``(step, total)``.
   """
@@ -56,9 +55,19 @@ class Hooks(NamedTuple):
   save: Callable[[int, Any], None] = lambda step, tree: None
   log: Callable[[int, dict[str, np.ndarray]], None] = lambda step, row: None
   observe: Callable[[int, Any], None] = lambda step, params: None
-  observe_latent: Callable[[int, Any], None] = lambda step, latent: None
+  observe_state: Callable[[int, Any], None] = lambda step, state: None
   stop: Callable[[], bool] = lambda: False
   progress: Callable[[int, int], None] = lambda step, total: None
+
+
+# Name of a stage -> its effects.
+HooksFor = Callable[[str], Hooks]
+History = dict[str, np.ndarray]
+
+
+def hooks_for(hooks: HooksFor | None, name: str) -> Hooks | None:
+  """Returns the effects of a stage, None for none."""
+  return None if hooks is None else hooks(name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,17 +75,17 @@ class Schedule:
   """How long and how often.
 
   Attributes:
-    steps: generator steps in all.
+    steps: steps in all.
     chunk: steps of one compiled scan; one row of history each.
     observe_every: steps between two calls of `Hooks.observe`; a multiple of
       `chunk`, or 0 for never.
     save_seconds: least time between two checkpoints.
     select_every: steps between two scores of early stopping; a multiple of
       `chunk`, or 0 for none.
-    patience: scores without a gain before a member counts as finished.
-    at_once: members of an ensemble that a device computes together, the others
-      after them in the same program; None is all. Fewer need less memory, and
-      on a CPU stay in its caches.
+    patience: scores without a gain before a replica counts as finished.
+    at_once: replicas that a device computes together, the others after them in
+      the same program; None is all. Fewer need less memory, and on a CPU stay
+      in its caches.
   """
 
   steps: int
@@ -104,37 +113,39 @@ class Result(NamedTuple):
 
   Attributes:
     state: the last state.
-    generator: the averaged generator, of the best score with early stopping.
-    history: metrics by name, `[T, ...]`, with `step` `[T]`.
+    model: parameters of `Task.model`; with early stopping those of the best
+      score.
+    history: metrics by name, `[T, ...]`, with `step` `[T]`. A resumed run has
+      the rows since it was resumed.
     seconds: wall time of this process's share, compilation included.
   """
 
-  state: game_lib.State
-  generator: Any
-  history: dict[str, np.ndarray]
+  state: Any
+  model: types.Params
+  history: History
   seconds: float
 
 
 def drive(
-  game: game_lib.Game,
-  state: game_lib.State,
-  inputs: game_lib.Inputs,
+  task: task_lib.Task,
+  state: Any,
+  inputs: Any,
   key: types.PRNGKey,
   schedule: Schedule,
   hooks: Hooks | None = None,
-  score: Callable[[Any], jax.Array] | None = None,
+  score: Callable[[types.Params], jax.Array] | None = None,
 ) -> Result:
-  """Plays the game to the end of the schedule.
+  """Runs a task to the end of the schedule.
 
   Args:
-    game: what is played.
+    task: what learns.
     state: the start; leading axis S where `key` has one.
-    inputs: likewise.
-    key: a key, or `[S]` keys for an ensemble.
+    inputs: data of the steps, likewise.
+    key: one key, or `[S]` keys for S replicas; consumed.
     schedule: how long.
     hooks: effects at chunk boundaries.
-    score: averaged generator -> `[]` or `[S]`, lower is better; for early
-      stopping by `schedule.select_every`.
+    score: ``model -> []`` or `[S]`, lower is better; for early stopping by
+      `schedule.select_every`.
 
   Returns:
     `Result`; the same bits whether or not it was interrupted and resumed.
@@ -146,27 +157,32 @@ def drive(
   hooks = Hooks() if hooks is None else hooks
   began = saved = time.monotonic()
   select = score is not None and schedule.select_every > 0
-  members = key.shape
+  model = scan.each(task.model, bool(key.ndim))
   carry = {
     'state': state,
-    'best': state.ema if select else (),
-    'best_score': jnp.full(members, jnp.inf),
-    'stale': jnp.zeros(members, jnp.int32),
+    'best': model(state) if select else (),
+    'best_score': jnp.full(key.shape, jnp.inf),
+    'stale': jnp.zeros(key.shape, jnp.int32),
     'rollbacks': jnp.int32(0),
   }
   done = 0
   restored = hooks.restore(carry)
   if restored is not None:
     done, carry = restored
+
+  def observe() -> None:
+    hooks.observe_state(done, carry['state'])
+    hooks.observe(done, model(carry['state']))
+
   if not done:
-    hooks.observe(0, carry['state'].ema)
+    observe()
   rows: list[dict[str, np.ndarray]] = []
   mesh = mesh_lib.current()
   if mesh is not None:
     carry, inputs, key = mesh_lib.place(
-      (carry, inputs, key), mesh, bool(key.ndim)
+      (carry, inputs, key), mesh, bool(key.ndim), task.sharded
     )
-  chunk = scan.compiled(game.step, bool(key.ndim), mesh, schedule.at_once)
+  chunk = scan.compiled(task, bool(key.ndim), mesh, schedule.at_once)
   while done < schedule.steps:
     if select and bool(jnp.all(carry['stale'] >= schedule.patience)):
       logging.info('early stopping at step %d', done)
@@ -186,18 +202,19 @@ def drive(
     hooks.progress(done, schedule.steps)
     if select and done % schedule.select_every == 0:
       assert score is not None
-      carry = {**carry, **_select(carry, score(after.ema))}
+      now = model(after)
+      carry = {**carry, **_select(carry, now, score(now))}
     last = done == schedule.steps
     due = schedule.observe_every and done % schedule.observe_every == 0
     if due or last:
-      hooks.observe(done, after.ema)
+      observe()
     stopping = hooks.stop()
     if stopping or last or time.monotonic() - saved > schedule.save_seconds:
       hooks.save(done, carry)
       saved = time.monotonic()
     if stopping and not last:
       raise Interrupted(f'saved at step {done} of {schedule.steps}')
-  best = carry['state'].ema
+  best = model(carry['state'])
   if select:
     best = _where(carry['best_score'] < jnp.inf, carry['best'], best)
   history = {
@@ -217,17 +234,16 @@ def _attempt(key: types.PRNGKey, rollbacks: int) -> types.PRNGKey:
 def _roll_back(count: int, done: int, after: Any, metrics: Any) -> None:
   bad = [
     name
-    for name, leaf in trees.flatten(
-      {'generator': after.generator, 'critics': after.critics}
-    ).items()
-    if not bool(jnp.all(jnp.isfinite(leaf)))
+    for name, leaf in trees.flatten(after).items()
+    if jnp.issubdtype(leaf.dtype, jnp.inexact)
+    and not bool(jnp.all(jnp.isfinite(leaf)))
   ]
   last = {k: np.asarray(v).tolist() for k, v in metrics.items()}
   if count > MAX_ROLLBACKS:
     raise Diverged(
       f'not finite after step {done}, {MAX_ROLLBACKS} rollbacks did not help; '
       f'first bad leaves {bad[:3]}; mean metrics {last}. '
-      'Lower the learning rate or raise the penalty weight.'
+      'Lower the learning rate.'
     )
   logging.warning(
     'not finite after step %d (%s): rolled back, other random numbers '
@@ -235,12 +251,14 @@ def _roll_back(count: int, done: int, after: Any, metrics: Any) -> None:
   )  # fmt: skip
 
 
-def _select(carry: dict[str, Any], value: jax.Array) -> dict[str, Any]:
-  """Keeps, member by member, the averaged generator of the lowest score."""
+def _select(
+  carry: dict[str, Any], model: types.Params, value: jax.Array
+) -> dict[str, Any]:
+  """Keeps, replica by replica, the model of the lowest score."""
   value = jnp.asarray(value, jnp.float32)
   better = value < carry['best_score']
   return {
-    'best': _where(better, carry['state'].ema, carry['best']),
+    'best': _where(better, model, carry['best']),
     'best_score': jnp.where(better, value, carry['best_score']),
     'stale': jnp.where(better, 0, carry['stale'] + 1),
   }
@@ -260,15 +278,3 @@ def chunk_of(steps: int, wanted: int = 50) -> int:
     if steps % n == 0:
       return n
   return min(wanted, max(1, math.ceil(steps / 2)))
-
-
-# Name of a part of a stage -> its effects.
-HooksFor = Callable[[str], Hooks]
-
-
-History = dict[str, np.ndarray]
-
-
-def hooks_for(hooks: HooksFor | None, part: str) -> Hooks | None:
-  """The effects of one part of a stage."""
-  return None if hooks is None else hooks(part)

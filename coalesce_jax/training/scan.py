@@ -1,6 +1,6 @@
-"""Some steps of a game as one compiled program, alone, as an ensemble, spread.
+"""Steps of a task as one compiled program: alone, as replicas, over devices.
 
-Shapes: S members of an ensemble.
+Shapes: S replicas.
 """
 
 from collections.abc import Callable
@@ -13,27 +13,29 @@ import jax.numpy as jnp
 from coalesce_jax.core import types
 from coalesce_jax.parallel import batch_shards
 from coalesce_jax.parallel import mesh as mesh_lib
+from coalesce_jax.training import task as task_lib
 
 
 @functools.lru_cache(maxsize=32)
 def compiled(
-  step: Callable[..., Any],
+  task: task_lib.Task,
   batched: bool,
   mesh: Any = None,
   at_once: int | None = None,
 ) -> Callable[..., Any]:
-  """The program, the same one for the same arguments.
+  """Returns the program of some steps, the same one for equal arguments.
 
   Args:
-    step: of a game.
+    task: what learns.
     batched: whether state, inputs and key have a leading axis S.
-    mesh: over which they are spread, see `sharding`; the state stays so, the
-      metrics are whole everywhere.
-    at_once: members that a device computes together; None is all.
+    mesh: over which they are spread, see `parallel.mesh`; the state stays so,
+      the metrics are whole everywhere.
+    at_once: replicas that a device computes together; None is all.
 
   Returns:
     ``(state, inputs, key, steps) -> (state, mean metrics, finite)``.
   """
+  step = task.step
 
   def chunk(state, inputs, key, num_steps):
     if not batched:
@@ -49,13 +51,24 @@ def compiled(
     some = functools.partial(chunk, num_steps=num_steps)
     after, metrics, finite = _by_hand(some, mesh, batched, state, inputs, key)
     after = jax.lax.with_sharding_constraint(
-      after, mesh_lib.shardings(after, mesh, batched)
+      after, mesh_lib.shardings(after, mesh, batched, task.sharded)
     )
     whole = mesh_lib.everywhere(mesh)
     metrics = jax.lax.with_sharding_constraint(metrics, whole)
     return after, metrics, jnp.all(finite)
 
   return jax.jit(spread, static_argnums=3)
+
+
+@functools.lru_cache(maxsize=64)
+def each(fn: Callable[..., Any], batched: bool) -> Callable[..., Any]:
+  """Returns `fn` compiled, of each replica where there are several.
+
+  Args:
+    fn: pure, of one replica.
+    batched: whether its arguments have a leading axis S.
+  """
+  return jax.jit(jax.vmap(fn) if batched else fn)
 
 
 def once(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,7 +84,7 @@ def once(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _by_hand(chunk, mesh, batched, state, inputs, key):
-  """Members and shares of the batch, placed; critics are left to XLA."""
+  """Replicas and batch shards, placed; other axes are left to XLA."""
   manual = {'members', batch_shards.AXIS}
   members = batched and key.shape[0] % mesh.shape['members'] == 0
   spec = jax.sharding.PartitionSpec(*(['members'] if members else []))
@@ -93,7 +106,7 @@ def _by_hand(chunk, mesh, batched, state, inputs, key):
 
 
 def _in_turns(step, at_once, state, inputs, key, num_steps):
-  """`_chunk` of some members after the other."""
+  """`_chunk` of some replicas after the other."""
 
   def one(args):
     state, inputs, key = args
@@ -110,8 +123,13 @@ def _in_turns(step, at_once, state, inputs, key, num_steps):
 def _chunk(step, state, inputs, key, num_steps):
   """One scan; mean metrics, and whether the final state is finite."""
   state, metrics = run(step, state, inputs, key, num_steps)
-  leaves = jax.tree.leaves((state.generator, state.critics, state.ema))
-  finite = jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in leaves])
+  finite = jnp.array(
+    [
+      jnp.all(jnp.isfinite(leaf))
+      for leaf in jax.tree.leaves(state)
+      if jnp.issubdtype(leaf.dtype, jnp.inexact)
+    ]
+  )
   means = {name: jnp.mean(value, 0) for name, value in metrics.items()}
   return state, means, jnp.all(finite)
 
@@ -123,7 +141,7 @@ def run(
   key: types.PRNGKey,
   num_steps: int,
 ) -> tuple[Any, types.Metrics]:
-  """`num_steps` steps by `lax.scan`: final state, metrics `[num_steps, ...]`.
+  """Takes steps by `lax.scan`: the last state, metrics `[num_steps, ...]`.
 
   Runs of 10 and then 20 steps with the same key equal one of 30, bit for bit.
   """

@@ -16,6 +16,7 @@ from coalesce_jax.core import trees
 from coalesce_jax.export import export
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.transforms import base
 from coalesce_jax.transforms import ternary as ternary_lib
 from coalesce_jax.transforms import ternary_config
 from experiments.edge_runtimes import runtimes
@@ -49,7 +50,7 @@ def generator(config: Any) -> generator_lib.Generator:
   settings = ternary_config.Ternary(leaves=LEAVES)
   start, parameters = jax.random.split(jax.random.key(config.seed))
   params = made.build().init(parameters)
-  transform = ternary_config.transform(settings)
+  reparam = ternary_config.reparam(settings)
   spec = generator_lib.Spec(
     made.network, made.latent_size, made.image_shape, made.options,
     ternary=ternary_lib.describe(
@@ -57,9 +58,7 @@ def generator(config: Any) -> generator_lib.Generator:
       leaves=LEAVES,
     ),
   )  # fmt: skip
-  return generator_lib.create(
-    spec, transform.apply(transform.init(start, params))
-  )
+  return generator_lib.create(spec, base.start(reparam, start, params))
 
 
 def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:

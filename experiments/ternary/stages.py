@@ -24,6 +24,7 @@ from coalesce_jax.models import generator
 from coalesce_jax.pipeline import config as config_lib
 from coalesce_jax.pipeline import data as problem_lib
 from coalesce_jax.runs import workdir
+from coalesce_jax.transforms import base
 from coalesce_jax.transforms import int8
 from coalesce_jax.transforms import ternary as ternary_lib
 from coalesce_jax.trials import trials
@@ -208,7 +209,7 @@ def _afterwards(made: generator.Generator, how: Any) -> generator.Generator:
   transform = ternary_lib.ternary(
     **described, threshold_init=how.threshold_init
   )
-  params = transform.apply(transform.init(jax.random.key(0), made.params))
+  params = base.start(transform, jax.random.key(0), made.params)
   spec = dataclasses.replace(
     made.spec, ternary=ternary_lib.describe(params, **described)
   )
@@ -258,9 +259,11 @@ def _trained(config, work, problem, start, settled, part):
   latents = [jax.random.key(20_000)] * config.shared.seeds
   thresholds: dict[str, float] = {}
 
-  def latent(step: int, values: Any) -> None:
+  def latent(step: int, state: Any) -> None:
     del step
-    seen = jax.vmap(ternary_lib.thresholds)(values)
+    if settled.ternary is None:
+      return
+    seen = jax.vmap(ternary_lib.thresholds)(state.ema)
     thresholds.update(
       {f'threshold/{k}': float(jnp.mean(v)) for k, v in seen.items()}
     )
@@ -281,7 +284,7 @@ def _trained(config, work, problem, start, settled, part):
   hooks = work.hooks(look)
   made, _ = adaptation.adapt(
     _keys(config, 3), start, images, config=settled,
-    hooks=lambda name: hooks(part)._replace(observe_latent=latent),
+    hooks=lambda name: hooks(part)._replace(observe_state=latent),
   )  # fmt: skip
   return made, work.recorder.rows(f'{part}/curve')
 

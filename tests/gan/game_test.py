@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 
 from coalesce_jax.core import trees
+from coalesce_jax.core import types
 from coalesce_jax.gan import game
 from coalesce_jax.gan import sources
+from coalesce_jax.gan import terms
+from coalesce_jax.parallel import batch_shards
+from coalesce_jax.training import optimizers
 from coalesce_jax.training import scan
+from coalesce_jax.transforms import base
 from tests import small
 
 
@@ -56,19 +61,32 @@ def test_vmapped_games_equal_single_ones():
     close(trees.member(together, k), alone)
 
 
-def test_critics_in_turns_equal_critics_together(monkeypatch):
-  played, state, inputs, key = small.made(small.config())
-  together, seen = scan.run(played.step, state, inputs, key, 2)
-  asked = []
-  monkeypatch.setattr(game.shares, 'in_turns', lambda n: not asked.append(n))
-  # A game that was not traced before.
-  game.make.cache_clear()
-  played, *_ = small.made(small.config())
-  turns, found = scan.run(played.step, state, inputs, key, 2)
-  # 8 samples of two values.
-  assert set(asked) == {16}
-  close(turns, together)
-  close(found, seen)
+def test_critics_in_turns_equal_critics_alone():
+  # On a CPU critics of so large batches are updated one after another.
+  batch, size = 64, 2**14 // 64
+  assert batch_shards.in_turns(batch * size)
+  network = types.Network(None, lambda params, z: params[None] + z)
+  critic = types.Network(None, lambda params, x: jnp.tanh(x @ params).sum(-1))
+  # Nothing but latents is random, and these are the same for one critic.
+  played = game.make(
+    small.config(batch_size=batch, penalty='none'),
+    generator=network,
+    critic=critic,
+  ).task
+  keys = jax.random.split(jax.random.key(0), 3)
+  critics = jax.random.normal(keys[0], (2, size, 3)) / 10
+  parts = [sources.array(jnp.full((1, size), float(k))) for k in range(2)]
+
+  def after(parts, critics):
+    given = game.inputs(tuple(parts), prior=sources.normal(size))
+    state = played.init(keys[1], jnp.zeros(size), critics, given)
+    return jax.jit(played.step)(state, given, keys[2])[0].critics
+
+  both = after(parts, critics)
+  assert float(jnp.abs(both - critics).min()) > 0.0
+  for k in range(2):
+    alone = after(parts[k : k + 1], critics[k : k + 1])
+    np.testing.assert_allclose(both[k], alone[0], rtol=1e-5)
 
 
 def test_critics_do_not_see_each_other():
@@ -117,10 +135,17 @@ def test_frozen_critic_leaves_stay_and_the_others_learn():
     assert same == name.startswith('dense_0/') or name == 'head/bias'
 
 
+PHASES = ('affine/.*', '(?!affine/).*')
+
+
+def by_phases(optimizer, latent):
+  return optimizers.phased(optimizer, PHASES, latent)
+
+
 def test_phases_update_their_own_leaves_on_the_same_batch():
   fast = {'learning_rate': 0.05}
-  settings = small.config(phases=('affine/.*', '(?!affine/).*'), **fast)
-  played, state, inputs, key = small.made(settings)
+  reparam = base.identity()._replace(optimizers=by_phases)
+  played, state, inputs, key = small.made(small.config(**fast), reparam=reparam)
   together, other_state, _, _ = small.made(small.config(**fast))
   after, _ = played.step(state, inputs, key)
   joint, _ = together.step(other_state, inputs, key)
@@ -149,7 +174,7 @@ def test_ball_raises_the_multiplier_of_a_violated_constraint_only():
   tight = inputs._replace(radii=jnp.array([0.0, -1.0]))
   for given, grows in ((wide, False), (tight, True)):
     after, metrics = scan.run(played.step, state, given, key, 3)
-    assert (float(after.multipliers[1]) > 0.0) == grows
+    assert (float(after.objective[1]) > 0.0) == grows
     assert (float(metrics['violation'][-1][1]) > 0.0) == grows
     np.testing.assert_allclose(metrics['coefficient'][:, 0], 1.0)
 
@@ -160,12 +185,12 @@ def test_multipliers_do_not_wind_up_far_outside_a_ball():
   far = inputs._replace(radii=jnp.array([0.0, -50.0]))
   after, metrics = scan.run(played.step, state, far, key, 4)
   # The first step is a warm-up; each later one adds rate / penalty at most.
-  assert float(after.multipliers[1]) == pytest.approx(3 * 0.1 / 2.0)
+  assert float(after.objective[1]) == pytest.approx(3 * 0.1 / 2.0)
   assert np.all(metrics['coefficient'][:, 1] > 100.0)
-  inside = state._replace(multipliers=jnp.array([0.0, 1.0]))
+  inside = state._replace(objective=jnp.array([0.0, 1.0]))
   wide = inputs._replace(radii=jnp.array([0.0, 50.0]))
   after, _ = scan.run(played.step, inside, wide, key, 4)
-  assert float(after.multipliers[1]) == pytest.approx(1.0 - 3 * 0.1 / 2.0)
+  assert float(after.objective[1]) == pytest.approx(1.0 - 3 * 0.1 / 2.0)
 
 
 def test_a_ball_needs_a_penalty():
@@ -173,20 +198,23 @@ def test_a_ball_needs_a_penalty():
     small.config(objective='ball', ball_penalty=0.0)
 
 
-def test_extra_term_pulls_the_generator():
-  def term(params, z, x, target):
-    del params, z
-    return 1e6 * jnp.mean((x - target[None]) ** 2)
+def pull(params, batch, target):
+  del params
+  return 1e6 * jnp.mean((batch.samples - target[None]) ** 2)
 
+
+def test_a_term_pulls_the_generator():
   settings = small.config(learning_rate=0.1, ema=0.0)
-  played, state, inputs, key = small.made(settings, term=term)
+  term = terms.Term(pull, 'pull')
+  played, state, inputs, key = small.made(settings, terms=(term,))
   target = jnp.array([3.0, -2.0])
-  inputs = inputs._replace(extra=target)
-  after, _ = jax.jit(scan.run, static_argnums=(0, 4))(
+  inputs = inputs._replace(terms={'pull': target})
+  after, metrics = jax.jit(scan.run, static_argnums=(0, 4))(
     played.step, state, inputs, key, 100
   )
   x = small.VECTORS.build().apply(after.generator, jnp.zeros((1, 2)))
   np.testing.assert_allclose(x[0], target, atol=0.3)
+  assert metrics['term/pull'][-1] < 0.01 * metrics['term/pull'][0]
 
 
 def test_reused_batches_repeat_the_real_samples():
@@ -205,7 +233,7 @@ def test_more_batches_of_the_generator_are_less_noise_of_the_same_mean():
     # Critics stand still and all real samples are one, so that estimates differ
     # by what the generator draws.
     one = sources.array(jnp.ones((1, 2)))
-    inputs = game.inputs((one,), critic_rate=0.0)
+    inputs = small.inputs((one,), critic_rate=0.0)
     found.append(
       jax.vmap(lambda k: played.step(state, inputs, k)[1]['w1'][0])(keys)  # noqa: B023
     )
@@ -269,7 +297,7 @@ def paired_gap(generator_seed, paired):
   part = sources.generators(
     small.VECTORS.build(), jax.tree.map(lambda x: x[None], params), 2
   )
-  inputs = game.inputs((part,), generator_rate=0.0)
+  inputs = small.inputs((part,), generator_rate=0.0)
   state = state._replace(generator=params)
   if generator_seed:
     own = small.VECTORS.build().init(jax.random.key(0))

@@ -9,15 +9,14 @@ import pytest
 
 import coalesce_jax as cj
 from coalesce_jax.core import trees
+from coalesce_jax.gan import sources
 from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import barycenter
 from coalesce_jax.methods import baselines
 from coalesce_jax.methods import pretraining
-from coalesce_jax.methods import runner
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator
 from coalesce_jax.training import loop
-from coalesce_jax.training import scan
 from coalesce_jax.transforms import ternary as ternary_lib
 from coalesce_jax.transforms import ternary_config
 from tests import small
@@ -73,33 +72,12 @@ def test_pretraining_gives_each_node_its_own_data():
 
 def test_padding_rows_of_smaller_nodes_are_never_drawn():
   data = [np.ones((10, 2), np.float32), np.ones((90, 2), np.float32)]
-  train, held, sizes = pretraining._padded(data, 0.1)
+  train, held, sizes = pretraining.padded(data, 0.1)
   assert train.shape == (2, 81, 2) and sizes.tolist() == [[9, 1], [81, 9]]
-  source = runner.sources.array(train[0], sizes[0, 0])
-  drawn = runner.sources.draw((source,), KEY, 200)
+  source = sources.array(train[0], sizes[0, 0])
+  drawn = sources.draw((source,), KEY, 200)
   assert bool(jnp.all(drawn == 1.0))
   assert held.shape == (2, 9, 2)
-
-
-@pytest.mark.slow
-def test_one_program_takes_any_number_of_local_samples(monkeypatch):
-  scan.compiled.cache_clear()
-  made = scan.compiled
-  programs = []
-  monkeypatch.setattr(
-    scan, 'compiled', lambda *a: programs.append(made(*a)) or programs[-1]
-  )
-  meta, config = image_nodes(1)[0], adapting()
-  found = []
-  for images in (small.images()[:8], small.images()[:13]):
-    edge, _ = cj.adapt(KEY, meta, images, config=config)
-    found.append(edge.params)
-  assert programs[0] is programs[1] and programs[0]._cache_size() == 1
-  assert not equal(*found)
-  # Padding is never drawn: the same without.
-  monkeypatch.setattr(runner, 'PADDED_BYTES', 0)
-  edge, _ = cj.adapt(KEY, meta, small.images()[:13], config=config)
-  assert equal(edge.params, found[1]) and programs[0]._cache_size() == 2
 
 
 def test_seeds_as_one_program_equal_seeds_alone():
@@ -316,7 +294,7 @@ def test_adaptation_takes_augmentation_freezing_and_early_stopping():
 def test_ternarization_ships_exactly_ternary_weights(tmp_path, settings):
   config = adapting(ternary=ternary_config.Ternary(**settings))
   edge, seen = image_nodes(1)[0], {}
-  hooks = loop.Hooks(observe_latent=seen.setdefault)
+  hooks = loop.Hooks(observe_state=seen.setdefault)
   made, _ = cj.ternarize(
     KEY, edge, small.images(), config=config, hooks=lambda part: hooks
   )
@@ -331,7 +309,7 @@ def test_ternarization_ships_exactly_ternary_weights(tmp_path, settings):
   assert has_three_values(kernel) == ('critic' in settings)
   # An observer sees thresholds, the start of them and the end.
   first, last = (
-    ternary_lib.thresholds(seen[step])['up_1/kernel']
+    ternary_lib.thresholds(seen[step].ema)['up_1/kernel']
     for step in (0, config.schedule.steps)
   )
   assert first == pytest.approx(0.61, rel=1e-5)

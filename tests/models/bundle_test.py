@@ -15,6 +15,7 @@ import safetensors.numpy
 import coalesce_jax as cj
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.transforms import base
 from coalesce_jax.transforms import ternary
 from tests import small
 
@@ -99,8 +100,8 @@ def test_a_bundle_that_does_not_name_its_packing_has_two_bits(tmp_path):
 def test_the_paper_network_packs_to_a_fifteenth_and_less():
   spec = generator_lib.Spec('wgan_gp_mnist', 128, (28, 28, 1))
   generator = generator_lib.create(spec, spec.build().init(KEY))
-  transform = ternary.ternary(leaves=('.*/kernel',))
-  params = transform.apply(transform.init(KEY, generator.params))
+  reparam = ternary.ternary(leaves=('.*/kernel',))
+  params = base.start(reparam, KEY, generator.params)
   described = ternary.describe(
     params, scheme='twn', granularity='layer', leaves=('.*/kernel',)
   )

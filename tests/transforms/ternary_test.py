@@ -20,17 +20,17 @@ def weights(shape=(4, 4, 8, 5), scale=0.1):
 
 
 def made(scheme, granularity, params=None, **settings):
-  transform = ternary.ternary(
-    scheme=scheme, granularity=granularity, **settings
-  )
+  reparam = ternary.ternary(scheme=scheme, granularity=granularity, **settings)
   params = weights() if params is None else params
-  return transform, transform.init(KEY, params)
+  latent, frozen = reparam.init(KEY, params)
+  assert not jax.tree.leaves(frozen)
+  return reparam, latent
 
 
 @pytest.mark.parametrize('scheme,granularity', SETTINGS)
 def test_values_are_exactly_ternary_in_each_group(scheme, granularity):
-  transform, latent = made(scheme, granularity)
-  out = jax.jit(transform.apply)(latent)['layer']
+  reparam, latent = made(scheme, granularity)
+  out = jax.jit(reparam.apply)(latent, ())['layer']
   np.testing.assert_array_equal(out['bias'], jnp.ones(5))
   groups = 1 if granularity == 'layer' else 5
   for group in np.asarray(out['kernel']).reshape(-1, groups).T:
@@ -41,8 +41,8 @@ def test_values_are_exactly_ternary_in_each_group(scheme, granularity):
 
 
 def test_gaussian_scale_is_the_mean_of_a_truncated_normal():
-  transform, latent = made('truncated_gaussian', 'layer')
-  out = np.asarray(transform.apply(latent)['layer']['kernel'])
+  reparam, latent = made('truncated_gaussian', 'layer')
+  out = np.asarray(reparam.apply(latent, ())['layer']['kernel'])
   w = np.asarray(latent['weights']['layer']['kernel'])
   delta = float(latent['thresholds']['layer.kernel'])
   assert delta == pytest.approx(0.61 * w.std(), rel=1e-5)
@@ -65,12 +65,14 @@ def test_the_start_of_the_paper_is_offered():
 
 def test_the_default_start_is_the_least_squares_threshold_of_gaussians():
   params = weights((200, 500))
-  transform, latent = made('truncated_gaussian', 'layer', params)
+  reparam, latent = made('truncated_gaussian', 'layer', params)
   w = params['layer']['kernel']
 
   def error(ratio):
     moved = {**latent, 'thresholds': {'layer.kernel': ratio * jnp.std(w)}}
-    return float(jnp.mean((transform.apply(moved)['layer']['kernel'] - w) ** 2))
+    return float(
+      jnp.mean((reparam.apply(moved, ())['layer']['kernel'] - w) ** 2)
+    )
 
   ratios = np.linspace(0.3, 1.0, 36)
   best = ratios[np.argmin([error(r) for r in ratios])]
@@ -82,11 +84,11 @@ def test_the_default_start_is_the_least_squares_threshold_of_gaussians():
 )
 def test_extreme_thresholds_stay_finite(threshold):
   for scheme, granularity in SETTINGS:
-    transform, latent = made(scheme, granularity)
+    reparam, latent = made(scheme, granularity)
     shape = latent['thresholds']['layer.kernel'].shape
     latent['thresholds']['layer.kernel'] = jnp.full(shape, threshold)
     out, gradient = jax.value_and_grad(
-      lambda x, t=transform: jnp.sum(t.apply(x)['layer']['kernel'] ** 2)
+      lambda x, t=reparam: jnp.sum(t.apply(x, ())['layer']['kernel'] ** 2)
     )(latent)
     assert bool(jnp.isfinite(out))
     assert all(
@@ -97,27 +99,29 @@ def test_extreme_thresholds_stay_finite(threshold):
 @pytest.mark.parametrize('scheme,granularity', SETTINGS)
 def test_constant_weights_stay_finite(scheme, granularity):
   params = {'layer': {'kernel': jnp.full((3, 5), 0.2), 'bias': jnp.ones(5)}}
-  transform, latent = made(scheme, granularity, params)
-  assert bool(jnp.all(jnp.isfinite(transform.apply(latent)['layer']['kernel'])))
+  reparam, latent = made(scheme, granularity, params)
+  assert bool(
+    jnp.all(jnp.isfinite(reparam.apply(latent, ())['layer']['kernel']))
+  )
 
 
 @pytest.mark.parametrize('scheme', ['truncated_gaussian', 'twn'])
 def test_the_gradient_passes_unchanged_to_the_weights(scheme):
-  transform, latent = made(scheme, 'channel')
+  reparam, latent = made(scheme, 'channel')
   g = jax.random.normal(jax.random.key(1), (4, 4, 8, 5))
   gradient = jax.grad(
-    lambda x: jnp.sum(g * transform.apply(x)['layer']['kernel'])
+    lambda x: jnp.sum(g * reparam.apply(x, ())['layer']['kernel'])
   )(latent)
   np.testing.assert_array_equal(gradient['weights']['layer']['kernel'], g)
 
 
 def test_the_threshold_learns_through_the_scale_alone():
-  transform, latent = made('truncated_gaussian', 'layer')
+  reparam, latent = made('truncated_gaussian', 'layer')
   g = jax.random.normal(jax.random.key(1), (4, 4, 8, 5))
   gradient = jax.grad(
-    lambda x: jnp.sum(g * transform.apply(x)['layer']['kernel'])
+    lambda x: jnp.sum(g * reparam.apply(x, ())['layer']['kernel'])
   )(latent)['thresholds']['layer.kernel']
-  out = np.asarray(transform.apply(latent)['layer']['kernel'])
+  out = np.asarray(reparam.apply(latent, ())['layer']['kernel'])
   w = np.asarray(latent['weights']['layer']['kernel'], np.float64)
 
   def alpha(delta):
@@ -131,8 +135,8 @@ def test_the_threshold_learns_through_the_scale_alone():
 
 
 def test_twn_scale_is_the_mean_of_what_is_kept():
-  transform, latent = made('twn', 'channel')
-  out = np.asarray(transform.apply(latent)['layer']['kernel']).reshape(-1, 5)
+  reparam, latent = made('twn', 'channel')
+  out = np.asarray(reparam.apply(latent, ())['layer']['kernel']).reshape(-1, 5)
   w = np.asarray(latent['weights']['layer']['kernel']).reshape(-1, 5)
   for group, values in zip(w.T, out.T, strict=True):
     kept = np.abs(group) > 0.7 * np.abs(group).mean()
@@ -141,12 +145,12 @@ def test_twn_scale_is_the_mean_of_what_is_kept():
 
 
 def test_ttq_gradients_are_the_published_ones():
-  transform, latent = made('ttq', 'layer')
+  reparam, latent = made('ttq', 'layer')
   g = jax.random.normal(jax.random.key(1), (4, 4, 8, 5))
   gradient = jax.grad(
-    lambda x: jnp.sum(g * transform.apply(x)['layer']['kernel'])
+    lambda x: jnp.sum(g * reparam.apply(x, ())['layer']['kernel'])
   )(latent)
-  out = np.asarray(transform.apply(latent)['layer']['kernel'])
+  out = np.asarray(reparam.apply(latent, ())['layer']['kernel'])
   pair = gradient['scales']['layer.kernel']
   g = np.asarray(g)
   assert float(pair['positive']) == pytest.approx(g[out > 0].sum(), rel=1e-4)
@@ -162,13 +166,13 @@ def test_ttq_gradients_are_the_published_ones():
 
 @pytest.mark.parametrize('scheme,granularity', SETTINGS)
 def test_vmapped_members_equal_single_ones(scheme, granularity):
-  transform, one = made(scheme, granularity)
+  reparam, one = made(scheme, granularity)
   _, two = made(scheme, granularity, jax.tree.map(lambda x: -3.0 * x, weights()))  # noqa: E501  # fmt: skip
   many = jax.tree.map(lambda *x: jnp.stack(x), one, two)
-  out = jax.vmap(transform.apply)(many)['layer']['kernel']
+  out = jax.vmap(reparam.apply)(many, ())['layer']['kernel']
   for got, latent in zip(out, (one, two), strict=True):
     np.testing.assert_allclose(
-      got, transform.apply(latent)['layer']['kernel'], rtol=1e-5
+      got, reparam.apply(latent, ())['layer']['kernel'], rtol=1e-5
     )
 
 
@@ -179,12 +183,12 @@ def test_training_thresholds_and_weights_beats_ternarizing_afterwards():
   x = x / 8.0
   target = x @ jax.random.normal(keys[2], (64, 4))
   exact = jnp.linalg.lstsq(x, target)[0]
-  transform, latent = made(
+  reparam, latent = made(
     'truncated_gaussian', 'channel', {'kernel': exact}, leaves=('kernel',)
   )
 
   def loss(latent):
-    return jnp.mean((x @ transform.apply(latent)['kernel'] - target) ** 2)
+    return jnp.mean((x @ reparam.apply(latent, ())['kernel'] - target) ** 2)
 
   before = float(loss(latent))
   optimizer = optax.adam(optax.linear_schedule(0.02, 0.0, 400))
@@ -205,8 +209,8 @@ def test_description_names_the_leaves():
     weights(), scheme='twn', granularity='layer', leaves=('.*/kernel',)
   )
   assert found['leaves'] == ['layer/kernel']
-  transform, latent = made('twn', 'layer')
-  sparsity = ternary.summary(transform.apply(latent), ('.*/kernel',))
+  reparam, latent = made('twn', 'layer')
+  sparsity = ternary.summary(reparam.apply(latent, ()), ('.*/kernel',))
   assert 0.2 < sparsity['sparsity/layer/kernel'] < 0.7
 
 

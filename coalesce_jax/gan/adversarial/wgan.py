@@ -10,22 +10,22 @@ points between real and fake samples.
 Shapes: B batch. Distances are in the units of the samples.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from coalesce_jax.core import types
+from coalesce_jax.gan.adversarial import base
 from coalesce_jax.parallel import batch_shards
-
-Critic = Callable[[jax.Array], jax.Array]
 
 PENALTIES = ('two_sided', 'one_sided', 'none')
 NORMS = ('sample', 'channel')
 
 
-def dual_gap(critic: Critic, real: jax.Array, fake: jax.Array) -> jax.Array:
+def dual_gap(
+  critic: base.Critic, real: jax.Array, fake: jax.Array
+) -> jax.Array:
   """Estimate of W1, a scalar; a lower bound where `critic` is 1-Lipschitz."""
   if batch_shards.one_core():
     # One batch: the same products, half as many.
@@ -35,7 +35,7 @@ def dual_gap(critic: Critic, real: jax.Array, fake: jax.Array) -> jax.Array:
 
 
 def gradient_penalty(
-  critic: Critic,
+  critic: base.Critic,
   points: jax.Array,
   *,
   penalty: str = 'two_sided',
@@ -82,7 +82,7 @@ def interpolate(
 
 
 def critic_loss(
-  critic: Critic,
+  critic: base.Critic,
   real: jax.Array,
   fake: jax.Array,
   key: types.PRNGKey,
@@ -125,3 +125,37 @@ def distance(gap: jax.Array, slope: jax.Array) -> jax.Array:
   Critics of smaller slope are left as they are: a lower bound.
   """
   return gap / jnp.maximum(slope, 1.0)
+
+
+def make(
+  *,
+  penalty_weight: float = 10.0,
+  penalty: str = 'two_sided',
+  norm: str = 'sample',
+) -> base.Adversarial:
+  """Returns the losses of a Wasserstein GAN.
+
+  Args:
+    penalty_weight: see `critic_loss`.
+    penalty: see `critic_loss`.
+    norm: see `gradient_penalty`; only the norm of whole samples measures a
+      slope that coefficients can be divided by.
+  """
+
+  def loss(
+    critic: base.Critic, real: jax.Array, fake: jax.Array, key: types.PRNGKey
+  ) -> tuple[jax.Array, dict[str, Any]]:
+    return critic_loss(
+      critic, real, fake, key,
+      penalty_weight=penalty_weight, penalty=penalty, norm=norm,
+    )  # fmt: skip
+
+  def steepness(slope: jax.Array) -> jax.Array:
+    return jnp.maximum(slope, 1.0)
+
+  return base.Adversarial(
+    critic_loss=loss,
+    generator_loss=lambda scores: -jnp.mean(scores),
+    distance=distance,
+    steepness=steepness if norm == 'sample' else base.level,
+  )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coalesce_jax.gan import wgan
+from coalesce_jax.gan.adversarial import wgan
 
 KEY = jax.random.key(0)
 

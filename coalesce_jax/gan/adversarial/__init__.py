@@ -1,0 +1,1 @@
+"""Adversarial losses: each is a small file."""

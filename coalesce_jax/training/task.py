@@ -1,0 +1,33 @@
+"""A task: anything that learns, as three pure functions.
+
+The loop (`training.loop`), checkpoints and meshes know nothing else of what
+they drive.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from coalesce_jax.core import types
+
+# Pairs of (name of a field of the state or of the inputs, mesh axis).
+Sharded = tuple[tuple[str, str], ...]
+
+
+class Task(NamedTuple):
+  """Three pure functions, and where their arrays may lie.
+
+  Attributes:
+    init: ``(key, *args) -> state``, a pytree whose field `step` counts the
+      steps done, `[]` int32.
+    step: ``(state, inputs, key) -> (state, metrics)``. The key is that of the
+      whole run: a step folds `state.step` into it, so that a resumed run
+      equals the whole run.
+    model: ``state -> parameters`` to deploy, evaluate and score.
+    sharded: fields of state and inputs whose leaves have a leading axis that
+      lies along an axis of the mesh.
+  """
+
+  init: Callable[..., Any]
+  step: Callable[[Any, Any, types.PRNGKey], tuple[Any, types.Metrics]]
+  model: Callable[[Any], types.Params]
+  sharded: Sharded = ()
