@@ -1,12 +1,16 @@
 """Compares what two revisions compute: same keys, same machine, side by side.
 
-  python -m tests.compare_revisions --before=REVISION [--only=PATTERN]
+  python -m tests.compare_revisions --before=REVISION [--only=PATTERN] [--eager]
 
 Every method runs with every objective and option that changes its program, for
 ten steps. The states after 1 and 10 steps, the metrics and the results are
 compared leaf by leaf, and one line a case says whether they are equal to the
 bit, or by how much they differ. Exit code 1: a difference of more than 1e-5 of
 a leaf's largest value.
+
+Compiled programs round differently where XLA fuses other operations together;
+`--eager` computes one operation after another, so that the same operations give
+the same bits.
 
 A revision from before the library had rooms is read by the names of then.
 """
@@ -247,8 +251,10 @@ def named(tree, prefix):
   }
 
 
-def dump(path, only):
+def dump(path, only, eager):
   """Runs the cases of the revision on the path; writes all values."""
+  import jax
+
   loop = module('training.loop')
   values = {}
   for name, run in cases().items():
@@ -273,7 +279,9 @@ def dump(path, only):
 
       return loop.Hooks(save=save, log=log)
 
-    for k, made in enumerate(run(hooks)):
+    with jax.disable_jit(eager):
+      results = run(hooks)
+    for k, made in enumerate(results):
       for label, tree in (('params', made.params), ('critic', made.critic)):
         if tree is not None:
           for leaf, value in named(tree, '').items():
@@ -342,10 +350,11 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__)
   parser.add_argument('--before', help='revision, or a folder that holds one')
   parser.add_argument('--only', default='', help='pattern of cases')
+  parser.add_argument('--eager', action='store_true', help='compile nothing')
   parser.add_argument('--dump', help=argparse.SUPPRESS)
   flags = parser.parse_args()
   if flags.dump:
-    dump(flags.dump, flags.only)
+    dump(flags.dump, flags.only, flags.eager)
     return 0
   with tempfile.TemporaryDirectory() as scratch:
     folder = pathlib.Path(flags.before)
@@ -365,7 +374,10 @@ def main():
       kept = os.environ.get(f'COMPARE_{label.upper()}')
       if not (kept and pathlib.Path(kept).is_file()):
         subprocess.run(
-          [sys.executable, __file__, '--dump', str(path), '--only', flags.only],
+          [
+            sys.executable, __file__, '--dump', str(path), '--only', flags.only,
+            *(['--eager'] if flags.eager else []),
+          ],
           env=os.environ | {'PYTHONPATH': str(root)}, cwd=scratch, check=True,
         )  # fmt: skip
       with np.load(kept or path) as archive:
