@@ -23,6 +23,7 @@ Shapes: B batch, H, W image, C input channels, F output channels, k kernel.
 import jax
 
 from coalesce_jax.ops import im2col
+from coalesce_jax.ops import patch_geometry
 from coalesce_jax.ops import precision
 
 Padding = int | tuple[tuple[int, int], tuple[int, int]]
@@ -60,7 +61,7 @@ def conv2d(
   if kernel.shape[1] != size or x.ndim != 4 or x.shape[0] != channels:
     raise ValueError(f'kernel {kernel.shape} does not fit input {x.shape}')
   image = x.shape[1], x.shape[2]
-  shape = im2col.geometry(image, kernel.shape, stride, _pairs(padding))
+  shape = patch_geometry.geometry(image, kernel.shape, stride, _pairs(padding))
   products = [
     precision.dot(w, part, 0, 0)
     for w, part in zip(
@@ -106,7 +107,7 @@ def conv2d_transpose(
     )
     size = height, width
   kernel = kernel.swapaxes(2, 3)
-  shape = im2col.geometry(size, kernel.shape, stride, pads)
+  shape = patch_geometry.geometry(size, kernel.shape, stride, pads)
   if shape.out != x.shape[1:3]:
     raise ValueError(
       f'size {size} has {shape.out} patches, input {x.shape} has another number'

@@ -10,121 +10,20 @@ Shapes: B batch, H, W image, C its channels, H', W' map, F its channels, k
 kernel, s stride, n columns of a product.
 """
 
-from collections.abc import Iterator, Sequence
-import contextlib
-import contextvars
+from collections.abc import Sequence
 import functools
 import math
-from typing import NamedTuple
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 
 from coalesce_jax.ops import adjoints
+from coalesce_jax.ops import patch_geometry
 from coalesce_jax.ops import winograd
-from coalesce_jax.parallel import batch_shards
 
 
-class Geometry(NamedTuple):
-  """How patches lie in an image.
-
-  A patch is read from blocks of stride x stride pixels, of which the last ones
-  may be read in part: the `[C, H, W, B]` image is a map of blocks
-  `[stride, stride, C, rows, columns, B]`, and patches are shifted copies of it.
-
-  Attributes:
-    kernel: k.
-    stride: the same in both directions.
-    edges: zeros before and after the image, by direction, that make whole
-      blocks of it; negative ones crop.
-    out: (H', W'), number of patches by direction.
-    tiled: in how many directions products are saved, columns first: 0, 1, 2.
-    stacked: whether products of one size are computed as one.
-  """
-
-  kernel: int
-  stride: int
-  edges: tuple[tuple[int, int], tuple[int, int]]
-  out: tuple[int, int]
-  tiled: int
-  stacked: bool
-
-  @property
-  def phases(self) -> tuple[int, ...]:
-    """How many pixels of each block of a patch are read, by direction."""
-    return tuple(
-      min(self.stride, self.kernel - start)
-      for start in range(0, self.kernel, self.stride)
-    )
-
-  @property
-  def blocks(self) -> tuple[int, int]:
-    """(rows, columns) of blocks."""
-    more = len(self.phases) - 1
-    return self.out[0] + more, self.out[1] + more
-
-
-def geometry(
-  image: tuple[int, int],
-  kernel: tuple[int, ...],
-  stride: int,
-  pads: tuple[tuple[int, int], tuple[int, int]],
-) -> Geometry:
-  """The geometry of a convolution.
-
-  Args:
-    image: (H, W).
-    kernel: the shape `[k, k, C, F]`.
-    stride: the same in both directions.
-    pads: zeros before and after, by direction.
-
-  Raises:
-    ValueError: the kernel exceeds the padded image.
-  """
-  size, _, channels, features = kernel
-  height, width = (
-    (n + low + high - size) // stride + 1
-    for n, (low, high) in zip(image, pads, strict=True)
-  )
-  if min(height, width) < 1:
-    raise ValueError(f'kernel {size} exceeds the padded input {image}')
-  more = -(-size // stride) - 1
-  top, bottom = (
-    (low, (out + more) * stride - n - low)
-    for n, out, (low, _) in zip(image, (height, width), pads, strict=True)
-  )
-  narrow = min(stride**2 * channels, 2 * features)
-  # Only of two taps of whole blocks can a product be saved; whether that is
-  # faster was measured on CPUs.
-  able = size == 2 * stride and min(height, width) > 1
-  able &= jax.default_backend() == 'cpu' and not _plain.get()
-  tiled = sum(narrow >= start for start in _TILED_FROM) if able else 0
-  stacked = tiled > 0 and batch_shards.one_core()
-  return Geometry(size, stride, (top, bottom), (height, width), tiled, stacked)
-
-
-_plain: contextvars.ContextVar[bool] = contextvars.ContextVar(
-  'plain', default=False
-)
-
-
-@contextlib.contextmanager
-def plain() -> Iterator[None]:
-  """What is traced inside saves no products: programs for any machine."""
-  token = _plain.set(True)
-  try:
-    yield
-  finally:
-    _plain.reset(token)
-
-
-# From how many rows of a product's narrower factor it is faster to save
-# products in one direction, and in two.
-_TILED_FROM = (64, 128)
-
-
-def flat(kernel: jax.Array, shape: Geometry) -> list[jax.Array]:
+def flat(kernel: jax.Array, shape: patch_geometry.Geometry) -> list[jax.Array]:
   """`[k, k, C, F]` as `[.., F]`, one for each part that `gather` gives."""
   s, features = shape.stride, kernel.shape[3]
   if shape.tiled:
@@ -169,7 +68,7 @@ def _matrix(x: jax.Array) -> jax.Array:
 
 
 def _gather_impl(
-  images: Sequence[jax.Array], shape: Geometry
+  images: Sequence[jax.Array], shape: patch_geometry.Geometry
 ) -> list[jax.Array]:
   """`[..., C, H, W, B]` -> factors of the products, `[..., s s C, n]`."""
   (x,), s = images, shape.stride
@@ -214,7 +113,7 @@ _FROM_BLOCKS = (2, 3, 0, 4, 1, 5)
 
 
 def _scatter_impl(
-  products: Sequence[jax.Array], shape: Geometry
+  products: Sequence[jax.Array], shape: patch_geometry.Geometry
 ) -> list[jax.Array]:
   """The adjoint of `_gather_impl`."""
   lead, s = products[0].shape[: -3 if shape.stacked else -2], shape.stride
@@ -254,7 +153,7 @@ def _scatter_impl(
 
 
 def _join_impl(
-  products: Sequence[jax.Array], shape: Geometry
+  products: Sequence[jax.Array], shape: patch_geometry.Geometry
 ) -> list[jax.Array]:
   """Products `[..., F, n]` -> `[..., F, H', W', B]`."""
   if not shape.tiled:
@@ -267,7 +166,9 @@ def _join_impl(
   return [winograd.results(terms, -2)]
 
 
-def _spread_impl(maps: Sequence[jax.Array], shape: Geometry) -> list[jax.Array]:
+def _spread_impl(
+  maps: Sequence[jax.Array], shape: patch_geometry.Geometry
+) -> list[jax.Array]:
   """The adjoint of `_join_impl`."""
   (y,) = maps
   if not shape.tiled:
@@ -282,46 +183,24 @@ def _spread_impl(maps: Sequence[jax.Array], shape: Geometry) -> list[jax.Array]:
   return [_matrix(v) for v in _grouped(parts, shape, y.ndim - 4)]
 
 
-def _sizes(shape: Geometry) -> list[tuple[int, int]]:
-  """(rows, columns) of every product, by columns."""
-  heights = (
-    winograd.sizes(shape.out[0]) if shape.tiled == 2 else (shape.out[0],)
-  )
-  return [(h, w) for w in winograd.sizes(shape.out[1]) for h in heights]
-
-
-def _groups(shape: Geometry) -> list[list[int]]:
-  """Products that are computed as one; those of no values are not.
-
-  XLA computes many products as one faster on one core, but on one core only.
-  """
-  sizes = _sizes(shape)
-  some = [i for i, size in enumerate(sizes) if min(size)]
-  if not shape.stacked:
-    return [[i] for i in some]
-  groups: dict[tuple[int, int], list[int]] = {}
-  for i in some:
-    groups.setdefault(sizes[i], []).append(i)
-  return list(groups.values())
-
-
 def _grouped(
-  parts: list[jax.Array], shape: Geometry, axis: int
+  parts: list[jax.Array], shape: patch_geometry.Geometry, axis: int
 ) -> list[jax.Array]:
   """An array for each group, stacked along an axis, or as it is."""
   return [
     jnp.stack([parts[i] for i in group], axis)
     if shape.stacked
     else parts[group[0]]
-    for group in _groups(shape)
+    for group in patch_geometry.product_groups(shape)
   ]
 
 
 def _by_columns(
-  products: Sequence[jax.Array], shape: Geometry
+  products: Sequence[jax.Array], shape: patch_geometry.Geometry
 ) -> list[list[jax.Array]]:
   """Groups `[.., (g), C, n]` as maps `[.., C, h, w, B]`, lists by columns."""
-  sizes, groups = _sizes(shape), _groups(shape)
+  sizes = patch_geometry.product_sizes(shape)
+  groups = patch_geometry.product_groups(shape)
   h, w = sizes[groups[0][0]]
   *lead, channels, count = products[0].shape
   if shape.stacked:
