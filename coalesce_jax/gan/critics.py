@@ -90,8 +90,9 @@ def make(
 
   def rounds(state, real, fake, rate, key):
     def one(carry, xs):
+      real, fake, key = xs
       latent, optimizer_state, aux = update(
-        carry[0], state.critics_frozen, carry[1], *xs[:2], rate, xs[2]
+        carry[0], state.critics_frozen, carry[1], real, fake, rate, key
       )
       return (latent, optimizer_state), aux
 

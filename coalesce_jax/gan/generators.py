@@ -134,5 +134,5 @@ def averaged(decay: float, count: jax.Array, before: Any, now: Any) -> Any:
     before: the average until now.
     now: parameters after this step.
   """
-  decay = jnp.minimum(decay, (1.0 + count) / (10.0 + count))
-  return jax.tree.map(lambda a, b: decay * a + (1.0 - decay) * b, before, now)
+  kept = jnp.minimum(decay, (1.0 + count) / (10.0 + count))
+  return jax.tree.map(lambda a, b: kept * a + (1.0 - kept) * b, before, now)

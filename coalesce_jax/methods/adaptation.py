@@ -104,7 +104,8 @@ def adapt(
   config = Config() if config is None else config
   network, spec = meta.network, meta.spec
   held = np.any(np.asarray(config.anchor)) or config.game.objective == 'ball'
-  targets, args = local_targets.alone, ()
+  targets: local_targets.Targets = local_targets.alone
+  args: tuple[Any, ...] = ()
   if config.mixed:
     game = dataclasses.replace(config.game, objective='w1')
     config = dataclasses.replace(config, game=game)

@@ -146,7 +146,7 @@ def fit(
       keys = [jax.random.fold_in(key_critic, j) for j in range(1, count)]
       known = [critic.init(k) for k in (key_critic, *keys, key_critic)]
     given = local_targets.Local(local, held, known[:-1], known[-1], key_samples)
-    chosen = targets(given, hyper, *args)
+    chosen = list(targets(given, hyper, *args))
     if config.scale_weights:
       chosen = [t._replace(weight=t.weight * len(chosen)) for t in chosen]
     return runner.Setup(
@@ -176,7 +176,8 @@ def fit(
     score=_score(network, spec.latent_size, config),
   )
   if reparam is not None:
-    spec = dataclasses.replace(spec, **reparam.describe(result.params))
+    described: Any = reparam.describe(result.params)
+    spec = dataclasses.replace(spec, **described)
   made = generator_lib.Generator(
     network, result.params, spec, result.critics[0]
   )
