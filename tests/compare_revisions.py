@@ -89,6 +89,10 @@ def cases():
   schedule = loop.Schedule(steps=10, chunk=1, save_seconds=0.0)
   fast = dict(batch_size=8, critic_steps=2, learning_rate=1e-3, ema=0.9)
 
+  # Rates are those of the game, where a stage would let them fall by default.
+  fields = pretraining.Config.__dataclass_fields__
+  constant = {'decay': False} if 'decay' in fields else {}
+
   def generator(seed, batched=False):
     def leaves(key):
       return spec.build().init(key), spec.build_critic().init(key)
@@ -105,7 +109,7 @@ def cases():
 
   def pretrain(**changes):
     def run(hooks):
-      config = pretraining.Config(settings(**changes), schedule)
+      config = pretraining.Config(settings(**changes), schedule, **constant)
       return cj.pretrain(keys, parts, spec, config=config, hooks=hooks)[0]
 
     return run
@@ -114,7 +118,7 @@ def cases():
            batched=False, **options):  # fmt: skip
     def run(hooks):
       config = barycenter.Config(
-        settings(**dict(changes)), schedule, warmup=2, **options
+        settings(**dict(changes)), schedule, warmup=2, **constant, **options
       )
       members = [generator(k, batched) for k in range(count)]
       weights = (0.3, 0.7) if count == 2 else (0.2, 0.3, 0.5)
@@ -228,12 +232,15 @@ def cases():
   }
   for scheme in ('truncated_gaussian', 'twn', 'ttq'):
     found[f'ternarize {scheme}'] = fit(
-      dict(objective='w1'), 'ternarize', ternary=ternary.Ternary(scheme=scheme)
+      dict(objective='w1'),
+      'ternarize',
+      ternary=ternary.Ternary(scheme=scheme, leaves=('.*/kernel',)),
     )
   found['ternarize at once, a layer, critics too'] = fit(
     dict(objective='w1'), 'ternarize',
     ternary=ternary.Ternary(
-      thresholds_first=False, granularity='layer', critic=True, distill=0.0
+      leaves=('.*/kernel',), thresholds_first=False, granularity='layer',
+      critic=True, distill=0.0,
     ),
   )  # fmt: skip
   return found

@@ -1,5 +1,6 @@
 """The subcommands of `coalesce`, by name."""
 
+from coalesce_jax.cli import adapting
 from coalesce_jax.cli import exporting
 from coalesce_jax.cli import inspection
 from coalesce_jax.cli import mixing
@@ -22,13 +23,13 @@ TABLE: dict[str, Command] = {
   ),
   'adapt': Command(
     'from bundles and local images to an edge model',
-    training.define_adapt,
-    training.adapt,
+    adapting.define_adapt,
+    adapting.adapt,
   ),
   'ternarize': Command(
     'a ternary copy of a generator',
-    training.define_ternarize,
-    training.ternarize,
+    adapting.define_ternarize,
+    adapting.ternarize,
   ),
   'export': Command(
     'a program of a generator for devices',

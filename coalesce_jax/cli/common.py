@@ -13,7 +13,6 @@ from PIL import Image
 from coalesce_jax.core import files
 from coalesce_jax.data import images as images_lib
 from coalesce_jax.data import partition
-from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import refined_source
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
@@ -49,24 +48,37 @@ def required(values: Values, *names: str) -> None:
     flags.mark_flag_as_required(name, flag_values=values)
 
 
-def define_training(values: Values, steps: int) -> None:
-  """Flags of every command that trains."""
-  flags.DEFINE_integer('steps', steps, 'Generator steps.', flag_values=values)
-  flags.DEFINE_integer('seed', 0, 'Seed.', flag_values=values)
-  flags.DEFINE_integer('batch_size', 64, 'Batch size.', flag_values=values)
+def define_training(values: Values, config: Any) -> None:
+  """Defines the flags of a command that trains.
+
+  Args:
+    values: where they are defined.
+    config: settings of the stage, for the defaults; `game` and `schedule` are
+      what the flags are about.
+  """
+  game = config.game
   flags.DEFINE_integer(
-    'critic_steps', 3, 'Critic steps a generator step.', flag_values=values
+    'steps', config.schedule.steps, 'Generator steps.', flag_values=values
+  )
+  flags.DEFINE_integer('seed', 0, 'Seed.', flag_values=values)
+  flags.DEFINE_integer(
+    'batch_size', game.batch_size, 'Batch size.', flag_values=values
   )
   flags.DEFINE_integer(
-    'generator_batches', 1, 'Batches that make one generator step.',
+    'critic_steps', game.critic_steps, 'Critic steps a generator step.',
+    flag_values=values,
+  )  # fmt: skip
+  flags.DEFINE_integer(
+    'generator_batches', game.generator_batches,
+    'Batches that make one generator step.', flag_values=values,
+  )  # fmt: skip
+  flags.DEFINE_float(
+    'learning_rate', game.learning_rate, "Of the generator's Adam.",
     flag_values=values,
   )  # fmt: skip
   flags.DEFINE_float(
-    'learning_rate', 2e-3, "Of the generator's Adam.", flag_values=values
-  )
-  flags.DEFINE_float(
-    'critic_learning_rate', 0.0, "Of the critics'; 0 is the generator's.",
-    flag_values=values,
+    'critic_learning_rate', game.critic_learning_rate or 0.0,
+    "Of the critics'; 0 is the generator's.", flag_values=values,
   )  # fmt: skip
   flags.DEFINE_bool(
     'tensorboard', False, 'Write event files.', flag_values=values
@@ -77,25 +89,42 @@ def define_training(values: Values, steps: int) -> None:
   )  # fmt: skip
 
 
-def game(values: Values, **changes: Any) -> game_lib.Config:
-  """Game settings from flags."""
-  return game_lib.Config(
-    **{
-      'batch_size': values.batch_size,
-      'critic_steps': values.critic_steps,
-      'generator_batches': values.generator_batches,
-      'learning_rate': values.learning_rate,
-      'critic_learning_rate': values.critic_learning_rate or None,
-      'ema': 0.995,
-    }
-    | changes
+def configured(
+  values: Values,
+  config: Any,
+  *,
+  steps: int | None = None,
+  game: dict[str, Any] | None = None,
+  schedule: dict[str, Any] | None = None,
+  **changes: Any,
+) -> Any:
+  """Returns the settings of a stage with those of the flags.
+
+  Args:
+    values: flags of `define_training`.
+    config: settings of the stage where no flag says otherwise.
+    steps: generator steps; None are those of the flags.
+    game: further changes of the game's settings.
+    schedule: further changes of the schedule.
+    **changes: further changes of the stage's settings.
+  """
+  steps = values.steps if steps is None else steps
+  rules = {
+    'batch_size': values.batch_size,
+    'critic_steps': values.critic_steps,
+    'generator_batches': values.generator_batches,
+    'learning_rate': values.learning_rate,
+    'critic_learning_rate': values.critic_learning_rate or None,
+    **(game or {}),
+  }
+  chunk = loop.chunk_of(steps, config.schedule.chunk)
+  times = {'steps': steps, 'chunk': chunk, **(schedule or {})}
+  return dataclasses.replace(
+    config,
+    game=dataclasses.replace(config.game, **rules),
+    schedule=dataclasses.replace(config.schedule, **times),
+    **changes,
   )
-
-
-def schedule(values: Values, **changes: Any) -> loop.Schedule:
-  """Schedule from flags."""
-  chunk = loop.chunk_of(values.steps)
-  return loop.Schedule(steps=values.steps, chunk=chunk, **changes)
 
 
 def work(
@@ -170,11 +199,6 @@ def checked_out(path: str) -> str:
 def digests(paths: list[str]) -> dict[str, str]:
   """Digests of input files, part of the settings of a run."""
   return {f'sha256 of input {k}': files.sha256(p) for k, p in enumerate(paths)}
-
-
-def warmup(values: Values) -> int:
-  """Critic-only steps at the start: a fifth of the run, at most 100."""
-  return min(100, values.steps // 5)
 
 
 def dataset(members: list[generator_lib.Generator]) -> str:

@@ -56,19 +56,19 @@ class Config:
 
   objective: str = 'w1'
   batch_size: int = 64
-  critic_steps: int = 5
+  critic_steps: int = 3
   generator_batches: int = 1
   adversarial: str = 'wgan'
   penalty: str = 'two_sided'
   penalty_weight: float = 10.0
   gp_norm: str = 'sample'
-  learning_rate: float = 1e-4
+  learning_rate: float = 2e-3
   critic_learning_rate: float | None = None
   beta1: float = 0.0
   beta2: float = 0.9
   epsilon: float = 1e-8
   decay_steps: int = 0
-  ema: float = 0.999
+  ema: float = 0.995
   w1_smoothing: float = 0.95
   augment: str = ''
   freeze: tuple[str, ...] = ()
@@ -111,3 +111,13 @@ class Config:
     if self.paired and self.generator_batches > 1:
       raise ValueError('paired needs generator_batches 1: sources have no more')
     augmentation.build(self.augment)
+
+
+def decaying(config: Config, steps: int) -> Config:
+  """Returns the settings with rates that fall to zero over a run.
+
+  Args:
+    config: of the game.
+    steps: generator steps of the run.
+  """
+  return dataclasses.replace(config, decay_steps=steps)

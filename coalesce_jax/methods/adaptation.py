@@ -37,11 +37,29 @@ from coalesce_jax.transforms import ternary_config
 Config = fine_tuning.Config
 
 TERNARIZE = Config(
-  game=game_lib.Config(objective='w1'),
-  schedule=loop.Schedule(steps=2000),
+  game=game_lib.Config(objective='w1', augment='translation'),
+  schedule=loop.Schedule(steps=1500),
+  decay=True,
   anchor=0.75,
   ternary=ternary_config.Ternary(),
 )
+
+
+def ternarize_default(spec: generator_lib.Spec) -> Config:
+  """Returns the settings of ternarization where none are given.
+
+  All kernels become ternary but those of the output layer, which stays float;
+  those of perceptrons all do.
+
+  Args:
+    spec: of the generator.
+  """
+  config = fine_tuning.default(spec, TERNARIZE)
+  if spec.network != 'mlp':
+    return config
+  return dataclasses.replace(
+    config, ternary=ternary_config.Ternary(leaves=('.*/kernel',))
+  )
 
 
 def paper_code(steps: int = 1000, samples: int = 10000) -> Config:
@@ -56,7 +74,13 @@ def paper_code(steps: int = 1000, samples: int = 10000) -> Config:
   """
   return Config(
     game=game_lib.Config(
-      gp_norm='channel', reuse_batch=True, beta1=0.5, beta2=0.9
+      gp_norm='channel',
+      reuse_batch=True,
+      beta1=0.5,
+      beta2=0.9,
+      ema=0.999,
+      critic_steps=5,
+      learning_rate=1e-4,
     ),
     schedule=loop.Schedule(steps=steps, chunk=loop.chunk_of(steps)),
     anchor=0.5,
@@ -101,7 +125,7 @@ def adapt(
   Raises:
     ValueError: too few samples or of another shape; a judge without a critic.
   """
-  config = Config() if config is None else config
+  config = fine_tuning.default(meta.spec) if config is None else config
   network, spec = meta.network, meta.spec
   held = np.any(np.asarray(config.anchor)) or config.game.objective == 'ball'
   targets: local_targets.Targets = local_targets.alone
@@ -174,10 +198,12 @@ def ternarize(
 ) -> tuple[generator_lib.Generator, loop.History]:
   """Adapts a ternary copy of `generator`, anchored at the float one.
 
-  Args and returns are those of `adapt`; the default settings are `TERNARIZE`.
+  Args and returns are those of `adapt`; the default settings are those of
+  `ternarize_default`.
   The result's ternary leaves are named in its spec.
   """
-  config = TERNARIZE if config is None else config
+  if config is None:
+    config = ternarize_default(generator.spec)
   if config.ternary is None:
     config = dataclasses.replace(config, ternary=ternary_config.Ternary())
   return adapt(key, generator, images, config=config, hooks=hooks, part=part)

@@ -37,8 +37,11 @@ from coalesce_jax.methods import runner
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
+from coalesce_jax.training import schedules
 
 METHODS = ('joint', 'recursive', 'mixture')
+# Steps of the critics alone, where none are asked for.
+WARMUP = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +51,16 @@ class Config:
   Attributes:
     game: the game's settings; its objective is replaced by the argument of
       `barycenter`.
-    schedule: the driver's; of every round, for the recursion.
+    schedule: the loop's; of every round, for the recursion.
+    decay: whether the learning rates fall linearly to zero over the steps,
+      instead of over `game.decay_steps`.
     start: index of the generator that the barycenter starts from; None is new
       parameters: a trained generator goes on learning badly, over thousands of
       steps a new one overtakes it.
     spec: architecture of the new generator; None is that of the first one.
       Critics are warm where its critic is theirs; if it names none, it is.
-    warmup: steps at the start during which only the critics learn.
+    warmup: steps at the start during which only the critics learn; None is
+      100, at most a fifth of the steps.
     warm_critics: start from the generators' critics where all have one.
     fixed_samples: 0 draws fresh samples at every step; otherwise each
       generator is replaced by this many 8-bit samples drawn once.
@@ -65,10 +71,11 @@ class Config:
   """
 
   game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
-  schedule: loop.Schedule = loop.Schedule(steps=5000)
+  schedule: loop.Schedule = loop.Schedule(steps=1000)
+  decay: bool = True
   start: int | None = 0
   spec: generator_lib.Spec | None = None
-  warmup: int = 100
+  warmup: int | None = None
   warm_critics: bool = True
   fixed_samples: int = 0
   scale_weights: bool = False
@@ -96,8 +103,15 @@ def paper_code(steps: int = 5000, samples: int = 10000) -> Config:
   """
   return Config(
     game=game_lib.Config(
-      gp_norm='channel', reuse_batch=True, beta1=0.5, beta2=0.9
+      gp_norm='channel',
+      reuse_batch=True,
+      beta1=0.5,
+      beta2=0.9,
+      ema=0.999,
+      critic_steps=5,
+      learning_rate=1e-4,
     ),
+    decay=False,
     schedule=loop.Schedule(steps=steps, chunk=loop.chunk_of(steps)),
     warmup=0,
     warm_critics=False,
@@ -217,7 +231,7 @@ def barycenter(
       loop.hooks_for(hooks, f'barycenter_{k}'),
     )
     histories.append(history)
-  return current, _joined(histories)
+  return current, schedules.joined(histories)
 
 
 def _joint(key, members, weights, radii, config, hooks, mixed=False):
@@ -226,7 +240,7 @@ def _joint(key, members, weights, radii, config, hooks, mixed=False):
   network, spec = start.network, start.spec
   if config.spec is not None:
     network, spec = config.spec.build(), config.spec
-  spec = _with_critic(spec, members)
+  spec = barycenter_sources.with_critic(spec, members)
   kind = (spec.critic, spec.critic_options)
   warm = config.warm_critics and all(
     m.critic is not None and (m.spec.critic, m.spec.critic_options) == kind
@@ -254,7 +268,8 @@ def _joint(key, members, weights, radii, config, hooks, mixed=False):
       targets = [runner.Target(pool, pool, 1.0, critics[0])]
     else:
       targets = barycenter_sources.targets(drawn, critics, scaled, radii)
-    return runner.Setup(first, targets, warmup=config.warmup)
+    warmup = loop.warmup_of(config.warmup, WARMUP, config.schedule.steps)
+    return runner.Setup(first, targets, warmup=warmup)
 
   result = runner.run(
     key,
@@ -265,36 +280,12 @@ def _joint(key, members, weights, radii, config, hooks, mixed=False):
       start.params,
       [m.critic for m in known] if warm else (),
     ),
-    runner.method(config.game, config.schedule, spec, generator=network),
+    runner.method(
+      config.game, config.schedule, spec, decay=config.decay, generator=network
+    ),
     hooks=hooks,
   )
   made = generator_lib.Generator(
     network, result.params, spec, result.critics[-1]
   )
   return made, result.history
-
-
-def _with_critic(
-  spec: generator_lib.Spec, members: list[generator_lib.Generator]
-) -> generator_lib.Spec:
-  """The spec, without provenance, with its critic or the first there is."""
-  spec = dataclasses.replace(spec, provenance={})
-  named = [m.spec for m in members if m.spec.critic is not None]
-  if spec.critic is None and named:
-    spec = dataclasses.replace(
-      spec, critic=named[0].critic, critic_options=named[0].critic_options
-    )
-  return checks.with_critic(spec)
-
-
-def _joined(histories: list[loop.History]) -> loop.History:
-  """The rounds one after another; `round` counts them from 1."""
-  joined = {
-    name: np.concatenate([h[name] for h in histories])
-    for name in histories[0]
-    if all(name in h for h in histories)
-  }
-  joined['round'] = np.concatenate(
-    [np.full(len(h['step']), i) for i, h in enumerate(histories, 1)]
-  )
-  return joined

@@ -4,6 +4,7 @@ Shapes: K input generators.
 """
 
 from collections.abc import Sequence
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from coalesce_jax.core import types
 from coalesce_jax.gan import refined_source
 from coalesce_jax.gan import sources
 from coalesce_jax.methods import runner
+from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
 
 
@@ -75,6 +77,24 @@ def targets(
     )
     begin += source.count
   return found
+
+
+def with_critic(
+  spec: generator_lib.Spec, members: Sequence[generator_lib.Generator]
+) -> generator_lib.Spec:
+  """Returns a spec without provenance, with its critic or the first there is.
+
+  Args:
+    spec: of the new generator.
+    members: the input generators.
+  """
+  spec = dataclasses.replace(spec, provenance={})
+  named = [m.spec for m in members if m.spec.critic is not None]
+  if spec.critic is None and named:
+    spec = dataclasses.replace(
+      spec, critic=named[0].critic, critic_options=named[0].critic_options
+    )
+  return checks.with_critic(spec)
 
 
 def _kind(member: generator_lib.Generator) -> tuple[Any, ...]:

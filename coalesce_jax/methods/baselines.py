@@ -51,7 +51,7 @@ def edge_only(
   Returns:
     Generator and history.
   """
-  config = fine_tuning.Config() if config is None else config
+  config = fine_tuning.default(spec) if config is None else config
   network = spec.build()
   start = replicas.each(lambda k: network.init(jax.random.fold_in(k, 1)), key)
   fresh = generator_lib.Generator(network, start, spec)
@@ -85,7 +85,7 @@ def transfer(
   Returns:
     Generator and history.
   """
-  config = _plain(fine_tuning.Config() if config is None else config)
+  config = _plain(config or fine_tuning.default(node.spec))
   config = dataclasses.replace(
     config,
     rate=np.multiply(config.rate, rate),
@@ -120,7 +120,7 @@ def ensemble(
   Returns:
     Generator and history.
   """
-  config = _plain(fine_tuning.Config() if config is None else config)
+  config = _plain(config or fine_tuning.default(nodes[0].spec))
   spec = checks.same_architecture(list(nodes))
   if share is None:
     share = len(nodes) / (len(nodes) + 1.0)

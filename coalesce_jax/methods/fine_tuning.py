@@ -27,6 +27,9 @@ from coalesce_jax.training import loop
 from coalesce_jax.transforms import base
 from coalesce_jax.transforms import ternary_config
 
+# Steps of the critics alone, where none are asked for.
+WARMUP = 50
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -34,11 +37,14 @@ class Config:
 
   Attributes:
     game: the game's settings.
-    schedule: the driver's.
+    schedule: the loop's.
+    decay: whether the learning rates fall linearly to zero over the steps,
+      instead of over `game.decay_steps`.
     anchor: a, in [0, 1), or `[S]` of them, one a member.
     mixed: one critic on the mixture of local samples and anchor, instead of one
       critic each.
-    warmup: steps at the start during which only the critics learn.
+    warmup: steps at the start during which only the critics learn; None is 50,
+      at most a fifth of the steps.
     warm_critics: start from the generator's critic where it has one.
     held_out: fraction of the local samples kept for distance estimates and
       early stopping.
@@ -54,12 +60,15 @@ class Config:
   """
 
   game: game_lib.Config = dataclasses.field(
-    default_factory=lambda: game_lib.Config(objective='w1_squared')
+    default_factory=lambda: game_lib.Config(
+      objective='w1_squared', augment='translation'
+    )
   )
-  schedule: loop.Schedule = loop.Schedule(steps=1000)
+  schedule: loop.Schedule = loop.Schedule(steps=500, chunk=25)
+  decay: bool = False
   anchor: Any = 0.5
   mixed: bool = False
-  warmup: int = 50
+  warmup: int | None = None
   warm_critics: bool = True
   held_out: float = 0.1
   rate: Any = 1.0
@@ -83,6 +92,21 @@ class Config:
       np.asarray(self.radius) > 0
     ):
       raise ValueError("objective 'ball' needs a positive radius")
+
+
+def default(spec: generator_lib.Spec, config: Config | None = None) -> Config:
+  """Returns the settings where none are given.
+
+  Args:
+    spec: of the generator; samples that are no images are not augmented.
+    config: the settings for images; None is `Config()`.
+  """
+  config = Config() if config is None else config
+  if len(spec.image_shape) == 3:
+    return config
+  return dataclasses.replace(
+    config, game=dataclasses.replace(config.game, augment='')
+  )
 
 
 def fit(
@@ -154,7 +178,7 @@ def fit(
       targets=chosen,
       generator_rate=hyper['rate'] * hyper['generator_rate'],
       critic_rate=hyper['rate'],
-      warmup=config.warmup,
+      warmup=loop.warmup_of(config.warmup, WARMUP, config.schedule.steps),
       terms=term_data(params),
     )
 
@@ -166,6 +190,7 @@ def fit(
       dataclasses.replace(config.game, segment=count == 1),
       config.schedule,
       spec,
+      decay=config.decay,
       generator=network,
       reparam=reparam or base.identity(),
       critic_reparam=critic_reparam or base.identity(),

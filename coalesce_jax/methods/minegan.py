@@ -102,7 +102,7 @@ def mine(
     A generator of latents `[Z + K]` that holds all nodes, and the history. No
     bundle can hold it: its spec is that of a node but for the latents.
   """
-  config = fine_tuning.Config() if config is None else config
+  config = fine_tuning.default(nodes[0].spec) if config is None else config
   nodes = list(nodes)
   spec = checks.with_critic(checks.same_architecture(nodes))
   images = local_samples.check(images, spec.image_shape, key.shape)
@@ -120,7 +120,9 @@ def mine(
       targets=(runner.Target(local, held, 1.0, first),),
       generator_rate=hyper['rate'] * hyper['generator_rate'],
       critic_rate=hyper['rate'],
-      warmup=config.warmup,
+      warmup=loop.warmup_of(
+        config.warmup, fine_tuning.WARMUP, config.schedule.steps
+      ),
     )
 
   result = runner.run(
@@ -135,6 +137,7 @@ def mine(
       dataclasses.replace(config.game, objective='w1'),
       config.schedule,
       spec,
+      decay=config.decay,
       generator=mined,
       reparam=masks.freeze(('nodes/.*',)),
     ),

@@ -26,11 +26,14 @@ class Config:
   Attributes:
     game: the game's settings.
     schedule: the loop's.
+    decay: whether the learning rates fall linearly to zero over the steps,
+      instead of over `game.decay_steps`.
     held_out: fraction of each node's samples kept for distance estimates.
   """
 
   game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
-  schedule: loop.Schedule = loop.Schedule(steps=20000)
+  schedule: loop.Schedule = loop.Schedule(steps=3000)
+  decay: bool = True
   held_out: float = 0.1
 
 
@@ -83,7 +86,7 @@ def pretrain(
     key,
     setup,
     padded(datasets, config.held_out),
-    runner.method(config.game, config.schedule, spec),
+    runner.method(config.game, config.schedule, spec, decay=config.decay),
     hooks=loop.hooks_for(hooks, 'pretrain'),
   )
   nodes = [

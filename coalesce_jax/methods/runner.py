@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from coalesce_jax.core import types
+from coalesce_jax.gan import config as config_lib
 from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import sources
 from coalesce_jax.gan import targets as targets_lib
@@ -97,6 +98,8 @@ def method(
   config: game_lib.Config,
   schedule: loop.Schedule,
   spec: generator_lib.Spec,
+  *,
+  decay: bool = False,
   **changes: Any,
 ) -> Method:
   """Returns the settings for the networks of a spec.
@@ -105,8 +108,11 @@ def method(
     config: of the game.
     schedule: of the loop.
     spec: names generator and critic.
+    decay: whether the learning rates fall to zero over the steps.
     **changes: other fields of `Method`, such as another generator network.
   """
+  if decay:
+    config = config_lib.decaying(config, schedule.steps)
   return Method(
     **{
       'config': config,

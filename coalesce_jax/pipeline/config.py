@@ -73,8 +73,7 @@ def pretrain(config: Any) -> pretraining.Config:
   """Settings of pretraining."""
   part = config.pretrain
   return pretraining.Config(
-    game=_game(config, decay_steps=part.steps if part.decay else 0),
-    schedule=_schedule(config, part),
+    game=_game(config), schedule=_schedule(config, part), decay=part.decay
   )
 
 
@@ -82,8 +81,8 @@ def barycenter(config: Any) -> barycenter_lib.Config:
   """Settings of the barycenter."""
   part = config.barycenter
   return barycenter_lib.Config(
-    game=_game(config, decay_steps=part.steps if part.decay else 0),
-    schedule=_schedule(config, part), warmup=part.warmup,
+    game=_game(config), schedule=_schedule(config, part), decay=part.decay,
+    warmup=part.warmup,
     fixed_samples=part.fixed_samples, refine=refine(config),
     start=0 if part.warm_generator else None, warm_critics=part.warm_critics,
   )  # fmt: skip
@@ -122,13 +121,9 @@ def ternary(config: Any) -> adaptation.Config:
   """Settings of ternarization."""
   part = config.ternary
   return adaptation.Config(
-    game=_game(
-      config,
-      objective=part.objective,
-      augment=config.adapt.augment,
-      decay_steps=part.steps,
-    ),
+    game=_game(config, objective=part.objective, augment=config.adapt.augment),
     schedule=_schedule(config, part),
+    decay=True,
     anchor=part.anchor,
     warmup=part.warmup,
     held_out=config.adapt.held_out,

@@ -9,8 +9,6 @@ Shapes: S replicas, T rows of history.
 """
 
 from collections.abc import Callable
-import dataclasses
-import math
 import time
 from typing import Any, NamedTuple
 
@@ -23,6 +21,7 @@ from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.parallel import mesh as mesh_lib
 from coalesce_jax.training import scan
+from coalesce_jax.training import schedules
 from coalesce_jax.training import task as task_lib
 
 MAX_ROLLBACKS = 3
@@ -62,50 +61,15 @@ class Hooks(NamedTuple):
 
 # Name of a stage -> its effects.
 HooksFor = Callable[[str], Hooks]
-History = dict[str, np.ndarray]
+History = schedules.History
+Schedule = schedules.Schedule
+chunk_of = schedules.chunk_of
+warmup_of = schedules.warmup_of
 
 
 def hooks_for(hooks: HooksFor | None, name: str) -> Hooks | None:
   """Returns the effects of a stage, None for none."""
   return None if hooks is None else hooks(name)
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-  """How long and how often.
-
-  Attributes:
-    steps: steps in all.
-    chunk: steps of one compiled scan; one row of history each.
-    observe_every: steps between two calls of `Hooks.observe`; a multiple of
-      `chunk`, or 0 for never.
-    save_seconds: least time between two checkpoints.
-    select_every: steps between two scores of early stopping; a multiple of
-      `chunk`, or 0 for none.
-    patience: scores without a gain before a replica counts as finished.
-    at_once: replicas that a device computes together, the others after them in
-      the same program; None is all. Fewer need less memory, and on a CPU stay
-      in its caches.
-  """
-
-  steps: int
-  chunk: int = 50
-  observe_every: int = 0
-  save_seconds: float = 60.0
-  select_every: int = 0
-  patience: int = 5
-  at_once: int | None = None
-
-  def __post_init__(self):
-    if self.steps < 1 or self.chunk < 1:
-      raise ValueError(f'steps {self.steps}, chunk {self.chunk}: below 1')
-    if self.at_once is not None and self.at_once < 1:
-      raise ValueError(f'at_once {self.at_once} is below 1')
-    for name in ('observe_every', 'select_every'):
-      if getattr(self, name) % self.chunk:
-        raise ValueError(
-          f'{name} {getattr(self, name)} is no multiple of chunk {self.chunk}'
-        )
 
 
 class Result(NamedTuple):
@@ -270,11 +234,3 @@ def _where(mask: jax.Array, a: Any, b: Any) -> Any:
     return jnp.where(mask.reshape(shape), x, y)
 
   return jax.tree.map(pick, a, b)
-
-
-def chunk_of(steps: int, wanted: int = 50) -> int:
-  """A chunk length near `wanted` that divides `steps`, or `wanted`."""
-  for n in range(wanted, max(wanted // 2, 1) - 1, -1):
-    if steps % n == 0:
-      return n
-  return min(wanted, max(1, math.ceil(steps / 2)))

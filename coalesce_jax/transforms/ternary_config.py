@@ -13,7 +13,8 @@ class Ternary:
   Attributes:
     scheme: 'truncated_gaussian', 'twn' or 'ttq'.
     granularity: one scale a 'layer' or a 'channel'.
-    leaves: patterns of the leaves that become ternary.
+    leaves: patterns of the leaves that become ternary; all kernels but those of
+      the output layer by default.
     threshold_init: see `transforms.ternary`.
     thresholds_first: update thresholds and then weights on the same batch,
       instead of both at once.
@@ -24,7 +25,7 @@ class Ternary:
 
   scheme: str = 'truncated_gaussian'
   granularity: str = 'channel'
-  leaves: tuple[str, ...] = ('.*/kernel',)
+  leaves: tuple[str, ...] = ('(?!out/).*kernel',)
   threshold_init: str = 'sigma'
   thresholds_first: bool = True
   distill: float = 100.0

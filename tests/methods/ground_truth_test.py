@@ -24,6 +24,7 @@ DIMENSIONS = [pytest.param(1, marks=pytest.mark.slow), 2]
 CONFIG = barycenter.Config(
   game=game.Config(
     penalty='one_sided',
+    critic_steps=5,
     learning_rate=1e-3,
     batch_size=256,
     decay_steps=STEPS,
