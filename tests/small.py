@@ -18,6 +18,8 @@ OPTIONS = generator_lib.freeze({'hidden': (16,)})
 VECTORS = generator_lib.Spec('mlp', 2, (2,), OPTIONS, 'mlp', OPTIONS)
 WIDTH = generator_lib.freeze({'width': 4})
 IMAGES = generator_lib.Spec('dcgan', 4, (8, 8, 1), WIDTH, 'dcgan', WIDTH)
+# Images of the same shape by networks that compile in a fraction of the time.
+PIXELS = generator_lib.Spec('mlp', 4, (8, 8, 1), OPTIONS, 'mlp', OPTIONS)
 
 
 def schedule(steps=6, chunk=3, **settings):

@@ -18,7 +18,7 @@ from coalesce_jax.pipeline import data
 from coalesce_jax.pipeline import run
 from coalesce_jax.training import loop
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIGS = ('digits', 'mnist', 'fashion_mnist', 'cifar10')
 
 
