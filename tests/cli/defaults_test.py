@@ -65,7 +65,7 @@ def shorter(config):
   return dataclasses.replace(
     config,
     game=dataclasses.replace(config.game, batch_size=8, critic_steps=1),
-    schedule=dataclasses.replace(config.schedule, steps=4, chunk=4),
+    schedule=dataclasses.replace(config.schedule, steps=4, chunk=2),
   )
 
 
