@@ -46,7 +46,7 @@ def run(
   """Runs all stages, evaluates, writes the report.
 
   Args:
-    config: see `configs/base.py`.
+    config: see `pipeline/defaults.py`.
     workdir: folder of everything the run leaves behind.
     stop: whether a stop was asked for.
 

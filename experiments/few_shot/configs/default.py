@@ -15,7 +15,7 @@ card of 80 GB or more. Others: `--config.settings='("mnist:disjoint",)'`,
 
 import ml_collections
 
-from experiments.coalesce.configs import base
+from coalesce_jax.pipeline import defaults
 from experiments.few_shot import methods
 
 VARIANTS = ('', 'quick', 'accelerator', 'cifar10')
@@ -34,8 +34,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """
   if variant not in VARIANTS:
     raise ValueError(f'variant {variant!r} is not one of {VARIANTS}')
-  shared = base.get_config()
-  base.choose(shared, 'quick' if variant == 'quick' else '')
+  shared = defaults.get_config()
+  defaults.shorten(shared, 'quick' if variant == 'quick' else '')
   # Of the grid: the seeds and local samples of every trial.
   for field in ('dataset', 'split', 'local_samples', 'seed', 'seeds',
                 'methods', 'adapt', 'transfer', 'tensorboard'):  # fmt: skip
