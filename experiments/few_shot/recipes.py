@@ -16,7 +16,7 @@ from coalesce_jax.methods import minegan
 from coalesce_jax.methods import mixture
 from coalesce_jax.models import generator
 from coalesce_jax.pipeline import config as settings_lib
-from coalesce_jax.pipeline import run as coalesce_train
+from coalesce_jax.pipeline import nearest as nearest_lib
 from coalesce_jax.training import loop
 
 # What a ball is a part of at least, in units of the samples; digits are about
@@ -111,7 +111,7 @@ def full(run: Run) -> generator.Generator:
 
 def nearest(run: Run) -> generator.Generator:
   """The node that is nearest to the local samples."""
-  return coalesce_train.nearest_node(run.nodes, run.local)
+  return nearest_lib.nearest_node(run.nodes, run.local)
 
 
 def transfer(

@@ -62,7 +62,7 @@ class Setting:
   @functools.cached_property
   def tuning(self) -> evaluate.Reference:
     """Training images of the target, measured like the held-out split."""
-    return self.problem.known(self.parts.reference)
+    return self.problem.training_reference(self.parts.reference)
 
   def tested(self, count: int) -> np.ndarray:
     """Local samples of the test: `[S, N, H, W, C]`."""

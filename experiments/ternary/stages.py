@@ -232,7 +232,7 @@ def _best_trained(config, work, problem, start, settled, part):
   order = np.random.default_rng(config.shared.seed).permutation(
     len(problem.target)
   )
-  known = problem.known(order[: len(problem.held_out)])
+  known = problem.training_reference(order[: len(problem.held_out)])
   latents = [jax.random.key(30_000)] * config.shared.seeds
   found = {}
   for rate in config.rates:
