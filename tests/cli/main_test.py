@@ -322,7 +322,8 @@ def test_an_unwritable_result_exits_with_2(capsys, tmp_path):
 
 def test_the_module_is_a_program(tmp_path):
   done = subprocess.run(
-    [sys.executable, '-c', 'from coalesce_jax import cli; main.main_console()',
+    [sys.executable, '-c',
+     'from coalesce_jax.cli import main; main.main_console()',
      'sample', '--node=nowhere', f'--out={tmp_path / "x.png"}'],
     capture_output=True, text=True, timeout=120,
   )  # fmt: skip
