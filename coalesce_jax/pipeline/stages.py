@@ -82,28 +82,29 @@ class Stage(NamedTuple):
     return found if isinstance(found, list) else [found]
 
 
-TABLE: tuple[Stage, ...] = (
-  Stage(
-    'pretrain', recipes.pretrain, 1, (), config_lib.pretrain,
-    per_node=True, observed=False, optional=False,
-  ),
-  Stage(
-    'barycenter', recipes.barycenter, 2, settings=config_lib.barycenter,
-    observed=False, optional=False,
-  ),
-  Stage('edge_only', recipes.edge_only, 3, ()),
-  Stage('transfer', recipes.transfer, 4, settings=config_lib.transfer),
-  Stage('ensemble', recipes.ensemble, 5),
-  Stage('model_average', recipes.model_average, None),
-  Stage('all_nodes', recipes.all_nodes, None),
-  Stage(
-    'adapted', recipes.adapt, 6, ('barycenter',), config_lib.adapted,
-    optional=False,
-  ),
-  Stage(
-    'ternary', recipes.ternarize, 7, ('adapted',), config_lib.ternary
-  ),
-)  # fmt: skip
+TABLE: dict[str, Stage] = {
+  stage.name: stage
+  for stage in (
+    Stage(
+      'pretrain', recipes.pretrain, 1, (), config_lib.pretrain,
+      per_node=True, observed=False, optional=False,
+    ),
+    Stage(
+      'barycenter', recipes.barycenter, 2, settings=config_lib.barycenter,
+      observed=False, optional=False,
+    ),
+    Stage('edge_only', recipes.edge_only, 3, ()),
+    Stage('transfer', recipes.transfer, 4, settings=config_lib.transfer),
+    Stage('ensemble', recipes.ensemble, 5),
+    Stage('model_average', recipes.model_average, None),
+    Stage('all_nodes', recipes.all_nodes, None),
+    Stage(
+      'adapted', recipes.adapt, 6, ('barycenter',), config_lib.adapted,
+      optional=False,
+    ),
+    Stage('ternary', recipes.ternarize, 7, ('adapted',), config_lib.ternary),
+  )
+}  # fmt: skip
 
 
 def selected(config: Any) -> list[Stage]:
@@ -115,12 +116,12 @@ def selected(config: Any) -> list[Stage]:
   Raises:
     ValueError: `methods` names none of these; one line.
   """
-  names = [stage.name for stage in TABLE if not stage.per_node]
+  names = [name for name, stage in TABLE.items() if not stage.per_node]
   for name in config.methods:
     if name not in names:
       raise ValueError(f'method {name!r} is not one of {tuple(names)}')
   return [
     stage
-    for stage in TABLE
+    for stage in TABLE.values()
     if not stage.optional or stage.name in config.methods
   ]

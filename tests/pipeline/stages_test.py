@@ -18,16 +18,16 @@ def settings(**changes):
 
 def test_every_stage_comes_after_its_inputs_with_a_key_of_its_own():
   seen, numbers = [], []
-  for stage in stages.TABLE:
-    assert set(stage.inputs) <= set(seen), stage.name
-    seen.append(stage.name)
+  for name, stage in stages.TABLE.items():
+    assert stage.name == name and set(stage.inputs) <= set(seen)
+    seen.append(name)
     numbers += [] if stage.number is None else [stage.number]
-  assert len(set(seen)) == len(seen) and len(set(numbers)) == len(numbers)
+  assert len(set(numbers)) == len(numbers)
 
 
 def test_the_numbers_are_those_of_runs_made_before():
   """Another number is another stream of random numbers in every result."""
-  assert {stage.name: stage.number for stage in stages.TABLE} == {
+  assert {name: stage.number for name, stage in stages.TABLE.items()} == {
     'pretrain': 1, 'barycenter': 2, 'edge_only': 3, 'transfer': 4,
     'ensemble': 5, 'adapted': 6, 'ternary': 7, 'model_average': None,
     'all_nodes': None,
@@ -50,8 +50,8 @@ def test_what_others_start_from_runs_whether_or_not_it_is_asked_for():
 
 
 def test_the_default_methods_are_all_stages_but_pretraining():
-  assert stages.selected(settings()) == list(stages.TABLE)
-  names = {stage.name for stage in stages.TABLE} - {'pretrain'}
+  assert stages.selected(settings()) == list(stages.TABLE.values())
+  names = set(stages.TABLE) - {'pretrain'}
   assert set(defaults.get_config().methods) == names
 
 
@@ -62,7 +62,7 @@ def test_only_stages_of_one_generator_are_methods(name):
 
 
 def test_pretraining_saves_one_generator_a_node_and_others_one():
-  results = {stage.name: stage.results(3) for stage in stages.TABLE}
+  results = {name: stage.results(3) for name, stage in stages.TABLE.items()}
   assert results.pop('pretrain') == ['node_0', 'node_1', 'node_2']
   assert all(names == [stage] for stage, names in results.items())
 
