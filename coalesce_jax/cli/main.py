@@ -7,7 +7,6 @@ one line that says what and where, 1 on a fault or a stop request.
 
 from collections.abc import Sequence
 import json
-import os
 import sys
 
 from absl import flags
@@ -155,7 +154,4 @@ def _usage(table: dict[str, Command]) -> str:
 
 def main_console() -> None:
   """Entry point of the `coalesce` script."""
-  # The checkout's experiments, when the command runs inside one.
-  if os.path.isdir('experiments') and os.getcwd() not in sys.path:
-    sys.path.insert(0, os.getcwd())
   sys.exit(main(sys.argv))

@@ -16,9 +16,8 @@ from coalesce_jax.core import trees
 from coalesce_jax.export import export
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
-from coalesce_jax.transforms import base
-from coalesce_jax.transforms import ternary as ternary_lib
 from coalesce_jax.transforms import ternary_config
+from coalesce_jax.trials import recipes
 from experiments.edge_runtimes import runtimes
 from experiments.speed import shapes
 
@@ -46,19 +45,16 @@ def generator(config: Any) -> generator_lib.Generator:
   network = shapes.Network(
     config.size, config.channels, config.width, config.latent_size
   )
-  made = network.spec()
-  settings = ternary_config.Ternary(leaves=LEAVES)
-  start, parameters = jax.random.split(jax.random.key(config.seed))
-  params = made.build().init(parameters)
-  reparam = ternary_config.reparam(settings)
+  described = network.spec()
   spec = generator_lib.Spec(
-    made.network, made.latent_size, made.image_shape, made.options,
-    ternary=ternary_lib.describe(
-      params, scheme=settings.scheme, granularity=settings.granularity,
-      leaves=LEAVES,
-    ),
+    described.network, described.latent_size, described.image_shape,
+    described.options,
   )  # fmt: skip
-  return generator_lib.create(spec, base.start(reparam, start, params))
+  _, key = jax.random.split(jax.random.key(config.seed))
+  return recipes.ternarize_untrained(
+    generator_lib.create(spec, spec.build().init(key)),
+    ternary_config.Ternary(leaves=LEAVES),
+  )
 
 
 def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:

@@ -7,14 +7,14 @@
 
 import ml_collections
 
-from experiments.coalesce.configs import base
+from coalesce_jax.pipeline import defaults
 
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """The configuration; `variant` is '' or 'quick'."""
-  config = base.get_config()
+  config = defaults.get_config()
   # Of 5e-4, 2e-3 and 5e-3, with a momentum of .5, adaptation does well at the
   # first two and nodes, barycenter and baselines at the last two.
   config.game.learning_rate = 2e-3
-  base.choose(config, variant)
+  defaults.shorten(config, variant)
   return config

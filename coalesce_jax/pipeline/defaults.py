@@ -1,15 +1,15 @@
-"""What the configurations of this experiment share; the fields are explained
-here once.
+"""The configuration of the pipeline: every field, explained once.
 
-A configuration is a nested `ml_collections.ConfigDict`; every field can be
-overridden on the command line, `--config.adapt.steps=500`.
+A configuration is a nested `ml_collections.ConfigDict`. Every field can be
+overridden on the command line, as in `--config.adapt.steps=500`. The files that
+`coalesce run --config=FILE` reads start from these defaults.
 """
 
 import ml_collections
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """The fields with values for a small colourless data set."""
+  """Returns the fields, with values for small images of one channel."""
   return ml_collections.ConfigDict(
     {
       # Data set by name, or a folder or array file of the user's.
@@ -20,7 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
       'split': 'overlapping',
       'local_samples': 100,
       'seed': 0,
-      # Members of the ensemble that is trained as one program.
+      # Replicas that are trained as one program, each from a seed of its own.
       'seeds': 1,
       'network': {
         'name': 'dcgan',
@@ -131,8 +131,12 @@ def get_config() -> ml_collections.ConfigDict:
   )
 
 
-def choose(config: ml_collections.ConfigDict, variant: str) -> None:
-  """Applies a variant in place: '' or 'quick', a few steps a stage.
+def shorten(config: ml_collections.ConfigDict, variant: str) -> None:
+  """Changes a configuration in place for the variant of this name.
+
+  Args:
+    config: fields of `get_config`.
+    variant: '' changes nothing; 'quick' leaves a few steps a stage.
 
   Raises:
     ValueError: another variant.
