@@ -46,7 +46,9 @@ def _paper(config: Any) -> barycenter_lib.Config:
   game = dataclasses.replace(
     plain.game, gp_norm=paper.game.gp_norm, reuse_batch=paper.game.reuse_batch
   )
-  return dataclasses.replace(paper, game=game, schedule=plain.schedule)
+  return dataclasses.replace(
+    paper, game=game, schedule=plain.schedule, decay=plain.decay
+  )
 
 
 def _last_node(run: recipes.Run) -> generator.Generator:

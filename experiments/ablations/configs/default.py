@@ -13,6 +13,7 @@ are in `variants.py`.
 import ml_collections
 
 from coalesce_jax.pipeline import defaults
+from experiments.coalesce.configs import images
 
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
@@ -23,7 +24,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """
   if variant not in ('', 'quick'):
     raise ValueError(f"variant {variant!r} is not '' or 'quick'")
-  shared = defaults.get_config()
+  shared = images.get_config()
   defaults.shorten(shared, variant)
   shared.seeds, shared.adapt.augment = 2, ''
   shared.adapt.observe_every = 0

@@ -9,11 +9,12 @@ r"""Fashion-MNIST, overlapping nodes, 100 local samples.
 import ml_collections
 
 from coalesce_jax.pipeline import defaults
+from experiments.coalesce.configs import images
 
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """The configuration; `variant` is '' or 'quick'."""
-  config = defaults.get_config()
+  config = images.get_config()
   config.dataset = 'fashion_mnist'
   config.seeds = 3
   config.network.width = config.network.critic_width = 16

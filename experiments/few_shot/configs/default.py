@@ -16,6 +16,7 @@ card of 80 GB or more. Others: `--config.settings='("mnist:disjoint",)'`,
 import ml_collections
 
 from coalesce_jax.pipeline import defaults
+from experiments.coalesce.configs import images
 
 VARIANTS = ('', 'quick', 'accelerator', 'cifar10')
 
@@ -33,7 +34,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """
   if variant not in VARIANTS:
     raise ValueError(f'variant {variant!r} is not one of {VARIANTS}')
-  shared = defaults.get_config()
+  shared = images.get_config()
   defaults.shorten(shared, 'quick' if variant == 'quick' else '')
   # Of the grid: the seeds and local samples of every trial.
   for field in ('dataset', 'split', 'local_samples', 'seed', 'seeds',

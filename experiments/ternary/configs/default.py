@@ -14,6 +14,7 @@ float generators of fewer weights, down to the same bytes.
 import ml_collections
 
 from coalesce_jax.pipeline import defaults
+from experiments.coalesce.configs import images
 
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
@@ -24,7 +25,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """
   if variant not in ('', 'quick'):
     raise ValueError(f"variant {variant!r} is not '' or 'quick'")
-  shared = defaults.get_config()
+  shared = images.get_config()
   defaults.shorten(shared, variant)
   # Of the pipeline alone.
   del shared.adapt.rate
