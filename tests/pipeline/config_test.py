@@ -65,8 +65,9 @@ def test_critics_learn_at_the_rate_of_the_generator_unless_told_another():
 
 def test_rates_fall_to_zero_over_the_steps_of_a_stage_only_where_asked():
   config = settings(**{'pretrain.steps': 7, 'barycenter.decay': False})
-  assert config_lib.pretrain(config).game.decay_steps == 7
-  assert config_lib.barycenter(config).game.decay_steps == 0
+  made = config_lib.pretrain(config)
+  assert made.decay and made.schedule.steps == 7
+  assert not config_lib.barycenter(config).decay
 
 
 def test_an_override_leaves_the_original_and_adds_what_is_new():

@@ -84,10 +84,10 @@ class Begun(Exception):
 def begun(monkeypatch):
   """Stops before anything is trained; calls give what it was to be."""
 
-  def play(*args, **settings):
-    raise Begun(settings)
+  def run(key, setup, args, method, **settings):
+    raise Begun(method._asdict())
 
-  monkeypatch.setattr(runner, 'play', play)
+  monkeypatch.setattr(runner, 'run', run)
 
   def settings_of(name, run):
     with pytest.raises(Begun) as caught:
