@@ -101,7 +101,7 @@ def coded(generator, granularity, sides, leaves=('.*/kernel',)):
 
   return generator._replace(
     params=trees.map_named(code, generator.params),
-    spec=dataclasses.replace(generator.spec, ternary=described),
+    spec=dataclasses.replace(generator.spec, encodings={'ternary': described}),
   )
 
 
@@ -112,5 +112,5 @@ def ternarized(generator, scheme, granularity, leaves=('.*/kernel',)):
   make = jax.jit(lambda params: transform.apply(transform.init(None, params)))
   params = make(generator.params)
   described = ternary.describe(params, **settings)
-  spec = dataclasses.replace(generator.spec, ternary=described)
+  spec = dataclasses.replace(generator.spec, encodings={'ternary': described})
   return generator._replace(params=params, spec=spec)

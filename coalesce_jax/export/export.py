@@ -4,7 +4,7 @@ Before anything is kept, the runtime of the format runs the program at random
 latents, in batches of several sizes, and the samples are compared with JAX's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import importlib
 import json
 import os
@@ -29,7 +29,9 @@ class Format(NamedTuple):
   """A format of programs.
 
   Attributes:
-    weights: how weights may be written.
+    weights: the ways to write weights, the preferred one first. Each maps to
+      the encoding in `Spec.encodings` whose leaves it writes in few bits, or to
+      None where every leaf is float32.
     packages: of the extra `export` that it needs.
     tolerance: largest absolute difference from JAX's samples.
     encode: ``(generator, weights) -> program``.
@@ -38,7 +40,7 @@ class Format(NamedTuple):
     describe: ``(program, metadata) -> bytes by suffix of the file``.
   """
 
-  weights: tuple[str, ...]
+  weights: Mapping[str, str | None]
   packages: tuple[str, ...]
   tolerance: float
   encode: Callable[[generator_lib.Generator, str], bytes]
@@ -115,16 +117,21 @@ def build(
   if format not in FORMATS:
     raise ValueError(f'format {format!r} is not one of {sorted(FORMATS)}')
   chosen = FORMATS[format]
+  possible = [
+    name
+    for name, encoding in chosen.weights.items()
+    if encoding is None or encoding in spec.encodings
+  ]
   if weights is None:
-    weights = 'float32' if spec.ternary is None else 'int2'
+    weights = possible[0]
   if weights not in chosen.weights:
     raise ValueError(
-      f'weights {weights!r} of {format} are not one of {chosen.weights}'
+      f'weights {weights!r} of {format} are not one of {tuple(chosen.weights)}'
     )
-  if weights != 'float32' and spec.ternary is None:
+  if weights not in possible:
     raise ValueError(
-      f'weights {weights!r}: this generator has no ternary leaves; ternarize '
-      'it first, or take float32'
+      f'weights {weights!r}: this generator has no {chosen.weights[weights]} '
+      f'leaves; it takes one of {possible}'
     )
   require(*chosen.packages)
   _check_shapes(generator)
@@ -230,7 +237,7 @@ def _describe_stablehlo(
 
 FORMATS = {
   'onnx': Format(
-    weights=('int2', 'int4', 'float32'),
+    weights={'int2': 'ternary', 'int4': 'ternary', 'float32': None},
     packages=('onnx', 'onnxruntime'),
     tolerance=1e-4,
     encode=_encode_onnx,
@@ -238,7 +245,7 @@ FORMATS = {
     describe=_describe_onnx,
   ),
   'stablehlo': Format(
-    weights=stablehlo.KINDS,
+    weights=stablehlo.WEIGHTS,
     packages=('flatbuffers',),
     tolerance=1e-5,
     encode=stablehlo.encode,

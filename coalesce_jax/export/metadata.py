@@ -47,7 +47,9 @@ def make(
     'image_shape': list(spec.image_shape),
     'value_range': [-1.0, 1.0] if len(spec.image_shape) == 3 else None,
     'weights': weights,
-    'ternary': None if spec.ternary is None else dict(spec.ternary),
+    # Null where no leaf is ternary; other encodings are named where used.
+    'ternary': None,
+    **{name: dict(described) for name, described in spec.encodings.items()},
     'tolerance': tolerance,
     'max_difference': max_difference,
     'provenance': dict(spec.provenance),

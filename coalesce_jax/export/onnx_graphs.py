@@ -12,7 +12,7 @@ exactly. Everything else is float32.
 Shapes: B batch, Z latent, C channels, H, W image. Maps are `[B, C, H, W]` here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -83,15 +83,15 @@ def model(generator: generator_lib.Generator, weights: str) -> onnx.ModelProto:
     raise ValueError(
       f'network {spec.network!r} has no ONNX graph, {sorted(_WRITERS)} have'
     )
-  leaves: Sequence[str] = ()
-  if spec.ternary is not None and kind.type is not None:
-    leaves = spec.ternary['leaves']
+  ternary = spec.encodings['ternary'] if kind.type is not None else {}
   graph = Graph(
     params={
       name: np.asarray(value, np.float32)
       for name, value in trees.flatten(generator.params).items()
     },
-    granularity={name: (spec.ternary or {})['granularity'] for name in leaves},
+    granularity={
+      name: ternary['granularity'] for name in ternary.get('leaves', ())
+    },
     type=kind.type,
     nodes=[],
     tensors=[],

@@ -23,7 +23,8 @@ from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import packing
 from coalesce_jax.ops import im2col
 
-KINDS = ('int2', 'float32')
+# Ways to write weights -> the encoding whose leaves they write in few bits.
+WEIGHTS: dict[str, str | None] = {'int2': 'ternary', 'float32': None}
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
@@ -32,20 +33,23 @@ def encode(generator: generator_lib.Generator, weights: str) -> bytes:
 
   Args:
     generator: one generator, without ensemble axes.
-    weights: one of `KINDS`.
+    weights: one of `WEIGHTS`.
 
   Raises:
     ValueError: leaves that are not ternary though the spec says so.
   """
   spec = generator.spec
-  ternary = spec.ternary if weights == 'int2' else None
-  leaves = tuple(ternary['leaves']) if ternary else ()
-  granularity = ternary['granularity'] if ternary else 'layer'
+  encoding = WEIGHTS[weights]
+  described = {} if encoding is None else spec.encodings[encoding]
+  granularity = described.get('granularity', 'layer')
   params = {
     name: np.asarray(value, np.float32)
     for name, value in trees.flatten(generator.params).items()
   }
-  packed = {name: packing.pack(params[name], granularity) for name in leaves}
+  packed = {
+    name: packing.pack(params[name], granularity)
+    for name in described.get('leaves', ())
+  }
 
   def apply(z: jax.Array) -> jax.Array:
     dense = {

@@ -230,7 +230,7 @@ def fit(
       granularity=config.ternary.granularity,
       leaves=config.ternary.leaves,
     )
-    spec = dataclasses.replace(spec, ternary=described)
+    spec = dataclasses.replace(spec, encodings={'ternary': described})
   return (
     generator.Generator(network, params, spec, critics),
     result.history,

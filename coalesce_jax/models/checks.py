@@ -24,7 +24,7 @@ def same_architecture(
     raise ValueError('no generators given')
 
   def strip(spec: generator_lib.Spec) -> generator_lib.Spec:
-    return dataclasses.replace(spec, provenance={}, ternary=None)
+    return dataclasses.replace(spec, provenance={}, encodings={})
 
   first = strip(members[0].spec)
   for i, other in enumerate(members[1:], 1):
@@ -62,7 +62,7 @@ def with_critic(spec: generator_lib.Spec) -> generator_lib.Spec:
 
   Of a mixture that is the one that moves its samples, or one like its nodes.
   """
-  spec = dataclasses.replace(spec, ternary=None)
+  spec = dataclasses.replace(spec, encodings={})
   if spec.critic is not None:
     return spec
   critic, options = registry.critic_like(spec.network, dict(spec.options))

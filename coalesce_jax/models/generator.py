@@ -31,8 +31,9 @@ class Spec:
       for plain vectors.
     critic: registered name of the critic that came with it, or None.
     critic_options: the critic's keyword options, as pairs.
-    ternary: scheme, granularity and ternary leaves of a ternarized generator
-      (keys `scheme`, `granularity`, `leaves`), or None.
+    encodings: how a bundle holds leaves in fewer bits than float32: description
+      by name of the encoding, see `models.encodings`. That of 'ternary' has the
+      keys `scheme`, `granularity` and `leaves`.
     provenance: free text by key: data set, classes, stage, seed, versions.
   """
 
@@ -42,7 +43,9 @@ class Spec:
   options: Options = ()
   critic: str | None = None
   critic_options: Options = ()
-  ternary: Mapping[str, Any] | None = None
+  encodings: Mapping[str, Mapping[str, Any]] = dataclasses.field(
+    default_factory=dict
+  )
   provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def __post_init__(self):

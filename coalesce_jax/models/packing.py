@@ -96,10 +96,13 @@ def unpack(
 
 
 def group_count(shape: tuple[int, ...], granularity: str) -> int:
-  """Number of groups: 1 for 'layer', size of the last axis for 'channel'."""
+  """Number of groups: 1 for 'layer', size of the last axis for 'channel'.
+
+  A leaf without axes is one group.
+  """
   if granularity not in ('layer', 'channel'):
     raise ValueError(f"granularity {granularity!r} is not 'layer' or 'channel'")
-  return shape[-1] if granularity == 'channel' else 1
+  return shape[-1] if granularity == 'channel' and shape else 1
 
 
 def digits(packing: str) -> Digits:

@@ -188,10 +188,10 @@ def make_row(
   result['scores'] = _scores(config, problem, made)
   one = ensembles.member(made, 0)
   result['bytes'] = size(one)
-  if one.spec.ternary is not None:
+  if 'ternary' in one.spec.encodings:
     result['bytes_trits'] = bundle.size_bytes(one, 'trits')
     result['sparsity'] = ternary_lib.summary(
-      one.params, one.spec.ternary['leaves']
+      one.params, one.spec.encodings['ternary']['leaves']
     )
   if variant.kind in ('trained', 'longer'):
     ensembles.write(work.path / 'bundles', part, made, {'dataset': dataset})
@@ -210,7 +210,8 @@ def _afterwards(made: generator.Generator, how: Any) -> generator.Generator:
   )
   params = transform.apply(transform.init(jax.random.key(0), made.params))
   spec = dataclasses.replace(
-    made.spec, ternary=ternary_lib.describe(params, **described)
+    made.spec,
+    encodings={'ternary': ternary_lib.describe(params, **described)},
   )
   return made._replace(params=params, spec=spec)
 

@@ -78,7 +78,7 @@ def test_files_say_what_they_are(tmp_path, format, weights, tolerance):
     'image_shape': [8, 8, 1],
     'value_range': [-1.0, 1.0],
     'weights': weights,
-    'ternary': generator.spec.ternary,
+    'ternary': generator.spec.encodings['ternary'],
     'tolerance': tolerance,
     'provenance': PROVENANCE,
     'source_sha256': 'ab',

@@ -63,7 +63,7 @@ def test_a_ternary_bundle_comes_back_exactly(
   cj.save(tmp_path / 'a.safetensors', generator, packing=packing)
   loaded = cj.load(tmp_path / 'a.safetensors')
   assert equal(loaded.params, generator.params)
-  assert loaded.spec.ternary == generator.spec.ternary
+  assert loaded.spec.encodings == generator.spec.encodings
 
 
 def test_equal_generators_give_equal_bytes_and_sizes_are_those_of_files(
@@ -105,7 +105,8 @@ def test_the_paper_network_packs_to_a_fifteenth_and_less():
     params, scheme='twn', granularity='layer', leaves=('.*/kernel',)
   )
   small_one = generator._replace(
-    params=params, spec=dataclasses.replace(spec, ternary=described)
+    params=params,
+    spec=dataclasses.replace(spec, encodings={'ternary': described}),
   )
   for packing, limit in (('2bit', 15.0), ('trits', 18.0)):
     packed = bundle.size_bytes(small_one, packing)

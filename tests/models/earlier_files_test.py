@@ -1,8 +1,8 @@
 """Files of format version 1 that earlier revisions of this package wrote.
 
 Those revisions had no table of encodings. The package must read their files,
-kept in `fixtures/`, and must still write the same bytes. All weights follow from
-integer arithmetic, so they do not depend on the version of a random generator.
+which are kept in `fixtures/`, and must still write the same bytes. Integer
+arithmetic gives all weights, so no random generator of any version matters.
 """
 
 import dataclasses
@@ -85,7 +85,7 @@ def made(name):
     'granularity': granularity,
     'leaves': KERNELS,
   }
-  spec = dataclasses.replace(IMAGES, ternary=described)
+  spec = dataclasses.replace(IMAGES, encodings={'ternary': described})
   params = dense(spec.build().init, 3)
   low = 1.5 if name == 'trits' else 1.0
   return generator_lib.create(spec, coded(params, granularity, low))
