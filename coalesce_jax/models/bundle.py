@@ -172,8 +172,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
       yield file
   except OSError as error:
     raise BundleError(f'{path}: cannot be read ({error.strerror})') from None
-  # Deeply nested values are a RecursionError where they are printed.
-  except (ValueError, OverflowError, RecursionError) as error:
+  except (ValueError, OverflowError) as error:
     line = next(iter(str(error).splitlines()), 'damaged')
     raise BundleError(f'{path}: {line[:300]}') from None
 

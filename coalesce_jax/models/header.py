@@ -145,11 +145,13 @@ def layout(
         f'{name!r} is {str(entry["dtype"])[:10]} {str(shape)[:60]}, '
         f'its network has {type} {shapes[0]}'
       )
-    size = math.prod(shape) * TYPES[type].itemsize
+    # The network's own numbers: equal ones in JSON may be floats.
+    place = Place(type, shapes[shapes.index(shape)], offset)
+    size = math.prod(place.shape) * TYPES[type].itemsize
     if begin != offset or end != offset + size:
       raise ValueError(f'{name!r} does not lie where it should')
-    found[name] = Place(type, shape, offset)
-    offset = end
+    found[name] = place
+    offset += size
   if offset != payload_size:
     raise ValueError(
       f'truncated or padded, {payload_size} bytes of tensors for {offset}'

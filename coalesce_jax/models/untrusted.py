@@ -62,7 +62,7 @@ def options(values: Any) -> generator.Options:
     if not re.fullmatch(r'[a-z_]{1,40}', name):
       raise ValueError(f'option {name[:40]!r} is no name')
     if isinstance(value, list):
-      value = sizes(value) if len(value) <= 4 else tuple(value[:17])
+      value = sizes(value) if 1 <= len(value) <= 4 else tuple(value[:17])
     elif not isinstance(value, bool | int | float | str):
       raise ValueError(f'option {name!r} is neither number nor text')
     plain[name] = text(value) if isinstance(value, str) else value
