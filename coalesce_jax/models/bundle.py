@@ -28,7 +28,7 @@ from coalesce_jax.models import packing as packing_lib
 
 
 class BundleError(ValueError):
-  """A file is not a bundle that can be trusted; one line says why."""
+  """Says in one line why a file cannot be trusted to be a bundle."""
 
 
 def save(
@@ -65,6 +65,7 @@ def encode(
   table: encodings.Table = encodings.TABLE,
 ) -> bytes:
   """Returns the bytes of a bundle; see `save` for arguments and errors."""
+  # An unknown packing is an error even if no leaf is ternary.
   packing_lib.digits(packing)
   spec, with_critic = generator.spec, critic and generator.critic is not None
   if not with_critic:
@@ -180,7 +181,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 def _decoded(
   contents: manifest_lib.Contents, tensors: Mapping[str, np.ndarray]
 ) -> generator_lib.Generator:
-  """The generator of tensors of the expected types and shapes."""
+  """Decodes tensors that have the expected types and shapes."""
   params, critic = {}, {}
   for name, leaf in contents.leaves.items():
     suffixes = encodings.tensors(leaf)
@@ -204,7 +205,7 @@ def _decoded(
 def _fitting(
   params: Any, shapes: Mapping[str, header_lib.Shape]
 ) -> dict[str, np.ndarray]:
-  """Leaves by name as float32, if names and shapes are those given."""
+  """Returns leaves by name as float32, if they have the given shapes."""
   given = trees.flatten(params)
   for name, shape in shapes.items():
     found = given[name].shape if name in given else 'missing'

@@ -27,9 +27,9 @@ Tensor = header.Tensor
 
 
 class Encoding(NamedTuple):
-  """Pure functions between leaves and the tensors that hold them in a file.
+  """Maps leaves to the tensors that hold them in a file, by pure functions.
 
-  Functions give the tensors of a leaf by suffix. In the file, the name of a
+  The functions give the tensors of a leaf by suffix. In the file, the name of a
   tensor is the name of its leaf followed by the suffix.
 
   Attributes:
@@ -41,8 +41,8 @@ class Encoding(NamedTuple):
     decode: ``(description, shape of the leaf, {suffix: array}) -> leaf``, as
       float32. Raises ValueError for tensors that `encode` never gives.
     leaves: ``description -> names`` of the leaves that are covered.
-    file_keys: keys of the description that only the file holds. The caller of
-      `bundle.save` sets them, and a spec that is loaded lacks them.
+    file_keys: keys of the description that only the file holds. A spec lacks
+      them, and `bundle.save` sets them from its arguments.
   """
 
   check: Callable[[Mapping[str, Any]], dict[str, Any]]
@@ -57,7 +57,7 @@ Table = Mapping[str, Encoding]
 
 
 class Leaf(NamedTuple):
-  """A leaf of a network, and the encoding that covers it.
+  """Pairs a leaf of a network with the encoding that covers it.
 
   Attributes:
     shape: shape of the leaf in the network.
@@ -92,7 +92,9 @@ def checked(
   found = {}
   for name, given in descriptions.items():
     if name not in table:
-      raise ValueError(f'{name[:40]!r} is no encoding of {sorted(table)}')
+      raise ValueError(
+        f'unknown encoding {name[:40]!r}, known are {sorted(table)}'
+      )
     if not isinstance(given, Mapping):
       raise ValueError(f'encoding {name!r} has no description')
     known = table[name].file_keys
@@ -109,7 +111,7 @@ def checked(
 def without_file_keys(
   descriptions: Mapping[str, Description], table: Table
 ) -> dict[str, dict[str, Any]]:
-  """The descriptions that a spec keeps: checked ones without `file_keys`."""
+  """Leaves out the `file_keys` of checked descriptions, as a spec does."""
   return {
     name: {k: v for k, v in each.items() if k not in table[name].file_keys}
     for name, each in descriptions.items()
@@ -136,24 +138,31 @@ def cover(
   for name, described in descriptions.items():
     for leaf in table[name].leaves(described):
       if leaf not in found:
-        raise ValueError(f'{name} leaf {leaf[:80]!r} is none of the network')
+        raise ValueError(f'{name} leaf {leaf[:80]!r} is not in the network')
       if found[leaf].encoding is not DENSE:
-        raise ValueError(f'leaf {leaf!r} has two encodings, one is {name!r}')
+        raise ValueError(f'leaf {leaf!r} has a second encoding, {name!r}')
       found[leaf] = Leaf(found[leaf].shape, table[name], described)
   return found
 
 
 def tensors(leaf: Leaf) -> dict[str, Tensor]:
-  """Types and shapes of the tensors of one leaf, by suffix."""
+  """Returns the types and shapes of the tensors of one leaf, by suffix."""
   return leaf.encoding.tensors(leaf.description, leaf.shape)
 
 
 def encode(leaf: Leaf, value: np.ndarray) -> dict[str, np.ndarray]:
-  """The tensors of one leaf, by suffix.
+  """Encodes one leaf.
+
+  Args:
+    leaf: the leaf.
+    value: its value, float32 of the leaf's shape.
+
+  Returns:
+    Arrays by suffix, of the types and shapes of `tensors`.
 
   Raises:
-    ValueError: the encoding cannot hold the value, or its tensors are other
-      ones than it announces.
+    ValueError: the value is not finite, the encoding cannot hold it, or the
+      encoding gives tensors other than those of `tensors`.
   """
   if not np.all(np.isfinite(value)):
     raise ValueError('not finite')
@@ -173,11 +182,14 @@ def encode(leaf: Leaf, value: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def decode(leaf: Leaf, held: dict[str, np.ndarray]) -> np.ndarray:
-  """The float32 value of one leaf.
+  """Decodes one leaf.
 
   Args:
     leaf: the leaf.
     held: untrusted arrays by suffix, of the types and shapes of `tensors`.
+
+  Returns:
+    The value of the leaf, float32 of the leaf's shape.
 
   Raises:
     ValueError: the encoding refuses the arrays, or the value is not finite.

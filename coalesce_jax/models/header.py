@@ -32,23 +32,21 @@ Shape = tuple[int, ...]
 
 
 class Header(NamedTuple):
-  """The header of a file.
+  """Holds the untrusted header of a file.
 
   Attributes:
-    manifest: untrusted mapping.
-    entries: untrusted entries of the tensors by name.
-    payload_start: where the payload starts.
-    payload_size: bytes from there to the end of the file.
+    manifest: any mapping.
+    entries: any values, by name of the tensor.
+    payload_size: bytes from the end of the header to the end of the file.
   """
 
   manifest: dict[str, Any]
   entries: dict[str, Any]
-  payload_start: int
   payload_size: int
 
 
 class Tensor(NamedTuple):
-  """The type and the shapes that a tensor may have.
+  """Names the type and the shapes that a tensor may have.
 
   Attributes:
     type: one of `TYPES`.
@@ -60,7 +58,7 @@ class Tensor(NamedTuple):
 
 
 class Place(NamedTuple):
-  """Where a tensor lies.
+  """Says where a tensor lies.
 
   Attributes:
     type: one of `TYPES`.
@@ -74,7 +72,7 @@ class Place(NamedTuple):
 
 
 def read(file: BinaryIO) -> Header:
-  """Reads the header of an open file.
+  """Reads the header of an open file; the payload comes next.
 
   Raises:
     ValueError: the file is too large, or has no bounded header with a manifest.
@@ -91,17 +89,18 @@ def read(file: BinaryIO) -> Header:
       f'not a safetensors file, or truncated (header of {length} bytes)'
     )
   try:
-    entries = dict(_parsed(file.read(length).decode()))
-    manifest = _parsed(entries.pop('__metadata__')[KEY])
-    if not isinstance(manifest, dict):
-      raise TypeError
+    entries = _mapping(file.read(length).decode())
+    manifest = _mapping(entries.pop('__metadata__')[KEY])
   except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
     raise ValueError('no coalesce_jax manifest in its header') from None
-  return Header(manifest, entries, 8 + length, size - 8 - length)
+  return Header(manifest, entries, size - 8 - length)
 
 
-def _parsed(text: str) -> Any:
-  return json.loads(text, object_pairs_hook=_without_duplicates)
+def _mapping(text: str) -> dict[str, Any]:
+  value = json.loads(text, object_pairs_hook=_without_duplicates)
+  if not isinstance(value, dict):
+    raise TypeError
+  return value
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -145,7 +144,7 @@ def layout(
         f'{name!r} is {str(entry["dtype"])[:10]} {str(shape)[:60]}, '
         f'its network has {type} {shapes[0]}'
       )
-    # The network's own numbers: equal ones in JSON may be floats.
+    # Numbers of JSON that equal these sizes may be floats.
     place = Place(type, shapes[shapes.index(shape)], offset)
     size = math.prod(place.shape) * TYPES[type].itemsize
     if begin != offset or end != offset + size:
@@ -168,11 +167,14 @@ def _offset(entry: Any) -> int:
 
 
 def encode(manifest: Mapping[str, Any], places: Mapping[str, Place]) -> bytes:
-  """The bytes before the payload; the payload starts at a multiple of 8.
+  """Encodes a header.
 
   Args:
     manifest: plain JSON values.
-    places: the place of every tensor by name.
+    places: the place of every tensor, by name.
+
+  Returns:
+    The bytes before the payload. Their number is a multiple of 8.
   """
   header: dict[str, Any] = {
     '__metadata__': {KEY: json.dumps(manifest, sort_keys=True)}

@@ -30,7 +30,7 @@ _ALWAYS = 'ternary'
 
 
 class Contents(NamedTuple):
-  """What a file holds.
+  """Lists what a file holds.
 
   Attributes:
     spec: the spec of the generator; the file holds a critic if it names one.
@@ -88,7 +88,7 @@ def _shapes(network: types.Network) -> dict[str, header.Shape]:
 
 
 def tensors(contents: Contents) -> dict[str, header.Tensor]:
-  """The types and shapes of all tensors in the file, by name."""
+  """Returns the types and shapes of all tensors in the file, by name."""
   wanted = {
     f'generator/{name}{suffix}': tensor
     for name, leaf in contents.leaves.items()
@@ -161,7 +161,7 @@ def parse(manifest: Mapping[str, Any], table: encodings.Table) -> Contents:
 
 
 def _spec(manifest: Mapping[str, Any]) -> generator.Spec:
-  """The spec of a manifest, without its encodings."""
+  """Reads the spec of a manifest, without its encodings."""
   has_critic = manifest['critic'] is not None
   if manifest['value_range'] != [-1.0, 1.0]:
     raise ValueError(f'value range {str(manifest["value_range"])[:40]}')

@@ -53,11 +53,11 @@ def test_an_encoding_is_named_only_where_it_is_used_and_known(tmp_path):
   cj.save(path, small.drawn(small.VECTORS), table=TABLE)
   assert 'half' not in bundle.inspect(path)
   cj.save(path, encoded(), table=TABLE)
+  match = r"^.*unknown encoding 'half', known are \['ternary'\]$"
   for read in (cj.load, bundle.inspect):
-    with pytest.raises(cj.BundleError, match="'half' is no encoding") as caught:
+    with pytest.raises(cj.BundleError, match=match):
       read(path)
-    assert '\n' not in str(caught.value)
-  with pytest.raises(ValueError, match="'half' is no encoding"):
+  with pytest.raises(ValueError, match=match):
     cj.save(path, encoded())
 
 
@@ -74,9 +74,12 @@ def test_values_that_half_precision_cannot_hold_are_not_written():
 @pytest.mark.parametrize(
   ('generator', 'message'),
   [
-    (encoded(['out/karnel']), "half leaf 'out/karnel' is none of the network"),
+    (encoded(['out/karnel']), "half leaf 'out/karnel' is not in the network"),
     (encoded(['out/bias', 'out/bias']), 'a name is repeated'),
-    (encoded(['out/bias'], other={'leaves': ['out/bias']}), 'two encodings'),
+    (
+      encoded(['out/bias'], other={'leaves': ['out/bias']}),
+      "second enc.*'other",
+    ),
     (encoded(['out/bias'], network={'leaves': []}), "have the name 'network'"),
     (encoded([], other=None), "'other' has no description"),
     (encoded([], other={}), "'other': incomplete description"),
@@ -141,10 +144,10 @@ TERNARY = {
     ('scheme', 'x', "ternary scheme 'x'"),
     ('granularity', ['layer'], 'granularity'),
     ('packing', 3, "packing '3'"),
-    ('leaves', 'w', 'no list of few names'),
+    ('leaves', 'w', 'no list of at most 1000'),
     ('leaves', ['w'] * 2, 'repeated'),
-    ('leaves', [str(i) for i in range(1001)], 'no list of few names'),
-    ('leaves', [1], "'1' is no short text"),
+    ('leaves', [str(i) for i in range(1001)], 'no list of at most 1000'),
+    ('leaves', [1], "'1' is no text of at most 4096"),
   ],
 )
 def test_a_ternary_description_is_bounded(key, value, message):

@@ -53,6 +53,10 @@ BAD = {
   'cut': (lambda: bundle.encode(small.drawn(small.VECTORS))[:50], 'truncated'),
   'no manifest': (lambda: bare(b'{"a":{}}'), 'no coalesce_jax manifest'),
   'no mapping': (lambda: bare(b'[1, 2]'), 'no coalesce_jax manifest'),
+  'pairs': (
+    lambda: bare(b'[["__metadata__", {"coalesce_jax": "{}"}]]'),
+    'no coalesce_jax manifest',
+  ),
   'no text': (
     lambda: bare(b'{"__metadata__":{"coalesce_jax":3}}'), 'no coalesce_jax man'
   ),

@@ -18,14 +18,14 @@ TERNARY = {'scheme': 'twn', 'granularity': 'layer', 'leaves': ['out/kernel']}
 BAD = {
   'format_version': (2, 'format version 2, this program reads 1'),
   'network': ('evil', "'evil' is not one of"),
-  'options': ({'hidden': [10**9]}, 'no sizes'),
-  'latent_size': (-1, 'no sizes'),
-  'image_shape': ([8, 8, 10**9], 'no sizes'),
+  'options': ({'hidden': [10**9]}, 'not 1 to 4 sizes'),
+  'latent_size': (-1, 'not 1 to 4 sizes'),
+  'image_shape': ([8, 8, 10**9], 'not 1 to 4 sizes'),
   'value_range': ([0.0, 1.0], r'value range \[0.0, 1.0\]'),
   'critic': ('evil', "'evil' is not one of"),
-  'critic_options': ({'../x': 1}, 'no name'),
-  'provenance': ({'a': 'x' * 9999}, 'no short text'),
-  'payload_sha256': (None, 'no short text'),
+  'critic_options': ({'../x': 1}, 'not a name'),
+  'provenance': ({'a': 'x' * 9999}, 'no text of at most 4096'),
+  'payload_sha256': (None, 'no text of at most 4096'),
   'ternary': ({**TERNARY, 'scheme': 'x'}, "ternary scheme 'x'"),
 }
 
@@ -80,11 +80,11 @@ def test_every_field_of_a_manifest_is_among_these(tmp_path):
     ({'provenance': []}, 'incomplete'),
     ({'ternary': []}, "'ternary' has no description"),
     ({'ternary': {'scheme': 'twn'}}, "incomplete description .'granularity'"),
-    ({'ternary': {**TERNARY, 'leaves': ['x']}}, 'none of the network'),
+    ({'ternary': {**TERNARY, 'leaves': ['x']}}, 'not in the network'),
     ({'ternary': {**TERNARY, 'packing': 'x'}}, "packing 'x'"),
     ({'ternary': TERNARY}, "lacks 'generator/out/kernel.codes'"),
-    ({'int7': {'leaves': []}}, "'int7' is no encoding of"),
-    ({'int7': None}, "'int7' is no encoding of"),
+    ({'int7': {'leaves': []}}, "unknown encoding 'int7', known are"),
+    ({'int7': None}, "unknown encoding 'int7', known are"),
   ],
 )  # fmt: skip
 def test_promises_that_cannot_be_kept_are_refused(tmp_path, fields, match):
