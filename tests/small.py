@@ -105,7 +105,7 @@ def coded(generator, granularity, sides, leaves=('.*/kernel',)):
 
   return generator._replace(
     params=trees.map_named(code, generator.params),
-    spec=dataclasses.replace(generator.spec, ternary=described),
+    spec=dataclasses.replace(generator.spec, encodings={'ternary': described}),
   )
 
 
@@ -117,5 +117,5 @@ def ternarized(generator, scheme, granularity, leaves=('.*/kernel',)):
     reparam, jax.random.key(0), generator.params
   )
   described = ternary.describe(params, **settings)
-  spec = dataclasses.replace(generator.spec, ternary=described)
+  spec = dataclasses.replace(generator.spec, encodings={'ternary': described})
   return generator._replace(params=params, spec=spec)

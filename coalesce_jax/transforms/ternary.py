@@ -129,7 +129,7 @@ def describe(
   granularity: str,
   leaves: Sequence[str],
 ) -> dict[str, Any]:
-  """What `generators.Spec.ternary` holds."""
+  """What `Spec.encodings` holds under the name 'ternary'."""
   return {
     'scheme': scheme,
     'granularity': granularity,

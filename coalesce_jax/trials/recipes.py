@@ -198,11 +198,7 @@ def ternarize_untrained(
     made: in float, without ensemble axes.
     how: scheme, granularity, leaves and start of the thresholds.
   """
-  params = base.start(
-    ternary_config.reparam(how), jax.random.key(0), made.params
-  )
-  described = ternary_lib.describe(
-    params, scheme=how.scheme, granularity=how.granularity, leaves=how.leaves
-  )
-  spec = dataclasses.replace(made.spec, ternary=described)
+  reparam = ternary_config.reparam(how)
+  params = base.start(reparam, jax.random.key(0), made.params)
+  spec = dataclasses.replace(made.spec, encodings=reparam.describe(params))
   return made._replace(params=params, spec=spec)

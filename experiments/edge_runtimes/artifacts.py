@@ -39,7 +39,7 @@ def generator(config: Any) -> generator_lib.Generator:
   """
   if config.node:
     found = bundle.load(config.node)
-    if found.spec.ternary is None:
+    if 'ternary' not in found.spec.encodings:
       raise ValueError(f'{config.node}: is not ternary')
     return found
   network = shapes.Network(
@@ -102,9 +102,10 @@ def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
       export.write(path, made, format=format, weights=stem)
     result['bytes'][name] = path.stat().st_size if runtime.file else 0
   sizes = {name: leaf.size for name, leaf in trees.flatten(made.params).items()}
-  assert spec.ternary is not None
   result['parameters'] = sum(sizes.values())
-  result['ternary'] = sum(sizes[name] for name in spec.ternary['leaves'])
+  result['ternary'] = sum(
+    sizes[name] for name in spec.encodings['ternary']['leaves']
+  )
   return result
 
 
@@ -133,8 +134,7 @@ def compress(made: generator_lib.Generator) -> dict[str, Any]:
     | {kind: len(squeeze(data)) for kind, squeeze in COMPRESSORS.items()}
     for name, data in stored.items()
   ]
-  assert made.spec.ternary is not None
-  leaves = made.spec.ternary['leaves']
+  leaves = made.spec.encodings['ternary']['leaves']
   flat = trees.flatten(made.params)
   codes = sum(entropy_bytes(np.sign(flat[name])) for name in leaves)
   return {'rows': rows, 'entropy_bytes': math.ceil(codes)}

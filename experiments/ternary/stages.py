@@ -188,10 +188,10 @@ def make_row(
   result['scores'] = _scores(config, problem, made)
   one = ensembles.member(made, 0)
   result['bytes'] = method.size(one, resolved)
-  if one.spec.ternary is not None:
+  if 'ternary' in one.spec.encodings:
     result['bytes_trits'] = bundle.size_bytes(one, 'trits')
     result['sparsity'] = ternary_lib.summary(
-      one.params, one.spec.ternary['leaves']
+      one.params, one.spec.encodings['ternary']['leaves']
     )
   return result
 

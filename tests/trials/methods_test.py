@@ -146,7 +146,7 @@ def test_a_node_is_made_small_without_training():
       channels = np.asarray(leaf).reshape(-1, leaf.shape[-1])
       assert all(len(np.unique(np.abs(c))) <= 2 for c in channels.T)
   assert (
-    sorted(ternary.spec.ternary['leaves'])
+    sorted(ternary.spec.encodings['ternary']['leaves'])
     == sorted(
       name for name in trees.flatten(node.params) if name.endswith('kernel')
     )
