@@ -1,7 +1,7 @@
-"""What one step of a game draws: priors, fakes and real samples.
+"""Draws the latents, the fakes and the real samples of one step of a game.
 
-Shapes: K critics, B batch, R critic updates of a step, G batches of the
-generator's update.
+Shapes: K critics, B batch, Z latent, R critic updates of a step, G batches of
+the generator's update.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +17,17 @@ from coalesce_jax.parallel import batch_shards
 
 
 class Keys(NamedTuple):
-  """The random keys of one step."""
+  """The random keys of one step.
+
+  Attributes:
+    prior: draws what the generator starts from.
+    real: draws the real samples.
+    held_out: draws the held-out samples.
+    critic: serves the critic updates.
+    augment_held_out: augments the held-out samples.
+    augment: augments the fakes in the generator's loss.
+    buffer: serves the buffer of old fakes.
+  """
 
   prior: types.PRNGKey
   real: types.PRNGKey
@@ -29,11 +39,11 @@ class Keys(NamedTuple):
 
 
 def keys(key: types.PRNGKey, step: jax.Array) -> Keys:
-  """Returns the keys of a step of a run.
+  """Derives the keys of one step from the key of the run.
 
   Args:
-    key: that of the whole run.
-    step: number of the step.
+    key: the key of the whole run.
+    step: number of the step, `[]` int32.
   """
   key = jax.random.fold_in(key, step)
   prior, real, held_out, critic, augment = jax.random.split(key, 5)
@@ -53,58 +63,64 @@ def prior(
     key: consumed.
 
   Returns:
-    Leaves `[R, B, ...]` for the critics' updates and `[G B, ...]` for the
-    generator's.
+    Two pytrees: leaves `[R, B, ...]` for the critic updates and `[G B, ...]`
+    for the generator's update.
   """
   rounds, batch = config.critic_steps, batch_shards.size(config.batch_size)
   count = rounds + config.generator_batches
   drawn = sources.draw_one(source, key, count * batch)
 
   def split(leaf: jax.Array) -> tuple[jax.Array, jax.Array]:
-    apart = leaf.reshape(count, batch, *leaf.shape[1:])
-    rest = apart[rounds:]
-    return apart[:rounds], rest.reshape(-1, *leaf.shape[1:])
+    batched = leaf.reshape(count, batch, *leaf.shape[1:])
+    remaining = batched[rounds:]
+    return batched[:rounds], remaining.reshape(-1, *leaf.shape[1:])
 
   leaves, tree = jax.tree.flatten(drawn)
-  critics, own = zip(*map(split, leaves), strict=True)
-  return jax.tree.unflatten(tree, critics), jax.tree.unflatten(tree, own)
+  critics, generator = zip(*map(split, leaves), strict=True)
+  return jax.tree.unflatten(tree, critics), jax.tree.unflatten(tree, generator)
 
 
 def flat(rounds: Any) -> Any:
-  """Joins leaves `[R, B, ...]` to `[R B, ...]`."""
+  """Joins the first two axes of each leaf: `[R, B, ...]` to `[R B, ...]`."""
   return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), rounds)
 
 
 def real(
   config: config_lib.Config,
-  given: tuple[sources.Source, ...],
+  critic_sources: tuple[sources.Source, ...],
   key: types.PRNGKey,
   latents: Any,
 ) -> jax.Array:
-  """Draws the real samples of all critic updates, `[R, K, B, ...]`.
+  """Draws the real samples of all critic updates.
 
   Args:
     config: settings of the game.
-    given: sources of K critics.
+    critic_sources: sources that feed K critics together.
     key: consumed.
-    latents: `[R, B, Z]`, which paired sources read instead of their own.
+    latents: `[R, B, Z]`. In a paired game, sources with latents of this size
+      use them instead of new ones.
+
+  Returns:
+    `[R, K, B, ...]`.
   """
   rounds, batch = config.critic_steps, batch_shards.size(config.batch_size)
-  draws = 1 if config.reuse_batch else rounds
-  shared = flat(latents) if config.paired else None
-  drawn = sources.draw(given, key, draws * batch, shared)
-  drawn = drawn.reshape(-1, draws, batch, *drawn.shape[2:]).swapaxes(0, 1)
+  count = 1 if config.reuse_batch else rounds
+  shared_latents = flat(latents) if config.paired else None
+  samples = sources.draw(critic_sources, key, count * batch, shared_latents)
+  samples = samples.reshape(-1, count, batch, *samples.shape[2:]).swapaxes(0, 1)
   if config.reuse_batch:
-    drawn = jnp.broadcast_to(drawn, (rounds, *drawn.shape[1:]))
-  return drawn
+    samples = jnp.broadcast_to(samples, (rounds, *samples.shape[1:]))
+  return samples
 
 
 def own_fakes(fakes: Any, inputs: state_lib.Inputs) -> bool:
-  """Whether every critic sees fakes of its own.
+  """Returns whether each critic sees fakes of its own.
 
   Args:
-    fakes: what the critics see of one draw, `[1, ...]` or `[K, 1, ...]`.
-    inputs: of the game, for the rank of its real samples, `[K, 1, ...]`.
+    fakes: shape and type of what the critics see of one sample: `[1, ...]`, or
+      `[K, 1, ...]` where each critic sees its own.
+    inputs: inputs of the game. Their real samples, `[K, 1, ...]`, tell the two
+      cases apart.
   """
   real = jax.eval_shape(
     lambda given: sources.draw(given, jax.random.key(0), 1), inputs.sources
@@ -113,17 +129,17 @@ def own_fakes(fakes: Any, inputs: state_lib.Inputs) -> bool:
 
 
 def by_round(fakes: jax.Array, rounds: int, shared: bool) -> jax.Array:
-  """Splits fakes by critic updates.
+  """Splits fakes into those of each critic update.
 
   Args:
-    fakes: `[R B, ...]`, or `[K, R B, ...]` where every critic sees its own.
+    fakes: `[R B, ...]`, or `[K, R B, ...]` where each critic sees its own.
     rounds: R.
-    shared: whether all critics see the same ones.
+    shared: whether all critics see the same fakes.
 
   Returns:
     `[R, B, ...]`, or `[R, K, B, ...]`.
   """
   if shared:
     return fakes.reshape(rounds, -1, *fakes.shape[1:])
-  apart = fakes.reshape(len(fakes), rounds, -1, *fakes.shape[2:])
-  return apart.swapaxes(0, 1)
+  per_critic = fakes.reshape(len(fakes), rounds, -1, *fakes.shape[2:])
+  return per_critic.swapaxes(0, 1)

@@ -1,9 +1,9 @@
-"""Buffers: fakes of earlier steps that the critics see again.
+"""Keeps fakes of earlier steps, which the critics see again.
 
-A buffer's arrays are part of the game's state, so that they are checkpointed
-and resumed like everything else.
+The arrays of a buffer are part of the game's state, so that checkpoints hold
+them.
 
-Shapes: K critics, B batch, P images of a pool.
+Shapes: K critics, N fakes, P images of a pool.
 """
 
 from collections.abc import Callable
@@ -21,9 +21,9 @@ class Buffer(NamedTuple):
   """A buffer as pure functions.
 
   Attributes:
-    init: ``one fake -> state``; the fake gives shape and type alone.
-    exchange: ``(state, fakes [N, ...], key) -> (state, fakes [N, ...])``: what
-      the critics see instead of the generator's fakes.
+    init: ``one fake -> state``. Only the shape and type of the fake are used.
+    exchange: ``(state, fakes [N, ...], key) -> (state, fakes [N, ...])``.
+      Returns the fakes that the critics see instead of the generator's.
   """
 
   init: Callable[[Any], Any]
@@ -31,12 +31,13 @@ class Buffer(NamedTuple):
 
 
 def start(buffer: Buffer, fakes: Any, own: bool) -> Any:
-  """Returns the first state.
+  """Returns the first state of a buffer.
 
   Args:
-    buffer: what keeps fakes.
-    fakes: shape and type of `[N, ...]`, or `[K, N, ...]` for own fakes.
-    own: whether every critic sees fakes of its own; each then has a buffer.
+    buffer: the buffer.
+    fakes: shape and type of the fakes, `[N, ...]`, or `[K, N, ...]` where each
+      critic sees its own.
+    own: whether each critic sees fakes of its own. Each then has a buffer.
   """
   if not own:
     return buffer.init(jax.ShapeDtypeStruct(fakes.shape[1:], fakes.dtype))
@@ -47,14 +48,14 @@ def start(buffer: Buffer, fakes: Any, own: bool) -> Any:
 def exchange(
   buffer: Buffer, state: Any, fakes: jax.Array, key: types.PRNGKey, shared: bool
 ) -> tuple[Any, jax.Array]:
-  """Returns the next state, and what the critics see.
+  """Updates a buffer and returns its state and the fakes that the critics see.
 
   Args:
-    buffer: what keeps fakes.
+    buffer: the buffer.
     state: its state.
-    fakes: new ones, `[N, ...]`, or `[K, N, ...]` where they are not shared.
+    fakes: new fakes, `[N, ...]`, or `[K, N, ...]` if they are not shared.
     key: consumed.
-    shared: whether all critics see the same ones.
+    shared: whether all critics see the same fakes.
   """
   if shared:
     return buffer.exchange(state, fakes, key)
@@ -64,17 +65,17 @@ def exchange(
 
 @functools.lru_cache(maxsize=8)
 def none() -> Buffer:
-  """Returns the buffer that keeps nothing: critics see the fakes themselves."""
+  """Returns a buffer without memory: critics see the new fakes."""
   return Buffer(lambda fake: (), lambda state, fakes, key: (state, fakes))
 
 
 @functools.lru_cache(maxsize=8)
 def pool(size: int) -> Buffer:
-  """Returns a history of fakes, as of CycleGAN.
+  """Returns a pool of P old fakes, as in CycleGAN.
 
-  Until it is full, the pool takes each fake and returns it. After that it
-  returns each fake itself with probability 1/2, and otherwise a random image
-  of the pool, whose place the fake takes. Section 4 of Zhu et al.,
+  A pool that is not full stores each new fake and returns it. A full pool
+  returns each new fake with probability 1/2. Otherwise it returns a random
+  image of the pool and stores the new fake in its place. Sec. 4 of Zhu et al.,
   https://arxiv.org/abs/1703.10593, after Shrivastava et al.,
   https://arxiv.org/abs/1612.07828.
 
@@ -82,7 +83,8 @@ def pool(size: int) -> Buffer:
     size: P, at least 1.
 
   Raises:
-    ValueError: `size` is below 1.
+    ValueError: `size` is below 1; at `exchange`, the batch is split over
+      several devices.
   """
   if size < 1:
     raise ValueError(f'a pool of {size} images: at least 1 is needed')
@@ -98,9 +100,9 @@ def pool(size: int) -> Buffer:
       raise ValueError('a pool of fakes needs the whole batch on one device')
 
     def one(
-      state: dict[str, jax.Array], given: tuple[jax.Array, jax.Array]
+      state: dict[str, jax.Array], pair: tuple[jax.Array, jax.Array]
     ) -> tuple[dict[str, jax.Array], jax.Array]:
-      fake, key = given
+      fake, key = pair
       images, count = state['images'], state['count']
       key_place, key_coin = jax.random.split(key)
       filling = count < size
@@ -109,12 +111,12 @@ def pool(size: int) -> Buffer:
       )
       swap = ~filling & jax.random.bernoulli(key_coin)
       seen = jnp.where(swap, images[place], fake)
-      kept = jnp.where(filling | swap, fake, images[place])
-      after = {
-        'images': images.at[place].set(kept),
+      stored = jnp.where(filling | swap, fake, images[place])
+      new_state = {
+        'images': images.at[place].set(stored),
         'count': jnp.minimum(count + 1, size),
       }
-      return after, seen
+      return new_state, seen
 
     keys = jax.random.split(key, fakes.shape[0])
     return jax.lax.scan(one, state, (fakes, keys))

@@ -1,6 +1,6 @@
-"""The critics of a game: their start, their update, their scores.
+"""Initialises, updates and evaluates the critics of a game.
 
-Shapes: K critics, B batch.
+Shapes: K critics, B batch, R critic updates of a step.
 """
 
 from collections.abc import Callable
@@ -21,16 +21,20 @@ from coalesce_jax.transforms import base
 class Critics(NamedTuple):
   """K critics of one network, as pure functions.
 
+  In these signatures ``optimizer`` is the state of the critics' Adam, and
+  ``rate`` multiplies the update. Fakes (``fake``) are `[B, ...]`, or
+  `[K, B, ...]` where each critic sees its own. The dict ``aux`` has `gap`,
+  `penalty` and `slope` (the mean gradient norm), each `[K]`.
+
   Attributes:
-    init: ``(key, params [K, ...]) -> (latent, frozen, optimizer state)``.
-    update: ``(latent, frozen, optimizer state, real [K, B, ...], fake, rate,
-      key) -> (latent, optimizer state, aux)``, one update of all. Fakes are
-      `[B, ...]`, or `[K, B, ...]` where each critic sees its own. `aux` has
-      `gap`, `penalty` and `slope`, `[K]`.
+    init: ``(key, params [K, ...]) -> (latent, frozen, optimizer)``.
+    update: ``(latent, frozen, optimizer, real [K, B, ...], fake, rate, key) ->
+      (latent, optimizer, aux)``. Updates all critics once.
     rounds: ``(state, real [R, K, B, ...], fake [R, ...], rate, key) -> (latent,
-      optimizer state, aux)``, R updates; `aux` is that of the last.
-    scores: ``(latent, frozen, samples) -> [K, B]``; samples are `[K, B, ...]`,
-      or `[B, ...]` for all critics, which `shared` says.
+      optimizer, aux)``. Updates all critics R times; `aux` is that of the last
+      update.
+    scores: ``(latent, frozen, samples, shared) -> [K, B]``. Samples are
+      `[K, B, ...]`, or `[B, ...]` if they are shared by all critics.
     params: ``(latent, frozen) -> params [K, ...]`` of the network.
   """
 
@@ -47,13 +51,13 @@ def make(
   adversarial: adversarial_lib.Adversarial,
   reparam: base.Reparam,
 ) -> Critics:
-  """Returns the critics.
+  """Builds the critics.
 
   Args:
     config: settings of the game.
-    critic: the network of all K.
-    adversarial: what they descend.
-    reparam: of the parameters of each.
+    critic: the network that all K critics share.
+    adversarial: its `critic_loss` is what the critics descend.
+    reparam: reparametrization of the parameters of each critic.
   """
   rate = config.critic_learning_rate
   adam = optimizers.adam(
@@ -113,17 +117,17 @@ def make(
 
 
 def _each(fn, latent, frozen, real, fake, keys):
-  """`fn` of each critic; on a CPU one after another where that is faster."""
+  """Applies `fn` to each critic, in turns where that is faster on a CPU."""
   shared = fake.ndim < real.ndim
   mesh = jax.sharding.get_abstract_mesh().shape
-  apart = len(real) == 1 or mesh.get('critics', 1) > 1
-  if apart or not batch_shards.in_turns(real[0].size):
+  at_once = len(real) == 1 or mesh.get('critics', 1) > 1
+  if at_once or not batch_shards.in_turns(real[0].size):
     axes = (0, 0, 0, None if shared else 0, 0)
     return jax.vmap(fn, axes)(latent, frozen, real, fake, keys)
 
   def one(args):
-    latent, frozen, real, own, key = args
-    return fn(latent, frozen, real, fake if shared else own, key)
+    latent, frozen, real, per_critic, key = args
+    return fn(latent, frozen, real, fake if shared else per_critic, key)
 
-  own = () if shared else fake
-  return jax.lax.map(one, (latent, frozen, real, own, keys))
+  per_critic = () if shared else fake
+  return jax.lax.map(one, (latent, frozen, real, per_critic, keys))

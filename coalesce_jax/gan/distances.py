@@ -1,6 +1,6 @@
-"""Distances to the sources: estimated, smoothed, and what they pull with.
+"""Estimates the distances to the sources and forms the generator's loss.
 
-Shapes: K critics, B batch. Distances in the units of the samples.
+Shapes: K critics, B batch. Distances are in the units of the samples.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,12 @@ from coalesce_jax.parallel import batch_shards
 
 
 class Estimate(NamedTuple):
-  """What one look at the fakes says.
+  """The distance estimates of one step.
 
   Attributes:
-    now: distances by the critics' held-out scores, `[K]`.
-    mean: their moving average, `[K]`, without bias correction.
-    coefficients: c of the objective, `[K]`.
+    now: distances by the critics' scores of held-out samples, `[K]`.
+    mean: moving average of `now`, `[K]`, without bias correction.
+    coefficients: the coefficients c of the objective, `[K]`.
   """
 
   now: jax.Array
@@ -35,14 +35,18 @@ class Estimate(NamedTuple):
 
 
 class Distances(NamedTuple):
-  """Three pure functions; `state` is that after the critics' updates.
+  """The distance estimates of a game, as pure functions.
+
+  ``state`` is the state after the critic updates of the step.
 
   Attributes:
-    held_out: ``(state, inputs, prior, key) -> [K]``, mean scores of held-out
-      real samples.
-    adversary: ``(state, inputs, held, slope, key) -> (fakes -> (loss,
-      Estimate))``: the critics' part of the generator's loss.
-    update: ``(state, inputs, Estimate) -> (state, metrics)``.
+    held_out: ``(state, inputs, prior, key for the samples, key for the
+      augmentation) -> [K]``, the critics' mean scores of held-out real samples.
+    adversary: ``(state, inputs, held_out, slope, key, shared) -> (fakes ->
+      (loss, Estimate))``. The inner function is the critics' part of the
+      generator's loss.
+    update: ``(state, inputs, Estimate) -> (state, metrics)``. Stores the
+      averages and updates the objective.
   """
 
   held_out: Callable[..., jax.Array]
@@ -56,13 +60,14 @@ def make(
   adversarial: base.Adversarial,
   objective: objectives.Objective,
 ) -> Distances:
-  """Returns the estimates of a game.
+  """Builds the distance estimates.
 
   Args:
     config: settings of the game.
-    critics: its critics.
-    adversarial: how scores become distances, and what the generator descends.
-    objective: which coefficients the distances give.
+    critics: the critics of the game.
+    adversarial: defines how scores become distances and what the generator
+      descends.
+    objective: defines the coefficients that follow from the distances.
   """
   augment = augmentation.build(config.augment) or (lambda key, x: x)
   decay = config.w1_smoothing
@@ -94,28 +99,28 @@ def make(
     key: types.PRNGKey,
     shared: bool,
   ) -> Callable[[jax.Array], tuple[jax.Array, Estimate]]:
-    seen = augment if shared else jax.vmap(augment, (None, 0))
+    augmented = augment if shared else jax.vmap(augment, (None, 0))
 
     def loss(fakes: jax.Array) -> tuple[jax.Array, Estimate]:
-      found = scores(state, seen(key, fakes), shared)
-      whole = batch_shards.mean(jax.lax.stop_gradient(found.mean(-1)))
-      now = jax.lax.stop_gradient(adversarial.distance(held - whole, slope))
+      fake_scores = scores(state, augmented(key, fakes), shared)
+      fake_mean = batch_shards.mean(jax.lax.stop_gradient(fake_scores.mean(-1)))
+      now = jax.lax.stop_gradient(adversarial.distance(held - fake_mean, slope))
       mean = smoothed(state.w1, now, decay)
       c = objective.coefficients(
         state.objective, corrected(mean, decay, state.step + 1),
         inputs.weights, inputs.radii,
       )  # fmt: skip
-      pull = jax.lax.stop_gradient(c / adversarial.steepness(slope))
-      losses = jax.vmap(adversarial.generator_loss)(found)
-      return jnp.sum(pull * losses), Estimate(now, mean, c)
+      effective = jax.lax.stop_gradient(c / adversarial.steepness(slope))
+      losses = jax.vmap(adversarial.generator_loss)(fake_scores)
+      return jnp.sum(effective * losses), Estimate(now, mean, c)
 
     return loss
 
   def update(
-    state: state_lib.State, inputs: state_lib.Inputs, found: Estimate
+    state: state_lib.State, inputs: state_lib.Inputs, estimate: Estimate
   ) -> tuple[state_lib.State, types.Metrics]:
     count = state.step + 1
-    w1 = corrected(found.mean, decay, count)
+    w1 = corrected(estimate.mean, decay, count)
     warming = count <= jnp.maximum(inputs.warmup, 1)
     start_w1 = jnp.where(warming, w1, state.start_w1)
     after = objective.update(state.objective, w1, inputs.radii)
@@ -123,15 +128,15 @@ def make(
       lambda old, new: jnp.where(warming, old, new), state.objective, after
     )
     metrics = {
-      'w1': found.now,
+      'w1': estimate.now,
       'w1_smooth': w1,
-      'coefficient': found.coefficients,
+      'coefficient': estimate.coefficients,
       'objective': objective.value(w1, inputs.weights),
       **objective.metrics(after, w1, inputs.radii),
     }
     if config.segment and sources.total(inputs.sources) == 2:
       metrics |= segment(w1, start_w1)
-    state = state._replace(w1=found.mean, start_w1=start_w1, objective=after)
+    state = state._replace(w1=estimate.mean, start_w1=start_w1, objective=after)
     return state, metrics
 
   return Distances(held_out, adversary, update)
@@ -143,29 +148,30 @@ def smoothed(before: jax.Array, now: jax.Array, decay: float) -> jax.Array:
 
 
 def corrected(mean: jax.Array, decay: float, count: jax.Array) -> jax.Array:
-  """Returns a moving average that began at 0, without its bias to 0.
+  """Returns a moving average without the bias of its start at 0.
 
   Algorithm 1 of Kingma and Ba, https://arxiv.org/abs/1412.6980.
 
   Args:
     mean: `smoothed` after `count` estimates, `[K]`.
-    decay: of the average.
-    count: estimates in it, at least 1.
+    decay: decay of the average.
+    count: number of estimates in the average, at least 1.
   """
   return mean / (1.0 - decay ** count.astype(jnp.float32))
 
 
 def segment(w1: jax.Array, start_w1: jax.Array) -> types.Metrics:
-  """Returns where on the segment between two sources a generator lies.
+  """Returns where a generator lies on the segment between two sources.
 
   Args:
-    w1: distances to both, `[2]`.
-    start_w1: the same at the end of the warm-up. Where a run starts at one
-      source, the larger one is the distance between the two.
+    w1: distances to both sources, `[2]`.
+    start_w1: the same distances at the end of the warm-up. If the run started
+      at one source, the larger one is the distance between the sources.
 
   Returns:
-    `position`, 0 at the first source and 1 at the second; `distance` between
-    them; `residual`, by how much the way through the generator is longer.
+    `position`, 0 at the first source and 1 at the second; `distance`, between
+    the sources; `residual`, the sum of `w1` minus `distance`, which is 0 on the
+    segment.
   """
   length = jnp.max(start_w1)
   return {

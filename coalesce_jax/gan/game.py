@@ -1,19 +1,21 @@
-r"""The game: generators, K critics, one source of samples per critic.
+r"""Trains generators against K critics, each with its own source of samples.
 
 .. math::
   f_k &= \arg\min_f L_f(f, \mu_k, G) \\
   G   &= \arg\min_G \sum_k c_k L_G(f_k, G) + \sum_t T_t(G)
 
-For a Wasserstein GAN `L_f` is the penalty less the gap of the scores, `L_G` the
-negative score (`adversarial`). The coefficients `c_k` select which functional
-of the distances descends (`objectives`), the terms `T_t` are `terms`.
+In a Wasserstein GAN the critic loss `L_f` is the gradient penalty minus the
+dual gap, and the generator loss `L_G` is the negative mean score
+(`adversarial`). The coefficients `c_k` select which functional of the distances
+the generator descends (`objectives`). The terms `T_t` are further losses of the
+generator (`terms`).
 
 Every method of the package is this game with other sources, targets, terms and
-reparametrizations. All functions are pure; an ensemble of games (seeds, nodes)
-is a `vmap` over states, inputs and keys.
+reparametrizations. All functions are pure. An ensemble of games is a `vmap`
+over states, inputs and keys.
 
-Shapes: K critics, B batch, R critic updates of a step. Distances in the units
-of the samples.
+Shapes: K critics, B batch, R critic updates of a step. Distances are in the
+units of the samples.
 """
 
 from collections.abc import Callable
@@ -51,10 +53,11 @@ class Game(NamedTuple):
   """A task with critics.
 
   Attributes:
-    task: what the loop drives: ``init(key, generator, critics, inputs)`` takes
-      parameters of the networks, those of the critics stacked along K; a step
-      is one generator update after `critic_steps` critic updates.
-    critics: ``state -> parameters`` of the critics' network, stacked along K.
+    task: the task that the loop drives. Its
+      ``init(key, generator, critics, inputs)`` takes the parameters of both
+      networks, those of the critics stacked along K. One step is `critic_steps`
+      critic updates and one generator update.
+    critics: ``state -> parameters`` of the critic network, stacked along K.
   """
 
   task: task.Task
@@ -78,22 +81,26 @@ def make(
 
   Args:
     config: static settings.
-    generator: maps what the prior draws to samples.
-    critic: maps samples to scores `[B]`; all K critics share it.
-    terms: additional generator losses; their names differ.
-    reparam: reparametrizes the generator's parameters.
-    critic_reparam: likewise, of each critic.
-    adversarial: None is the one that the settings name.
-    view: ``(prior, samples) -> what the critics see``: `[B, ...]` for all of
-      them, or `[K, B, ...]`, one for each; None is the samples. The prior is
-      what the samples were made of, such as an image to translate.
-    buffer: of fakes of earlier steps; None shows the critics the new ones.
+    generator: network that maps a draw of the prior to samples.
+    critic: network that maps samples to scores `[B]`. All K critics share it.
+    terms: additional losses of the generator, with different names.
+    reparam: reparametrization of the generator's parameters.
+    critic_reparam: reparametrization of the parameters of each critic.
+    adversarial: adversarial losses; None builds those that `config` names.
+    view: ``(prior, samples) -> what the critics see``, `[B, ...]` for all
+      critics or `[K, B, ...]`, one for each. The prior is what the samples were
+      made from, such as images to translate. None shows the samples.
+    buffer: buffer of old fakes; None shows the critics the new fakes.
 
   Returns:
-    The same game for equal arguments, so that compiled programs are shared.
+    The game. Equal arguments return the same object, so that they share
+    compiled programs.
+
+  Raises:
+    ValueError: two terms have one name.
   """
   if len({term.name for term in terms}) < len(terms):
-    raise ValueError(f'terms {[t.name for t in terms]}: a name is there twice')
+    raise ValueError(f'terms {[t.name for t in terms]}: a name appears twice')
   reparam = base.identity() if reparam is None else reparam
   critic_reparam = base.identity() if critic_reparam is None else critic_reparam
   adversarial = adversarial or adversarials.build(
@@ -105,24 +112,26 @@ def make(
   objective = objectives.build(
     config.objective, config.ball_penalty, config.ball_rate
   )
-  judge = critics_lib.make(
+  critic_fns = critics_lib.make(
     config,
     critic,
     adversarial,
     base.compose(masks.freeze(config.freeze), critic_reparam),
   )
-  maker = generators.make(config, generator, reparam, terms, view)
-  measure = distances.make(config, judge, adversarial, objective)
-  kept = buffers.none() if buffer is None else buffer
+  generator_fns = generators.make(config, generator, reparam, terms, view)
+  distance_fns = distances.make(config, critic_fns, adversarial, objective)
+  buffer = buffers.none() if buffer is None else buffer
 
   def init(
     key: types.PRNGKey, params: Any, critics: Any, inputs: Inputs
   ) -> State:
     key_generator, key_critics = jax.random.split(key)
-    latent, frozen, optimizer = maker.init(key_generator, params)
+    latent, frozen, optimizer = generator_fns.init(key_generator, params)
     count = sources.total(inputs.sources)
-    critics, critics_frozen, critic_optimizer = judge.init(key_critics, critics)
-    fakes = maker.shape(params, inputs.prior)
+    critics, critics_frozen, critic_optimizer = critic_fns.init(
+      key_critics, critics
+    )
+    fakes = generator_fns.shape(params, inputs.prior)
     return State(
       step=jnp.int32(0),
       generator=latent,
@@ -135,7 +144,7 @@ def make(
       w1=jnp.zeros(count),
       start_w1=jnp.zeros(count),
       objective=objective.init(count),
-      buffer=buffers.start(kept, fakes, batches.own_fakes(fakes, inputs)),
+      buffer=buffers.start(buffer, fakes, batches.own_fakes(fakes, inputs)),
     )
 
   @precision.use(config.precision)
@@ -143,51 +152,53 @@ def make(
     state: State, inputs: Inputs, key: types.PRNGKey
   ) -> tuple[State, types.Metrics]:
     keys = batches.keys(key, state.step)
-    prior, own_prior = batches.prior(config, inputs.prior, keys.prior)
+    prior, generator_prior = batches.prior(config, inputs.prior, keys.prior)
     real = batches.real(config, inputs.sources, keys.real, prior)
-    # G is constant during the critic updates: one large product makes the fakes
-    # of all of them.
-    fake = maker.fakes(state.generator, state.frozen, batches.flat(prior))
+    # The generator is constant during the critic updates, so that one large
+    # product makes the fakes of all of them.
+    fake = generator_fns.fakes(
+      state.generator, state.frozen, batches.flat(prior)
+    )
     shared = fake.ndim < real.ndim - 1  # By all critics.
-    buffer, fake = buffers.exchange(
-      kept, state.buffer, fake, keys.buffer, shared
+    buffer_state, fake = buffers.exchange(
+      buffer, state.buffer, fake, keys.buffer, shared
     )
     fake = batches.by_round(fake, config.critic_steps, shared)
-    critics, critic_optimizer, seen = judge.rounds(
+    critics, critic_optimizer, critic_aux = critic_fns.rounds(
       state, real, fake, inputs.critic_rate, keys.critic
     )
     state = state._replace(
-      critics=critics, critic_optimizer=critic_optimizer, buffer=buffer
+      critics=critics, critic_optimizer=critic_optimizer, buffer=buffer_state
     )
-    held = measure.held_out(
-      state, inputs, own_prior, keys.held_out, keys.augment_held_out
+    held = distance_fns.held_out(
+      state, inputs, generator_prior, keys.held_out, keys.augment_held_out
     )
-    adversary = measure.adversary(
-      state, inputs, held, seen['slope'], keys.augment, shared
+    adversary = distance_fns.adversary(
+      state, inputs, held, critic_aux['slope'], keys.augment, shared
     )
     count = state.step + 1
     rate = jnp.where(count <= inputs.warmup, 0.0, inputs.generator_rate)
-    generator, optimizer, estimate, lost = maker.update(
-      state, own_prior, inputs.terms, adversary, rate
+    generator, optimizer, estimate, term_metrics = generator_fns.update(
+      state, generator_prior, inputs.terms, adversary, rate
     )
-    state, metrics = measure.update(state, inputs, estimate)
+    state, metrics = distance_fns.update(state, inputs, estimate)
     state = state._replace(
       step=count,
       generator=generator,
       generator_optimizer=optimizer,
       ema=generators.averaged(config.ema, count, state.ema, generator),
     )
-    train = {
-      'penalty': seen['penalty'],
-      'slope': seen['slope'],
-      'train_gap': seen['gap'],
+    critic_metrics = {
+      'penalty': critic_aux['penalty'],
+      'slope': critic_aux['slope'],
+      'train_gap': critic_aux['gap'],
     }
-    return state, {**metrics, **train, **lost}
+    return state, {**metrics, **critic_metrics, **term_metrics}
 
   def model(state: State) -> types.Params:
     return reparam.apply(state.ema, state.frozen)
 
   return Game(
     task.Task(init, step, model, state_lib.SHARDED),
-    lambda state: judge.params(state.critics, state.critics_frozen),
+    lambda state: critic_fns.params(state.critics, state.critics_frozen),
   )

@@ -1,6 +1,6 @@
-"""The generator of a game: its start, its fakes, its update, its average.
+"""Initialises, samples, updates and averages the generator of a game.
 
-Shapes: K critics, B batch.
+Shapes: K critics, B batch, N samples.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,22 +19,22 @@ from coalesce_jax.parallel import batch_shards
 from coalesce_jax.training import optimizers
 from coalesce_jax.transforms import base
 
-# ``fakes -> (loss, aux)``.
+# The critics' part of the loss: ``fakes -> (loss, aux)``.
 Adversary = Callable[[jax.Array], tuple[jax.Array, Any]]
 
 
 class Generators(NamedTuple):
-  """The generator, or several in one tree, as pure functions.
+  """The generator, or several in one tree of parameters, as pure functions.
 
   Attributes:
     init: ``(key, params) -> (latent, frozen, optimizer states)``.
     fakes: ``(latent, frozen, prior) -> what the critics see``, `[N, ...]`, or
-      `[K, N, ...]` where each sees its own.
-    shape: ``(params, prior source) -> shape`` and type of the fakes of one
-      draw, computed without taking memory.
+      `[K, N, ...]` where each critic sees its own.
+    shape: ``(params, source of the prior) -> shape and type`` of the fakes of
+      one draw. Computes nothing.
     update: ``(state, prior, data of the terms, adversary, rate) -> (latent,
       optimizer states, aux, metrics of the terms)``. The adversary is the
-      critics' part of the loss.
+      critics' part of the loss, and ``rate`` multiplies the update.
   """
 
   init: Callable[[types.PRNGKey, types.Params], tuple[Any, Any, Any]]
@@ -50,12 +50,12 @@ def make(
   terms: tuple[terms_lib.Term, ...] = (),
   view: Callable[[Any, Any], jax.Array] | None = None,
 ) -> Generators:
-  """Returns the generator.
+  """Builds the functions of the generator.
 
   Args:
     config: settings of the game.
-    network: maps what the prior draws to samples.
-    reparam: of its parameters.
+    network: network that maps a draw of the prior to samples.
+    reparam: reparametrization of its parameters.
     terms: additional losses.
     view: see `game.make`.
   """
@@ -72,17 +72,17 @@ def make(
     phases = reparam.optimizers(adam, latent)
     return latent, frozen, tuple(phase.init(latent) for phase in phases)
 
-  def seen(prior: Any, samples: Any) -> jax.Array:
+  def viewed(prior: Any, samples: Any) -> jax.Array:
     return samples if view is None else view(prior, samples)
 
   def fakes(latent: Any, frozen: Any, prior: Any) -> jax.Array:
     samples = network.apply(reparam.apply(latent, frozen), prior)
-    return seen(prior, samples)
+    return viewed(prior, samples)
 
   def shape(params: types.Params, prior: sources.Source) -> Any:
     def draw(params: types.Params, prior: sources.Source) -> jax.Array:
       drawn = sources.draw_one(prior, jax.random.key(0), 1)
-      return seen(drawn, network.apply(params, drawn))
+      return viewed(drawn, network.apply(params, drawn))
 
     return jax.eval_shape(draw, params, prior)
 
@@ -96,28 +96,28 @@ def make(
     def loss(latent):
       params = reparam.apply(latent, state.frozen)
       batch = terms_lib.Batch(prior, network.apply(params, prior))
-      value, aux = adversary(seen(prior, batch.samples))
-      lost = {}
+      value, aux = adversary(viewed(prior, batch.samples))
+      losses = {}
       for term in terms:
-        lost[f'term/{term.name}'] = term.loss(params, batch, data[term.name])
-        value = value + lost[f'term/{term.name}']
+        losses[f'term/{term.name}'] = term.loss(params, batch, data[term.name])
+        value = value + losses[f'term/{term.name}']
       if reparam.penalty is not base.free:
-        lost['term/penalty'] = reparam.penalty(latent, state.frozen)
-        value = value + lost['term/penalty']
-      return value, (aux, batch_shards.mean(jax.lax.stop_gradient(lost)))
+        losses['term/penalty'] = reparam.penalty(latent, state.frozen)
+        value = value + losses['term/penalty']
+      return value, (aux, batch_shards.mean(jax.lax.stop_gradient(losses)))
 
-    latent, states, first = state.generator, [], None
+    latent, states, first_aux = state.generator, [], None
     phases = reparam.optimizers(adam, latent)
     for phase, before in zip(phases, state.generator_optimizer, strict=True):
-      gradients, found = jax.grad(loss, has_aux=True)(latent)
+      gradients, phase_aux = jax.grad(loss, has_aux=True)(latent)
       gradients = batch_shards.mean(gradients)
-      first = found if first is None else first
+      first_aux = phase_aux if first_aux is None else first_aux
       updates, after = phase.update(gradients, before)
       updates = jax.tree.map(lambda u: rate * u, updates)
       latent = optax.apply_updates(latent, updates)
       states.append(after)
-    assert first is not None
-    return latent, tuple(states), *first
+    assert first_aux is not None
+    return latent, tuple(states), *first_aux
 
   return Generators(init, fakes, shape, update)
 
@@ -125,14 +125,14 @@ def make(
 def averaged(decay: float, count: jax.Array, before: Any, now: Any) -> Any:
   """Returns the moving average of the generator's latent parameters.
 
-  Early averages forget the start quickly, later ones reach far: the decay is
-  at most ``(1 + count) / (10 + count)``.
+  The decay is at most ``(1 + count) / (10 + count)``. The average therefore
+  forgets the initial parameters quickly.
 
   Args:
-    decay: of late steps, in [0, 1).
-    count: steps done, this one included.
-    before: the average until now.
+    decay: decay of late steps, in [0, 1).
+    count: steps done, including this one.
+    before: average before this step.
     now: parameters after this step.
   """
-  kept = jnp.minimum(decay, (1.0 + count) / (10.0 + count))
-  return jax.tree.map(lambda a, b: kept * a + (1.0 - kept) * b, before, now)
+  rate = jnp.minimum(decay, (1.0 + count) / (10.0 + count))
+  return jax.tree.map(lambda a, b: rate * a + (1.0 - rate) * b, before, now)

@@ -1,19 +1,23 @@
-r"""Which functional of the distances to the sources a generator descends.
+r"""Defines which functional of its distances the generator descends.
 
-With :math:`W_k = W_1(\mu_k, \nu)`, `nu` the distribution of the generator, its
-gradient is that of :math:`\sum_k c_k W_k` with constant coefficients:
+Let :math:`W_k = W_1(\mu_k, \nu)`, where :math:`\nu` is the distribution of the
+generator. The gradient of each functional is that of :math:`\sum_k c_k W_k`
+with the coefficients `c_k` held constant:
 
-* `'w1'`: :math:`\sum \lambda_k W_k`, `c_k = lambda_k`. A median.
+* `'w1'`: :math:`\sum \lambda_k W_k`, `c_k = lambda_k`. The minimiser is a
+  median.
 * `'w1_squared'`: :math:`\sum \lambda_k W_k^2`, `c_k = 2 lambda_k W_k`. For two
-  sources the minimiser lies at `W_1 = D lambda_2 / (lambda_1 + lambda_2)`.
+  sources at distance D the minimiser has
+  `W_1 = D lambda_2 / (lambda_1 + lambda_2)`.
 * `'ball'`: :math:`\min W_1` subject to :math:`W_k \le \eta_k` for `k >= 2`, by
   the augmented Lagrangian `c_k = max(0, m_k + rho e_k)`, `e_k = W_k - eta_k`.
-  Multipliers integrate `e_k` within `[-1 / rho, 1 / rho]` only (anti-windup): a
-  generator far outside a ball, on its way, is drawn by the penalty alone.
+  The multipliers `m_k` integrate `e_k` clipped to `[-1 / rho, 1 / rho]`
+  (anti-windup). Only the penalty draws a generator that is still far outside a
+  ball.
 
-A new objective is a factory here and a line of `TABLE`.
+A new objective is a factory in this file and a line of `TABLE`.
 
-Shapes: K sources. Distances in the units of the samples.
+Shapes: K sources. Distances are in the units of the samples.
 """
 
 from collections.abc import Callable
@@ -26,17 +30,17 @@ from coalesce_jax.core import types
 
 
 class Objective(NamedTuple):
-  """An objective as pure functions; it owns a state, `()` for none.
+  """An objective as pure functions.
 
   Attributes:
-    init: ``K -> state``.
+    init: ``K -> state``, `()` for an objective without state.
     coefficients: ``(state, w1, weights, radii) -> c``, all `[K]`.
-    update: ``(state, w1, radii) -> state``, after every step that is no
-      warm-up.
-    value: ``(w1, weights) -> scalar``, the functional itself.
-    metrics: ``(state, w1, radii) -> metrics`` of its own.
-    needs_radii: whether it holds the generator within radii of all sources but
-      the first.
+    update: ``(state, w1, radii) -> state``, called after every step that is not
+      a warm-up step.
+    value: ``(w1, weights) -> scalar``, the value of the functional.
+    metrics: ``(state, w1, radii) -> metrics`` of the objective.
+    needs_radii: whether the objective keeps the generator within given radii of
+      all sources but the first.
   """
 
   init: Callable[[int], Any]
@@ -66,11 +70,11 @@ def w1_squared() -> Objective:
 def ball(penalty: float, rate: float) -> Objective:
   """Returns the distance to the first source, within radii of the others.
 
-  The state is the multipliers, `[K]`; that of the first source stays 0.
+  The state holds the multipliers, `[K]`. The one of the first source stays 0.
 
   Args:
-    penalty: rho, positive; one over a length.
-    rate: step of the multipliers, one over a length.
+    penalty: rho, positive, one over a length.
+    rate: step size of the multipliers, one over a length.
   """
 
   def coefficients(
@@ -116,8 +120,8 @@ def build(name: str, penalty: float = 1.0, rate: float = 0.01) -> Objective:
 
   Args:
     name: one of `NAMES`.
-    penalty: see `ball`; the others have none.
-    rate: likewise.
+    penalty: rho of `ball`; other objectives ignore it.
+    rate: step size of the multipliers of `ball`; other objectives ignore it.
   """
   return TABLE[name](penalty, rate)
 

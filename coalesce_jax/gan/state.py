@@ -1,6 +1,6 @@
-"""What a game plays with, and all that changes while it does.
+"""Defines the constant inputs of a game and its changing state.
 
-Shapes: K critics, Z latent.
+Shapes: K critics. Distances are in the units of the samples.
 """
 
 from collections.abc import Mapping
@@ -13,20 +13,20 @@ from coalesce_jax.gan import sources as sources_lib
 
 
 class Inputs(NamedTuple):
-  """The data of a game; constant during a run.
+  """The data of a game, constant during a run.
 
   Attributes:
-    prior: source of what the generator starts from, latents by default. Its
-      draws may be any pytree, such as condition and target images.
+    prior: source of what the generator starts from, such as latents. A draw may
+      be any pytree, such as condition and target images.
     sources: sources that feed K critics together.
-    held_out: sources of the same K for the distance estimates.
+    held_out: sources of the same K, for the distance estimates.
     weights: lambda, `[K]`.
-    radii: eta, `[K]`, in the units of the samples; the first is not used. Only
-      for objectives that need radii.
-    generator_rate: multiplies the generator's updates; 0 keeps it still.
+    radii: eta, `[K]`, in the units of the samples, for objectives that need
+      radii. The first one is not used.
+    generator_rate: multiplies the generator's updates; 0 keeps it constant.
     critic_rate: multiplies the critics' updates.
-    warmup: steps at the start during which only the critics learn.
-    terms: data of the loss terms, by their names.
+    warmup: number of steps at the start that update only the critics.
+    terms: data of the loss terms, by name.
   """
 
   prior: sources_lib.Source
@@ -41,21 +41,23 @@ class Inputs(NamedTuple):
 
 
 class State(NamedTuple):
-  """All that changes, and the frozen parameters.
+  """Everything that changes during a run, and the frozen parameters.
 
   Attributes:
     step: generator updates done, `[]` int32.
-    generator: latent parameters of G, those that are trained.
-    frozen: parameters of G that are not.
+    generator: latent parameters of the generator, which are trained.
+    frozen: parameters of the generator that are not trained.
     ema: moving average of `generator`.
-    critics: latent parameters, stacked along K.
-    critics_frozen: parameters of the critics that are not trained, likewise.
-    generator_optimizer: one Adam state a phase.
+    critics: latent parameters of the critics, stacked along K.
+    critics_frozen: parameters of the critics that are not trained, stacked.
+    generator_optimizer: one Adam state for each optimizer of the
+      reparametrization.
     critic_optimizer: Adam state of the stacked critics.
     w1: moving average of the distance estimates, `[K]`, without bias
       correction.
-    start_w1: `w1`, corrected, at the end of the warm-up, `[K]`. Where a run
-      starts at one of two sources, its larger entry estimates their distance.
+    start_w1: bias-corrected `w1` at the end of the warm-up, `[K]`. If a run
+      starts at one of two sources, the larger entry estimates the distance
+      between the sources.
     objective: state of the objective, such as multipliers `[K]`.
     buffer: state of the buffer of fakes.
   """
@@ -74,7 +76,7 @@ class State(NamedTuple):
   buffer: Any
 
 
-# Fields of either whose leaves have a leading axis K.
+# Fields of `State` and `Inputs` whose leaves have a leading axis K.
 SHARDED = tuple(
   (name, 'critics')
   for name in (
@@ -96,17 +98,17 @@ def inputs(
   warmup: Any = 0,
   terms: Mapping[str, Any] | None = None,
 ) -> Inputs:
-  """Returns inputs; see there for the arguments.
+  """Returns the inputs of a game, with defaults.
 
   Args:
-    sources: see `Inputs`.
-    prior: see `Inputs`.
+    sources: see `Inputs`, as for all arguments.
+    prior: source of what the generator starts from.
     held_out: None estimates distances on fresh samples of `sources`.
     weights: None is equal weights that sum to 1.
     radii: None is zeros.
-    generator_rate: see `Inputs`.
-    critic_rate: see `Inputs`.
-    warmup: see `Inputs`.
+    generator_rate: multiplies the generator's updates.
+    critic_rate: multiplies the critics' updates.
+    warmup: number of steps that update only the critics.
     terms: None is no data.
   """
   count = sources_lib.total(sources)

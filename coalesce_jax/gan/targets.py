@@ -1,4 +1,4 @@
-"""Targets: what a generator is drawn to, each with a critic of its own.
+"""Describes the targets of a generator, each a source with a critic of its own.
 
 Shapes: K critics.
 """
@@ -14,16 +14,16 @@ from coalesce_jax.gan import sources
 
 
 class Target(NamedTuple):
-  """One source of samples, or several that draw together.
+  """One target: a source that the generator approaches, and its critics.
 
   Attributes:
-    source: what its critics compare the generator with.
-    held_out: what the distance is estimated on.
+    source: samples that the critics compare with those of the generator.
+    held_out: samples that the distance is estimated on.
     weight: lambda, a number, or `[count]` for a source that feeds `count`
       critics.
-    critic: parameters that its critic starts from, with a leading axis `count`
-      where the source feeds several.
-    radius: eta, a number or `[count]`, for objectives that need one.
+    critic: initial parameters of the critic, with a leading axis `count` where
+      the source feeds several.
+    radius: eta, a number or `[count]`, for objectives that need radii.
   """
 
   source: sources.Source
@@ -34,14 +34,14 @@ class Target(NamedTuple):
 
 
 class Stacked(NamedTuple):
-  """All targets of a game, as its inputs take them.
+  """All targets of a game, stacked along the axis of critics.
 
   Attributes:
-    sources: one a target.
-    held_out: one a target.
+    sources: one for each target.
+    held_out: one for each target.
     weights: `[K]`.
     radii: `[K]`.
-    critics: parameters, leaves `[K, ...]`.
+    critics: initial parameters, leaves `[K, ...]`.
   """
 
   sources: tuple[sources.Source, ...]
@@ -52,13 +52,13 @@ class Stacked(NamedTuple):
 
 
 def stack(targets: Sequence[Target]) -> Stacked:
-  """Returns the targets along one axis of critics.
+  """Stacks targets along the axis of critics.
 
   Args:
     targets: at least one.
   """
 
-  def numbers(target: Target, value: Any) -> jax.Array:
+  def per_critic(target: Target, value: Any) -> jax.Array:
     return jnp.broadcast_to(
       jnp.asarray(value, jnp.float32), (target.source.count,)
     )
@@ -71,8 +71,8 @@ def stack(targets: Sequence[Target]) -> Stacked:
   return Stacked(
     sources=tuple(t.source for t in targets),
     held_out=tuple(t.held_out for t in targets),
-    weights=jnp.concatenate([numbers(t, t.weight) for t in targets]),
-    radii=jnp.concatenate([numbers(t, t.radius) for t in targets]),
+    weights=jnp.concatenate([per_critic(t, t.weight) for t in targets]),
+    radii=jnp.concatenate([per_critic(t, t.radius) for t in targets]),
     critics=jax.tree.map(
       lambda *leaves: jnp.concatenate(leaves), *map(critics, targets)
     ),

@@ -1,6 +1,6 @@
-"""Loss terms: what a generator descends besides its critics.
+"""Defines loss terms that a generator descends in addition to its critics.
 
-Shapes: B batch.
+Shapes: B batch, Z latent.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from coalesce_jax.core import types
 
 
 class Batch(NamedTuple):
-  """What the generator made in one step.
+  """The samples that the generator made in one step.
 
   Attributes:
-    prior: what its prior drew, latents `[B, Z]` by default.
-    samples: what the generator made of it, `[B, ...]` by default.
+    prior: what was drawn from the prior, such as latents `[B, Z]`.
+    samples: output of the generator, such as images `[B, ...]`.
   """
 
   prior: Any
@@ -29,11 +29,11 @@ class Term(NamedTuple):
   """One loss term.
 
   Attributes:
-    loss: ``(params, batch, data) -> scalar``, with the parameters of the
-      network (not the latent ones) and the data of this name in
-      `Inputs.terms`. A static function, so that games of equal terms share a
-      compiled program: make it by a cached factory.
-    name: of its data and its metric, `'term/<name>'`.
+    loss: ``(params, batch, data) -> scalar``. `params` are the parameters of
+      the network, not the latent ones; `data` are those of this name in
+      `Inputs.terms`. A cached factory must make this function, so that games of
+      equal terms share a compiled program.
+    name: name of the data and of the metric, `'term/<name>'`.
   """
 
   loss: Callable[[types.Params, Batch, Any], jax.Array]
@@ -42,13 +42,13 @@ class Term(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def distillation(network: types.Network, weight: float) -> Term:
-  """Returns the squared distance to a teacher at shared latents.
+  """Returns the mean squared distance to a teacher at the same latents.
 
-  Its data, named `'distillation'`, are the teacher's parameters.
+  The data of the term, `'distillation'`, are the teacher's parameters.
 
   Args:
-    network: of the teacher.
-    weight: of the mean square over all values of a batch.
+    network: network of the teacher.
+    weight: multiplies the mean square over all values of a batch.
   """
 
   def loss(params: types.Params, batch: Batch, teacher: Any) -> jax.Array:

@@ -1,18 +1,20 @@
-r"""Fast adaptation of a generator to few local samples, in float or ternary.
+r"""Adapts a generator to few local samples, in float or ternary.
 
 .. math:: \min_\nu (1 - a) W_1(\hat\mu_0, \nu)^p + a \, W_1(\nu, \mu)^p
 
-with local samples :math:`\hat\mu_0` and the metamodel's law :math:`\mu`. The
-anchor weight `a` in [0, 1) is, for `p = 2`, the position on the segment
-between them: `W_1(local, nu) = a W_1(local, metamodel)`. With `a = 0` this is
-plain fine-tuning, and the anchor critic is left out.
+:math:`\hat\mu_0` is the distribution of the local samples, :math:`\mu` that of
+the metamodel. The weight `a` in [0, 1) is the proximal weight, the setting
+`anchor`. It holds the generator near the metamodel. For `p = 2` it is the
+position on the segment between the two: `W_1(local, nu) = a W_1(local,
+metamodel)`. With `a = 0` this is plain fine-tuning, without a critic of the
+metamodel.
 
-Of all measures on that segment the mixture :math:`(1 - a) \hat\mu_0 + a \mu`
-alone has no samples between those of its ends, which of images look like
-neither: `Config.mixed` asks for it, :math:`\min_\nu W_1(\nu, (1 - a) \hat\mu_0
-+ a \mu)`, a game of one critic.
+With `Config.mixed` the generator learns the mixture of both, against a single
+critic: :math:`\min_\nu W_1(\nu, (1 - a) \hat\mu_0 + a \mu)`. Only the mixture,
+of all distributions on the segment, has no samples between those of its ends.
+Images in between look like neither end.
 
-Shapes: N local samples, S seeds, B batch, Z latent.
+Shapes: J critics of the local samples, N local samples, S replicas.
 """
 
 from collections.abc import Sequence
@@ -46,13 +48,13 @@ TERNARIZE = Config(
 
 
 def ternarize_default(spec: generator_lib.Spec) -> Config:
-  """Returns the settings of ternarization where none are given.
+  """Returns the default settings of ternarization.
 
-  All kernels become ternary but those of the output layer, which stays float;
-  those of perceptrons all do.
+  All kernels but that of the output layer become ternary. In perceptrons the
+  output layer becomes ternary too.
 
   Args:
-    spec: of the generator.
+    spec: spec of the generator.
   """
   config = fine_tuning.default(spec, TERNARIZE)
   if spec.network != 'mlp':
@@ -63,14 +65,14 @@ def ternarize_default(spec: generator_lib.Spec) -> Config:
 
 
 def paper_code(steps: int = 1000, samples: int = 10000) -> Config:
-  """The habits of the authors' published code, for comparison only.
+  """Returns settings like those of the authors' code, for comparison only.
 
-  See `barycenters.paper_code`; both critics weigh the same, the anchor is a
-  fixed set of samples.
+  See `barycenter.paper_code`. Both critics have the same weight. The critic of
+  the metamodel sees a fixed set of samples.
 
   Args:
     steps: generator steps.
-    samples: of the anchor, drawn once.
+    samples: samples of the metamodel, drawn once.
   """
   return Config(
     game=game_lib.Config(
@@ -101,29 +103,31 @@ def adapt(
   part: str = 'adapted',
   judges: Sequence[generator_lib.Generator] = (),
 ) -> tuple[generator_lib.Generator, loop.History]:
-  """Adapts `meta` to local samples, held near its own law.
+  """Adapts a metamodel to local samples and holds it near its own distribution.
 
-  With `judges` the critics of several nodes learn what local samples are, each
-  from what it knew, and the generator descends the mean of their estimates:
-  where samples are few, critics that begin alike err alike.
+  With `judges` the local samples have a critic ensemble instead of one critic.
+  Each critic of the ensemble starts from the critic of another generator, and
+  the generator descends the mean of their distance estimates. Critics with one
+  start have similar errors where samples are few.
 
   Args:
     key: one key, or `[S]` keys with `[S, ...]` leaves in `meta`.
-    meta: the start and the anchor.
+    meta: the metamodel, which the generator starts from and stays near.
     images: local samples, `[N, ...]` or `[S, N, ...]`, uint8 or in [-1, 1].
-    config: settings.
-    hooks: effects; called with `part`.
+    config: settings; None is `fine_tuning.default`.
+    hooks: maps the name of a stage to its effects.
     part: name of this stage for `hooks`.
-    judges: generators whose critics judge the local samples, J of them; none
-      is that of `meta` alone.
+    judges: J generators whose critics form the critic ensemble. None is the
+      critic of `meta` alone.
 
   Returns:
-    The adapted generator with the (first) critic of the local samples, and the
-    history; critics 0 to J - 1 are those of the local samples, the last one is
-    the anchor's.
+    The adapted generator with the first critic of the local samples, and the
+    history. Critics 0 to J - 1 are those of the local samples. The last critic
+    is that of the metamodel.
 
   Raises:
-    ValueError: too few samples or of another shape; a judge without a critic.
+    ValueError: there are too few samples, their shape differs, or one of
+      `judges` has no critic like that of `meta`.
   """
   config = fine_tuning.default(meta.spec) if config is None else config
   network, spec = meta.network, meta.spec
@@ -137,7 +141,7 @@ def adapt(
     targets = local_targets.pooled(network, spec.latent_size)
     args = ((meta.params,),)
   elif held:
-    targets = _anchored(network, spec.latent_size, config.fixed_samples)
+    targets = _with_metamodel(network, spec.latent_size, config.fixed_samples)
     args = (meta.params,)
   return fine_tuning.fit(
     key, meta, images, config=config, hooks=hooks, part=part, judges=judges,
@@ -146,19 +150,19 @@ def adapt(
   )  # fmt: skip
 
 
-def _anchored(
+def _with_metamodel(
   network: types.Network, latent_size: int, fixed_samples: int
 ) -> local_targets.Targets:
-  """The local samples, and the distribution of a generator."""
+  """Returns the targets of a game with local samples and a metamodel."""
 
   def targets(local, hyper, params):
-    anchor = sources.generators(network, trees.stack([params]), latent_size)
+    meta = sources.generators(network, trees.stack([params]), latent_size)
     if fixed_samples:
-      (anchor,) = sources.fixed((anchor,), local.key, fixed_samples)
+      (meta,) = sources.fixed((meta,), local.key, fixed_samples)
     return (
       *local_targets.alone(local, hyper),
       runner.Target(
-        anchor, anchor, hyper['anchor'], local.own, hyper['radius']
+        meta, meta, hyper['anchor'], local.extra_critic, hyper['radius']
       ),
     )
 
@@ -168,23 +172,23 @@ def _anchored(
 def _ternary(
   settings: ternary_config.Ternary | None, start: generator_lib.Generator
 ) -> dict[str, Any]:
-  """What ternarization adds to fine-tuning.
+  """Returns the arguments that ternarization adds to fine-tuning.
 
   Raises:
-    ValueError: the generator is a mixture, whose nodes are several networks.
+    ValueError: the generator is a mixture, which has several networks.
   """
   if settings is None:
     return {}
   if start.spec.network == registry.MIXTURE:
     raise ValueError('a mixture of nodes cannot be ternarized')
-  made: dict[str, Any] = {
+  extra: dict[str, Any] = {
     'reparam': ternary_config.reparam(settings),
     'critic_reparam': ternary_config.critic_reparam(settings),
   }
   if settings.distill:
     term = terms.distillation(start.network, settings.distill)
-    made |= {'terms': (term,), 'term_data': lambda params: {term.name: params}}
-  return made
+    extra |= {'terms': (term,), 'term_data': lambda params: {term.name: params}}
+  return extra
 
 
 def ternarize(
@@ -196,11 +200,21 @@ def ternarize(
   hooks: loop.HooksFor | None = None,
   part: str = 'ternary',
 ) -> tuple[generator_lib.Generator, loop.History]:
-  """Adapts a ternary copy of `generator`, anchored at the float one.
+  """Trains a ternary copy of a generator, held near the float one.
 
-  Args and returns are those of `adapt`; the default settings are those of
-  `ternarize_default`.
-  The result's ternary leaves are named in its spec.
+  Args:
+    key: one key, or `[S]` keys with `[S, ...]` leaves in `generator`.
+    generator: the float generator.
+    images: see `adapt`.
+    config: settings; None is `ternarize_default`.
+    hooks: see `adapt`.
+    part: see `adapt`.
+
+  Returns:
+    See `adapt`. The spec of the generator names its ternary leaves.
+
+  Raises:
+    ValueError: see `adapt`; or the generator is a mixture.
   """
   if config is None:
     config = ternarize_default(generator.spec)

@@ -1,21 +1,23 @@
-r"""The Wasserstein-1 barycenter of pretrained generators: the metamodel.
+r"""Learns the Wasserstein-1 barycenter of pretrained generators, the metamodel.
 
-Jointly, one generator against K critics,
+The joint method trains one generator against K critics:
 
-.. math:: \min_\nu \sum_k \lambda_k W_1(\mu_k, \nu)^{p}, \quad p = 1, 2,
+.. math:: \min_\nu \sum_k \lambda_k W_1(\mu_k, \nu)^{p}, \quad p = 1, 2.
 
-or recursively, the previous barycenter against the next generator with
-:math:`t_k = \lambda_k / \sum_{j \le k} \lambda_j`. With `p = 1` the joint
-problem is a median, and the recursion with `p = 2` a mean along segments: they
-target different measures. Of two generators of equal weights every measure on
-a W1 segment is a barycenter for `p = 1`, and among them the mixture
-:math:`\sum_k \lambda_k \mu_k` is the one without samples between those of its
-ends, which of images look like neither: it is a game of one critic. For more
-generators, or other weights, the mixture is no barycenter in general.
+The recursive method moves the previous barycenter towards the next generator
+with :math:`t_k = \lambda_k / \sum_{j \le k} \lambda_j`. The joint problem with
+`p = 1` is a median, the recursion with `p = 2` is a mean along segments. Their
+solutions differ.
+
+For two generators of equal weights, every distribution on a W1 segment is a
+barycenter for `p = 1`. Of these only the mixture :math:`\sum_k \lambda_k \mu_k`
+has no samples between those of its ends. Images in between look like neither
+end. The mixture method trains against one critic. For more generators, or
+other weights, the mixture is in general no barycenter.
 
 Dedeoglu, Lin, Zhang, Zhang, https://arxiv.org/abs/2101.09225.
 
-Shapes: K generators, S seeds.
+Shapes: K input generators, S replicas. Distances are in the units of samples.
 """
 
 from collections.abc import Sequence
@@ -40,34 +42,37 @@ from coalesce_jax.training import loop
 from coalesce_jax.training import schedules
 
 METHODS = ('joint', 'recursive', 'mixture')
-# Steps of the critics alone, where none are asked for.
+# Default number of steps that update only the critics.
 WARMUP = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """Settings of the barycenter.
+  """The settings of a barycenter.
 
   Attributes:
-    game: the game's settings; its objective is replaced by the argument of
-      `barycenter`.
-    schedule: the loop's; of every round, for the recursion.
+    game: settings of the game. The argument `objective` of `barycenter`
+      replaces its objective.
+    schedule: schedule of the loop, for every round of the recursion.
     decay: whether the learning rates fall linearly to zero over the steps,
       instead of over `game.decay_steps`.
-    start: index of the generator that the barycenter starts from; None is new
-      parameters: a trained generator goes on learning badly, over thousands of
-      steps a new one overtakes it.
-    spec: architecture of the new generator; None is that of the first one.
-      Critics are warm where its critic is theirs; if it names none, it is.
-    warmup: steps at the start during which only the critics learn; None is
-      100, at most a fifth of the steps.
-    warm_critics: start from the generators' critics where all have one.
-    fixed_samples: 0 draws fresh samples at every step; otherwise each
-      generator is replaced by this many 8-bit samples drawn once.
-    scale_weights: multiply the weights, which sum to 1, by K.
-    refine: moves the fixed samples by the generators' own critics, see
-      `refinement`, which have to be those between each generator and its data;
-      None leaves them as they are.
+    start: index of the input generator to start from. None is new parameters,
+      which give a better barycenter after thousands of steps.
+    spec: architecture of a new generator; None is that of the first input. If
+      it names no critic, it gets that of the inputs.
+    warmup: steps at the start that update only the critics; None is 100, at
+      most a fifth of the steps.
+    warm_critics: whether critics start from those of the inputs, if all inputs
+      have a critic of the architecture that is trained.
+    fixed_samples: number of samples of each input, drawn once and stored in 8
+      bits; 0 draws new samples at every step.
+    scale_weights: whether to multiply the weights, which sum to 1, by K.
+    refine: settings of discriminator optimal transport (DOT), which moves the
+      fixed samples by the critics of the inputs. Each critic must have been
+      trained with its input on real data. None leaves the samples unchanged.
+
+  Raises:
+    ValueError: settings are out of range or contradict each other.
   """
 
   game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
@@ -87,19 +92,19 @@ class Config:
     if self.refine is not None and not self.fixed_samples:
       raise ValueError('refine needs fixed_samples: each takes many steps')
     if self.spec is not None and self.start is not None:
-      raise ValueError('spec is of a new generator: start is None')
+      raise ValueError('spec is of a new generator: set start to None')
 
 
 def paper_code(steps: int = 5000, samples: int = 10000) -> Config:
-  """The habits of the authors' published code, for comparison only.
+  """Returns settings like those of the authors' code, for comparison only.
 
-  Penalty on the gradient norm over channels at each pixel, one real batch for
-  all critic steps, fixed 8-bit samples instead of fresh ones, random critics,
-  weights that sum to K. Use it with `objective='w1'`.
+  They penalise the gradient norm over channels at each pixel. One real batch
+  serves all critic updates of a step. The 8-bit samples are fixed, critics
+  start at random, and weights sum to K. Use them with `objective='w1'`.
 
   Args:
     steps: generator steps.
-    samples: of each generator, drawn once.
+    samples: samples of each input generator, drawn once.
   """
   return Config(
     game=game_lib.Config(
@@ -121,29 +126,29 @@ def paper_code(steps: int = 5000, samples: int = 10000) -> Config:
 
 
 def check(
-  members: list[generator_lib.Generator],
+  inputs: list[generator_lib.Generator],
   method: str,
   objective: str | None,
   radii: Any,
   config: Config,
 ) -> str:
-  """Refuses what `barycenter` cannot do, before anything is done.
+  """Checks the arguments of `barycenter` before any work is done.
 
   Args:
-    members: as of `barycenter`, as all that follows.
-    method: how.
-    objective: which point, or None.
-    radii: of 'ball'.
+    inputs: see `barycenter`, as for all arguments.
+    method: name of the method.
+    objective: name of the objective, or None.
+    radii: radii of 'ball'.
     config: settings.
 
   Returns:
-    The objective, the default in place of None.
+    The objective, where None is replaced by the default.
 
   Raises:
-    ValueError: one line.
+    ValueError: the arguments are out of range or contradict each other.
   """
-  if len(members) < 2:
-    raise ValueError(f'a barycenter needs 2 generators, not {len(members)}')
+  if len(inputs) < 2:
+    raise ValueError(f'a barycenter needs 2 generators, not {len(inputs)}')
   if method not in METHODS:
     raise ValueError(f'method {method!r} is not one of {METHODS}')
   if method == 'mixture':
@@ -151,28 +156,28 @@ def check(
       raise ValueError(f"method 'mixture' has no objective {objective!r}")
     objective = 'w1'
   if objective is None:
-    two = len(members) == 2 or method == 'recursive'
+    two = len(inputs) == 2 or method == 'recursive'
     objective = 'w1_squared' if two else 'w1'
   if objective == 'ball' and (radii is None or method != 'joint'):
     raise ValueError("objective 'ball' needs radii and method 'joint'")
-  if config.start is not None and not 0 <= config.start < len(members):
-    raise ValueError(f'start {config.start} of {len(members)} generators')
-  shape = checks.same_samples(members)
+  if config.start is not None and not 0 <= config.start < len(inputs):
+    raise ValueError(f'start {config.start} of {len(inputs)} generators')
+  shape = checks.same_samples(inputs)
   if config.spec is not None and config.spec.image_shape != shape:
     raise ValueError(
       f'spec has image_shape {config.spec.image_shape}, generators have {shape}'
     )
   if config.refine is not None and method == 'recursive':
-    # The critic of a round knows the way to its last source, not to data.
+    # The critic of a round is not trained on real data.
     raise ValueError("refine goes with method 'joint' or 'mixture'")
-  if config.refine is not None and any(m.critic is None for m in members):
+  if config.refine is not None and any(g.critic is None for g in inputs):
     raise ValueError('refine needs a critic with every generator')
   return objective
 
 
 def barycenter(
   key: types.PRNGKey,
-  members: Sequence[generator_lib.Generator],
+  inputs: Sequence[generator_lib.Generator],
   weights: Any = None,
   *,
   method: str = 'joint',
@@ -184,47 +189,46 @@ def barycenter(
   """Learns a generator of the barycenter.
 
   Args:
-    key: one key, or `[S]` keys with `[S, ...]` leaves in all `members`.
-    members: K >= 2 generators of samples of one shape; their networks may
+    key: one key, or `[S]` keys with `[S, ...]` leaves in all `inputs`.
+    inputs: K >= 2 input generators of samples of one shape. Their networks may
       differ.
-    weights: `[K]`, sum to 1; None is equal weights.
+    weights: lambda, `[K]`, sum 1; None is equal weights.
     method: 'joint', 'recursive' or 'mixture'.
-    objective: 'w1', 'w1_squared' or 'ball'; None is 'w1_squared' for two
-      generators and for the recursion, 'w1' otherwise. Always 'w1' for the
-      mixture.
+    objective: 'w1', 'w1_squared' or 'ball'. None is 'w1_squared' for two inputs
+      and for the recursion, 'w1' otherwise. The mixture has only 'w1'.
     radii: `[K]` for 'ball', in units of the samples; the first is not used.
-    config: settings.
-    hooks: effects; called with 'barycenter', or 'barycenter_1', ...,
-      'barycenter_{K-1}' for the rounds of the recursion.
+    config: settings; None is `Config()`.
+    hooks: maps the name of a stage to its effects. The stage is 'barycenter',
+      or 'barycenter_1', ..., 'barycenter_{K-1}' for the rounds of the
+      recursion.
 
   Returns:
-    The generator, of the network of the member that it starts from, with the
-    critic of its last source, and the history.
+    The generator with the critic of its last source, and the history.
 
   Raises:
-    ValueError: samples of different shapes, bad weights, fewer than 2
-      generators.
+    ValueError: samples have different shapes, weights are invalid, there are
+      fewer than 2 inputs, or see `check`.
   """
   config = Config() if config is None else config
-  members = list(members)
-  objective = check(members, method, objective, radii, config)
-  weights = checks.check_weights(weights, len(members))
+  inputs = list(inputs)
+  objective = check(inputs, method, objective, radii, config)
+  weights = checks.check_weights(weights, len(inputs))
   config = dataclasses.replace(
     config, game=dataclasses.replace(config.game, objective=objective)
   )
   if method != 'recursive':
     return _joint(
-      key, members, weights, radii, config,
+      key, inputs, weights, radii, config,
       loop.hooks_for(hooks, 'barycenter'), mixed=method == 'mixture',
     )  # fmt: skip
-  rounds = len(members) - 1
+  rounds = len(inputs) - 1
   keys = replicas.each(lambda k: tuple(jax.random.split(k, rounds)), key)
-  current, histories = members[0], []
-  for k in range(1, len(members)):
+  current, histories = inputs[0], []
+  for k in range(1, len(inputs)):
     t = weights[k] / max(weights[: k + 1].sum(), 1e-12)
     current, history = _joint(
       keys[k - 1],
-      [current, members[k]],
+      [current, inputs[k]],
       np.array([1.0 - t, t]),
       None,
       config if config.start is None else dataclasses.replace(config, start=0),
@@ -234,34 +238,34 @@ def barycenter(
   return current, schedules.joined(histories)
 
 
-def _joint(key, members, weights, radii, config, hooks, mixed=False):
-  """One generator against the critics of all members, or one on their pool."""
-  start = members[config.start or 0]
+def _joint(key, inputs, weights, radii, config, hooks, mixed=False):
+  """Trains one generator against a critic for each input or for the mixture."""
+  start = inputs[config.start or 0]
   network, spec = start.network, start.spec
   if config.spec is not None:
     network, spec = config.spec.build(), config.spec
-  spec = barycenter_sources.with_critic(spec, members)
+  spec = barycenter_sources.with_critic(spec, inputs)
   kind = (spec.critic, spec.critic_options)
   warm = config.warm_critics and all(
-    m.critic is not None and (m.spec.critic, m.spec.critic_options) == kind
-    for m in members
+    g.critic is not None and (g.spec.critic, g.spec.critic_options) == kind
+    for g in inputs
   )
-  # The critic of the start is the one that knows it.
-  known = [start] if mixed else members
+  # The critic of the start has been trained with it.
+  warm_starts = [start] if mixed else inputs
   critic = spec.build_critic()
-  radii = np.zeros(len(members)) if radii is None else radii
-  scaled = weights * len(members) if config.scale_weights else weights
+  radii = np.zeros(len(inputs)) if radii is None else radii
+  scaled = weights * len(inputs) if config.scale_weights else weights
 
-  def setup(key, hyper, params, owns, first, critics):
+  def setup(key, hyper, params, own_critics, initial, critics):
     del hyper
     key_critic, key_samples, key_start = jax.random.split(key, 3)
     if config.start is None:
-      first = network.init(key_start)
-    drawn = barycenter_sources.of(members, params, owns, config.refine)
+      initial = network.init(key_start)
+    drawn = barycenter_sources.build(inputs, params, own_critics, config.refine)
     if config.fixed_samples:
       drawn = sources.fixed(drawn, key_samples, config.fixed_samples)
     if not warm:
-      keys = jax.random.split(key_critic, len(known))
+      keys = jax.random.split(key_critic, len(warm_starts))
       critics = trees.unstack(jax.vmap(critic.init)(keys))
     if mixed:
       pool = sources.pooled(drawn, jnp.asarray(weights, jnp.float32))
@@ -269,23 +273,23 @@ def _joint(key, members, weights, radii, config, hooks, mixed=False):
     else:
       targets = barycenter_sources.targets(drawn, critics, scaled, radii)
     warmup = loop.warmup_of(config.warmup, WARMUP, config.schedule.steps)
-    return runner.Setup(first, targets, warmup=warmup)
+    return runner.Setup(initial, targets, warmup=warmup)
 
   result = runner.run(
     key,
     setup,
     (
-      [m.params for m in members],
-      [m.critic for m in members] if config.refine is not None else (),
+      [g.params for g in inputs],
+      [g.critic for g in inputs] if config.refine is not None else (),
       start.params,
-      [m.critic for m in known] if warm else (),
+      [g.critic for g in warm_starts] if warm else (),
     ),
     runner.method(
       config.game, config.schedule, spec, decay=config.decay, generator=network
     ),
     hooks=hooks,
   )
-  made = generator_lib.Generator(
+  generator = generator_lib.Generator(
     network, result.params, spec, result.critics[-1]
   )
-  return made, result.history
+  return generator, result.history

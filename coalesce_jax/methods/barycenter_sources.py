@@ -1,4 +1,4 @@
-"""The sources of a barycenter: its input generators, as they are or refined.
+"""Builds the sources of a barycenter from its input generators.
 
 Shapes: K input generators.
 """
@@ -18,39 +18,40 @@ from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
 
 
-def of(
-  members: Sequence[generator_lib.Generator],
+def build(
+  inputs: Sequence[generator_lib.Generator],
   params: Sequence[types.Params],
   critics: Sequence[types.Params],
   refine: refined_source.Config | None,
 ) -> tuple[sources.Source, ...]:
-  """Returns one source a run of generators of one pair of networks.
+  """Returns one source for each run of consecutive inputs with equal networks.
 
-  Such generators draw their samples together, as one product.
+  A source computes the samples of its generators together, as one product.
 
   Args:
-    members: K generators, for what they are.
-    params: of each of them, of one replica.
-    critics: of each of them, where `refine` is given.
-    refine: moves the latents by the critics; None leaves them.
+    inputs: K input generators, for their specs and networks.
+    params: parameters of each input, of one replica.
+    critics: parameters of the critic of each input, used with `refine`.
+    refine: settings of discriminator optimal transport (DOT), which moves the
+      latents by the critics; None leaves them unchanged.
   """
-  found, begin = [], 0
-  for end in range(1, len(members) + 1):
-    if end < len(members) and _kind(members[end]) == _kind(members[begin]):
+  grouped, begin = [], 0
+  for end in range(1, len(inputs) + 1):
+    if end < len(inputs) and _kind(inputs[end]) == _kind(inputs[begin]):
       continue
-    first, part = members[begin], slice(begin, end)
-    stacked, size = trees.stack(params[part]), first.spec.latent_size
+    first, rows = inputs[begin], slice(begin, end)
+    stacked, size = trees.stack(params[rows]), first.spec.latent_size
     if refine is None:
-      found.append(sources.generators(first.network, stacked, size))
+      grouped.append(sources.generators(first.network, stacked, size))
     else:
-      found.append(
+      grouped.append(
         refined_source.generators(
           first.network, first.spec.build_critic(), stacked,
-          trees.stack(critics[part]), size, refine,
+          trees.stack(critics[rows]), size, refine,
         )
       )  # fmt: skip
     begin = end
-  return tuple(found)
+  return tuple(grouped)
 
 
 def targets(
@@ -59,37 +60,37 @@ def targets(
   weights: np.ndarray,
   radii: Any,
 ) -> list[runner.Target]:
-  """Returns a target a source, with the critics of what it draws.
+  """Returns one target for each source, with the critics of its generators.
 
   Args:
-    drawn: sources of K generators together.
-    critics: parameters, one tree a generator.
+    drawn: sources of K generators in all.
+    critics: initial parameters of K critics, one tree each.
     weights: lambda, `[K]`.
     radii: eta, `[K]`.
   """
-  found, begin = [], 0
+  result, begin = [], 0
   for source in drawn:
-    part = slice(begin, begin + source.count)
-    own = list(critics[part])
-    critic = trees.stack(own) if source.count > 1 else own[0]
-    found.append(
-      runner.Target(source, source, weights[part], critic, radii[part])
+    rows = slice(begin, begin + source.count)
+    own_critics = list(critics[rows])
+    critic = trees.stack(own_critics) if source.count > 1 else own_critics[0]
+    result.append(
+      runner.Target(source, source, weights[rows], critic, radii[rows])
     )
     begin += source.count
-  return found
+  return result
 
 
 def with_critic(
-  spec: generator_lib.Spec, members: Sequence[generator_lib.Generator]
+  spec: generator_lib.Spec, inputs: Sequence[generator_lib.Generator]
 ) -> generator_lib.Spec:
-  """Returns a spec without provenance, with its critic or the first there is.
+  """Returns a spec without provenance, with its own critic or that of an input.
 
   Args:
-    spec: of the new generator.
-    members: the input generators.
+    spec: spec of the new generator.
+    inputs: the input generators. The first one with a critic is used.
   """
   spec = dataclasses.replace(spec, provenance={})
-  named = [m.spec for m in members if m.spec.critic is not None]
+  named = [g.spec for g in inputs if g.spec.critic is not None]
   if spec.critic is None and named:
     spec = dataclasses.replace(
       spec, critic=named[0].critic, critic_options=named[0].critic_options
@@ -97,6 +98,6 @@ def with_critic(
   return checks.with_critic(spec)
 
 
-def _kind(member: generator_lib.Generator) -> tuple[Any, ...]:
-  spec = member.spec
-  return member.network, spec.latent_size, spec.critic, spec.critic_options
+def _kind(generator: generator_lib.Generator) -> tuple[Any, ...]:
+  spec = generator.spec
+  return generator.network, spec.latent_size, spec.critic, spec.critic_options

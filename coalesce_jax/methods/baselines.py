@@ -1,14 +1,15 @@
-"""What a user would try instead of coalescing; each is the same game.
+"""Trains the baselines of coalescing, each a setting of the game.
 
-* edge-only: from random networks, on the local samples alone.
-* transfer: from one node's generator and critic, at a tenth of the rate
-  (Wang et al., "Transferring GANs", https://arxiv.org/abs/1805.01677), with
-  FreezeD (Mo et al., https://arxiv.org/abs/2002.10964) where asked for.
-* ensemble: from one node's generator, on the node generators' samples and the
-  local samples pooled into one source.
-* model average: the mean of the nodes' parameters, untrained.
+* Edge-only: learns from the local samples alone, from random networks.
+* Transfer: fine-tunes the generator and critic of one node at a tenth of the
+  learning rate (Wang et al., "Transferring GANs",
+  https://arxiv.org/abs/1805.01677). FreezeD is an option (Mo et al.,
+  https://arxiv.org/abs/2002.10964).
+* Ensemble: fine-tunes the generator of one node on the mixture of local samples
+  and samples of all nodes.
+* Model average: takes the mean of the nodes' parameters, without training.
 
-Shapes: K nodes, N local samples, S seeds.
+Shapes: K nodes, N local samples, S replicas.
 """
 
 from collections.abc import Sequence
@@ -39,17 +40,17 @@ def edge_only(
   config: fine_tuning.Config | None = None,
   hooks: loop.HooksFor | None = None,
 ) -> tuple[generator_lib.Generator, loop.History]:
-  """Learns from the local samples alone.
+  """Learns a generator from the local samples alone.
 
   Args:
     key: one key, or `[S]` keys; consumed.
     spec: architecture.
-    images: `[N, ...]` or `[S, N, ...]`.
-    config: settings; its anchor is not used.
-    hooks: effects; called with 'edge_only'.
+    images: local samples, `[N, ...]` or `[S, N, ...]`.
+    config: settings; its `anchor` is not used.
+    hooks: maps the name of a stage to its effects. The stage is 'edge_only'.
 
   Returns:
-    Generator and history.
+    The generator and the history.
   """
   config = fine_tuning.default(spec) if config is None else config
   network = spec.build()
@@ -71,19 +72,20 @@ def transfer(
   rate: float = 0.1,
   freeze: tuple[str, ...] = (),
 ) -> tuple[generator_lib.Generator, loop.History]:
-  """Fine-tunes one node's generator and critic.
+  """Fine-tunes the generator and critic of one node.
 
   Args:
-    key: as in `edge_only`.
-    node: the pretrained pair.
-    images: as in `edge_only`.
-    config: settings; its anchor is not used.
-    hooks: effects; called with 'transfer'.
+    key: see `edge_only`.
+    node: generator with its critic.
+    images: see `edge_only`.
+    config: settings; its `anchor` is not used.
+    hooks: maps the name of a stage to its effects. The stage is 'transfer'.
     rate: multiplies the learning rates.
-    freeze: critic leaves that stay, `FREEZE_D` for FreezeD.
+    freeze: patterns of critic leaves that stay constant, `FREEZE_D` for
+      FreezeD.
 
   Returns:
-    Generator and history.
+    The generator and the history.
   """
   config = _plain(config or fine_tuning.default(node.spec))
   config = dataclasses.replace(
@@ -106,19 +108,19 @@ def ensemble(
   hooks: loop.HooksFor | None = None,
   share: Any = None,
 ) -> tuple[generator_lib.Generator, loop.History]:
-  """One critic on the pooled samples of all nodes and the edge.
+  """Trains against one critic on the mixture of local and node samples.
 
   Args:
-    key: as in `edge_only`.
+    key: see `edge_only`.
     nodes: K generators of one architecture.
-    images: as in `edge_only`.
-    config: settings; its anchor is not used.
-    hooks: effects; called with 'ensemble'.
-    share: probability of the nodes together, a number or `[S]`; None is that
-      each of them and the edge are equally likely.
+    images: see `edge_only`.
+    config: settings; its `anchor` is not used.
+    hooks: maps the name of a stage to its effects. The stage is 'ensemble'.
+    share: mixing probability of all nodes together, a number or `[S]`. None
+      makes each node and the local samples equally likely.
 
   Returns:
-    Generator and history.
+    The generator and the history.
   """
   config = _plain(config or fine_tuning.default(nodes[0].spec))
   spec = checks.same_architecture(list(nodes))
@@ -134,14 +136,17 @@ def ensemble(
 def model_average(
   nodes: Sequence[generator_lib.Generator], weights: Any = None
 ) -> generator_lib.Generator:
-  """The weighted mean of the nodes' generator parameters.
+  """Returns the weighted mean of the nodes' generator parameters.
 
   Args:
     nodes: K generators of one architecture.
-    weights: `[K]`, sum to 1; None is equal weights.
+    weights: `[K]`, sum 1; None is equal weights.
 
   Returns:
     A generator without a critic.
+
+  Raises:
+    ValueError: architectures differ, or weights are invalid.
   """
   spec = checks.same_architecture(list(nodes))
   weights = checks.check_weights(weights, len(nodes))
@@ -155,7 +160,7 @@ def model_average(
 
 
 def _plain(config: fine_tuning.Config) -> fine_tuning.Config:
-  """One critic and the plain objective."""
+  """Returns settings with one critic and the objective 'w1'."""
   return dataclasses.replace(
     config,
     anchor=0.0,

@@ -1,7 +1,8 @@
-"""Fine-tuning: a generator and its critics learn from few local samples.
+"""Fine-tunes a generator and its critics to few local samples.
 
-Adaptation and its baselines are this with other targets: the local samples
-alone, beside an anchor, or pooled with the samples of other generators.
+Adaptation and its baselines differ only in the targets: local samples alone,
+local samples and a metamodel, or the mixture of local samples and samples of
+other generators.
 
 Shapes: J critics of the local samples, N local samples, S replicas.
 """
@@ -27,36 +28,43 @@ from coalesce_jax.training import loop
 from coalesce_jax.transforms import base
 from coalesce_jax.transforms import ternary_config
 
-# Steps of the critics alone, where none are asked for.
+# Default number of steps that update only the critics.
 WARMUP = 50
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """Settings of adaptation.
+  """The settings of adaptation and of its baselines.
 
   Attributes:
-    game: the game's settings.
-    schedule: the loop's.
+    game: settings of the game.
+    schedule: schedule of the loop.
     decay: whether the learning rates fall linearly to zero over the steps,
       instead of over `game.decay_steps`.
-    anchor: a, in [0, 1), or `[S]` of them, one a member.
-    mixed: one critic on the mixture of local samples and anchor, instead of one
-      critic each.
-    warmup: steps at the start during which only the critics learn; None is 50,
-      at most a fifth of the steps.
-    warm_critics: start from the generator's critic where it has one.
+    anchor: proximal weight a, the weight of the distance to the metamodel; in
+      [0, 1), a number or `[S]`.
+    mixed: whether one critic sees the mixture of local samples and metamodel,
+      instead of a critic for each.
+    warmup: steps at the start that update only the critics; None is 50, at most
+      a fifth of the steps.
+    warm_critics: whether critics start from that of the generator, if it has
+      one.
     held_out: fraction of the local samples kept for distance estimates and
       early stopping.
     rate: multiplies all learning rates; a number or `[S]`.
-    generator_rate: multiplies the generator's once more; a number or `[S]`.
-      Three to six is about twice as fast from trained nodes, and may throw a
-      new generator far off (docs/few_shot_attempts.md).
-    radius: eta of the 'ball' objective, the distance allowed from the anchor;
-      a number or `[S]`.
-    ternary: ternarize the generator while it adapts, or None.
-    fixed_samples: as in `barycenters.Config`, for the anchor.
-    scale_weights: multiply the weights, which sum to 1, by their number.
+    generator_rate: multiplies the generator's learning rate once more; a number
+      or `[S]`. Three to six is about twice as fast from trained nodes, but may
+      throw a new generator far off (docs/few_shot_attempts.md).
+    radius: eta of the 'ball' objective, the distance allowed from the
+      metamodel; a number or `[S]`.
+    ternary: settings of ternarization; None keeps float weights.
+    fixed_samples: number of samples of the metamodel, drawn once; 0 draws new
+      samples at every step.
+    scale_weights: whether to multiply the weights of the targets, which sum to
+      1, by their number.
+
+  Raises:
+    ValueError: a setting is out of range or contradicts the objective.
   """
 
   game: game_lib.Config = dataclasses.field(
@@ -87,7 +95,7 @@ class Config:
     if self.fixed_samples < 0:
       raise ValueError(f'fixed_samples {self.fixed_samples} is negative')
     if self.mixed and self.game.objective == 'ball':
-      raise ValueError("'ball' holds two critics: mixed has one")
+      raise ValueError("objective 'ball' needs two critics: mixed has one")
     if self.game.objective == 'ball' and not np.all(
       np.asarray(self.radius) > 0
     ):
@@ -95,11 +103,11 @@ class Config:
 
 
 def default(spec: generator_lib.Spec, config: Config | None = None) -> Config:
-  """Returns the settings where none are given.
+  """Returns the default settings.
 
   Args:
-    spec: of the generator; samples that are no images are not augmented.
-    config: the settings for images; None is `Config()`.
+    spec: spec of the generator. Only images are augmented.
+    config: settings for images; None is `Config()`.
   """
   config = Config() if config is None else config
   if len(spec.image_shape) == 3:
@@ -130,46 +138,49 @@ def fit(
 
   Args:
     key: one key, or `[S]` keys with `[S, ...]` leaves in all generators.
-    start: generator, and critic if it has one, to start from.
+    start: generator to start from, with its critic if it has one.
     images: local samples, `[N, ...]` or `[S, N, ...]`, uint8 or in [-1, 1].
-    config: settings. Its field `ternary` is the methods'.
-    hooks: effects; called with `part`.
+    config: settings. `ternary` is not read here.
+    hooks: maps the name of a stage to its effects.
     part: name of the stage for `hooks`.
-    targets: what the generator is drawn to, of one replica.
+    targets: function that makes the targets of one replica.
     args: further arguments of `targets`, leaves `[S, ...]` for `[S]` keys.
-    share: probability of other generators in a pool, a number or `[S]`.
-    judges: J generators whose critics learn the distance to the local samples,
-      each from where it is, and weigh the same; none is the start's alone.
-    reparam: of the generator's parameters.
-    critic_reparam: of each critic's.
+    share: mixing probability of other generators, a number or `[S]`.
+    judges: J generators whose critics form the critic ensemble of the local
+      samples, with equal weights. Each critic starts from its own parameters.
+      None is the critic of `start` alone.
+    reparam: reparametrization of the generator's parameters.
+    critic_reparam: reparametrization of the parameters of each critic.
     terms: additional losses of the generator.
-    term_data: ``start's parameters -> data of the terms``, of one replica.
+    term_data: ``parameters of start -> data of the terms``, of one replica.
 
   Returns:
-    The generator with the first critic of the local samples, and the history;
-    critics 0 to J - 1 are those of the local samples.
+    The generator with the first critic of the local samples, and the history.
+    Critics 0 to J - 1 are those of the local samples.
 
   Raises:
-    ValueError: too few samples or of another shape; a generator without a
-      critic, or with another one than the start, among `judges`.
+    ValueError: there are too few samples, their shape differs, or one of
+      `judges` has no critic like that of `start`.
   """
   spec = checks.with_critic(start.spec)
   images = local_samples.check(images, spec.image_shape, key.shape)
   network, critic = start.network, spec.build_critic()
   check_judges(judges, spec, config)
-  known = [g.critic for g in judges or (start,)]
-  count = len(known)
-  warm = config.warm_critics and known[0] is not None
-  known.append(known[0] if start.critic is None else start.critic)
+  starts = [g.critic for g in judges or (start,)]
+  count = len(starts)
+  warm = config.warm_critics and starts[0] is not None
+  starts.append(starts[0] if start.critic is None else start.critic)
 
-  def setup(key, hyper, params, known, images, *args):
+  def setup(key, hyper, params, starts, images, *args):
     key_critic, _, key_samples = jax.random.split(key, 3)
     local, held = local_samples.split_held_out(images, config.held_out)
     if not warm:
-      # Those of the local samples differ.
+      # The critics of the local samples start differently.
       keys = [jax.random.fold_in(key_critic, j) for j in range(1, count)]
-      known = [critic.init(k) for k in (key_critic, *keys, key_critic)]
-    given = local_targets.Local(local, held, known[:-1], known[-1], key_samples)
+      starts = [critic.init(k) for k in (key_critic, *keys, key_critic)]
+    given = local_targets.Local(
+      local, held, starts[:-1], starts[-1], key_samples
+    )
     chosen = list(targets(given, hyper, *args))
     if config.scale_weights:
       chosen = [t._replace(weight=t.weight * len(chosen)) for t in chosen]
@@ -185,7 +196,7 @@ def fit(
   result = runner.run(
     key,
     setup,
-    (start.params, known if warm else (), images, *args),
+    (start.params, starts if warm else (), images, *args),
     runner.method(
       dataclasses.replace(config.game, segment=count == 1),
       config.schedule,
@@ -203,14 +214,19 @@ def fit(
   if reparam is not None:
     encodings = reparam.describe(result.params)
     spec = dataclasses.replace(spec, encodings=encodings)
-  made = generator_lib.Generator(
+  generator = generator_lib.Generator(
     network, result.params, spec, result.critics[0]
   )
-  return made, result.history
+  return generator, result.history
 
 
 def hyperparameters(config: Config, share: Any = 0.0) -> dict[str, Any]:
-  """Returns the numbers that replicas may have each for itself."""
+  """Returns the hyperparameters that may differ between replicas, by name.
+
+  Args:
+    config: settings.
+    share: mixing probability of other generators, a number or `[S]`.
+  """
   names = ('anchor', 'rate', 'generator_rate', 'radius')
   return {name: getattr(config, name) for name in names} | {'share': share}
 
@@ -221,35 +237,35 @@ def check_judges(
   config: Config,
   names: Sequence[str] | None = None,
 ) -> None:
-  """Whether the critics of these can stand beside that of the start.
+  """Checks that critics can form a critic ensemble.
 
   Args:
-    judges: as in `fit`.
-    spec: of the start.
+    judges: generators whose critics form the ensemble.
+    spec: spec of the generator that is fine-tuned.
     config: settings.
-    names: of the judges, for the message.
+    names: names of `judges` for the message.
 
   Raises:
-    ValueError: they can't.
+    ValueError: sample shapes or critics differ, or the objective is 'ball'.
   """
-  for j, judge in enumerate(judges):
-    name = names[j] if names else f'judge {j}'
-    if tuple(judge.spec.image_shape) != tuple(spec.image_shape):
+  for j, generator in enumerate(judges):
+    name = names[j] if names else f'judges[{j}]'
+    if tuple(generator.spec.image_shape) != tuple(spec.image_shape):
       raise ValueError(
-        f'{name}: its critic is of samples {tuple(judge.spec.image_shape)}, '
-        f'the start makes {tuple(spec.image_shape)}'
+        f'{name}: its critic takes {tuple(generator.spec.image_shape)}, '
+        f'the generator makes {tuple(spec.image_shape)}'
       )
-    found = (judge.spec.critic, judge.spec.critic_options)
-    if judge.critic is None or found != (spec.critic, spec.critic_options):
+    critic = (generator.spec.critic, generator.spec.critic_options)
+    if generator.critic is None or critic != (spec.critic, spec.critic_options):
       raise ValueError(
-        f'{name}: no critic like that of the start, {spec.critic!r}'
+        f'{name}: no critic like that of the generator, {spec.critic!r}'
       )
   if len(judges) > 1 and config.game.objective == 'ball':
-    raise ValueError("'ball' holds one critic near the local samples, not more")
+    raise ValueError("objective 'ball' takes one critic of local samples")
 
 
 def _score(network, latent_size, config):
-  """Energy distance between the model and held-out local samples."""
+  """Returns the energy distance to held-out local samples, as a function."""
   if not config.schedule.select_every:
     return None
   if not config.held_out:
@@ -257,12 +273,12 @@ def _score(network, latent_size, config):
   z = jax.random.normal(jax.random.key(0), (512, latent_size))
 
   def score(
-    params: Any, start: Any, known: Any, images: Any, *args: Any
+    params: Any, start: Any, critics: Any, images: Any, *args: Any
   ) -> Any:
-    del start, known, args
+    del start, critics, args
     n = images.shape[0]
     real = images[n - local_samples.held_out(n, config.held_out) :]
-    made = network.apply(params, z)
-    return energy.energy_distance(pixels.decode(real), made)
+    samples = network.apply(params, z)
+    return energy.energy_distance(pixels.decode(real), samples)
 
   return score

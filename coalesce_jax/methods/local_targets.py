@@ -1,4 +1,4 @@
-"""Targets that are made of local samples, alone or pooled with others'.
+"""Makes targets of local samples, alone or mixed with generated samples.
 
 Shapes: J critics of the local samples, N local samples.
 """
@@ -16,20 +16,20 @@ from coalesce_jax.methods import runner
 
 
 class Local(NamedTuple):
-  """What one replica has to make targets of.
+  """The local samples and critics of one replica.
 
   Attributes:
-    source: local samples to learn from.
-    held_out: local samples to estimate distances on.
-    critics: parameters that the J critics of the local samples start from.
-    own: parameters that one more critic would start from.
-    key: for what else is random.
+    source: local samples for training.
+    held_out: local samples for distance estimates.
+    critics: initial parameters of the J critics of the local samples.
+    extra_critic: initial parameters of one more critic, for another target.
+    key: for further random numbers.
   """
 
   source: sources.Source
   held_out: sources.Source
   critics: Sequence[types.Params]
-  own: types.Params
+  extra_critic: types.Params
   key: types.PRNGKey
 
 
@@ -40,11 +40,11 @@ Targets = Callable[..., tuple[runner.Target, ...]]
 def alone(
   local: Local, hyper: Mapping[str, jax.Array], *args: Any
 ) -> tuple[runner.Target, ...]:
-  """Returns the local samples, one target a critic.
+  """Returns the local samples as targets, one for each critic.
 
   Args:
-    local: of one replica.
-    hyper: `anchor`, the weight that is left to others.
+    local: local samples and critics of one replica.
+    hyper: hyperparameters. The weight of these targets is 1 minus `anchor`.
     *args: not used.
   """
   del args
@@ -58,10 +58,11 @@ def alone(
 def pooled(network: types.Network, latent_size: int) -> Targets:
   """Returns a function that mixes local samples with those of generators.
 
-  Its one further argument is a tuple of parameters of the generators.
+  Its last argument is a tuple of the generators' parameters. The mixing
+  probability of all generators is the hyperparameter `share`.
 
   Args:
-    network: of all of them.
+    network: the network that all generators share.
     latent_size: Z.
   """
 

@@ -1,15 +1,17 @@
-r"""MineGAN: miners in front of frozen generators, with learned selection.
+r"""Trains MineGAN: miners before frozen generators, with learned selection.
 
 .. math:: G(z, u) = G_{i(u)}(M_{i(u)}(z)), \quad P(i) = \mathrm{softmax}(s)_i
 
-Only the miners :math:`M_i` and the scores `s` learn, by the game on the local
-samples: Wang et al., "MineGAN: effective knowledge transfer from GANs to target
-domains with few images", https://arxiv.org/abs/1912.05270, section 3.3. There
-the critic's loss is weighted by the probabilities; here a generator is drawn by
-its own latents (Gumbel-max), and the scores learn by the straight-through
-gradient of the softmax, so that the result is a generator like any other.
+The game on the local samples trains only the miners :math:`M_i` and the scores
+`s`. Sec. 3.3 of Wang et al., "MineGAN: effective knowledge transfer from GANs
+to target domains with few images", https://arxiv.org/abs/1912.05270.
 
-Shapes: K nodes, Z latent of a node, B batch, S seeds.
+The paper weights the critic's loss by the probabilities. Here a generator is
+selected by its own latents (Gumbel-max). The scores learn by the
+straight-through gradient of the softmax. The result is therefore a generator
+like any other.
+
+Shapes: K nodes, Z latent of a node, B batch, N local samples, S replicas.
 """
 
 from collections.abc import Sequence
@@ -37,18 +39,18 @@ from coalesce_jax.transforms import masks
 def network(
   base: types.Network, latent_size: int, count: int, hidden: int = 128
 ) -> types.Network:
-  """K frozen generators behind miners, as one generator.
+  """Combines K frozen generators and their miners in one network.
 
   Args:
-    base: the network of all K.
+    base: the network that all K generators share.
     latent_size: Z.
     count: K.
-    hidden: units of each miner's one hidden layer.
+    hidden: units of the hidden layer of each miner.
 
   Returns:
-    A network of latents `[B, Z + K]`, of which the last K select. Its
-    parameters have `miners` and `scores`, which learn, and `nodes`, which
-    `mine` freezes. A new miner passes latents on as they are.
+    A network of latents `[B, Z + K]`, whose last K values select a generator.
+    Its parameters `miners` and `scores` are trained; `mine` freezes its
+    parameters `nodes`. A new miner is the identity.
   """
 
   def init(key: types.PRNGKey) -> types.Params:
@@ -68,10 +70,12 @@ def network(
 
   def apply(params: types.Params, inputs: jax.Array) -> jax.Array:
     z, chance = inputs[:, :latent_size], inputs[:, latent_size:]
-    of = params['miners']
-    inner = jax.nn.relu(precision.matmul(z[None], of['inwards']) + of['bias'])
+    miners = params['miners']
+    inner = jax.nn.relu(
+      precision.matmul(z[None], miners['inwards']) + miners['bias']
+    )
     mined = (
-      z[None] + precision.matmul(inner, of['outwards']) + of['shift']
+      z[None] + precision.matmul(inner, miners['outwards']) + miners['shift']
     )  # [K, B, Z]
     samples = jax.vmap(base.apply)(params['nodes'], mined)
     chosen = mixture.select(params['scores'], chance)
@@ -88,19 +92,19 @@ def mine(
   config: fine_tuning.Config | None = None,
   hooks: loop.HooksFor | None = None,
 ) -> tuple[generator_lib.Generator, loop.History]:
-  """Learns where in the nodes' latent spaces the local samples are.
+  """Learns where in the latent spaces of the nodes the local samples lie.
 
   Args:
     key: one key, or `[S]` keys; consumed.
-    nodes: K generators of one architecture, the first one's critic is the
-      start of the critic.
-    images: `[N, ...]` or `[S, N, ...]`.
-    config: settings; its anchor is not used.
-    hooks: effects; called with 'mined'.
+    nodes: K generators of one architecture. The critic starts from that of the
+      first one.
+    images: local samples, `[N, ...]` or `[S, N, ...]`.
+    config: settings; its `anchor` is not used.
+    hooks: maps the name of a stage to its effects. The stage is 'mined'.
 
   Returns:
-    A generator of latents `[Z + K]` that holds all nodes, and the history. No
-    bundle can hold it: its spec is that of a node but for the latents.
+    A generator of latents `[Z + K]` that holds all nodes, and the history. Its
+    spec is that of a node except for the latents, so that it cannot be saved.
   """
   config = fine_tuning.default(nodes[0].spec) if config is None else config
   nodes = list(nodes)
@@ -111,10 +115,10 @@ def mine(
   critic = spec.build_critic()
   warm = config.warm_critics and nodes[0].critic is not None
 
-  def setup(key, hyper, params, known, images):
+  def setup(key, hyper, params, critic_params, images):
     key_miners, key_critic = jax.random.split(key)
     local, held = local_samples.split_held_out(images, config.held_out)
-    first = known if warm else critic.init(key_critic)
+    first = critic_params if warm else critic.init(key_critic)
     return runner.Setup(
       generator=mined.init(key_miners) | {'nodes': trees.stack(params)},
       targets=(runner.Target(local, held, 1.0, first),),
@@ -144,5 +148,7 @@ def mine(
     hyper=fine_tuning.hyperparameters(config),
     hooks=loop.hooks_for(hooks, 'mined'),
   )
-  made = generator_lib.Generator(mined, result.params, spec, result.critics[0])
-  return made, result.history
+  generator = generator_lib.Generator(
+    mined, result.params, spec, result.critics[0]
+  )
+  return generator, result.history

@@ -1,6 +1,6 @@
-"""Pretraining: one WGAN-GP a node, all nodes and seeds as one program.
+"""Pretrains one WGAN-GP for each node, all nodes and replicas as one program.
 
-Shapes: K nodes, S seeds, N samples of a node.
+Shapes: K nodes, S replicas, N and M samples of a node, T rows of history.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ from coalesce_jax.training import loop
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """Settings of pretraining.
+  """The settings of pretraining.
 
   Attributes:
-    game: the game's settings.
-    schedule: the loop's.
+    game: settings of the game.
+    schedule: schedule of the loop.
     decay: whether the learning rates fall linearly to zero over the steps,
       instead of over `game.decay_steps`.
     held_out: fraction of each node's samples kept for distance estimates.
@@ -45,21 +45,21 @@ def pretrain(
   config: Config | None = None,
   hooks: loop.HooksFor | None = None,
 ) -> tuple[list[generator_lib.Generator], loop.History]:
-  """Trains one generator and critic a node.
+  """Trains one generator and one critic for each node.
 
   Args:
     key: one key, or `[S]` keys; consumed.
     datasets: K arrays `[N_k, ...]`, uint8 images or float32 samples.
     spec: architecture of all generators and critics.
-    config: settings.
-    hooks: effects; called with 'pretrain'.
+    config: settings; None is `Config()`.
+    hooks: maps the name of a stage to its effects. The stage is 'pretrain'.
 
   Returns:
-    K generators with their critics (leaves `[S, ...]` for `[S]` keys) and the
+    K generators with their critics, leaves `[S, ...]` for `[S]` keys, and the
     history, metrics `[T, (S,) K, ...]`.
 
   Raises:
-    ValueError: no data, or samples of another shape than the spec's.
+    ValueError: there is no data, or samples do not have the shape of the spec.
   """
   config = Config() if config is None else config
   if not datasets:
@@ -82,7 +82,7 @@ def pretrain(
     )
     return runner.Setup(network.init(key_generator), (target,))
 
-  made, history = runner.run_nodes(
+  trained, history = runner.run_nodes(
     key,
     setup,
     padded(datasets, config.held_out),
@@ -91,7 +91,7 @@ def pretrain(
   )
   nodes = [
     generator_lib.Generator(network, each.params, spec, each.critics[0])
-    for each in made
+    for each in trained
   ]
   return nodes, history
 
@@ -99,20 +99,21 @@ def pretrain(
 def padded(
   datasets: Sequence[Any], fraction: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Splits the samples of nodes and pads them to one size.
+  """Splits the samples of each node and pads them to one size.
 
   Args:
     datasets: K arrays `[N_k, ...]`.
-    fraction: of each that is held out, at least one sample.
+    fraction: fraction of each array that is held out, at least one sample.
 
   Returns:
-    Samples to train on `[K, N, ...]`, held-out ones `[K, M, ...]`, and how many
-    of both each node has, `[K, 2]` int32; rows beyond are zeros.
+    Training samples `[K, N, ...]`, held-out samples `[K, M, ...]`, and the
+    numbers of both for each node, `[K, 2]` int32. Rows beyond these numbers are
+    zeros.
   """
-  parts = []
+  splits = []
   for data in datasets:
     cut = len(data) - max(1, round(fraction * len(data)))
-    parts.append((data[:cut], data[cut:]))
+    splits.append((data[:cut], data[cut:]))
 
   def pad(arrays: Sequence[Any]) -> jax.Array:
     size = max(len(a) for a in arrays)
@@ -121,6 +122,6 @@ def padded(
       row[: len(array)] = array
     return jnp.asarray(out)
 
-  train, held = zip(*parts, strict=True)
-  sizes = jnp.array([[len(a), len(b)] for a, b in parts], jnp.int32)
+  train, held = zip(*splits, strict=True)
+  sizes = jnp.array([[len(a), len(b)] for a, b in splits], jnp.int32)
   return pad(train), pad(held), sizes

@@ -1,4 +1,4 @@
-"""Replicas: pure functions and numbers of one, for all of them.
+"""Maps functions and hyperparameters over replicas.
 
 Shapes: S replicas (seeds).
 """
@@ -14,10 +14,10 @@ from coalesce_jax.core import types
 
 
 def each(fn: Callable[..., Any], key: types.PRNGKey, *args: Any) -> Any:
-  """Calls a pure function of one replica for each of them.
+  """Calls a pure function once for each replica.
 
   Args:
-    fn: ``(key, *args) -> anything``.
+    fn: ``(key, *args) -> anything``, a function of one replica.
     key: one key, or `[S]` keys.
     *args: leaves `[S, ...]` for `[S]` keys.
   """
@@ -27,27 +27,36 @@ def each(fn: Callable[..., Any], key: types.PRNGKey, *args: Any) -> Any:
 def per_replica(
   hyper: Mapping[str, Any], replicas: tuple[int, ...]
 ) -> dict[str, jax.Array]:
-  """Returns hyperparameters with one value a replica.
+  """Returns hyperparameters with one value for each replica.
 
   Args:
-    hyper: numbers by name, one or as many as there are replicas.
+    hyper: numbers by name, each one number or one for each replica.
     replicas: `()` or `(S,)`.
 
+  Returns:
+    Arrays by name, each of the shape `replicas`.
+
   Raises:
-    ValueError: numbers of another number of replicas.
+    ValueError: a number of values differs from the number of replicas.
   """
-  found = {}
+  arrays = {}
   for name, value in hyper.items():
     array = np.asarray(value, np.float32)
     if array.shape not in ((), replicas):
       raise ValueError(
         f'{name} has shape {array.shape}, the replicas have {replicas}'
       )
-    found[name] = jnp.broadcast_to(array, replicas)
-  return found
+    arrays[name] = jnp.broadcast_to(array, replicas)
+  return arrays
 
 
 def at(tree: Any, index: int, axis: int) -> Any:
-  """Returns the entry of every leaf at an index of an axis."""
+  """Returns the entry of every leaf at one index of an axis.
+
+  Args:
+    tree: leaves with that axis.
+    index: index of the entry.
+    axis: the axis, which is removed.
+  """
   pick = (slice(None),) * axis + (index,)
   return jax.tree.map(lambda leaf: leaf[pick], tree)

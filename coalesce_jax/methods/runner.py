@@ -1,11 +1,10 @@
-"""Runs a method: sets up its game, one replica or many, and trains it.
+"""Runs a method: sets up its game for one replica or many, and trains it.
 
 A method is a pure function that sets up the game of one replica, ``setup(key,
-hyper, *args) -> Setup``. Given `[S]` keys, every array in `args` carries a
-leading axis S and all replicas are one program: this is the only place that
-knows of it.
+hyper, *args) -> Setup``. With `[S]` keys, every array in `args` has a leading
+axis S and all replicas run as one program. Methods do not see that axis.
 
-Shapes: K critics, S replicas (seeds), N nodes.
+Shapes: K critics, S replicas (seeds), N nodes, T rows of history.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,15 +33,15 @@ Target = targets_lib.Target
 
 
 class Setup(NamedTuple):
-  """The start of one replica.
+  """The initial game of one replica.
 
   Attributes:
     generator: parameters of the generator's network.
-    targets: what it is drawn to.
+    targets: targets of the generator.
     generator_rate: multiplies the generator's updates.
     critic_rate: multiplies the critics' updates.
-    warmup: steps at the start during which only the critics learn.
-    terms: data of the loss terms, by their names.
+    warmup: steps at the start that update only the critics.
+    terms: data of the loss terms, by name.
   """
 
   generator: types.Params
@@ -54,12 +53,12 @@ class Setup(NamedTuple):
 
 
 class Trained(NamedTuple):
-  """What a run leaves.
+  """The result of a run.
 
   Attributes:
-    params: of the generator's network, averaged over steps; leaves `[S, ...]`
-      for `[S]` keys.
-    critics: parameters of the K critics, one tree each, likewise.
+    params: parameters of the generator's network, averaged over steps; leaves
+      `[S, ...]` for `[S]` keys.
+    critics: parameters of the K critics, one tree each, leaves likewise.
     history: metrics by name, `[T, ...]`.
   """
 
@@ -72,15 +71,16 @@ class Method(NamedTuple):
   """The static settings of a run.
 
   Attributes:
-    config: of the game.
-    schedule: of the loop.
+    config: settings of the game.
+    schedule: schedule of the loop.
     generator: network of the generator.
     critic: network of the critics.
     latent_size: Z of the prior.
-    image_shape: shape of one sample, for what a device computes at once.
-    reparam: of the generator's parameters.
-    critic_reparam: of each critic's.
-    terms: additional generator losses.
+    image_shape: shape of one sample. It decides how many replicas a device
+      computes at once.
+    reparam: reparametrization of the generator's parameters.
+    critic_reparam: reparametrization of the parameters of each critic.
+    terms: additional losses of the generator.
   """
 
   config: game_lib.Config
@@ -102,12 +102,12 @@ def method(
   decay: bool = False,
   **changes: Any,
 ) -> Method:
-  """Returns the settings for the networks of a spec.
+  """Returns the settings of a run for the networks of a spec.
 
   Args:
-    config: of the game.
-    schedule: of the loop.
-    spec: names generator and critic.
+    config: settings of the game.
+    schedule: schedule of the loop.
+    spec: names the generator and the critic.
     decay: whether the learning rates fall to zero over the steps.
     **changes: other fields of `Method`, such as another generator network.
   """
@@ -136,21 +136,21 @@ def run(
   hooks: loop.Hooks | None = None,
   score: Callable[..., jax.Array] | None = None,
 ) -> Trained:
-  """Sets up one game, or one a replica, and trains it.
+  """Sets up one game for each replica and trains it.
 
   Args:
     key: one key, or `[S]` keys; consumed.
-    setup: pure, ``(key, hyper, *args) -> Setup`` of one replica.
-    args: of `setup`; leaves `[S, ...]` for `[S]` keys.
+    setup: pure function ``(key, hyper, *args) -> Setup`` of one replica.
+    args: arguments of `setup`; leaves `[S, ...]` for `[S]` keys.
     method: static settings.
-    hyper: numbers by name, each one for all replicas or `[S]` of them; `setup`
-      gets those of its replica, `[]` float32.
-    hooks: effects.
+    hyper: hyperparameters by name, each a number or `[S]`. `setup` gets those
+      of its replica, `[]` float32.
+    hooks: effects of the loop.
     score: ``(params of the generator's network, *args) -> []`` of one replica,
       lower is better; for early stopping.
 
   Raises:
-    ValueError: hyperparameters of another number of replicas.
+    ValueError: a hyperparameter has another number of replicas.
   """
   game = game_lib.make(
     method.config,
@@ -160,24 +160,24 @@ def run(
     reparam=method.reparam,
     critic_reparam=method.critic_reparam,
   )
-  numbers = replicas.per_replica(hyper or {}, key.shape)
+  values = replicas.per_replica(hyper or {}, key.shape)
 
-  def start(key: types.PRNGKey, numbers: Any, *args: Any) -> tuple[Any, ...]:
+  def start(key: types.PRNGKey, values: Any, *args: Any) -> tuple[Any, ...]:
     key_setup, key_run = jax.random.split(key)
-    made = setup(key_setup, numbers, *args)
-    stacked = targets_lib.stack(made.targets)
+    ready = setup(key_setup, values, *args)
+    stacked = targets_lib.stack(ready.targets)
     inputs = game_lib.inputs(
       stacked.sources,
       prior=sources.normal(method.latent_size),
       held_out=stacked.held_out,
       weights=stacked.weights,
       radii=stacked.radii,
-      generator_rate=made.generator_rate,
-      critic_rate=made.critic_rate,
-      warmup=made.warmup,
-      terms=made.terms,
+      generator_rate=ready.generator_rate,
+      critic_rate=ready.critic_rate,
+      warmup=ready.warmup,
+      terms=ready.terms,
     )
-    state = game.task.init(key_setup, made.generator, stacked.critics, inputs)
+    state = game.task.init(key_setup, ready.generator, stacked.critics, inputs)
     return state, inputs, key_run
 
   schedule = method.schedule
@@ -186,7 +186,7 @@ def run(
       schedule, at_once=together(method.config, method.image_shape)
     )
   start = jax.vmap(start) if key.ndim else start
-  state, inputs, key_run = scan.once(start)(key, numbers, *args)
+  state, inputs, key_run = scan.once(start)(key, values, *args)
   scored = None
   if score is not None:
     compiled = jax.jit(jax.vmap(score) if key.ndim else score)
@@ -203,7 +203,7 @@ def run(
   else:
     with mesh_lib.use(mesh):
       result = drive()
-    # What comes next runs where it would without.
+    # Later stages run on the device that they would use without a mesh.
     moved = jax.device_put((result.state, result.model), mesh.devices.flat[0])
     result = result._replace(state=moved[0], model=moved[1])
   critics = scan.each(game.critics, bool(key.ndim))(result.state)
@@ -223,40 +223,40 @@ def run_nodes(
   *,
   hooks: loop.Hooks | None = None,
 ) -> tuple[list[Trained], loop.History]:
-  """Trains one game a node and replica, all as one program.
+  """Trains one game for each node and replica, all as one program.
 
   Args:
     key: one key, or `[S]` keys; consumed.
-    setup: see `run`; of one node and replica.
-    args: of `setup`, leaves `[N, ...]`, the same for all replicas.
+    setup: see `run`; sets up one node of one replica.
+    args: arguments of `setup`, leaves `[N, ...]`, the same for all replicas.
     method: static settings.
-    hooks: effects, over all nodes and replicas.
+    hooks: effects of the loop over all nodes and replicas.
 
   Returns:
-    What each of the N nodes leaves, and the history of all, metrics
+    The results of the N nodes, and the history of all nodes, metrics
     `[T, (S,) N, ...]`.
   """
   count = jax.tree.leaves(args)[0].shape[0]
   keys = replicas.each(lambda k: jax.random.split(k, count), key)
   copies = keys.size // count
 
-  def spread(leaf: jax.Array) -> jax.Array:
-    every = jnp.broadcast_to(leaf[None], (copies, *leaf.shape))
-    return every.reshape(-1, *leaf.shape[1:])
+  def repeated(leaf: jax.Array) -> jax.Array:
+    copied = jnp.broadcast_to(leaf[None], (copies, *leaf.shape))
+    return copied.reshape(-1, *leaf.shape[1:])
 
-  made = run(
-    keys.reshape(-1), setup, jax.tree.map(spread, args), method, hooks=hooks
+  trained = run(
+    keys.reshape(-1), setup, jax.tree.map(repeated, args), method, hooks=hooks
   )
 
-  def apart(leaf: Any) -> Any:
+  def split_nodes(leaf: Any) -> Any:
     return leaf.reshape(*keys.shape, *leaf.shape[1:])
 
-  params, critics = jax.tree.map(apart, (made.params, made.critics))
+  params, critics = jax.tree.map(split_nodes, (trained.params, trained.critics))
   history = {
     name: value
     if name == 'step'
     else value.reshape(len(value), *keys.shape, *value.shape[2:])
-    for name, value in made.history.items()
+    for name, value in trained.history.items()
   }
   nodes = [
     Trained(
@@ -272,10 +272,10 @@ def run_nodes(
 def together(
   config: game_lib.Config, image_shape: tuple[int, ...]
 ) -> int | None:
-  """Returns how many replicas to compute at once; None is all.
+  """Returns how many replicas a device computes at once; None is all.
 
   Args:
-    config: of the game.
+    config: settings of the game.
     image_shape: shape of one sample.
   """
   values = config.batch_size * math.prod(image_shape)

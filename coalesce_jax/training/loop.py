@@ -1,9 +1,9 @@
-"""The loop: runs any task for many steps, with logs, checkpoints, stops.
+"""Runs a task for many steps, with logs, checkpoints and early stopping.
 
-The loop over steps is a compiled scan; this host loop walks over chunks of it.
-Replicas of a task (a batch of keys) run as one program. What a caller does at
-chunk boundaries, such as saving, logging and evaluating, comes in as `Hooks`,
-so that this module touches no file.
+Steps are a compiled scan, and this loop on the host walks over chunks of it.
+Replicas of a task (a batch of keys) run as one program. `Hooks` say what
+happens between chunks, such as saving, logging and evaluating. This module
+therefore touches no file.
 
 Shapes: S replicas, T rows of history.
 """
@@ -28,26 +28,29 @@ MAX_ROLLBACKS = 3
 
 
 class Interrupted(Exception):
-  """The run was asked to stop; its state is saved."""
+  """The run was asked to stop. Its state is saved."""
 
 
 class Diverged(RuntimeError):
-  """Parameters became NaN or infinite again after every rollback."""
+  """Parameters became NaN or infinite again after the last rollback."""
 
 
 class Hooks(NamedTuple):
-  """What happens at chunk boundaries; the defaults do nothing.
+  """The effects between chunks. By default nothing happens.
 
   Attributes:
-    restore: ``like -> (step, tree) or None``, the newest saved progress.
-    save: ``(step, tree)``, after `save_seconds`, when asked to stop, and at
-      the end, so that a later stage that is interrupted finds this one done.
-    log: ``(step, row)``, mean metrics of one chunk as NumPy arrays.
-    observe: ``(step, parameters)`` of `Task.model`, at step 0, every
-      `observe_every` steps and at the end.
-    observe_state: ``(step, state)``, likewise and before it.
-    stop: whether to save and stop now.
-    progress: ``(step, total)``.
+    restore: ``like -> (step, tree) or None``. Returns the newest saved state, a
+      tree like the given one.
+    save: ``(step, tree)``. Called at the end, when the run is asked to stop,
+      and between chunks once `save_seconds` have passed. Saving at the end lets
+      an interrupted later stage find this one complete.
+    log: ``(step, row)``. Called after each chunk with its mean metrics, as
+      NumPy arrays.
+    observe: ``(step, parameters)`` of `Task.model`. Called at step 0, every
+      `observe_every` steps and at the end, for evaluations.
+    observe_state: ``(step, state)``. Called just before `observe`.
+    stop: returns whether the run shall save and stop.
+    progress: ``(step, total)``. Called after each chunk.
   """
 
   restore: Callable[[Any], tuple[int, Any] | None] = lambda like: None
@@ -68,20 +71,25 @@ warmup_of = schedules.warmup_of
 
 
 def hooks_for(hooks: HooksFor | None, name: str) -> Hooks | None:
-  """Returns the effects of a stage, None for none."""
+  """Returns the hooks of a stage, or None.
+
+  Args:
+    hooks: maps the name of a stage to its hooks; None is no hooks.
+    name: name of the stage.
+  """
   return None if hooks is None else hooks(name)
 
 
 class Result(NamedTuple):
-  """What a run returns.
+  """The result of a run.
 
   Attributes:
     state: the last state.
-    model: parameters of `Task.model`; with early stopping those of the best
-      score.
+    model: parameters of `Task.model` at the end. With early stopping they are
+      those of the best score.
     history: metrics by name, `[T, ...]`, with `step` `[T]`. A resumed run has
-      the rows since it was resumed.
-    seconds: wall time of this process's share, compilation included.
+      only the rows after it was resumed.
+    seconds: wall time of this process, compilation included.
   """
 
   state: Any
@@ -102,24 +110,24 @@ def drive(
   """Runs a task to the end of the schedule.
 
   Args:
-    task: what learns.
-    state: the start; leading axis S where `key` has one.
-    inputs: data of the steps, likewise.
+    task: the task.
+    state: initial state, with a leading axis S if `key` has one.
+    inputs: data of the steps, with a leading axis S if `key` has one.
     key: one key, or `[S]` keys for S replicas; consumed.
-    schedule: how long.
-    hooks: effects at chunk boundaries.
-    score: ``model -> []`` or `[S]`, lower is better; for early stopping by
-      `schedule.select_every`.
+    schedule: number of steps, and steps between effects.
+    hooks: effects between chunks.
+    score: ``model -> []`` or `[S]`, lower is better. It is evaluated every
+      `schedule.select_every` steps, for early stopping.
 
   Returns:
-    `Result`; the same bits whether or not it was interrupted and resumed.
+    The result. Its bits do not depend on interruptions of the run.
 
   Raises:
-    Interrupted: `hooks.stop` said so.
-    Diverged: see `MAX_ROLLBACKS`.
+    Interrupted: `hooks.stop` returned True.
+    Diverged: the state was not finite after `MAX_ROLLBACKS` rollbacks.
   """
   hooks = Hooks() if hooks is None else hooks
-  began = saved = time.monotonic()
+  started = saved = time.monotonic()
   select = score is not None and schedule.select_every > 0
   model = scan.each(task.model, bool(key.ndim))
   carry = {
@@ -184,11 +192,11 @@ def drive(
   history = {
     name: np.stack([row[name] for row in rows]) for name in (rows or [{}])[0]
   }
-  return Result(carry['state'], best, history, time.monotonic() - began)
+  return Result(carry['state'], best, history, time.monotonic() - started)
 
 
 def _attempt(key: types.PRNGKey, rollbacks: int) -> types.PRNGKey:
-  """The run's key; another one after each rollback."""
+  """Returns the key of the run, another one after each rollback."""
   if not rollbacks:
     return key
   fold = lambda k: jax.random.fold_in(k, 0x7FFFFFFF - rollbacks)  # noqa: E731
@@ -196,6 +204,7 @@ def _attempt(key: types.PRNGKey, rollbacks: int) -> types.PRNGKey:
 
 
 def _roll_back(count: int, done: int, after: Any, metrics: Any) -> None:
+  """Logs a rollback, or raises `Diverged` after the last one."""
   bad = [
     name
     for name, leaf in trees.flatten(after).items()
@@ -218,7 +227,7 @@ def _roll_back(count: int, done: int, after: Any, metrics: Any) -> None:
 def _select(
   carry: dict[str, Any], model: types.Params, value: jax.Array
 ) -> dict[str, Any]:
-  """Keeps, replica by replica, the model of the lowest score."""
+  """Keeps the model of the lowest score of each replica."""
   value = jnp.asarray(value, jnp.float32)
   better = value < carry['best_score']
   return {

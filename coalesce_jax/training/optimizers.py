@@ -1,4 +1,4 @@
-"""Adam with linear decay, and optimizers that take turns, by optax.
+"""Builds Adam with linear decay, and optimizers that update leaves in turns.
 
 Kingma and Ba, https://arxiv.org/abs/1412.6980.
 """
@@ -19,15 +19,17 @@ def adam(
   decay_steps: int = 0,
   epsilon: float = 1e-8,
 ) -> optax.GradientTransformation:
-  """Returns Adam, its rate constant or falling linearly to zero.
+  """Returns Adam, with a constant learning rate or one that falls to zero.
 
   Args:
-    learning_rate: rate at the start, positive.
+    learning_rate: initial learning rate, positive.
     beta1: decay of the first moment.
     beta2: decay of the second moment.
-    decay_steps: updates until the rate is zero; 0 keeps it constant.
-    epsilon: added to the root of the second moment. Gradients far below it
-      move a parameter in proportion to them, not by the rate.
+    decay_steps: updates over which the learning rate falls linearly to zero; 0
+      keeps it constant.
+    epsilon: added to the root of the second moment. A parameter whose gradients
+      are far below epsilon moves in proportion to them, not by the learning
+      rate.
   """
   rate: Any = learning_rate
   if decay_steps:
@@ -40,15 +42,15 @@ def phased(
   patterns: Sequence[str],
   params: Any,
 ) -> tuple[optax.GradientTransformation, ...]:
-  """Returns one optimizer a pattern, each updating the leaves that match it.
+  """Returns one optimizer for each pattern, which updates the matching leaves.
 
   Args:
     optimizer: the optimizer of every phase.
-    patterns: regular expressions over whole leaf names; the first match wins.
-    params: the parameters, for their names.
+    patterns: regular expressions over whole leaf names. The first match wins.
+    params: the parameters, whose leaf names are matched.
 
   Raises:
-    ValueError: a leaf matches no pattern, or a pattern no leaf.
+    ValueError: a leaf matches no pattern, or a pattern matches no leaf.
   """
   labels = trees.label(params, [(p, p) for p in patterns])
 

@@ -1,4 +1,4 @@
-"""Schedules: how long a run is, and how often what happens.
+"""Defines the length of a run and how often its effects happen.
 
 Shapes: S replicas, T rows of history.
 """
@@ -15,20 +15,24 @@ History = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-  """How long and how often.
+  """The length of a run and the steps between its effects.
 
   Attributes:
-    steps: steps in all.
-    chunk: steps of one compiled scan; one row of history each.
+    steps: number of steps.
+    chunk: steps of one compiled scan. Each chunk makes one row of history.
     observe_every: steps between two calls of `Hooks.observe`; a multiple of
-      `chunk`, or 0 for never.
-    save_seconds: least time between two checkpoints.
+      `chunk`, or 0 for the start and the end only.
+    save_seconds: least seconds between two checkpoints.
     select_every: steps between two scores of early stopping; a multiple of
       `chunk`, or 0 for none.
-    patience: scores without a gain before a replica counts as finished.
+    patience: number of scores without improvement after which a replica counts
+      as finished.
     at_once: replicas that a device computes together, the others after them in
-      the same program; None is all. Fewer need less memory, and on a CPU stay
-      in its caches.
+      the same program; None is all. Fewer replicas need less memory, and on a
+      CPU they stay in the caches.
+
+  Raises:
+    ValueError: a number is below 1, or no multiple of `chunk`.
   """
 
   steps: int
@@ -52,7 +56,14 @@ class Schedule:
 
 
 def joined(histories: Sequence[History]) -> History:
-  """Joins the histories of rounds; `round` counts them from 1."""
+  """Joins the histories of several rounds.
+
+  Args:
+    histories: one for each round. Only metrics that all have are kept.
+
+  Returns:
+    The joined history. Its metric `round` counts the rounds from 1.
+  """
   joined = {
     name: np.concatenate([h[name] for h in histories])
     for name in histories[0]
@@ -65,19 +76,27 @@ def joined(histories: Sequence[History]) -> History:
 
 
 def warmup_of(asked: int | None, usual: int, steps: int) -> int:
-  """Returns how many steps at the start are a warm-up.
+  """Returns the number of warm-up steps at the start of a run.
 
   Args:
-    asked: what was asked for; None is the usual number, at most a fifth of the
-      steps.
+    asked: the configured number; None is `usual`, at most a fifth of the steps.
     usual: the usual number.
-    steps: steps in all.
+    steps: number of steps of the run.
   """
   return min(usual, steps // 5) if asked is None else asked
 
 
 def chunk_of(steps: int, wanted: int = 50) -> int:
-  """A chunk length near `wanted` that divides `steps`, or `wanted`."""
+  """Returns a chunk length near `wanted` that divides `steps`.
+
+  Args:
+    steps: number of steps of the run.
+    wanted: the largest chunk length.
+
+  Returns:
+    The largest divisor of `steps` between half of `wanted` and `wanted`.
+    Without one it is `wanted`, at most half of the steps.
+  """
   for n in range(wanted, max(wanted // 2, 1) - 1, -1):
     if steps % n == 0:
       return n

@@ -1,7 +1,7 @@
-"""A task: anything that learns, as three pure functions.
+"""Defines a task: anything that learns, as three pure functions.
 
-The loop (`training.loop`), checkpoints and meshes know nothing else of what
-they drive.
+The loop (`training.loop`), checkpoints and meshes know a task only by this
+interface.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,14 @@ Sharded = tuple[tuple[str, str], ...]
 
 
 class Task(NamedTuple):
-  """Three pure functions, and where their arrays may lie.
+  """Three pure functions, and the sharding of their arrays.
 
   Attributes:
     init: ``(key, *args) -> state``, a pytree whose field `step` counts the
       steps done, `[]` int32.
     step: ``(state, inputs, key) -> (state, metrics)``. The key is that of the
-      whole run: a step folds `state.step` into it, so that a resumed run
-      equals the whole run.
+      whole run. A step folds `state.step` into it, so that a resumed run equals
+      the whole run.
     model: ``state -> parameters`` to deploy, evaluate and score.
     sharded: fields of state and inputs whose leaves have a leading axis that
       lies along an axis of the mesh.

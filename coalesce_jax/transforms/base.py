@@ -1,9 +1,9 @@
-r"""Reparametrizations: what is trained, and what the network gets.
+r"""Defines reparametrizations: maps from trained to network parameters.
 
 .. math:: \theta = \mathrm{apply}(\text{latent}, \text{frozen})
 
-The latent parameters are trained; the frozen ones stay as they are and cost no
-optimizer state and no moving average. Networks and games see `theta` alone.
+The latent parameters are trained. The frozen parameters stay constant and cost
+no optimizer state and no moving average. Networks and games see only `theta`.
 """
 
 from collections.abc import Callable
@@ -18,19 +18,19 @@ Optimizers = tuple[optax.GradientTransformation, ...]
 
 
 def at_once(optimizer: optax.GradientTransformation, latent: Any) -> Optimizers:
-  """One optimizer of all latent parameters."""
+  """Returns one optimizer that updates all latent parameters."""
   del latent
   return (optimizer,)
 
 
 def free(latent: Any, frozen: Any) -> Any:
-  """No penalty."""
+  """Returns 0: no penalty."""
   del latent, frozen
   return jnp.float32(0.0)
 
 
 def plain(params: types.Params) -> dict[str, dict[str, Any]]:
-  """No encoding."""
+  """Returns no encoding."""
   del params
   return {}
 
@@ -41,11 +41,11 @@ class Reparam(NamedTuple):
   Attributes:
     init: ``(key, params) -> (latent, frozen)``.
     apply: ``(latent, frozen) -> params``, differentiable in `latent`.
-    optimizers: ``(optimizer, latent) -> optimizers``, which update `latent` in
-      turn on the same batch, each from a gradient of its own.
+    optimizers: ``(optimizer, latent) -> optimizers``. They update `latent` in
+      turns on the same batch, each with a new gradient.
     penalty: ``(latent, frozen) -> scalar``, added to the generator's loss.
-    describe: ``params -> encodings``, by name, as a `Spec` holds them: how a
-      file may store the parameters of the network.
+    describe: ``params -> encodings`` by name, as in `Spec`. An encoding tells
+      how a file may store the parameters of the network.
   """
 
   init: Callable[[types.PRNGKey, types.Params], tuple[Any, Any]]
@@ -78,32 +78,34 @@ def identity() -> Reparam:
 def start(
   reparam: Reparam, key: types.PRNGKey, params: types.Params
 ) -> types.Params:
-  """Returns what the network gets before any training.
+  """Returns the parameters of the network before training.
 
   Args:
-    reparam: of the parameters.
+    reparam: the reparametrization.
     key: consumed.
-    params: what the latent parameters are made of.
+    params: parameters that the latent parameters are made from.
   """
   return reparam.apply(*reparam.init(key, params))
 
 
 def compose(outer: Reparam, inner: Reparam) -> Reparam:
-  """Returns ``outer.apply`` after ``inner.apply``; `inner`'s latent is trained.
+  """Composes two reparametrizations: ``outer.apply`` after ``inner.apply``.
+
+  The latent parameters of `inner` are trained.
 
   Args:
-    outer: the one whose result the network gets.
+    outer: its result is the parameters of the network.
     inner: reparametrizes the latent parameters of `outer`.
 
   Raises:
-    ValueError: both bring optimizers of their own.
+    ValueError: both have optimizers of their own.
   """
   if outer == _IDENTITY:
     return inner
   if inner == _IDENTITY:
     return outer
   if outer.optimizers is not at_once and inner.optimizers is not at_once:
-    raise ValueError('two reparametrizations bring optimizers of their own')
+    raise ValueError('both reparametrizations have optimizers of their own')
 
   def init(key: types.PRNGKey, params: types.Params) -> tuple[Any, Any]:
     latent, frozen = outer.init(key, params)
@@ -120,5 +122,7 @@ def compose(outer: Reparam, inner: Reparam) -> Reparam:
   def describe(params: types.Params) -> dict[str, dict[str, Any]]:
     return {**outer.describe(params), **inner.describe(params)}
 
-  own = outer.optimizers if inner.optimizers is at_once else inner.optimizers
-  return Reparam(init, apply, own, penalty, describe)
+  optimizers = (
+    outer.optimizers if inner.optimizers is at_once else inner.optimizers
+  )
+  return Reparam(init, apply, optimizers, penalty, describe)

@@ -1,7 +1,7 @@
-"""Frozen leaves: parameters that are left out of the training.
+"""Freezes leaves: parameters that are left out of the training.
 
 FreezeD freezes the image-side layers of a critic (Mo et al.,
-https://arxiv.org/abs/2002.10964), MineGAN a whole generator.
+https://arxiv.org/abs/2002.10964). MineGAN freezes whole generators.
 """
 
 import functools
@@ -18,14 +18,15 @@ from coalesce_jax.transforms import base
 def freeze(patterns: tuple[str, ...]) -> base.Reparam:
   """Returns the reparametrization that trains all leaves but the matching ones.
 
-  Latent and frozen parameters are the tree twice, with None for the leaves of
-  the other.
+  Latent and frozen parameters are two copies of the tree. Each has None in
+  place of the leaves of the other.
 
   Args:
-    patterns: regular expressions over whole leaf names; none freezes nothing.
+    patterns: regular expressions over whole leaf names. No pattern freezes
+      nothing.
 
   Raises:
-    ValueError: at `init`, a pattern that matches no leaf.
+    ValueError: at `init`, a pattern matches no leaf.
   """
   if not patterns:
     return base.identity()
@@ -46,7 +47,7 @@ def freeze(patterns: tuple[str, ...]) -> base.Reparam:
 
 def _join(latent: Any, frozen: Any) -> types.Params:
   return jax.tree.map(
-    lambda trained, kept: kept if trained is None else trained,
+    lambda trained, constant: constant if trained is None else trained,
     latent,
     frozen,
     is_leaf=lambda leaf: leaf is None,

@@ -1,8 +1,8 @@
-"""Ternary weights, with scales and thresholds that are trained jointly.
+"""Trains ternary weights together with their scales and thresholds.
 
-How a float weight `w` becomes `{-n, 0, +p}` is the scheme's, see
-`ternary_schemes`. A group of weights that share threshold and scale is a layer
-or an output channel (last axis).
+A ternary weight has one of the values `{-n, 0, +p}`. The scheme defines how a
+float weight becomes ternary, see `ternary_schemes`. A group of weights shares
+threshold and scale. It is a layer or an output channel (last axis).
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from coalesce_jax.transforms import ternary_schemes
 SCHEMES = ternary_schemes.NAMES
 GRANULARITIES = ('layer', 'channel')
 THRESHOLD_INITS = ternary_schemes.THRESHOLD_INITS
-# Thresholds, then weights and scales.
+# Patterns of the two phases: thresholds, then weights and scales.
 PHASES = ('thresholds/.*', '(?!thresholds/).*')
 
 
@@ -38,21 +38,21 @@ def ternary(
 ) -> base.Reparam:
   """Returns the reparametrization that ternarizes the matching leaves.
 
-  The latent parameters are `{'weights': params, 'thresholds': {leaf: delta}}`
-  and, for schemes that learn them, `'scales': {leaf: {...}}`; slashes in leaf
-  names become points there. Nothing is frozen.
+  The latent parameters are `{'weights': params, 'thresholds': {leaf: delta}}`.
+  Schemes that learn scales add `'scales': {leaf: {...}}`. Points replace the
+  slashes of leaf names there. Nothing is frozen.
 
   Args:
     scheme: one of `SCHEMES`.
-    granularity: one threshold and scale a 'layer' or a 'channel'.
+    granularity: group of one threshold and scale, a 'layer' or a 'channel'.
     leaves: regular expressions over whole leaf names.
-    threshold_init: where thresholds start, one of `THRESHOLD_INITS`; only for
-      'truncated_gaussian', see there.
-    thresholds_first: whether a step updates thresholds and then weights, on
-      the same batch, instead of both at once.
+    threshold_init: initial thresholds of 'truncated_gaussian', one of
+      `THRESHOLD_INITS`, see `ternary_schemes`.
+    thresholds_first: whether a step updates first the thresholds and then the
+      weights, on the same batch, instead of both at once.
 
   Raises:
-    ValueError: unknown setting; at `init`, a pattern that matches no leaf.
+    ValueError: a setting is unknown; at `init`, a pattern matches no leaf.
   """
   for name, value, choices in (
     ('scheme', scheme, SCHEMES),
@@ -61,7 +61,7 @@ def ternary(
   ):
     if value not in choices:
       raise ValueError(f'{name} {value!r} is not one of {choices}')
-  how = ternary_schemes.TABLE[scheme]
+  scheme_fns = ternary_schemes.TABLE[scheme]
 
   def init(key: types.PRNGKey, params: types.Params) -> tuple[Any, Any]:
     del key
@@ -69,7 +69,7 @@ def ternary(
     thresholds, scales = {}, {}
     for path in selected(params, leaves):
       axes = ternary_schemes.axes_of(flat[path], granularity)
-      delta, learned = how.start(flat[path], axes, threshold_init)
+      delta, learned = scheme_fns.start(flat[path], axes, threshold_init)
       thresholds[_key(path)] = delta
       if learned is not None:
         scales[_key(path)] = learned
@@ -85,7 +85,7 @@ def ternary(
       delta = latent['thresholds'][_key(path)]
       scales = latent.get('scales', {}).get(_key(path))
       axes = ternary_schemes.axes_of(w, granularity)
-      return how.weights(w, delta, scales, axes)
+      return scheme_fns.weights(w, delta, scales, axes)
 
     return trees.map_named(one, latent['weights'])
 
@@ -110,10 +110,14 @@ def ternary(
 
 
 def selected(params: types.Params, leaves: Sequence[str]) -> list[str]:
-  """Names of the leaves that match, in tree order.
+  """Returns the names of the matching leaves, in tree order.
+
+  Args:
+    params: parameters of a network.
+    leaves: regular expressions over whole leaf names.
 
   Raises:
-    ValueError: a pattern matches none.
+    ValueError: a pattern matches no leaf.
   """
   names = list(trees.flatten(params))
   for pattern in leaves:
@@ -129,7 +133,14 @@ def describe(
   granularity: str,
   leaves: Sequence[str],
 ) -> dict[str, Any]:
-  """What `Spec.encodings` holds under the name 'ternary'."""
+  """Returns what `Spec.encodings` holds under the name 'ternary'.
+
+  Args:
+    params: parameters of a network.
+    scheme: see `ternary`.
+    granularity: see `ternary`.
+    leaves: see `ternary`. They are replaced by the names of the leaves.
+  """
   return {
     'scheme': scheme,
     'granularity': granularity,
@@ -138,7 +149,12 @@ def describe(
 
 
 def summary(params: types.Params, leaves: Sequence[str]) -> dict[str, float]:
-  """Fraction of zeros by ternary leaf, `'sparsity/<leaf>'`."""
+  """Returns the fraction of zeros of each ternary leaf, `'sparsity/<leaf>'`.
+
+  Args:
+    params: ternary parameters of a network.
+    leaves: regular expressions over whole leaf names.
+  """
   flat = trees.flatten(params)
   return {
     f'sparsity/{name}': float(jnp.mean(flat[name] == 0.0))
@@ -147,20 +163,22 @@ def summary(params: types.Params, leaves: Sequence[str]) -> dict[str, float]:
 
 
 def thresholds(latent: Any) -> dict[str, jax.Array]:
-  """Threshold over deviation of the weights by leaf, mean over its groups.
+  """Returns the mean threshold of each leaf, in deviations of its weights.
+
+  The mean is over the groups of a leaf, each with its own deviation.
 
   Args:
-    latent: parameters as of `ternary`.
+    latent: latent parameters of `ternary`.
   """
-  found = {}
+  relative = {}
   for path, w in trees.flatten(latent['weights']).items():
     delta = latent['thresholds'].get(_key(path))
     if delta is not None:
       sigma = jnp.std(w, tuple(range(w.ndim - delta.ndim)))
-      found[path] = jnp.mean(
+      relative[path] = jnp.mean(
         jnp.abs(delta) / jnp.maximum(sigma, ternary_schemes.EPSILON)
       )
-  return found
+  return relative
 
 
 def _key(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Settings of ternarization."""
+"""Defines the settings of ternarization."""
 
 import dataclasses
 
@@ -8,19 +8,23 @@ from coalesce_jax.transforms import ternary as ternary_lib
 
 @dataclasses.dataclass(frozen=True)
 class Ternary:
-  """How a generator is ternarized.
+  """The settings of ternarization.
 
   Attributes:
     scheme: 'truncated_gaussian', 'twn' or 'ttq'.
-    granularity: one scale a 'layer' or a 'channel'.
-    leaves: patterns of the leaves that become ternary; all kernels but those of
-      the output layer by default.
+    granularity: group of one scale, a 'layer' or a 'channel'.
+    leaves: patterns of the leaves that become ternary. By default these are all
+      kernels but that of the output layer.
     threshold_init: see `transforms.ternary`.
-    thresholds_first: update thresholds and then weights on the same batch,
-      instead of both at once.
-    distill: weight of the distance to the float generator at shared latents.
-    critic: whether the critics are ternary too, by the same settings; they do
-      not ship.
+    thresholds_first: whether a step updates first the thresholds and then the
+      weights, on the same batch, instead of both at once.
+    distill: weight of the squared distance to the float generator at the same
+      latents.
+    critic: whether the critics are ternary too, with the same settings. Critics
+      are not deployed.
+
+  Raises:
+    ValueError: a setting is unknown, or `distill` is negative.
   """
 
   scheme: str = 'truncated_gaussian'
@@ -40,8 +44,11 @@ class Ternary:
 def reparam(settings: Ternary) -> base.Reparam:
   """Returns the reparametrization of the generator.
 
+  Args:
+    settings: settings of ternarization.
+
   Raises:
-    ValueError: unknown settings.
+    ValueError: a setting is unknown.
   """
   return ternary_lib.ternary(
     scheme=settings.scheme,
@@ -53,7 +60,13 @@ def reparam(settings: Ternary) -> base.Reparam:
 
 
 def critic_reparam(settings: Ternary) -> base.Reparam:
-  """Returns the reparametrization of the critics, which learn at once."""
+  """Returns the reparametrization of the critics.
+
+  Their thresholds and weights are updated at once.
+
+  Args:
+    settings: settings of ternarization.
+  """
   if not settings.critic:
     return base.identity()
   return ternary_lib.ternary(

@@ -1,25 +1,27 @@
-r"""Ternary schemes: how float weights become `{-n, 0, +p}`.
+r"""Defines ternary schemes: how float weights become `{-n, 0, +p}`.
 
-* `'truncated_gaussian'` (He and Fan, https://arxiv.org/abs/1810.01018), with
-  :math:`\mu, \sigma` the mean and deviation of the group, `D = clip(|delta|,
-  0, 3 sigma)`, `a = D / sigma`:
+* `'truncated_gaussian'` (He and Fan, https://arxiv.org/abs/1810.01018). With
+  mean :math:`\mu` and standard deviation :math:`\sigma` of the group,
+  `D = clip(|delta|, 0, 3 sigma)` and `a = D / sigma`:
 
   .. math::
     t = [w > \mu + D] - [w < \mu - D], \quad
     \alpha = \mu + \sigma \frac{\phi(a)}{1 - \Phi(a)}, \quad w_q = \alpha t
 
-  The gradient passes unchanged to `w`; `delta` learns through `alpha`.
-* `'twn'` (Li et al., https://arxiv.org/abs/1605.04711): `alpha` is the mean
-  of `|w|` over the weights beyond the threshold; its derivative by the
-  threshold is that of a truncated mean under a Gaussian of the group's
-  second moment. The threshold starts at `0.7 E|w|`.
-* `'ttq'` (Zhu et al., https://arxiv.org/abs/1612.01064): two learned scales,
-  threshold `0.05 max|w|`, learned here through the scales' gradients alone:
-  it stays where it starts, as published.
+  The gradient passes unchanged to `w`. The threshold `delta` learns through
+  `alpha`.
+* `'twn'` (Li et al., https://arxiv.org/abs/1605.04711). `alpha` is the mean of
+  `|w|` over the weights beyond the threshold. Its derivative with respect to
+  the threshold is that of a truncated mean under a Gaussian with the second
+  moment of the group. The threshold starts at `0.7 E|w|`.
+* `'ttq'` (Zhu et al., https://arxiv.org/abs/1612.01064). Two scales are
+  learned. The threshold stays at its initial value `0.05 max|w|`, as published.
 
-A group is a layer or an output channel (last axis). The forward value is
-exactly ternary in float32, through `jax.custom_vjp`. A new scheme is a factory
-here and a line of `TABLE`.
+A group is a layer or an output channel (last axis). Through `jax.custom_vjp`
+the forward value is exactly ternary in float32. A new scheme is a factory in
+this file and a line of `TABLE`.
+
+Shapes: C output channels. Thresholds and scales have the units of the weights.
 """
 
 from collections.abc import Callable
@@ -34,13 +36,13 @@ EPSILON = 1e-8
 
 
 class Scheme(NamedTuple):
-  """A scheme as pure functions of one leaf `w`; groups run over `axes`.
+  """A scheme as pure functions of one leaf `w`, whose groups run over `axes`.
 
   Attributes:
-    start: ``(w, axes, threshold_init) -> (thresholds, scales)``, both learned;
-      the scales are a dict, or None for a scheme that computes them.
-    weights: ``(w, thresholds, scales, axes) -> w_q``, ternary and
-      differentiable in the first three.
+    start: ``(w, axes, threshold_init) -> (thresholds, scales)``, both learned.
+      The scales are a dict, or None if the scheme computes them.
+    weights: ``(w, thresholds, scales, axes) -> w_q``, ternary, and
+      differentiable in `w`, thresholds and scales.
   """
 
   start: Callable[[jax.Array, Axes, str], tuple[jax.Array, Any]]
@@ -50,9 +52,9 @@ class Scheme(NamedTuple):
 def truncated_gaussian() -> Scheme:
   """Returns the scheme of He and Fan.
 
-  Thresholds start at .61 deviations, the least-squares optimum for Gaussian
-  weights ('sigma'), or at .05 times the largest weight, the value in the
-  paper's experiments ('max').
+  With 'sigma' thresholds start at .61 standard deviations, the least-squares
+  optimum for Gaussian weights. With 'max' they start at .05 times the largest
+  weight, as in the paper's experiments.
   """
 
   def start(
@@ -86,10 +88,10 @@ def ttq() -> Scheme:
     del threshold_init
     size = jnp.abs(w)
     delta = 0.05 * jnp.max(size, axes)
-    kept = size > _spread(delta, w)
+    beyond = size > _spread(delta, w)
     return delta, {
-      'positive': _mean_where(w, kept & (w > 0), axes),
-      'negative': _mean_where(-w, kept & (w < 0), axes),
+      'positive': _mean_where(w, beyond & (w > 0), axes),
+      'negative': _mean_where(-w, beyond & (w < 0), axes),
     }
 
   def weights(
@@ -108,30 +110,30 @@ def axes_of(w: jax.Array, granularity: str) -> Axes:
   """Returns the axes that a group runs over.
 
   Args:
-    w: a leaf; its last axis is that of output channels.
-    granularity: one group a 'layer' or a 'channel'.
+    w: a leaf. Its last axis enumerates output channels.
+    granularity: group, a 'layer' or a 'channel'.
   """
   return tuple(range(w.ndim - (granularity == 'channel')))
 
 
-def _one_scale(make: Callable[..., Any]) -> Callable[..., jax.Array]:
+def _one_scale(codes_and_scale: Callable[..., Any]) -> Callable[..., jax.Array]:
   def weights(
     w: jax.Array, delta: jax.Array, scales: Any, axes: Axes
   ) -> jax.Array:
     del scales
-    codes, alpha = make(w, delta, axes)
+    codes, alpha = codes_and_scale(w, delta, axes)
     return _straight_through(axes, codes, w, alpha)
 
   return weights
 
 
 def _spread(group: jax.Array, w: jax.Array) -> jax.Array:
-  """A value a group, `[]` or `[C]`, with the rank of `w`."""
+  """Gives a value for each group, `[]` or `[C]`, the rank of `w`."""
   return jnp.reshape(group, (1,) * (w.ndim - group.ndim) + group.shape)
 
 
 def _codes(w: jax.Array, centre: Any, threshold: jax.Array) -> jax.Array:
-  """-1, 0 or +1 for each weight; no gradient."""
+  """Returns -1, 0 or +1 for each weight, without gradient."""
   threshold = _spread(threshold, w)
   return jax.lax.stop_gradient(
     (w > centre + threshold).astype(w.dtype)
@@ -140,14 +142,20 @@ def _codes(w: jax.Array, centre: Any, threshold: jax.Array) -> jax.Array:
 
 
 def _mean_where(w: jax.Array, mask: jax.Array, axes: Any) -> jax.Array:
-  """Mean over a mask; over the whole group where the mask is empty."""
+  """Returns the mean over a mask, or of `|w|` where the mask is empty."""
   count = jnp.sum(mask, axes)
   some = jnp.sum(jnp.where(mask, w, 0.0), axes) / jnp.maximum(count, 1)
   return jnp.where(count > 0, some, jnp.mean(jnp.abs(w), axes))
 
 
 def hazard(a: jax.Array) -> jax.Array:
-  """``phi(a) / (1 - Phi(a))`` of the standard normal, without underflow."""
+  """Returns ``phi(a) / (1 - Phi(a))`` of the standard normal.
+
+  It does not underflow.
+
+  Args:
+    a: any shape.
+  """
   log_density = -0.5 * a * a - 0.5 * jnp.log(2.0 * jnp.pi)
   return jnp.exp(log_density - jax.scipy.stats.norm.logsf(a))
 
@@ -175,7 +183,7 @@ def _twn(
   exact = _mean_where(size, codes != 0.0, axes)
   scale = jnp.maximum(jnp.sqrt(jnp.mean(w * w, axes)), EPSILON)
   smooth = scale * hazard(threshold / scale)
-  # The value is the exact mean, the derivative the smooth one's.
+  # It has the value of the exact mean and the derivative of the smooth one.
   alpha = jax.lax.stop_gradient(exact) + (
     smooth - jax.lax.stop_gradient(smooth)
   )
@@ -185,7 +193,7 @@ def _twn(
 def _custom(
   value: Callable[..., jax.Array], backward: Callable[..., Any]
 ) -> Callable[..., jax.Array]:
-  """A function with static `axes` whose gradient is `backward`."""
+  """Returns a function with static `axes` whose gradient is `backward`."""
   fn = jax.custom_vjp(value, nondiff_argnums=(0,))
   fn.defvjp(lambda axes, *args: (value(axes, *args), args), backward)
   return fn

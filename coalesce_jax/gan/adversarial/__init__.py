@@ -1,1 +1,1 @@
-"""Adversarial losses: each is a small file."""
+"""Adversarial losses, one file each."""

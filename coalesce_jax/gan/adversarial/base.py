@@ -1,6 +1,6 @@
-"""What a game asks of an adversarial loss.
+"""Defines the interface of an adversarial loss.
 
-Shapes: B batch.
+Shapes: B batch. Gaps are differences of mean scores.
 """
 
 from collections.abc import Callable
@@ -15,28 +15,32 @@ Critic = Callable[[jax.Array], jax.Array]
 
 
 def unchanged(gap: jax.Array, slope: jax.Array) -> jax.Array:
-  """Returns the gap: a loss whose critics have no unit of length."""
+  """Returns the gap, for losses whose scores have no unit of length."""
   del slope
   return gap
 
 
 def level(slope: jax.Array) -> jax.Array:
-  """Returns 1: critics of every slope pull by their coefficients."""
+  """Returns 1: no slope correction."""
   return jnp.ones_like(slope)
 
 
 class Adversarial(NamedTuple):
-  """The losses of one critic and one generator, as pure functions.
+  """The losses of one critic and the generator, as pure functions.
+
+  The mean gradient norm of a critic is called `slope` here and in the metrics.
 
   Attributes:
     critic_loss: ``(critic, real [B, ...], fake [B, ...], key) -> (loss, aux)``,
-      what a critic descends. `aux` has the scalars `gap`, `penalty`, `slope`.
+      what a critic descends. `aux` has the scalars `gap`, `penalty` and
+      `slope`.
     generator_loss: ``scores of fakes [B, ...] -> scalar``, what the generator
-      descends, before the coefficient of the critic.
-    distance: ``(gap, slope) -> estimate`` of the distance between real samples
-      and fakes from held-out scores.
-    steepness: ``slope -> divisor`` of the critic's coefficient: a critic that
-      is too steep would pull by more than its weight.
+      descends, before it is multiplied by the coefficient of the critic.
+    distance: ``(gap, slope) -> distance`` between real samples and fakes,
+      estimated from scores of held-out samples.
+    steepness: ``slope -> divisor`` of the critic's coefficient. This slope
+      correction keeps a critic of large gradient norm from counting for more
+      than its weight.
   """
 
   critic_loss: Callable[
@@ -53,12 +57,12 @@ def from_scores(
   fake_loss: Callable[[jax.Array], jax.Array],
   generator_loss: Callable[[jax.Array], jax.Array],
 ) -> Adversarial:
-  """Returns the losses that are means of functions of single scores.
+  """Returns losses that are means of functions of single scores.
 
   Args:
-    real_loss: of scores of real samples, for the critic.
-    fake_loss: of scores of fakes, for the critic.
-    generator_loss: of scores of fakes, for the generator.
+    real_loss: the critic's loss at scores of real samples.
+    fake_loss: the critic's loss at scores of fakes.
+    generator_loss: the generator's loss at scores of fakes.
   """
 
   def critic_loss(

@@ -1,10 +1,10 @@
-r"""Cross-entropy losses of the first GAN, not saturating for the generator.
+r"""Cross-entropy losses, with the non-saturating loss of the generator.
 
 .. math::
   L_f = - E_x \log \sigma(f(x)) - E_z \log (1 - \sigma(f(G(z)))), \quad
   L_G = - E_z \log \sigma(f(G(z)))
 
-Goodfellow et al., https://arxiv.org/abs/1406.2661, section 3.
+Sec. 3 of Goodfellow et al., https://arxiv.org/abs/1406.2661.
 """
 
 import jax
@@ -13,7 +13,7 @@ from coalesce_jax.gan.adversarial import base
 
 
 def make() -> base.Adversarial:
-  """Returns the losses; scores are logits."""
+  """Returns the losses. Scores are logits."""
   return base.from_scores(
     lambda scores: jax.nn.softplus(-scores),
     jax.nn.softplus,

@@ -1,4 +1,4 @@
-r"""Least-squares losses: real samples are scored 1, fakes 0.
+r"""Least-squares losses: the critic learns to score real samples 1 and fakes 0.
 
 .. math::
   L_f = \tfrac12 E_x (f(x) - 1)^2 + \tfrac12 E_z f(G(z))^2, \quad

@@ -1,4 +1,4 @@
-"""Adversarial losses by name."""
+"""Builds adversarial losses by name."""
 
 from collections.abc import Callable
 import functools
@@ -9,7 +9,7 @@ from coalesce_jax.gan.adversarial import hinge
 from coalesce_jax.gan.adversarial import lsgan
 from coalesce_jax.gan.adversarial import wgan
 
-# Those that take no settings; the Wasserstein loss has its own.
+# Losses without settings.
 PLAIN: dict[str, Callable[[], base.Adversarial]] = {
   'lsgan': lsgan.make,
   'bce': bce.make,
@@ -26,13 +26,14 @@ def build(
   penalty: str = 'two_sided',
   norm: str = 'sample',
 ) -> base.Adversarial:
-  """Returns the losses; the same object for the same arguments.
+  """Returns the losses of a name. Equal arguments return the same object.
 
   Args:
     name: one of `NAMES`.
-    penalty_weight: see `wgan.make`, as the rest; other losses ignore them.
+    penalty_weight: weight of the gradient penalty, see `wgan.make`. Only 'wgan'
+      has a penalty; other losses ignore this and the next two arguments.
     penalty: kind of gradient penalty.
-    norm: of the gradient.
+    norm: norm of the gradient.
   """
   if name in PLAIN:
     return PLAIN[name]()

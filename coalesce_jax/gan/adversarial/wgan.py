@@ -1,11 +1,12 @@
-r"""Wasserstein GAN losses: dual gap and gradient penalties.
+r"""Wasserstein GAN losses: the dual gap and gradient penalties.
 
-The Kantorovich-Rubinstein dual of the Wasserstein-1 distance,
+The Kantorovich-Rubinstein dual of the Wasserstein-1 distance is
 
-.. math:: W_1(\mu, \nu) = \max_{\mathrm{Lip}(f) \le 1} E_\mu f - E_\nu f,
+.. math:: W_1(\mu, \nu) = \max_{\mathrm{Lip}(f) \le 1} E_\mu f - E_\nu f.
 
-with the Lipschitz constraint replaced by a penalty on gradients at random
-points between real and fake samples.
+A penalty on gradients at random points between real and fake samples replaces
+the Lipschitz constraint. The mean gradient norm at these points is called the
+slope.
 
 Shapes: B batch. Distances are in the units of the samples.
 """
@@ -26,9 +27,15 @@ NORMS = ('sample', 'channel')
 def dual_gap(
   critic: base.Critic, real: jax.Array, fake: jax.Array
 ) -> jax.Array:
-  """Estimate of W1, a scalar; a lower bound where `critic` is 1-Lipschitz."""
+  """Returns the estimate of W1, a lower bound where `critic` is 1-Lipschitz.
+
+  Args:
+    critic: maps `[B, ...]` to `[B]`.
+    real: `[B, ...]`.
+    fake: `[B, ...]`.
+  """
   if batch_shards.one_core():
-    # One batch: the same products, half as many.
+    # One joint batch takes half as many products.
     scores = critic(jnp.concatenate([real, fake]))
     return jnp.mean(scores[: len(real)]) - jnp.mean(scores[len(real) :])
   return jnp.mean(critic(real)) - jnp.mean(critic(fake))
@@ -41,27 +48,27 @@ def gradient_penalty(
   penalty: str = 'two_sided',
   norm: str = 'sample',
 ) -> tuple[jax.Array, jax.Array]:
-  """Mean penalty on the gradient norm at `points`, and the mean norm.
+  """Returns the mean penalty on the gradient norm, and the mean gradient norm.
 
   Args:
     critic: maps `[B, ...]` to `[B]`, samples independent of each other.
-    points: `[B, ...]`.
+    points: where gradients are taken, `[B, ...]`.
     penalty: `'two_sided'`, `(|g| - 1)^2`, Eq. 3 of Gulrajani et al.,
       https://arxiv.org/abs/1704.00028; `'one_sided'`, `max(0, |g| - 1)^2`,
       Eq. 8 of Petzka et al., https://arxiv.org/abs/1709.08894.
-    norm: `'sample'`, over a whole sample; `'channel'`, over the last axis at
-      each pixel (not a Lipschitz constraint in the norm of the samples; kept
-      to compare with published code).
+    norm: `'sample'` takes the norm over a whole sample, `'channel'` over the
+      last axis at each pixel. The latter is no Lipschitz constraint in the norm
+      of the samples and serves comparisons with published code.
 
   Returns:
-    Two scalars: the penalty, and the critic's mean slope, the norm of a whole
+    Two scalars: the penalty, and the slope, which is the mean norm of a whole
     sample's gradient.
   """
-  # The sum has the gradient of each sample's score: no sample sees another.
+  # Samples are independent: the gradient of the sum holds each one's.
   gradient = jax.grad(lambda x: jnp.sum(critic(x)))(points)
   squared = jnp.sum(gradient * gradient, -1)
   whole = jnp.sum(squared, tuple(range(1, squared.ndim)))
-  # At zero the derivative of the root is infinite.
+  # The constant keeps the derivative of the root finite at zero.
   slope = jnp.sqrt(whole + 1e-12)
   size = slope if norm == 'sample' else jnp.sqrt(squared + 1e-12)
   excess = size - 1.0
@@ -73,7 +80,13 @@ def gradient_penalty(
 def interpolate(
   key: types.PRNGKey, real: jax.Array, fake: jax.Array
 ) -> jax.Array:
-  """Uniformly random points on the segments between paired samples."""
+  """Returns uniformly random points on the segments between paired samples.
+
+  Args:
+    key: consumed.
+    real: `[B, ...]`.
+    fake: `[B, ...]`.
+  """
   ones = (1,) * (real.ndim - 1)
   t = batch_shards.rows(
     lambda n: jax.random.uniform(key, (n, *ones), real.dtype), real.shape[0]
@@ -91,20 +104,20 @@ def critic_loss(
   penalty: str = 'two_sided',
   norm: str = 'sample',
 ) -> tuple[jax.Array, dict[str, Any]]:
-  """The loss a critic descends: penalty minus dual gap.
+  """Returns the loss that a critic descends: penalty minus dual gap.
 
   Args:
     critic: maps `[B, ...]` to `[B]`.
     real: `[B, ...]`.
     fake: `[B, ...]`.
     key: consumed, for the points of the penalty.
-    penalty_weight: Lagrange weight.
-    penalty: see `gradient_penalty`; 'none' for critics of slope at most 1 by
+    penalty_weight: weight of the penalty.
+    penalty: see `gradient_penalty`; 'none' for critics that are 1-Lipschitz by
       construction (`networks.lipschitz`).
     norm: see `gradient_penalty`.
 
   Returns:
-    Loss and the scalars `gap`, `penalty` and `slope`.
+    The loss, and the scalars `gap`, `penalty` and `slope`.
   """
   gap = dual_gap(critic, real, fake)
   points = interpolate(key, real, fake)
@@ -117,12 +130,16 @@ def critic_loss(
 
 
 def distance(gap: jax.Array, slope: jax.Array) -> jax.Array:
-  r"""Estimate of W1 from a penalised critic: its gap over its slope.
+  """Returns the estimate of W1 by a penalised critic: its gap over its slope.
 
-  A penalty does not hold a critic at slope 1. Where the true distance is `W`
-  and the slope `g` is the same everywhere, `g W - weight (g - 1)^2` is largest
-  at `g = 1 + W / (2 weight)`, so that the gap overstates `W` by the factor `g`.
-  Critics of smaller slope are left as they are: a lower bound.
+  A penalty does not hold a critic at slope 1. Let `W` be the true distance and
+  `g` the slope, the same everywhere. Then `g W - weight (g - 1)^2` is largest
+  at `g = 1 + W / (2 weight)`, and the gap overstates `W` by the factor `g`.
+  Gaps of critics of smaller slope stay unchanged: they are lower bounds.
+
+  Args:
+    gap: difference of mean scores, `[]` or `[K]`.
+    slope: mean gradient norm, of the same shape.
   """
   return gap / jnp.maximum(slope, 1.0)
 
@@ -136,10 +153,10 @@ def make(
   """Returns the losses of a Wasserstein GAN.
 
   Args:
-    penalty_weight: see `critic_loss`.
-    penalty: see `critic_loss`.
-    norm: see `gradient_penalty`; only the norm of whole samples measures a
-      slope that coefficients can be divided by.
+    penalty_weight: weight of the penalty.
+    penalty: kind of penalty, see `critic_loss`.
+    norm: norm of the gradient, see `gradient_penalty`. The slope correction of
+      coefficients applies only with 'sample'.
   """
 
   def loss(
