@@ -47,13 +47,14 @@ def inputs(parts, spec=VECTORS, **settings):
   return game.inputs(parts, prior=sources.normal(spec.latent_size), **settings)
 
 
-def made(settings, spec=VECTORS, count=2, **more):
+def made(settings, spec=VECTORS, count=2, critics=None, **more):
   """A task of a game, a state, inputs of `count` sources, a key."""
+  size = count if critics is None else critics
   played = game.make(
     settings, generator=spec.build(), critic=spec.build_critic(), **more
   ).task
   key = jax.random.key(0)
-  critics = jax.vmap(spec.build_critic().init)(jax.random.split(key, count))
+  critics = jax.vmap(spec.build_critic().init)(jax.random.split(key, size))
   parts = tuple(
     sources.array(k + jax.random.normal(key, (40, *spec.image_shape)))
     for k in range(count)
