@@ -51,7 +51,7 @@ def save(
 
   Raises:
     ValueError: parameters that do not fit the spec, are not finite, or that
-      their encoding cannot hold.
+      their encoding cannot hold; a spec or a size that `load` would refuse.
   """
   data = encode(generator, critic=critic, packing=packing, table=table)
   files.write_bytes(path, data)
@@ -95,6 +95,8 @@ def encode(
     )
     offset += len(blocks[-1])
   manifest = manifest_lib.make(contents, files.digest(blocks))
+  # Nothing is written that `load` would refuse.
+  manifest_lib.parse(manifest, table)
   data = b''.join([header_lib.encode(manifest, places), *blocks])
   if len(data) > header_lib.MAX_BYTES:
     raise ValueError(
@@ -129,9 +131,7 @@ def load(
     places = header_lib.layout(
       manifest_lib.tensors(contents), header.entries, header.payload_size
     )
-    payload = file.read(header.payload_size + 1)
-    if len(payload) != header.payload_size:
-      raise ValueError('changed while it was read')
+    payload = file.read(header.payload_size)
     if files.digest([payload]) != header.manifest['payload_sha256']:
       raise ValueError("damaged, its sha256 is not the manifest's")
     tensors = {

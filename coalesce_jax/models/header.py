@@ -175,6 +175,9 @@ def encode(manifest: Mapping[str, Any], places: Mapping[str, Place]) -> bytes:
 
   Returns:
     The bytes before the payload. Their number is a multiple of 8.
+
+  Raises:
+    ValueError: the header is too long to be read again.
   """
   header: dict[str, Any] = {
     '__metadata__': {KEY: json.dumps(manifest, sort_keys=True)}
@@ -188,4 +191,6 @@ def encode(manifest: Mapping[str, Any], places: Mapping[str, Place]) -> bytes:
     }
   text = json.dumps(header, separators=(',', ':')).encode()
   text += b' ' * (-len(text) % 8)
+  if len(text) > MAX_HEADER:
+    raise ValueError(f'header of {len(text)} bytes exceeds {MAX_HEADER}')
   return struct.pack('<Q', len(text)) + text

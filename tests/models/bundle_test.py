@@ -116,6 +116,37 @@ def poisoned(header, manifest, payload):
   return struct.pack('<f', float('nan')) * (len(payload) // 4)
 
 
+@pytest.mark.parametrize(
+  ('provenance', 'message'),
+  [
+    ({'a': 'x' * 4097}, 'no text of at most 4096'),
+    ({'seed': 3}, "'3' is no text"),
+    ({str(i): 'x' * 4000 for i in range(300)}, r'header of \d+ bytes exceeds'),
+  ],
+)
+def test_what_could_not_be_read_is_not_written(provenance, message):
+  generator = small.drawn(small.VECTORS)
+  spec = dataclasses.replace(generator.spec, provenance=provenance)
+  with pytest.raises(ValueError, match=message):
+    bundle.encode(generator._replace(spec=spec))
+
+
+def test_an_unknown_packing_is_refused_without_ternary_leaves_too():
+  with pytest.raises(ValueError, match="packing 'x' is not one of"):
+    bundle.encode(small.drawn(small.VECTORS), packing='x')
+
+
+def test_a_critic_that_is_not_finite_or_does_not_fit_is_not_written():
+  generator = dense()
+  bad = jax.tree.map(lambda x: x * np.float32(np.inf), generator.critic)
+  with pytest.raises(ValueError, match=r'^critic/.*: not finite$'):
+    bundle.encode(generator._replace(critic=bad))
+  with pytest.raises(ValueError, match="leaf 'dense_0/bias' is missing"):
+    bundle.encode(generator._replace(critic={'head': generator.critic['head']}))
+  # A critic that stays at home does not matter.
+  assert bundle.encode(generator._replace(critic=bad), critic=False)
+
+
 DATA = bundle.encode(small.drawn(small.VECTORS))
 BAD = {
   'truncated': (lambda: DATA[:-100], 'truncated or padded'),

@@ -61,6 +61,15 @@ def test_an_encoding_is_named_only_where_it_is_used_and_known(tmp_path):
     cj.save(path, encoded())
 
 
+def test_settings_of_a_file_reach_only_the_encodings_that_have_them(tmp_path):
+  table = {**TABLE, 'half': HALF._replace(check=dict, file_keys=('note',))}
+  generator = encoded(['out/kernel'])
+  cj.save(tmp_path / 'a', generator, packing='trits', table=table)
+  assert bundle.inspect(tmp_path / 'a', table=table)['half'] == {
+    'leaves': ['out/kernel']
+  }
+
+
 def test_values_that_half_precision_cannot_hold_are_not_written():
   generator = encoded(['out/kernel'])
   generator.params['out']['kernel'][0, 0] = 1e5
