@@ -1,1 +1,1 @@
-"""Ground: types, parameter trees, files, signals, foreign checkpoints."""
+"""Shared types, parameter trees, files, signals and PyTorch state dicts."""

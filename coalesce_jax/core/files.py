@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and read within bounds."""
+"""Writes files atomically and computes their checksums."""
 
 from collections.abc import Iterable
 import hashlib
@@ -10,7 +10,11 @@ from typing import Any
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-  """Writes a file atomically: temporary file, fsync, rename."""
+  """Writes a file atomically: the file holds all of `data` or is not changed.
+
+  The bytes go to a temporary file in the same folder, which then replaces the
+  file. Missing parent folders are created.
+  """
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   handle, temporary = tempfile.mkstemp(
@@ -29,29 +33,33 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-  """Writes indented JSON atomically, keys in the order given."""
+  """Writes indented JSON atomically; keys keep their order."""
   write_bytes(path, (json.dumps(value, indent=2) + '\n').encode())
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
-  """Hex digest of a file, read in blocks."""
+  """Returns the hexadecimal SHA-256 of a file, which is read in blocks."""
   with open(path, 'rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def digest(parts: Iterable[Any]) -> str:
-  """Hex sha256 of concatenated bytes."""
+def digest(chunks: Iterable[Any]) -> str:
+  """Returns the hexadecimal SHA-256 of the concatenated byte strings."""
   total = hashlib.sha256()
-  for part in parts:
-    total.update(part)
+  for chunk in chunks:
+    total.update(chunk)
   return total.hexdigest()
 
 
 def check_writable(folder: str | os.PathLike[str]) -> pathlib.Path:
-  """Creates a folder if needed and proves that it takes files.
+  """Creates a folder if needed and checks that files can be written to it.
+
+  Returns:
+    The folder.
 
   Raises:
-    ValueError: it does not; one line with the cause.
+    ValueError: the folder cannot be created or written to. The message is one
+      line with the cause.
   """
   folder = pathlib.Path(folder)
   try:

@@ -1,4 +1,4 @@
-"""Stop requests: SIGTERM and Ctrl-C set a flag that drivers look at."""
+"""Turns SIGTERM and Ctrl-C into a flag that training loops check."""
 
 from collections.abc import Callable, Iterator
 import contextlib
@@ -8,18 +8,19 @@ from typing import Any
 
 @contextlib.contextmanager
 def catch() -> Iterator[Callable[[], bool]]:
-  """Yields a function that says whether a stop was asked for.
+  """Yields a function that returns whether a stop was requested.
 
-  The first signal sets the flag, so that a run can save; the second one of
-  Ctrl-C raises KeyboardInterrupt. Outside the main thread nothing is caught.
+  The first signal only sets the flag, so that a run can save its state. A
+  later Ctrl-C raises KeyboardInterrupt. Outside the main thread no signal is
+  caught, because Python allows signal handlers in the main thread only.
   """
-  asked: list[int] = []
+  received: list[int] = []
 
   def handle(number: int, frame: Any) -> None:
     del frame
-    if asked and number == signal.SIGINT:
+    if received and number == signal.SIGINT:
       raise KeyboardInterrupt
-    asked.append(number)
+    received.append(number)
 
   previous = {}
   for number in (signal.SIGTERM, signal.SIGINT):
@@ -28,7 +29,7 @@ def catch() -> Iterator[Callable[[], bool]]:
     except ValueError:
       break
   try:
-    yield lambda: bool(asked)
+    yield lambda: bool(received)
   finally:
     for number, handler in previous.items():
       signal.signal(number, handler)

@@ -1,8 +1,8 @@
-"""The pickles of a state dict, interpreted opcode by opcode.
+"""Interprets the pickles of a PyTorch state dict without running any code.
 
-A pickle is a program. The few opcodes that make up a state dict are
-interpreted here, every other one is refused; names of functions are compared
-with those of a state dict, and nothing is imported or called.
+A pickle is a program. This module interprets the few opcodes that a state dict
+needs and refuses all others. It compares the names of functions with the few
+that a state dict names, and it neither imports nor calls them.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class _Global:
 
 @dataclasses.dataclass(frozen=True)
 class Storage:
-  """A named run of `count` elements."""
+  """A block of `count` elements of one dtype, named by its key."""
 
   dtype: np.dtype
   key: str
@@ -46,7 +46,7 @@ class Storage:
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
-  """Elements of a storage by their strides."""
+  """A view of a storage; offset and strides count elements."""
 
   storage: Storage
   offset: int
@@ -55,15 +55,15 @@ class Tensor:
 
 
 def interpret(stream: io.BytesIO) -> Any:
-  """The value of the next pickle of a stream.
+  """Returns the value of the next pickle of a stream.
 
   Returns:
-    Numbers, texts, tuples, lists and dictionaries of each other, of `Storage`
-    and of `Tensor`; arguments of the latter are checked, nothing else is.
+    Numbers, strings, tuples, lists, dictionaries, `Storage` and `Tensor`,
+    nested in any way. Only the fields of `Storage` and `Tensor` are checked.
 
   Raises:
-    ValueError: an opcode or name that no state dict needs, or a damaged pickle;
-      other errors where an operand is missing.
+    ValueError: the pickle has an opcode or a name that no state dict needs, or
+      it is damaged. A missing operand can raise other errors.
   """
   stack: list[Any] = []
   memo: dict[int, Any] = {}
@@ -111,7 +111,7 @@ def interpret(stream: io.BytesIO) -> Any:
     elif name == 'APPENDS':
       items = since_mark()
       if not isinstance(stack[-1], list):
-        raise ValueError('appends to what is no list')
+        raise ValueError('appends to a value that is no list')
       stack[-1].extend(items)
     elif name == 'GLOBAL':
       if argument not in (_DICT, _TENSOR, *_DTYPES):
@@ -123,10 +123,11 @@ def interpret(stream: io.BytesIO) -> Any:
       function, arguments = _top(stack, 2)
       stack[-2:] = [_reduced(function, arguments)]
     elif name == 'BUILD':
-      # The versions of modules, which a state dict carries as an attribute.
+      # A state dict carries the versions of its modules as an attribute. They
+      # are not needed.
       target, state = _top(stack, 2)
       if not (isinstance(target, dict) and isinstance(state, dict)):
-        raise ValueError('sets a state of what is no dictionary')
+        raise ValueError('sets the state of a value that is no dictionary')
       del stack[-1]
     elif name == 'STOP':
       (value,) = stack
@@ -145,10 +146,10 @@ def _top(stack: list[Any], count: int) -> list[Any]:
 
 def _set(target: Any, items: list[Any]) -> None:
   if not isinstance(target, dict) or len(items) % 2:
-    raise ValueError('sets items of what is no dictionary')
+    raise ValueError('sets items of a value that is no dictionary')
   for name, value in zip(items[::2], items[1::2], strict=True):
     if not isinstance(name, str):
-      raise ValueError('a key is no text')
+      raise ValueError('a key is no string')
     if name in target:
       raise ValueError(f'the key {name!r:.80} appears twice')
     target[name] = value
@@ -173,9 +174,9 @@ def _storage(identity: Any) -> Storage:
 
 
 def _reduced(function: Any, arguments: Any) -> Any:
-  """An empty dictionary, or a tensor; no other function is known."""
+  """Returns an empty dictionary or a tensor, the only calls allowed."""
   if not (isinstance(function, _Global) and isinstance(arguments, tuple)):
-    raise ValueError('calls what is no function')
+    raise ValueError('calls a value that is no function')
   if function.name == _DICT and not arguments:
     return {}
   if function.name != _TENSOR or len(arguments) != 6:

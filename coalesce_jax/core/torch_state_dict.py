@@ -1,9 +1,14 @@
-"""Arrays of a PyTorch state dict, read without running any of it.
+"""Reads the arrays of a PyTorch state dict without running code from the file.
 
-What `torch.save` wrote before version 1.6 is five pickles: a magic number, a
-protocol version, sizes of types, a dictionary of tensors that name their
-storages, and the storages' keys; then each storage, its length in 8 bytes and
-its elements.
+Before version 1.6, `torch.save` wrote five pickles:
+
+1. a magic number,
+2. a protocol version,
+3. the sizes of types,
+4. a dictionary of tensors, each of which names its storage,
+5. the keys of the storages.
+
+The storages follow: each is its length in 8 bytes, then its elements.
 """
 
 from collections.abc import Mapping
@@ -23,33 +28,34 @@ PROTOCOL = 1001
 
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-  """What an array must be: shape, and dtype `'<f4'` or `'<i8'`."""
+  """The shape and dtype (`'<f4'` or `'<i8'`) that an array must have."""
 
   shape: tuple[int, ...]
   dtype: str = '<f4'
 
 
 def read(data: bytes, expected: Mapping[str, Leaf]) -> dict[str, np.ndarray]:
-  """Reads all arrays.
+  """Reads all arrays of a state dict.
 
   Args:
-    data: the file.
-    expected: every name and what its array must be.
+    data: the bytes of the file.
+    expected: the shape and dtype of every array by its name.
 
   Returns:
-    The arrays, read-only views of `data`.
+    The arrays by name, as read-only views of `data`.
 
   Raises:
-    ValueError: one line that says what is wrong: an opcode or a name that no
-      state dict needs, other arrays than expected, sizes that do not agree, or
-      values that are not finite.
+    ValueError: the file is damaged, has an opcode or a name that no state dict
+      needs, or holds values that are not finite; or its arrays are not the
+      expected ones. The message is one line.
   """
   try:
     return _read(data, expected)
   except ValueError as error:
     text = (str(error).splitlines() or ['?'])[0]
     raise ValueError(f'state dict: {text:.200}') from None
-  # A stack that is empty, a mark that is missing, a value of another kind.
+  # A damaged pickle can raise any error: an empty stack, a missing mark, a
+  # value of another type.
   except Exception as error:
     raise ValueError(f'state dict: damaged ({error!r:.100})') from None
 
@@ -61,7 +67,7 @@ def _read(data: bytes, expected: Mapping[str, Leaf]) -> dict[str, np.ndarray]:
     raise ValueError('not a file of torch.save before version 1.6')
   system, tensors, keys = (torch_pickle.interpret(stream) for _ in range(3))
   if not isinstance(system, dict) or system.get('little_endian') is not True:
-    raise ValueError('not of a little-endian machine')
+    raise ValueError('not written on a little-endian machine')
   if not isinstance(tensors, dict):
     raise ValueError('holds no dictionary')
   if tensors.keys() != expected.keys():
@@ -83,7 +89,7 @@ def _read(data: bytes, expected: Mapping[str, Leaf]) -> dict[str, np.ndarray]:
 
 
 def _check(name: str, tensor: Any, leaf: Leaf) -> None:
-  """Raises ValueError unless the tensor is what is expected."""
+  """Raises ValueError unless the tensor has the expected shape and dtype."""
   if not isinstance(tensor, torch_pickle.Tensor):
     raise ValueError(f'{name!r} is no tensor')
   if tensor.shape != leaf.shape or tensor.storage.dtype != leaf.dtype:
@@ -101,7 +107,10 @@ def _starts(
   tensors: Mapping[str, torch_pickle.Tensor],
   keys: Any,
 ) -> dict[str, int]:
-  """Where each storage's elements start; all bytes must be of storages."""
+  """Returns the offset of each storage's elements, by key.
+
+  The storages must fill the rest of the file.
+  """
   storages: dict[str, torch_pickle.Storage] = {}
   for tensor in tensors.values():
     storage = tensor.storage
@@ -134,8 +143,8 @@ def _starts(
 def _view(
   name: str, data: bytes, start: int, tensor: torch_pickle.Tensor
 ) -> np.ndarray:
-  """The array: a dense one, in any order of its axes."""
-  # Strides of axes of one element mean nothing.
+  """Returns the array; its elements must be contiguous in some axis order."""
+  # The stride of an axis with one element has no meaning.
   axes = sorted(
     range(len(tensor.shape)),
     key=lambda a: (tensor.shape[a] == 1, -tensor.strides[a]),

@@ -1,7 +1,7 @@
-"""Parameter pytrees: named leaves, patterns over names, ensembles, sizes.
+"""Names, selects, stacks and counts the leaves of parameter pytrees.
 
-A leaf is named by its path, ``'Dense_0/kernel'``. Patterns are regular
-expressions that must match the whole name; the first match wins.
+The name of a leaf is its path, for example ``'Dense_0/kernel'``. Patterns are
+regular expressions that must match the whole name. The first match wins.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,18 +15,18 @@ from coalesce_jax.core import types
 
 
 def name(path: tuple[Any, ...]) -> str:
-  """The ``'a/b/c'`` name of a key path of `jax.tree_util`."""
+  """Returns the name ``'a/b/c'`` of a key path of `jax.tree_util`."""
   return jax.tree_util.keystr(path, simple=True, separator='/')
 
 
 def flatten(tree: types.Params) -> dict[str, Any]:
-  """All leaves by name, in the order of `jax.tree.leaves`."""
+  """Returns all leaves by name, in the order of `jax.tree.leaves`."""
   leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
   return {name(path): leaf for path, leaf in leaves}
 
 
 def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
-  """The nested dict whose leaves have these names.
+  """Returns the nested dict whose leaves have these names.
 
   Raises:
     ValueError: a name is both a leaf and a prefix of another.
@@ -46,7 +46,7 @@ def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def map_named(fn: Callable[[str, Any], Any], tree: types.Params) -> Any:
-  """`jax.tree.map` whose function also receives the leaf's name."""
+  """Maps a function of name and leaf over a tree, like `jax.tree.map`."""
   return jax.tree_util.tree_map_with_path(
     lambda path, leaf: fn(name(path), leaf), tree
   )
@@ -61,14 +61,16 @@ def label(
 
   Args:
     tree: any pytree.
-    rules: pairs of (pattern, label), first match wins.
-    default: label of leaves without a match; None makes that an error.
+    rules: pairs of (pattern, label); the first match wins.
+    default: label of leaves that no pattern matches. None makes such a leaf an
+      error.
 
   Returns:
-    A tree of strings with the structure of `tree`, as `optax.partition` takes.
+    A tree of labels with the structure of `tree`, for `optax.partition`.
 
   Raises:
-    ValueError: a pattern matches no leaf, or a leaf no pattern.
+    ValueError: a pattern matches no leaf, or no pattern matches a leaf and
+      there is no default.
   """
   unused = {pattern for pattern, _ in rules}
 
@@ -92,33 +94,34 @@ def label(
   return labels
 
 
-def stack(members: Sequence[types.Params]) -> Any:
-  """Joins trees of equal shapes into one with a leading axis."""
-  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
+def stack(trees: Sequence[types.Params]) -> Any:
+  """Stacks the leaves of trees of equal shapes along a new leading axis."""
+  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def unstack(tree: types.Params) -> list[Any]:
-  """The members of an ensemble: inverse of `stack`."""
+  """Splits a tree along the leading axis of its leaves; inverts `stack`."""
   count = len(jax.tree.leaves(tree)[0])
   return [member(tree, i) for i in range(count)]
 
 
 def member(tree: types.Params, index: int) -> Any:
-  """One member of an ensemble."""
+  """Returns entry `index` of the leading axis of every leaf."""
   return jax.tree.map(lambda leaf: leaf[index], tree)
 
 
 def count(tree: types.Params) -> int:
-  """Number of scalars in the tree."""
+  """Returns the number of scalars in the tree."""
   return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
 def size_bits(tree: types.Params, bits: Mapping[str, float] = {}) -> float:
-  """Storage of the tree in bits.
+  """Returns the size of the tree in bits.
 
   Args:
     tree: a pytree of arrays.
-    bits: bits a scalar, by leaf name; other leaves count at their dtype.
+    bits: bits per scalar by leaf name. All other leaves count the bits of their
+      dtype.
 
   Returns:
     The sum over all leaves.

@@ -1,7 +1,7 @@
-"""The few types that every module shares.
+"""Types that all modules share.
 
 Shape legend of the package: K sources, B batch, Z latent, H, W, C image,
-N, M points, D dimensions, S seeds (or other ensemble members).
+N, M points, D dimensions, S replicas (one per seed).
 """
 
 from collections.abc import Callable
@@ -20,8 +20,9 @@ class Network(NamedTuple):
 
   Attributes:
     init: ``key -> params``, a nested dict of arrays.
-    apply: ``(params, inputs) -> outputs``; a generator maps latents
-      ``[B, Z]`` to samples ``[B, ...]``, a critic maps samples to ``[B]``.
+    apply: ``(params, inputs) -> outputs``. A generator maps latents
+      ``[B, Z]`` to samples ``[B, ...]``; a critic maps samples to values
+      ``[B]``.
   """
 
   init: Callable[[PRNGKey], Params]

@@ -21,7 +21,7 @@ from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import packing
-from coalesce_jax.ops import im2col
+from coalesce_jax.ops import patch_geometry
 
 KINDS = ('int2', 'float32')
 PLATFORMS = ('cpu', 'cuda', 'tpu')
@@ -58,7 +58,7 @@ def encode(generator: generator_lib.Generator, weights: str) -> bytes:
 
   (batch,) = export.symbolic_shape('batch')
   latents = jax.ShapeDtypeStruct((batch, spec.latent_size), jnp.float32)
-  with im2col.plain():
+  with patch_geometry.plain():
     exported = export.export(jax.jit(apply), platforms=PLATFORMS)(latents)
   return bytes(_without_locations(exported).serialize())
 

@@ -160,7 +160,9 @@ BAD = {
     replaced(DICT, DICT[:-2] + b'(' + integer(1) + b'tR'),
     'refuses .*OrderedDict.* of 1 arguments',
   ),
-  'call of no function': (replaced(DICT, b'})R'), 'calls what is no function'),
+  'call of no function': (
+    replaced(DICT, b'})R'), 'calls a value that is no function'
+  ),
   'zip format': (b'PK\x03\x04' + bytes(100), 'state dict'),
   'empty': (b'', 'state dict'),
   'another magic number': (
