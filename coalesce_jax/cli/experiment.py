@@ -56,7 +56,7 @@ def main(experiment: trials.Experiment, arguments: list[str]) -> int:
         raise ValueError('--report goes with neither --trials nor --list')
       return trials.summarise(experiment, config, workdir, **texts)
     if not values.list and not values.trials:
-      return trials.play(experiment, config, workdir, stop, **texts)
+      return trials.complete(experiment, config, workdir, stop, **texts)
     experiment.prepare(config, **texts)
     stages = trials.stages(experiment, config, stop)
     if values.list:

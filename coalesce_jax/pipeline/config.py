@@ -56,16 +56,25 @@ def validate(config: Any) -> dict[str, Any]:
 
 
 def spec(config: Any, image_shape: tuple[int, ...]) -> generator.Spec:
-  """The architecture."""
+  """Returns the architecture of all generators and critics.
+
+  Args:
+    config: configuration of the pipeline.
+    image_shape: `(H, W, C)`.
+
+  Raises:
+    ValueError: a network that is not registered, or cannot have these options.
+  """
   net = config.network
   options = {'width': net.width}
   if net.name == 'dcgan':
     options['norm'] = net.norm
+  if 'options' in net:
+    options = net.options.to_dict()
   critic = net.critic or net.name
+  critic_options = {'width': net.critic_width}
   if critic in net.critic_options:
     critic_options = net.critic_options[critic].to_dict()
-  else:
-    critic_options = {'width': net.critic_width}
   made = generator.Spec(
     network=net.name,
     latent_size=net.latent_size,

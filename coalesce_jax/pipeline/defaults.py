@@ -42,6 +42,8 @@ def get_config() -> ml_collections.ConfigDict:
       'seed': 0,
       # Replicas that are trained as one program, each from a seed of its own.
       'seeds': 1,
+      # A file may add `options` for a generator without a width, such as
+      # {'hidden': (128, 128), 'output': 'tanh'} for the network 'mlp'.
       'network': {
         'name': 'dcgan',
         'width': 24,

@@ -97,9 +97,10 @@ def barycenter(run: Run, **changes: Any) -> generator.Generator:
 
 
 def edge_only(run: Run) -> generator.Generator:
-  """Trains new networks on the local samples alone."""
+  """Trains new networks, like the nodes', on the local samples alone."""
+  spec = run.nodes[0].spec
   return baselines.edge_only(
-    run.key, run.problem.spec, run.local, config=run.config, hooks=run.hooks
+    run.key, spec, run.local, config=run.config, hooks=run.hooks
   )[0]
 
 

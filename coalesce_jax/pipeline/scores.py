@@ -16,6 +16,7 @@ from coalesce_jax.core import files
 from coalesce_jax.core import trees
 from coalesce_jax.metrics import evaluate
 from coalesce_jax.metrics import generators
+from coalesce_jax.metrics import spread
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator
 from coalesce_jax.pipeline import data
@@ -71,10 +72,7 @@ def summarize(
 ) -> dict[str, Any]:
   """The one-line result."""
   frechet = {k: float(np.mean(v['frechet'])) for k, v in scores.items()}
-  deviation = {
-    k: float(np.std(v['frechet'], ddof=1)) if len(v['frechet']) > 1 else 0.0
-    for k, v in scores.items()
-  }
+  deviation = {k: spread.deviation(v['frechet']) for k, v in scores.items()}
   frechet['real'] = problem.reference.floor
   sizes = {'float': scores['adapted']['bytes'][0]}
   if 'ternary' in scores:

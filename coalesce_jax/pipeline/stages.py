@@ -93,7 +93,7 @@ TABLE: dict[str, Stage] = {
       'barycenter', recipes.barycenter, 2, settings=config_lib.barycenter,
       observed=False, optional=False,
     ),
-    Stage('edge_only', recipes.edge_only, 3, ()),
+    Stage('edge_only', recipes.edge_only, 3),
     Stage('transfer', recipes.transfer, 4, settings=config_lib.transfer),
     Stage('ensemble', recipes.ensemble, 5),
     Stage('model_average', recipes.model_average, None),

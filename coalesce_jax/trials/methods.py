@@ -4,7 +4,7 @@ A method makes a generator of S replicas from a `recipes.Run`: the nodes, local
 samples, what others have trained before, and the settings of training.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from coalesce_jax.methods import baselines
@@ -51,6 +51,35 @@ class Method(NamedTuple):
 def leads_on(name: str) -> bool:
   """Says whether other methods go on from the result of this one."""
   return any(name in method.after for method in TABLE.values())
+
+
+def values(config: Any, name: str) -> tuple[float, ...]:
+  """Reads the values of a method's hyperparameter, one a variant.
+
+  Args:
+    config: configuration of an experiment, with the field `Method.variants`.
+    name: of the method.
+
+  Returns:
+    V values; one of no meaning where the method has no hyperparameter.
+  """
+  variants = TABLE[name].variants
+  return tuple(config[variants]) if variants else (0.0,)
+
+
+def ordered(names: Sequence[str]) -> list[str]:
+  """Orders methods so that each comes after those that it goes on from.
+
+  Raises:
+    ValueError: no such method, or one that goes on from a method left out.
+  """
+  for name in names:
+    if name not in TABLE:
+      raise ValueError(f'method {name!r} is not one of {list(TABLE)}')
+    missing = set(TABLE[name].after) - set(names)
+    if missing:
+      raise ValueError(f'method {name!r} goes after {sorted(missing)}')
+  return [name for name in TABLE if name in names]
 
 
 def _as_it_is(start: str) -> Recipe:

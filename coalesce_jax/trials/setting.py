@@ -12,7 +12,7 @@ import numpy as np
 from coalesce_jax.data import partition
 from coalesce_jax.metrics import evaluate
 from coalesce_jax.pipeline import data
-from coalesce_jax.trials import trials
+from coalesce_jax.trials import names as names_lib
 
 
 class SampleSets(NamedTuple):
@@ -87,12 +87,12 @@ def load(
   """
   problem = data.load(config)
   if not most:
-    return Setting(trials.word(text), config, problem)
+    return Setting(names_lib.word(text), config, problem)
   try:
     sets = sample_sets(problem, config.seed, config.seeds, most, draws, shuffle)
   except ValueError as error:
     raise ValueError(f'{text}: {error}') from None
-  return Setting(trials.word(text), config, problem, sets)
+  return Setting(names_lib.word(text), config, problem, sets)
 
 
 def sample_sets(

@@ -24,6 +24,7 @@ from coalesce_jax.pipeline import stages
 from coalesce_jax.runs import workdir
 from coalesce_jax.training import loop
 from coalesce_jax.trials import evaluation
+from coalesce_jax.trials import methods
 from coalesce_jax.trials import setting as setting_lib
 
 
@@ -92,6 +93,12 @@ TABLE: dict[str, stages.Stage] = {
     stages.Stage('sequential', _last_node, 4, settings=_onwards),
   )
 }
+
+
+def needed(names: Sequence[str]) -> list[str]:
+  """Selects what methods of these names start from, the nodes first."""
+  wanted = {start for name in names for start in methods.TABLE[name].starts}
+  return [name for name in TABLE if name in {'nodes', *wanted}]
 
 
 def train(

@@ -93,14 +93,24 @@ def configuration(main: str) -> str:
   return str(folder / 'configs' / 'default.py')
 
 
-def play(
+def workspace(workdir: str, config: Any, stop: Stop) -> workdir_lib.Workspace:
+  """Opens the work folder of an experiment, for bundles and checkpoints.
+
+  Raises:
+    ValueError: it is not writable, or was made with other settings.
+  """
+  settings = json.loads(config.to_json_best_effort())
+  return workdir_lib.open_workspace(workdir, config=settings, stop=stop)
+
+
+def complete(
   experiment: Experiment,
   config: Any,
   workdir: str | os.PathLike[str],
   stop: Stop = lambda: False,
   **more: str | None,
 ) -> dict[str, Any]:
-  """All trials that have no result yet, then summary, tables and figures.
+  """Runs all trials that have no result yet; writes summary, tables, figures.
 
   Args:
     experiment: what to run.
@@ -132,7 +142,7 @@ def summarise(
   """Summary, tables and figures of the trials that are done; runs none.
 
   Returns:
-    As of `play`.
+    As of `complete`.
 
   Raises:
     ValueError: one line; no trial is done, or too few for this experiment.
@@ -214,8 +224,7 @@ def run(
       raise ValueError(f'trial {name!r} is not among the {len(todo)} of these '
                        'settings')  # fmt: skip
   todo = {name: todo[name] for name in todo if not only or name in only}
-  settings = json.loads(config.to_json_best_effort())
-  path = workdir_lib.open_workspace(workdir, config=settings, stop=stop).path
+  path = workspace(str(workdir), config, stop).path
   folder = path / 'trials'
   kept = {name: folder / f'{name}.json' for name in todo}
   missing = [name for name in todo if not kept[name].is_file()]
@@ -265,19 +274,6 @@ def _kept(folder: pathlib.Path, name: str, trial: Trial, stop: Stop) -> None:
   here = records.environment()
   result['provenance'] = f'{here["revision"]}, {here["device"]}'
   files.write_json(file, result)
-
-
-def word(text: str) -> str:
-  """A text, a data set or a split, as a part of a trial's name."""
-  return ''.join(c if c.isalnum() or c in '_-' else '-' for c in text)
-
-
-def sizes(name: str, values: Any) -> list[int]:
-  """One size or several, from flags that read '2' as a number."""
-  sizes = [values] if isinstance(values, int) else list(values)
-  if not sizes or any(not isinstance(v, int) or v < 1 for v in sizes):
-    raise ValueError(f'{name} {sizes} are not whole numbers of at least 1')
-  return sizes
 
 
 def names(stages: list[list[list[str]]]) -> list[str]:

@@ -7,7 +7,6 @@ Shapes: K nodes, S seeds, N local samples.
 
 import dataclasses
 import functools
-import json
 from typing import Any
 
 import jax
@@ -62,9 +61,7 @@ def plan(
   """
   validate(config)
   chosen = _chosen(config)
-  work = workdir_lib.open_workspace(
-    workdir, config=json.loads(config.to_json_best_effort()), stop=stop
-  )
+  work = trials.workspace(workdir, config, stop)
   load = functools.cache(lambda split: _load(config, split))
   todo: dict[str, trials.Trial] = {}
   for name, (split, index, corrupted) in _needed(chosen).items():

@@ -18,6 +18,7 @@ from coalesce_jax.gan import sources
 from coalesce_jax.networks import registry
 from coalesce_jax.ot import funnels
 from coalesce_jax.training import loop
+from coalesce_jax.trials import names as names_lib
 from coalesce_jax.trials import trials
 from experiments.critic_benchmark import evaluation
 from experiments.critic_benchmark import plots
@@ -43,8 +44,8 @@ def plan(
   file, seed = config.pairs, config.seed
   cells = [
     Cell(d, n, load(file, d, n) if file else draw(seed, d, n))
-    for n in trials.sizes('funnels', config.funnels)
-    for d in trials.sizes('dims', config.dims)
+    for n in names_lib.sizes('funnels', config.funnels)
+    for d in names_lib.sizes('dims', config.dims)
   ]
   todo: dict[str, trials.Trial] = {}
   for cell in cells:

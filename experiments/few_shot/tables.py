@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from coalesce_jax.metrics import evaluate
+from coalesce_jax.metrics import spread
 from coalesce_jax.trials import selection
 
 Summary = dict[str, Any]
@@ -54,11 +55,7 @@ def mean(row: dict[str, Any], measure: str = 'frechet') -> float:
 
 def deviation(row: dict[str, Any], measure: str = 'frechet') -> float:
   """Over seeds, of a sample."""
-  return _deviation(row['scores'][measure])
-
-
-def _deviation(values: Any) -> float:
-  return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+  return spread.deviation(row['scores'][measure])
 
 
 def held_out(rows: list[dict[str, Any]], method: str) -> dict[str, Any] | None:
@@ -223,7 +220,7 @@ def best(summary: Summary) -> list[dict[str, Any]]:
         'baseline_frechet': mean(b),
         'baseline_deviation': deviation(b),
         'difference': float(np.mean(apart)),
-        'difference_deviation': _deviation(apart),
+        'difference_deviation': spread.deviation(apart),
         'coverage': mean(a, 'coverage'),
         'baseline_coverage': mean(b, 'coverage'),
         'copied': mean(a, 'copied'),

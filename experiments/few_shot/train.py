@@ -11,6 +11,7 @@ from coalesce_jax.runs import workdir as workdir_lib
 from coalesce_jax.trials import bench as bench_lib
 from coalesce_jax.trials import budget as budget_lib
 from coalesce_jax.trials import methods
+from coalesce_jax.trials import names as names_lib
 from coalesce_jax.trials import selection
 from coalesce_jax.trials import setting as setting_lib
 from coalesce_jax.trials import starts as starts_lib
@@ -33,13 +34,8 @@ def validate(config: Any) -> None:
   """
   if not config.methods:
     raise ValueError('methods are empty')
-  for name in config.methods:
-    if name not in methods.TABLE:
-      raise ValueError(f'method {name!r} is not one of {list(methods.TABLE)}')
-    missing = set(methods.TABLE[name].after) - set(config.methods)
-    if missing:
-      raise ValueError(f'method {name!r} goes after {sorted(missing)}')
-  for count in trials.sizes('samples', config.samples):
+  methods.ordered(config.methods)
+  for count in names_lib.sizes('samples', config.samples):
     if count < partition.MIN_LOCAL:
       raise ValueError(f'samples {count} are below {partition.MIN_LOCAL}')
   if config.seeds < 1:
@@ -56,8 +52,8 @@ def validate(config: Any) -> None:
   if not config.settings:
     raise ValueError('settings are empty')
   for name, texts in (
-    ('settings', [trials.word(text) for text in config.settings]),
-    ('samples', trials.sizes('samples', config.samples)),
+    ('settings', [names_lib.word(text) for text in config.settings]),
+    ('samples', names_lib.sizes('samples', config.samples)),
   ):
     if len(set(texts)) < len(texts):
       raise ValueError(f'{name} {texts}: one of them is there twice')
@@ -104,7 +100,7 @@ def load(config: Any, text: str) -> setting_lib.Setting:
   return setting_lib.load(
     text,
     pipeline(config, text),
-    most=max(trials.sizes('samples', config.samples)),
+    most=max(names_lib.sizes('samples', config.samples)),
     draws=config.tuning.draws,
     shuffle=config.tuning.seed,
   )
@@ -117,8 +113,10 @@ def stages(config: Any) -> list[list[list[str]]]:
   tuned and tested with every number of local samples.
   """
   validate(config)
-  counts = trials.sizes('samples', config.samples)
-  starts = [name for name in _starts(config) if name != 'nodes']
+  counts = names_lib.sizes('samples', config.samples)
+  starts = [
+    name for name in starts_lib.needed(config.methods) if name != 'nodes'
+  ]
   made = [[_made(text, n)] for text in config.settings for n in starts]
   return [
     [[_made(text, 'nodes')] for text in config.settings],
@@ -140,21 +138,19 @@ def plan(
   workdir: str, config: Any, stop: trials.Stop
 ) -> dict[str, trials.Trial]:
   """All trials, by name, in the order in which they build on each other."""
-  work = workdir_lib.open_workspace(
-    workdir, config=json.loads(config.to_json_best_effort()), stop=stop
-  )
+  work = trials.workspace(workdir, config, stop)
   bench = functools.cache(functools.partial(_bench, config, work, stop))
-  counts = trials.sizes('samples', config.samples)
+  counts = names_lib.sizes('samples', config.samples)
   todo: dict[str, trials.Trial] = {}
   for text in config.settings:
-    for name in _starts(config):
+    for name in starts_lib.needed(config.methods):
       todo[_made(text, name)] = functools.partial(_shared, bench, text, name)
     for count in counts:
-      for name in _ordered(config):
+      for name in methods.ordered(config.methods):
         todo[_tuned(text, count, name)] = functools.partial(
           _tune, config, bench, text, count, name
         )
-      for name in _ordered(config):
+      for name in methods.ordered(config.methods):
         todo[_tested(text, count, name)] = functools.partial(
           _test, config, bench, text, count, name
         )
@@ -175,9 +171,9 @@ def summarise(
 ) -> dict[str, Any]:
   """Rows of all tests that there are, and what was chosen."""
   rows, choices = [], []
-  for text, count, name in itertools.product(
-    config.settings, trials.sizes('samples', config.samples), _ordered(config)
-  ):
+  counts = names_lib.sizes('samples', config.samples)
+  ordered = methods.ordered(config.methods)
+  for text, count, name in itertools.product(config.settings, counts, ordered):
     method = methods.TABLE[name]
     here = {'setting': text, 'samples': count, 'method': name}
     tuned = results.get(_tuned(text, count, name), {'rows': []})['rows']
@@ -215,7 +211,7 @@ def summarise(
   }
   return {
     'rows': rows, 'choices': choices, 'shared': common,
-    'methods': _ordered(config),
+    'methods': ordered,
   }  # fmt: skip
 
 
@@ -231,7 +227,8 @@ def _shared(bench, text, name):
 def _tune(config, bench, text, count, name):
   here = bench(text)
   return tuning.tune(
-    here, tuning.Tuning(**config.tuning), name, count, _values(config, name),
+    here, tuning.Tuning(**config.tuning), name, count,
+    methods.values(config, name),
     _before(here.work, name, functools.partial(_tuned, text, count)),
   )  # fmt: skip
 
@@ -244,15 +241,9 @@ def _test(config, bench, text, count, name):
     for row in rows
   ]
   return testing.test(
-    here, name, count, _values(config, name), selected,
+    here, name, count, methods.values(config, name), selected,
     _before(here.work, name, functools.partial(_tested, text, count)),
   )  # fmt: skip
-
-
-def _values(config: Any, name: str) -> tuple[float, ...]:
-  """Values of a method's variants; one of no meaning where it has none."""
-  variants = methods.TABLE[name].variants
-  return tuple(config[variants]) if variants else (0.0,)
 
 
 def _before(work, name, named):
@@ -265,11 +256,6 @@ def _result(work: workdir_lib.Workspace, name: str) -> dict[str, Any]:
   return json.loads((work.path / 'trials' / f'{name}.json').read_text())
 
 
-def _ordered(config: Any) -> list[str]:
-  """The methods, those that others go after first."""
-  return [name for name in methods.TABLE if name in config.methods]
-
-
 def _shared_out(config: Any) -> list[list[str]]:
   """The methods by tasks, the longest first.
 
@@ -279,9 +265,9 @@ def _shared_out(config: Any) -> list[list[str]]:
   of_method: dict[str, list[str]] = {}
 
   def length(names: list[str]) -> int:
-    return sum(len(_values(config, name)) for name in names)
+    return sum(len(methods.values(config, name)) for name in names)
 
-  for name in _ordered(config):
+  for name in methods.ordered(config.methods):
     after = methods.TABLE[name].after
     if after:
       group = of_method[after[0]]
@@ -294,21 +280,13 @@ def _shared_out(config: Any) -> list[list[str]]:
   return sorted(groups, key=length, reverse=True)
 
 
-def _starts(config: Any) -> list[str]:
-  """What the methods share, in the order in which it is trained."""
-  needed = {
-    start for m in _ordered(config) for start in methods.TABLE[m].starts
-  }
-  return [name for name in starts_lib.TABLE if name in {'nodes', *needed}]
-
-
 def _made(text: str, name: str) -> str:
-  return f'shared-{trials.word(text)}-{name}'
+  return f'shared-{names_lib.word(text)}-{name}'
 
 
 def _tuned(text: str, count: int, name: str) -> str:
-  return f'choose-{trials.word(text)}-n{count}-{name}'
+  return f'choose-{names_lib.word(text)}-n{count}-{name}'
 
 
 def _tested(text: str, count: int, name: str) -> str:
-  return f'test-{trials.word(text)}-n{count}-{name}'
+  return f'test-{names_lib.word(text)}-n{count}-{name}'

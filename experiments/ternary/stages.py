@@ -25,9 +25,9 @@ from coalesce_jax.pipeline import stages as stages_lib
 from coalesce_jax.runs import workdir
 from coalesce_jax.transforms import ternary as ternary_lib
 from coalesce_jax.trials import methods
+from coalesce_jax.trials import names as names_lib
 from coalesce_jax.trials import recipes as trial_recipes
 from coalesce_jax.trials import selection
-from coalesce_jax.trials import trials
 from experiments.ternary import variants
 
 Load = Callable[[str], data.Problem]
@@ -35,15 +35,15 @@ Load = Callable[[str], data.Problem]
 
 def float_name(dataset: str) -> str:
   """Of the trial, and of its bundles; so below."""
-  return f'float-{trials.word(dataset)}'
+  return f'float-{names_lib.word(dataset)}'
 
 
 def row_name(dataset: str, name: str) -> str:
-  return f'row-{trials.word(dataset)}-{name}'
+  return f'row-{names_lib.word(dataset)}-{name}'
 
 
 def narrow_name(dataset: str, times: float) -> str:
-  return f'narrow-{trials.word(dataset)}-{times:g}'
+  return f'narrow-{names_lib.word(dataset)}-{times:g}'
 
 
 def narrowed(spec: generator.Spec, size: int) -> generator.Spec:

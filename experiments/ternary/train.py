@@ -1,12 +1,10 @@
 """The rows as trials, then the summary."""
 
 import functools
-import json
 from typing import Any
 
 from coalesce_jax.pipeline import config as config_lib
 from coalesce_jax.pipeline import data
-from coalesce_jax.runs import workdir as workdir_lib
 from coalesce_jax.trials import trials
 from experiments.ternary import stages as stages_lib
 from experiments.ternary import tables
@@ -59,9 +57,7 @@ def plan(
 ) -> dict[str, trials.Trial]:
   """All trials, by name, in the order in which they build on each other."""
   validate(config)
-  work = workdir_lib.open_workspace(
-    workdir, config=json.loads(config.to_json_best_effort()), stop=stop
-  )
+  work = trials.workspace(workdir, config, stop)
   load = functools.cache(
     lambda name: data.load(stages_lib.pipeline(config, name, {}))
   )

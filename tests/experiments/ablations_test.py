@@ -107,7 +107,7 @@ def test_some_ablations_run_and_are_not_run_again(tmp_path):
   )  # fmt: skip
   config.together.seeds = 0
   config.shared.barycenter.fixed_samples = 50
-  found = trials.play(main.EXPERIMENT, config, str(tmp_path))
+  found = trials.complete(main.EXPERIMENT, config, str(tmp_path))
   assert found['rows'] == 5
   assert list(found['corrupted']) == ['mean of weights, by noise']
   summary = json.loads((tmp_path / 'summary.json').read_text())
@@ -119,5 +119,5 @@ def test_some_ablations_run_and_are_not_run_again(tmp_path):
   assert 'float' not in straight and 'metamodel' in straight
   assert not list((tmp_path / 'checkpoints').glob('*/*'))
   before = (tmp_path / 'tables.md').read_text()
-  assert trials.play(main.EXPERIMENT, config, str(tmp_path)) == found
+  assert trials.complete(main.EXPERIMENT, config, str(tmp_path)) == found
   assert (tmp_path / 'tables.md').read_text() == before

@@ -331,7 +331,7 @@ def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
     'transfer', 'mined', 'nodes_refined', 'barycenter', 'ours', 'ours_ball',
     'ours_free', 'ternary',
   )  # fmt: skip
-  first = trials.play(main.EXPERIMENT, config, str(tmp_path))
+  first = trials.complete(main.EXPERIMENT, config, str(tmp_path))
   assert first['rows'] == 8
   (found,) = first['best']
   assert np.isfinite(found['frechet'])
@@ -343,5 +343,5 @@ def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
   assert {c['method'] for c in summary['choices']} == set(config.methods)
   assert all(np.isfinite(c['frechet']) for c in summary['choices'])
   kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob('trials/*.json')}
-  assert trials.play(main.EXPERIMENT, config, str(tmp_path)) == first
+  assert trials.complete(main.EXPERIMENT, config, str(tmp_path)) == first
   assert kept == {p: p.stat().st_mtime_ns for p in kept}

@@ -52,6 +52,15 @@ def test_critics_are_selected_by_name_with_options_of_their_own(name):
   assert dict(spec.critic_options) == options
 
 
+def test_a_file_may_give_the_generator_other_options_than_a_width():
+  options = {'hidden': (16,), 'output': 'tanh'}
+  config = settings(**{'network.name': 'mlp', 'network.options': options})
+  spec = config_lib.spec(config, (8, 8, 1))
+  assert (spec.network, dict(spec.options)) == ('mlp', options)
+  with pytest.raises(ValueError, match='width'):
+    config_lib.spec(settings(**{'network.name': 'mlp'}), (8, 8, 1))
+
+
 def test_an_unknown_critic_is_refused():
   with pytest.raises(ValueError, match='magic'):
     config_lib.spec(settings(**{'network.critic': 'magic'}), (8, 8, 1))

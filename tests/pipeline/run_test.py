@@ -17,6 +17,7 @@ from coalesce_jax.models import bundle as bundles_lib
 from coalesce_jax.pipeline import defaults
 from coalesce_jax.pipeline import run
 from coalesce_jax.training import loop
+from tests import small
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -24,16 +25,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 def tiny(**changes):
   """A run of few methods, steps and channels: what compiles is little."""
   made = defaults.get_config()
-  defaults.shorten(made, 'quick')
-  made.network.width = made.network.critic_width = 4
-  made.methods = ('model_average', 'all_nodes', 'adapted', 'ternary')
-  for stage in ('pretrain', 'barycenter', 'adapt', 'ternary'):
-    made[stage].steps, made[stage].chunk = 8, 4
-  made.adapt.observe_every = 4
-  made.barycenter.warmup = made.adapt.warmup = made.ternary.warmup = 2
-  made.evaluate.samples, made.evaluate.curve_samples = 60, 60
-  made.save_seconds = 0.0
-  made.seeds = 2
+  small.pipeline(made)
+  made.methods = (
+    'transfer', 'model_average', 'all_nodes', 'adapted', 'ternary',
+  )  # fmt: skip
   for name, value in changes.items():
     setattr(made, name, value)
   return made
@@ -54,8 +49,8 @@ def _finished(tmp_path_factory):
 def test_the_summary_holds_scores_sizes_and_the_report(finished):
   workdir, summary = finished
   assert list(summary['frechet']) == [
-    'node_0', 'node_1', 'barycenter', 'model_average', 'all_nodes', 'adapted',
-    'ternary', 'real',
+    'node_0', 'node_1', 'barycenter', 'transfer', 'model_average', 'all_nodes',
+    'adapted', 'ternary', 'real',
   ]  # fmt: skip
   assert all(value > 0.0 for value in summary['frechet'].values())
   assert summary['bytes']['ternary'] < summary['bytes']['float']
@@ -67,7 +62,7 @@ def test_the_summary_holds_scores_sizes_and_the_report(finished):
   assert '| adapted |' in text and '±' in text
   for figure in ('samples', 'adaptation', 'distances'):
     assert (workdir / 'figures' / f'{figure}.png').stat().st_size > 5000
-  assert len(bundles(workdir)) == 2 * 7
+  assert len(bundles(workdir)) == 2 * 8
   assert not list((workdir / 'checkpoints').iterdir())
 
 

@@ -42,9 +42,7 @@ def given(**changes):
   )
   run = recipes.Run(
     key=jax.random.split(jax.random.key(0), 1),
-    problem=types.SimpleNamespace(
-      target=np.asarray(small.images(8)), spec=small.IMAGES
-    ),
+    problem=types.SimpleNamespace(target=np.asarray(small.images(8))),
     local=small.images(8)[None],
     config=made.fine_tuning(settings, np.ones((1, 2))),
     settings=settings,

@@ -7,6 +7,7 @@ import ml_collections
 import pytest
 
 from coalesce_jax.cli import experiment as experiment_lib
+from coalesce_jax.trials import names as names_lib
 from coalesce_jax.trials import trials
 from experiments.ground_truth import main as ground_truth
 
@@ -52,8 +53,8 @@ def test_names_are_names_of_files(tmp_path):
 
 
 def test_words_are_parts_of_names():
-  assert trials.word('/my data/a.npz') == '-my-data-a-npz'
-  assert trials.word('mnist:0-4|5-9->0-9') == 'mnist-0-4-5-9--0-9'
+  assert names_lib.word('/my data/a.npz') == '-my-data-a-npz'
+  assert names_lib.word('mnist:0-4|5-9->0-9') == 'mnist-0-4-5-9--0-9'
 
 
 def test_there_is_a_worker(tmp_path):
@@ -65,8 +66,8 @@ def test_there_is_a_worker(tmp_path):
 @pytest.mark.parametrize('values', [(), (0,), ('a',), (2, -1)])
 def test_sizes_are_whole_numbers(values):
   with pytest.raises(ValueError, match='dims'):
-    trials.sizes('dims', values)
-  assert trials.sizes('dims', 2) == [2]
+    names_lib.sizes('dims', values)
+  assert names_lib.sizes('dims', 2) == [2]
 
 
 def test_some_trials_run_by_name(tmp_path):

@@ -1,0 +1,20 @@
+"""Command line of the template: see configs/default.py."""
+
+import sys
+
+from coalesce_jax.cli import experiment
+from coalesce_jax.trials import trials
+from experiments.template import train
+
+EXPERIMENT = trials.Experiment(
+  'template',
+  'what the anchor weight does with few local samples',
+  trials.configuration(__file__),
+  train.plan,
+  train.report,
+  train.stages,
+  train.validate,
+)
+
+if __name__ == '__main__':
+  sys.exit(experiment.main(EXPERIMENT, sys.argv[1:]))
