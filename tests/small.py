@@ -18,6 +18,8 @@ OPTIONS = generator_lib.freeze({'hidden': (16,)})
 VECTORS = generator_lib.Spec('mlp', 2, (2,), OPTIONS, 'mlp', OPTIONS)
 WIDTH = generator_lib.freeze({'width': 4})
 IMAGES = generator_lib.Spec('dcgan', 4, (8, 8, 1), WIDTH, 'dcgan', WIDTH)
+# Images of the same shape by networks that compile in a fraction of the time.
+PIXELS = generator_lib.Spec('mlp', 4, (8, 8, 1), OPTIONS, 'mlp', OPTIONS)
 
 
 def schedule(steps=6, chunk=3, **settings):
@@ -45,13 +47,14 @@ def inputs(parts, spec=VECTORS, **settings):
   return game.inputs(parts, prior=sources.normal(spec.latent_size), **settings)
 
 
-def made(settings, spec=VECTORS, count=2, **more):
+def made(settings, spec=VECTORS, count=2, critics=None, **more):
   """A task of a game, a state, inputs of `count` sources, a key."""
+  size = count if critics is None else critics
   played = game.make(
     settings, generator=spec.build(), critic=spec.build_critic(), **more
   ).task
   key = jax.random.key(0)
-  critics = jax.vmap(spec.build_critic().init)(jax.random.split(key, count))
+  critics = jax.vmap(spec.build_critic().init)(jax.random.split(key, size))
   parts = tuple(
     sources.array(k + jax.random.normal(key, (40, *spec.image_shape)))
     for k in range(count)
@@ -103,7 +106,7 @@ def coded(generator, granularity, sides, leaves=('.*/kernel',)):
 
   return generator._replace(
     params=trees.map_named(code, generator.params),
-    spec=dataclasses.replace(generator.spec, ternary=described),
+    spec=dataclasses.replace(generator.spec, encodings={'ternary': described}),
   )
 
 
@@ -115,5 +118,5 @@ def ternarized(generator, scheme, granularity, leaves=('.*/kernel',)):
     reparam, jax.random.key(0), generator.params
   )
   described = ternary.describe(params, **settings)
-  spec = dataclasses.replace(generator.spec, ternary=described)
+  spec = dataclasses.replace(generator.spec, encodings={'ternary': described})
   return generator._replace(params=params, spec=spec)

@@ -1,6 +1,5 @@
 """Defines the command line that all experiments share."""
 
-import pathlib
 from typing import Any
 
 from absl import flags
@@ -28,10 +27,9 @@ def main(experiment: trials.Experiment, arguments: list[str]) -> int:
   """
 
   def define(values: flags.FlagValues) -> None:
-    folder = pathlib.Path(__file__).parent / experiment.name
     config_flags.DEFINE_config_file(
       'config',
-      str(folder / 'configs' / 'default.py'),
+      experiment.config,
       'Configuration file, with `:quick` for a smoke test.',
       flag_values=values,
     )

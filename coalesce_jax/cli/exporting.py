@@ -19,7 +19,7 @@ def define_export(values: Values) -> None:
     flag_values=values,
   )  # fmt: skip
   flags.DEFINE_enum(
-    'weights', None, export_lib.FORMATS['onnx'].weights,
+    'weights', None, list(export_lib.FORMATS['onnx'].weights),
     'Type of ternary leaves; int4 is for older runtimes of ONNX. Default: int2 '
     'for a ternary bundle, float32 for another.',
     flag_values=values,

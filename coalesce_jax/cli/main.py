@@ -8,7 +8,6 @@ wrong and where.
 
 from collections.abc import Sequence
 import json
-import os
 import sys
 
 from absl import flags
@@ -156,7 +155,4 @@ def _usage(table: dict[str, Command]) -> str:
 
 def main_console() -> None:
   """Runs the `coalesce` script."""
-  # Inside a checkout this finds its experiments.
-  if os.path.isdir('experiments') and os.getcwd() not in sys.path:
-    sys.path.insert(0, os.getcwd())
   sys.exit(main(sys.argv))

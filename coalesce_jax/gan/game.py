@@ -22,6 +22,7 @@ from collections.abc import Callable
 import functools
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -128,6 +129,7 @@ def make(
     key_generator, key_critics = jax.random.split(key)
     latent, frozen, optimizer = generator_fns.init(key_generator, params)
     count = sources.total(inputs.sources)
+    chex.assert_tree_shape_prefix(critics, (count,))
     critics, critics_frozen, critic_optimizer = critic_fns.init(
       key_critics, critics
     )

@@ -6,6 +6,7 @@ Shapes: K critics, B batch, N samples.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -99,8 +100,10 @@ def make(
       value, aux = adversary(viewed(prior, batch.samples))
       losses = {}
       for term in terms:
-        losses[f'term/{term.name}'] = term.loss(params, batch, data[term.name])
-        value = value + losses[f'term/{term.name}']
+        found = term.loss(params, batch, data[term.name])
+        chex.assert_shape(found, (), custom_message=f'term {term.name!r}')
+        losses[f'term/{term.name}'] = found
+        value = value + found
       if reparam.penalty is not base.free:
         losses['term/penalty'] = reparam.penalty(latent, state.frozen)
         value = value + losses['term/penalty']

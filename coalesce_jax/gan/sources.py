@@ -12,6 +12,7 @@ import dataclasses
 import functools
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -271,4 +272,7 @@ def draw(
     return source.draw(source.data, key, n)
 
   drawn = [one(source, k) for source, k in zip(sources, keys, strict=True)]
+  chex.assert_equal_shape_suffix(
+    drawn, drawn[0].ndim - 1, custom_message='sources of unlike samples'
+  )
   return jnp.concatenate(drawn) if len(drawn) > 1 else drawn[0]

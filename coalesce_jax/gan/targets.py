@@ -6,6 +6,7 @@ Shapes: K critics.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -68,12 +69,12 @@ def stack(targets: Sequence[Target]) -> Stacked:
       return target.critic
     return jax.tree.map(lambda leaf: leaf[None], target.critic)
 
+  starts = [critics(target) for target in targets]
+  chex.assert_trees_all_equal_structs(starts[0], *starts)
   return Stacked(
     sources=tuple(t.source for t in targets),
     held_out=tuple(t.held_out for t in targets),
     weights=jnp.concatenate([per_critic(t, t.weight) for t in targets]),
     radii=jnp.concatenate([per_critic(t, t.radius) for t in targets]),
-    critics=jax.tree.map(
-      lambda *leaves: jnp.concatenate(leaves), *map(critics, targets)
-    ),
+    critics=jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *starts),
   )

@@ -212,8 +212,8 @@ def fit(
     score=_score(network, spec.latent_size, config),
   )
   if reparam is not None:
-    described: Any = reparam.describe(result.params)
-    spec = dataclasses.replace(spec, **described)
+    encodings = reparam.describe(result.params)
+    spec = dataclasses.replace(spec, encodings=encodings)
   generator = generator_lib.Generator(
     network, result.params, spec, result.critics[0]
   )

@@ -47,9 +47,10 @@ def mixture(
   spec = checks.same_architecture(nodes)
   weights = checks.check_weights(weights, len(nodes))
   for k, node in enumerate(nodes):
-    if node.spec.ternary is not None:
+    if node.spec.encodings:
       raise ValueError(
-        f'generator {k} is ternary: a mixture would keep its weights as floats'
+        f'generator {k} is {", ".join(sorted(node.spec.encodings))}: a mixture '
+        'would keep its weights as floats'
       )
   options: dict[str, Any] = {'of': spec.network, 'count': len(nodes)}
   options |= {f'of_{name}': value for name, value in spec.options}

@@ -1,5 +1,6 @@
-"""From the flat configuration to the settings of each stage."""
+"""From the configuration of the pipeline to the settings of each stage."""
 
+from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
@@ -13,14 +14,24 @@ from coalesce_jax.models import generator
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import ternary_config
 
-METHODS = (
-  'edge_only', 'transfer', 'ensemble', 'model_average', 'all_nodes',
-  'barycenter', 'adapted', 'ternary',
-)  # fmt: skip
+
+def override(config: Any, changes: Mapping[str, Any]) -> Any:
+  """Copies a configuration with some fields replaced or added.
+
+  Args:
+    config: a `ConfigDict`; it stays as it is.
+    changes: value by path of the field, `{'adapt.anchor': 0.5}`.
+  """
+  changed = config.copy_and_resolve_references()
+  with changed.unlocked():
+    changed.update_from_flattened_dict(dict(changes))
+  return changed
 
 
 def validate(config: Any) -> dict[str, Any]:
-  """Checks every setting before anything is done.
+  """Checks the settings of all stages before anything is done.
+
+  Which stages there are, `stages.selected` checks.
 
   Returns:
     The resolved configuration as JSON values.
@@ -34,15 +45,13 @@ def validate(config: Any) -> dict[str, Any]:
     raise ValueError(
       f'local_samples {config.local_samples} is below {partition.MIN_LOCAL}'
     )
-  for name in config.methods:
-    if name not in METHODS:
-      raise ValueError(f'method {name!r} is not one of {METHODS}')
   for name in ('adapt', 'transfer'):
     rate = config[name].rate
     if not 0.0 < rate < float('inf'):
       raise ValueError(f'{name}.rate {rate} is not positive')
   partition.parse(config.split)
-  pretrain(config), barycenter(config), adapt(config), ternary(config)
+  for settings in (pretrain, barycenter, adapted, transfer, ternary):
+    settings(config)
   return config.to_dict()
 
 
@@ -97,6 +106,16 @@ def refine(config: Any) -> refined_source.Config | None:
 def adapted(config: Any) -> adaptation.Config:
   """Settings of adaptation: those of the baselines but for its rate."""
   return dataclasses.replace(adapt(config), rate=config.adapt.rate)
+
+
+def transfer(config: Any) -> adaptation.Config:
+  """Settings of transfer: its own rate, and the leaves that it freezes."""
+  found = adapt(config)
+  return dataclasses.replace(
+    found,
+    rate=config.transfer.rate,
+    game=dataclasses.replace(found.game, freeze=tuple(config.transfer.freeze)),
+  )
 
 
 def adapt(config: Any) -> adaptation.Config:

@@ -133,7 +133,7 @@ def describe(
   granularity: str,
   leaves: Sequence[str],
 ) -> dict[str, Any]:
-  """Returns the value of `generator.Spec.ternary`.
+  """Returns what `Spec.encodings` holds under the name 'ternary'.
 
   Args:
     params: parameters of a network.

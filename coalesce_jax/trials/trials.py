@@ -59,6 +59,7 @@ class Experiment(NamedTuple):
   Attributes:
     name: of its folder.
     help: one line.
+    config: path of the default configuration file, see `configuration`.
     plan: of the trials; a function at the top of a module.
     report: ``(config, results by trial) -> Report``.
     stages: of the trials; None is one stage in which each is a task.
@@ -70,12 +71,26 @@ class Experiment(NamedTuple):
 
   name: str
   help: str
+  config: str
   plan: Plan
   report: Callable[[Any, dict[str, dict[str, Any]]], Report]
   stages: Stages | None = None
   prepare: Callable[..., None] = lambda config: None
   more: Mapping[str, str] = types.MappingProxyType({})
   partial: bool = False
+
+
+def configuration(main: str) -> str:
+  """Finds the default configuration of an experiment from any folder.
+
+  Args:
+    main: the `__file__` of the experiment's main module.
+
+  Returns:
+    The absolute path of `configs/default.py` beside it.
+  """
+  folder = pathlib.Path(main).resolve().parent
+  return str(folder / 'configs' / 'default.py')
 
 
 def play(

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from coalesce_jax.metrics import evaluate
+from coalesce_jax.trials import selection
 
 Summary = dict[str, Any]
 
@@ -191,7 +192,7 @@ def best(summary: Summary) -> list[dict[str, Any]]:
   out.
   """
   tuned = {
-    (c['setting'], c['samples'], c['method'], c['value']): rank(c)
+    (c['setting'], c['samples'], c['method'], c['value']): selection.rank(c)
     for c in summary['choices']
   }
 
@@ -233,11 +234,6 @@ def best(summary: Summary) -> list[dict[str, Any]]:
       }
     )
   return found
-
-
-def rank(choice: dict[str, Any]) -> tuple[bool, float]:
-  """Of two choices the better one comes first: copies, then the distance."""
-  return not choice['allowed'], choice['frechet']
 
 
 def steps(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:

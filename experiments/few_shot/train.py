@@ -1,20 +1,24 @@
-"""The grid as trials: what is shared, choices, tests; then the summary."""
+"""The grid as trials: what is shared, tuning, tests; then the summary."""
 
 import functools
 import itertools
 import json
 from typing import Any
 
-from coalesce_jax.data import partition as nodes_lib
+from coalesce_jax.data import partition
 from coalesce_jax.pipeline import config as config_lib
 from coalesce_jax.runs import workdir as workdir_lib
+from coalesce_jax.trials import bench as bench_lib
+from coalesce_jax.trials import budget as budget_lib
+from coalesce_jax.trials import methods
+from coalesce_jax.trials import selection
+from coalesce_jax.trials import setting as setting_lib
+from coalesce_jax.trials import starts as starts_lib
+from coalesce_jax.trials import testing
 from coalesce_jax.trials import trials
-from experiments.few_shot import methods
+from coalesce_jax.trials import tuning
 from experiments.few_shot import plots
-from experiments.few_shot import selection
-from experiments.few_shot import starts as starts_lib
 from experiments.few_shot import tables
-from experiments.few_shot import tuning
 
 # Variants of methods in a task, which loads data and compiles once for all
 # numbers of samples; there are tasks enough to end together.
@@ -36,25 +40,15 @@ def validate(config: Any) -> None:
     if missing:
       raise ValueError(f'method {name!r} goes after {sorted(missing)}')
   for count in trials.sizes('samples', config.samples):
-    if count < nodes_lib.MIN_LOCAL:
-      raise ValueError(f'samples {count} are below {nodes_lib.MIN_LOCAL}')
+    if count < partition.MIN_LOCAL:
+      raise ValueError(f'samples {count} are below {partition.MIN_LOCAL}')
   if config.seeds < 1:
     raise ValueError(f'seeds {config.seeds} is below 1')
   if not 1 <= config.tuning.draws <= config.seeds:
     raise ValueError(
       f'tuning.draws {config.tuning.draws} is not in [1, seeds {config.seeds}]'
     )
-  rates, generator_rates = config.tuning.rates, config.tuning.generator_rates
-  if not rates or len(rates) != len(generator_rates):
-    raise ValueError(
-      f'tuning: {len(rates)} rates and {len(generator_rates)} generator_rates '
-      'are no pairs'
-    )
-  for rate in (*rates, *generator_rates):
-    if not rate > 0.0:
-      raise ValueError(f'tuning: rate {rate} is not positive')
-  if not 0.0 <= config.tuning.copied <= 1.0:
-    raise ValueError(f'tuning.copied {config.tuning.copied} is not in [0, 1]')
+  tuning.Tuning(**config.tuning)
   for name, low in (('anchors', 0.0), ('shares', 0.0), ('radii', 1e-6)):
     values = tuple(config[name])
     if not values or not all(low <= v < 1.0 for v in values):
@@ -68,33 +62,59 @@ def validate(config: Any) -> None:
     if len(set(texts)) < len(texts):
       raise ValueError(f'{name} {texts}: one of them is there twice')
   for text in config.settings:
-    resolved = starts_lib.pipeline(config, text)
+    resolved = pipeline(config, text)
     for check in (
       config_lib.pretrain,
       config_lib.barycenter,
       config_lib.ternary,
     ):
       check(resolved)
-  part = config.budget
-  for field in ('steps', 'look_every', 'chunk', 'generator_batches'):
-    if part[field] < 1:
-      raise ValueError(f'budget: {field} {part[field]} is below 1')
-  if not 0 <= part.warmup < part.steps:
-    raise ValueError(f'budget: warmup {part.warmup} is not in [0, steps)')
-  if not 0.0 <= part.held_out < 1.0:
-    raise ValueError(f'budget: held_out {part.held_out} is not in [0, 1)')
-  if part.steps % part.look_every or part.look_every % part.chunk:
-    raise ValueError(
-      f'budget: steps {part.steps}, look_every {part.look_every} and chunk '
-      f'{part.chunk} do not divide each other'
-    )
+  budget_lib.Budget(**config.budget)
+
+
+def pipeline(config: Any, text: str) -> Any:
+  """Returns the configuration of the pipeline for a setting, 'DATASET:SPLIT'.
+
+  Raises:
+    ValueError: no such split.
+  """
+  dataset, colon, split = text.partition(':')
+  if not colon:
+    raise ValueError(f'setting {text!r} is not DATASET:SPLIT')
+  partition.parse(split)
+  changes = {
+    'dataset': dataset, 'split': split, 'seed': config.seed,
+    'seeds': config.seeds,
+    # Of the pipeline; the trials draw their own.
+    'local_samples': partition.MIN_LOCAL,
+    'adapt': {
+      'augment': config.augment.get(dataset, ''),
+      'held_out': config.budget.held_out,
+    },
+  }  # fmt: skip
+  return config_lib.override(config.shared, changes)
+
+
+def load(config: Any, text: str) -> setting_lib.Setting:
+  """Loads the data of a setting.
+
+  Raises:
+    ValueError: no such data set or split, too few images.
+  """
+  return setting_lib.load(
+    text,
+    pipeline(config, text),
+    most=max(trials.sizes('samples', config.samples)),
+    draws=config.tuning.draws,
+    shuffle=config.tuning.seed,
+  )
 
 
 def stages(config: Any) -> list[list[list[str]]]:
   """Trials by stages and tasks, see `trials.Stages`.
 
-  The nodes of a setting; then what is made of them; then some methods of a
-  setting, chosen and tested with every number of local samples.
+  The nodes of a setting; then its metamodels; then some methods of a setting,
+  tuned and tested with every number of local samples.
   """
   validate(config)
   counts = trials.sizes('samples', config.samples)
@@ -123,22 +143,20 @@ def plan(
   work = workdir_lib.open_workspace(
     workdir, config=json.loads(config.to_json_best_effort()), stop=stop
   )
-  load = functools.cache(functools.partial(starts_lib.load, config))
+  bench = functools.cache(functools.partial(_bench, config, work, stop))
   counts = trials.sizes('samples', config.samples)
   todo: dict[str, trials.Trial] = {}
   for text in config.settings:
     for name in _starts(config):
-      todo[_made(text, name)] = functools.partial(
-        _shared, load, text, work, name
-      )
+      todo[_made(text, name)] = functools.partial(_shared, bench, text, name)
     for count in counts:
       for name in _ordered(config):
         todo[_tuned(text, count, name)] = functools.partial(
-          _choose, config, work, load, text, count, name, stop
+          _tune, config, bench, text, count, name
         )
       for name in _ordered(config):
         todo[_tested(text, count, name)] = functools.partial(
-          _test, config, work, load, text, count, name, stop
+          _test, config, bench, text, count, name
         )
   return todo
 
@@ -163,7 +181,7 @@ def summarise(
     method = methods.TABLE[name]
     here = {'setting': text, 'samples': count, 'method': name}
     tuned = results.get(_tuned(text, count, name), {'rows': []})['rows']
-    best = min(tuned, key=tables.rank, default=None)
+    best = min(tuned, key=selection.rank, default=None)
     for row in tuned:
       choices.append(
         here
@@ -201,25 +219,40 @@ def summarise(
   }  # fmt: skip
 
 
-def _shared(load, text, work, name):
-  return starts_lib.stages(load(text), work)[name]()
+def _bench(config, work, stop, text):
+  budget = budget_lib.Budget(**config.budget)
+  return bench_lib.Bench(work, load(config, text), budget, stop)
 
 
-def _choose(config, work, load, text, count, name, stop):
-  before = _before(work, name, functools.partial(_tuned, text, count))
-  return tuning.choose(config, work, load(text), count, name, before, stop)
+def _shared(bench, text, name):
+  return starts_lib.train(bench(text).setting, bench(text).work, name)
 
 
-def _test(config, work, load, text, count, name, stop):
-  rows = _result(work, _tuned(text, count, name))['rows']
-  chosen = [
+def _tune(config, bench, text, count, name):
+  here = bench(text)
+  return tuning.tune(
+    here, tuning.Tuning(**config.tuning), name, count, _values(config, name),
+    _before(here.work, name, functools.partial(_tuned, text, count)),
+  )  # fmt: skip
+
+
+def _test(config, bench, text, count, name):
+  here = bench(text)
+  rows = _result(here.work, _tuned(text, count, name))['rows']
+  selected = [
     selection.Choice(*(row[field] for field in selection.Choice._fields))
     for row in rows
   ]
-  before = _before(work, name, functools.partial(_tested, text, count))
-  return tuning.test(
-    config, work, load(text), count, name, chosen, before, stop
-  )
+  return testing.test(
+    here, name, count, _values(config, name), selected,
+    _before(here.work, name, functools.partial(_tested, text, count)),
+  )  # fmt: skip
+
+
+def _values(config: Any, name: str) -> tuple[float, ...]:
+  """Values of a method's variants; one of no meaning where it has none."""
+  variants = methods.TABLE[name].variants
+  return tuple(config[variants]) if variants else (0.0,)
 
 
 def _before(work, name, named):
@@ -246,9 +279,7 @@ def _shared_out(config: Any) -> list[list[str]]:
   of_method: dict[str, list[str]] = {}
 
   def length(names: list[str]) -> int:
-    return sum(
-      len(tuning.variants(config, methods.TABLE[name])) for name in names
-    )
+    return sum(len(_values(config, name)) for name in names)
 
   for name in _ordered(config):
     after = methods.TABLE[name].after
@@ -264,11 +295,11 @@ def _shared_out(config: Any) -> list[list[str]]:
 
 
 def _starts(config: Any) -> list[str]:
-  """What the methods share, in the order in which it is made."""
+  """What the methods share, in the order in which it is trained."""
   needed = {
     start for m in _ordered(config) for start in methods.TABLE[m].starts
   }
-  return [name for name in starts_lib.NAMES if name in {'nodes', *needed}]
+  return [name for name in starts_lib.TABLE if name in {'nodes', *needed}]
 
 
 def _made(text: str, name: str) -> str:

@@ -65,7 +65,7 @@ def shorter(config):
   return dataclasses.replace(
     config,
     game=dataclasses.replace(config.game, batch_size=8, critic_steps=1),
-    schedule=dataclasses.replace(config.schedule, steps=4, chunk=4),
+    schedule=dataclasses.replace(config.schedule, steps=4, chunk=2),
   )
 
 
@@ -74,7 +74,7 @@ def test_the_command_and_the_python_of_the_readme_give_the_same_weights(
 ):
   paths = [str(tmp_path / f'{k}.safetensors') for k in 'ab']
   for k, path in enumerate(paths):
-    cj.save(path, small.generator(k, small.IMAGES))
+    cj.save(path, small.generator(k, small.PIXELS))
   folder, out = tmp_path / 'local.npy', str(tmp_path / 'edge.safetensors')
   np.save(folder, small.images(12))
   assert not main.main(
@@ -91,8 +91,9 @@ def test_the_command_and_the_python_of_the_readme_give_the_same_weights(
   meta, _ = cj.barycenter(key_meta, nodes, config=shorter(STAGES['barycenter']))
   edge, _ = cj.adapt(key_edge, meta, local, config=shorter(STAGES['adapt']))
   made, _ = cj.ternarize(
-    key_small, edge, local, config=shorter(STAGES['ternarize'])
-  )
+    key_small, edge, local,
+    config=shorter(adaptation.ternarize_default(edge.spec)),
+  )  # fmt: skip
   kept = cj.load(out)
   for part in ('params', 'critic'):
     pairs = (jax.tree.leaves(getattr(g, part)) for g in (made, kept))

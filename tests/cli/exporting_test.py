@@ -18,7 +18,7 @@ from coalesce_jax.models import bundle as bundle_lib
 from tests import small
 from tests.cli import main_test
 
-PAGE = pathlib.Path(__file__).resolve().parents[1] / 'docs' / 'edge.md'
+PAGE = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'edge.md'
 
 
 @pytest.fixture(scope='module', name='generator')
@@ -161,10 +161,10 @@ def python(folder, blocked, *argv):
 
 def test_without_the_extra_all_but_export_works(tmp_path, bundle):
   program = (
-    'from coalesce_jax import cli; import sys; '
-    f'code = cli.main(["coalesce", "sample", "--node={bundle}", "--n=1", '
+    'from coalesce_jax.cli import main; import sys; '
+    f'code = main.main(["coalesce", "sample", "--node={bundle}", "--n=1", '
     '"--out=x.png"]); assert code == 0; '
-    f'sys.exit(cli.main(["coalesce", "export", "--node={bundle}", "--out=y"]))'
+    f'sys.exit(main.main(["coalesce", "export", "--node={bundle}", "--out=y"]))'
   )
   done = python(tmp_path, ['onnx', 'onnxruntime', 'flatbuffers'], '-c', program)
   assert done.returncode == 2

@@ -44,18 +44,21 @@ def run(capsys, *argv):
 
 
 def test_the_practitioners_path_works_on_its_own(capsys, tmp_path):
-  a, b = (node(tmp_path / f'{k}.safetensors', i) for i, k in enumerate('ab'))
+  a, b = (
+    node(tmp_path / f'{k}.safetensors', i, small.PIXELS)
+    for i, k in enumerate('ab')
+  )
   local = folder(tmp_path / 'local')
   out = tmp_path / 'out' / 'edge.safetensors'
   argv = [
     'adapt', f'--nodes={a},{b}', f'--local={local}', f'--out={out}',
-    '--barycenter_steps=4', '--ternary', *FEW,
+    '--barycenter_steps=4', '--ternary_steps=4', '--ternary', *FEW,
   ]  # fmt: skip
   code, result, _ = run(capsys, *argv)
   assert code == 0 and result['local_samples'] == 12
   assert result['bytes'] < result['float_bytes']
   edge = cj.load(out)
-  assert edge.spec.ternary is not None
+  assert 'ternary' in edge.spec.encodings
   first = out.read_bytes()
   out.unlink()
   code, _, _ = run(capsys, *argv)
@@ -182,7 +185,10 @@ def test_bad_bundles_exit_with_2_and_leave_nothing(
 
 @pytest.mark.slow
 def test_judges_are_critics_of_other_bundles(capsys, tmp_path):
-  a, b = (node(tmp_path / f'{k}.safetensors', i) for i, k in enumerate('ab'))
+  a, b = (
+    node(tmp_path / f'{k}.safetensors', i, small.PIXELS)
+    for i, k in enumerate('ab')
+  )
   local = folder(tmp_path / 'local')
   argv = [
     'adapt', f'--nodes={a}', f'--judges={a},{b}', f'--local={local}', *FEW
@@ -239,7 +245,10 @@ def test_bad_local_images_exit_with_2_and_leave_nothing(
   ],
 )
 def test_bad_weights_exit_with_2(capsys, tmp_path, weights, match):
-  a, b = (node(tmp_path / f'{k}.safetensors', i) for i, k in enumerate('ab'))
+  a, b = (
+    node(tmp_path / f'{k}.safetensors', i, small.PIXELS)
+    for i, k in enumerate('ab')
+  )
   local = folder(tmp_path / 'local')
   before = sorted(tmp_path.rglob('*'))
   for rest in (
@@ -322,7 +331,8 @@ def test_an_unwritable_result_exits_with_2(capsys, tmp_path):
 
 def test_the_module_is_a_program(tmp_path):
   done = subprocess.run(
-    [sys.executable, '-c', 'from coalesce_jax import cli; main.main_console()',
+    [sys.executable, '-c',
+     'from coalesce_jax.cli import main; main.main_console()',
      'sample', '--node=nowhere', f'--out={tmp_path / "x.png"}'],
     capture_output=True, text=True, timeout=120,
   )  # fmt: skip

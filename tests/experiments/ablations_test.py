@@ -29,7 +29,7 @@ def quick(**changes):
 def test_every_variant_has_settings_that_stages_take():
   config = quick()
   for variant in variants.TABLE.values():
-    config_lib.validate(train._pipeline(config, variant))
+    config_lib.validate(train.pipeline(config, variant))
   labels = [(v.group, v.label) for v in variants.TABLE.values()]
   assert len(set(labels)) == len(labels)
 
@@ -46,9 +46,12 @@ def test_stages_have_the_trials_of_the_plan_in_its_order(tmp_path):
 
 def test_nodes_are_shared_by_all_who_name_them():
   clean, bad = ('agreeing_clean_joint_w1', 'agreeing_noise_joint_w1')
-  needed = train._needed({n: variants.TABLE[n] for n in (clean, bad)})
-  assert len(needed) == 6
-  assert [name for name, (_, _, bad) in needed.items() if bad] == ['node-noise']
+  nodes, *_ = train.stages(quick(variants=(clean, bad)))
+  names = [name for task in nodes for name in task]
+  assert len(names) == len(set(names)) == 6 and 'node-noise' in names
+  # The last node has a corrupted copy beside the clean one.
+  clean_nodes = [name for name in names if name != 'node-noise']
+  assert [name[-1] for name in clean_nodes] == ['0', '1', '2', '3', '4']
 
 
 def test_unknown_variants_are_refused(tmp_path):

@@ -66,10 +66,10 @@ def ternary(width=4, latent_size=8):
   """A ternary generator of random codes, without what JAX has to compile."""
   spec = generator.Spec(
     'dcgan', latent_size, (8, 8, 1), (('width', width),),
-    ternary={
+    encodings={'ternary': {
       'scheme': 'twn', 'granularity': 'channel',
       'leaves': ['project/kernel', 'up_1/kernel'],
-    },
+    }},
   )  # fmt: skip
   rng = np.random.default_rng(0)
   shapes = jax.eval_shape(spec.build().init, jax.random.key(0))

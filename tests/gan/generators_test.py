@@ -59,6 +59,19 @@ def test_a_penalty_of_latent_parameters_is_part_of_the_loss():
   )
 
 
+def test_a_term_that_is_no_number_is_refused():
+  term = terms.Term(lambda params, batch, data: batch.samples, 'wide')
+  played, state, inputs, key = small.made(small.config(), terms=(term,))
+  inputs = inputs._replace(terms={'wide': ()})
+  with pytest.raises(AssertionError, match="term 'wide'"):
+    jax.eval_shape(played.step, state, inputs, key)
+
+
+def test_as_many_critics_as_sources_are_needed():
+  with pytest.raises(AssertionError, match='prefix'):
+    small.made(small.config(), count=2, critics=3)
+
+
 def test_terms_of_one_name_are_refused():
   term = terms.Term(lambda params, batch, data: jnp.float32(0.0), 'twice')
   with pytest.raises(ValueError, match='twice'):

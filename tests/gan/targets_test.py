@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from coalesce_jax.core import types
 from coalesce_jax.gan import sources
@@ -28,6 +29,16 @@ def test_targets_are_stacked_in_order_with_their_own_numbers():
   np.testing.assert_allclose(found.weights, [0.5, 0.2, 0.3])
   np.testing.assert_allclose(found.radii, [0.0, 1.5, 1.5])
   np.testing.assert_array_equal(found.critics['w'][:, 0], [0.0, 1.0, 1.0])
+
+
+def test_critics_of_unlike_networks_are_refused():
+  data = sources.array(jnp.ones((3, 2)))
+  unlike = [
+    targets.Target(data, data, 1.0, critic)
+    for critic in ({'w': jnp.zeros(4)}, {'v': jnp.zeros(4)})
+  ]
+  with pytest.raises(AssertionError, match='do not match'):
+    targets.stack(unlike)
 
 
 def test_targets_are_pytrees_with_an_axis_of_replicas():

@@ -298,7 +298,10 @@ def test_ternarization_ships_exactly_ternary_weights(tmp_path, settings):
   made, _ = cj.ternarize(
     KEY, edge, small.images(), config=config, hooks=lambda part: hooks
   )
-  assert made.spec.ternary['leaves'] == ['project/kernel', 'up_1/kernel']
+  assert made.spec.encodings['ternary']['leaves'] == [
+    'project/kernel',
+    'up_1/kernel',
+  ]
   assert has_three_values(made.params['up_1']['kernel'])
   cj.save(tmp_path / 'a.safetensors', made)
   assert equal(cj.load(tmp_path / 'a.safetensors').params, made.params)

@@ -1,16 +1,14 @@
-"""Trials that are done once and kept, in one process and in several."""
+"""Trials that are done once and kept."""
 
 import functools
 import json
-import os
-import time
 
 import ml_collections
 import pytest
 
 from coalesce_jax.cli import experiment as experiment_lib
-from coalesce_jax.training import loop
 from coalesce_jax.trials import trials
+from experiments.ground_truth import main as ground_truth
 
 
 def settings(**values):
@@ -18,46 +16,16 @@ def settings(**values):
 
 
 def squares(workdir, config, stop):
-  """A plan; children of a pool import it by name."""
   del workdir, stop
   return {f't{i}': functools.partial(square, i) for i in range(config.count)}
 
 
 def square(i):
-  return {'square': i * i, 'process': os.getpid()}
-
-
-def failing(workdir, config, stop):
-  return squares(workdir, config, stop) | {'bad': fail}
+  return {'square': i * i}
 
 
 def fail():
   raise ValueError('no such law')
-
-
-def waiting(workdir, config, stop):
-  del workdir, config
-  return {f't{i}': functools.partial(wait, stop) for i in range(4)}
-
-
-def wait(stop):
-  ends = time.monotonic() + 60.0
-  while not stop():
-    if time.monotonic() > ends:
-      raise RuntimeError('never stopped')
-    time.sleep(0.01)
-  raise loop.Interrupted('as asked')
-
-
-def test_results_do_not_depend_on_the_number_of_workers(tmp_path):
-  for workers in (1, 2):
-    found = trials.run(
-      tmp_path / str(workers), settings(), squares, workers=workers
-    )
-    assert list(found) == [f't{i}' for i in range(5)]
-    assert [r['square'] for r in found.values()] == [0, 1, 4, 9, 16]
-    inside = {r['process'] == os.getpid() for r in found.values()}
-    assert inside == {workers == 1}
 
 
 def test_trials_are_done_once(tmp_path):
@@ -67,21 +35,14 @@ def test_trials_are_done_once(tmp_path):
   assert again['t1'] == first['t1'] and again['t3']['square'] == 9
 
 
-@pytest.mark.parametrize(
-  'workers', [1, pytest.param(2, marks=pytest.mark.slow)]
-)
-def test_a_failing_trial_is_raised_and_leaves_no_result(workers, tmp_path):
+def test_a_failing_trial_is_raised_and_leaves_no_result(tmp_path):
+  def plan(workdir, config, stop):
+    return squares(workdir, config, stop) | {'bad': fail}
+
   with pytest.raises(ValueError, match='no such law'):
-    trials.run(tmp_path, settings(), failing, workers=workers)
-  assert not (tmp_path / 'trials' / 'bad.json').exists()
-
-
-def test_a_stop_reaches_the_children(tmp_path):
-  began = time.monotonic()
-  with pytest.raises(loop.Interrupted, match='0 of 4 trials'):
-    trials.run(
-      tmp_path, settings(), waiting, lambda: time.monotonic() - began > 1.0, 2
-    )
+    trials.run(tmp_path, settings(), plan)
+  kept = [path.name for path in (tmp_path / 'trials').iterdir()]
+  assert sorted(kept) == [f't{i}.json' for i in range(5)]
 
 
 def test_names_are_names_of_files(tmp_path):
@@ -126,6 +87,7 @@ def test_the_command_line_lists_trials_and_runs_some(
   experiment = trials.Experiment(
     'ground_truth',
     'help',
+    ground_truth.EXPERIMENT.config,
     lambda workdir, config, stop: {'a': dict, 'b': dict},
     lambda config, results: trials.Report(
       {'made': sorted(results)}, {'whole': len(results)}, 'a table\n'
@@ -159,6 +121,7 @@ def test_a_report_of_what_is_done_runs_nothing(
   experiment = trials.Experiment(
     'ground_truth',
     'help',
+    ground_truth.EXPERIMENT.config,
     lambda workdir, config, stop: {'a': dict, 'b': fail},
     lambda config, results: trials.Report(
       {'made': sorted(results)}, {'whole': len(results)}

@@ -1,15 +1,35 @@
-"""What the configurations of this experiment share; the fields are explained
-here once.
+"""The configuration of the pipeline: every field, explained once.
 
-A configuration is a nested `ml_collections.ConfigDict`; every field can be
-overridden on the command line, `--config.adapt.steps=500`.
+A configuration is a nested `ml_collections.ConfigDict`. Every field can be
+overridden on the command line, as in `--config.adapt.steps=500`. The files that
+`coalesce run --config=FILE` reads start from these defaults.
 """
+
+import dataclasses
+from typing import Any
 
 import ml_collections
 
+from coalesce_jax.gan import game as game_lib
+from coalesce_jax.methods import adaptation
+from coalesce_jax.methods import barycenter as barycenter_lib
+from coalesce_jax.methods import fine_tuning
+from coalesce_jax.methods import pretraining
+
+# Fields of a game that the configuration has.
+_GAME = (
+  'batch_size', 'critic_steps', 'generator_batches', 'learning_rate', 'beta1',
+  'beta2', 'penalty', 'ema', 'precision',
+)  # fmt: skip
+
 
 def get_config() -> ml_collections.ConfigDict:
-  """The fields with values for a small colourless data set."""
+  """Returns the fields; settings of stages are those of their dataclasses."""
+  game = game_lib.Config()
+  pretrain, barycenter = pretraining.Config(), barycenter_lib.Config()
+  adapt, ternary = adaptation.Config(), adaptation.TERNARIZE
+  how = ternary.ternary
+  assert how is not None
   return ml_collections.ConfigDict(
     {
       # Data set by name, or a folder or array file of the user's.
@@ -20,7 +40,7 @@ def get_config() -> ml_collections.ConfigDict:
       'split': 'overlapping',
       'local_samples': 100,
       'seed': 0,
-      # Members of the ensemble that is trained as one program.
+      # Replicas that are trained as one program, each from a seed of its own.
       'seeds': 1,
       'network': {
         'name': 'dcgan',
@@ -39,78 +59,55 @@ def get_config() -> ml_collections.ConfigDict:
           'mlp': {'hidden': (128, 128)},
         },
       },
-      # Settings of every game; a stage may replace them.
+      # Settings of every game; a stage may replace them. `critic_learning_rate`
+      # of 0 is that of the generator.
       'game': {
-        'batch_size': 64,
-        'critic_steps': 3,
-        # Batches that make one step of the generator.
-        'generator_batches': 1,
-        # Generators of MNIST have Frechet distances of 152, 84 and 53 after
-        # 2,000 steps at 5e-4, 1.5e-3 and 5e-3 (width 16, momentum .5).
-        'learning_rate': 5e-3,
-        # Of the critics; 0 is that of the generator.
-        'critic_learning_rate': 0.0,
-        # Width 16, 4,000 steps, all of MNIST: 31 without momentum, 43 with .5.
-        'beta1': 0.0,
-        'beta2': 0.9,
-        'penalty': 'two_sided',
-        'ema': 0.995,
-        # Of the networks' products: 'float32', 'tensorfloat32', 'bfloat16'.
-        'precision': 'float32',
+        **{name: getattr(game, name) for name in _GAME},
+        'critic_learning_rate': game.critic_learning_rate or 0.0,
       },
       # `decay`: rates fall linearly to zero over the steps.
-      'pretrain': {'steps': 3000, 'chunk': 50, 'decay': True},
+      'pretrain': {**_schedule(pretrain), 'decay': pretrain.decay},
       'barycenter': {
-        'steps': 1000,
-        'chunk': 50,
-        'decay': True,
-        'warmup': 100,
+        **_schedule(barycenter),
+        'decay': barycenter.decay,
+        'warmup': barycenter_lib.WARMUP,
         'method': 'joint',
         # '' is the default of `coalesce_jax.barycenter`.
         'objective': '',
         # Samples of each node that are drawn once, and steps that each is moved
         # by its own critic (`gan/refined_source.py`); 0 draws fresh ones.
         # The steps are those of 'all_nodes' too.
-        'fixed_samples': 0,
+        'fixed_samples': barycenter.fixed_samples,
         'refine_steps': 0,
         # Start from the first node's generator, and from the nodes' critics;
         # else from new ones.
-        'warm_generator': True,
-        'warm_critics': True,
+        'warm_generator': barycenter.start is not None,
+        'warm_critics': barycenter.warm_critics,
       },
       # Of adaptation and, but for the anchor, of every baseline.
       'adapt': {
-        'steps': 500,
-        'chunk': 25,
-        'warmup': 50,
-        'anchor': 0.5,
+        **_schedule(adapt),
+        'warmup': fine_tuning.WARMUP,
+        'anchor': adapt.anchor,
         # Of adaptation alone, a factor of the learning rate; `transfer` has
         # its own.
-        'rate': 1.0,
-        'objective': 'w1_squared',
-        'augment': 'translation',
-        'held_out': 0.1,
+        'rate': adapt.rate,
+        'objective': adapt.game.objective,
+        'augment': adapt.game.augment,
+        'held_out': adapt.held_out,
         # Steps between two points of the curves; 0 draws none.
         'observe_every': 100,
         # Steps between two scores of early stopping; 0 is none.
-        'select_every': 0,
-        'patience': 5,
+        'select_every': adapt.schedule.select_every,
+        'patience': adapt.schedule.patience,
       },
       'transfer': {'rate': 0.1, 'freeze': ()},
       'ternary': {
-        'steps': 1500,
-        'chunk': 50,
-        'warmup': 50,
-        'anchor': 0.75,
-        'objective': 'w1',
-        'scheme': 'truncated_gaussian',
-        'granularity': 'channel',
-        'leaves': ('(?!out/).*kernel',),
-        'threshold_init': 'sigma',
-        'thresholds_first': True,
-        'distill': 100.0,
-        # Ternary critics too.
-        'critic': False,
+        **_schedule(ternary),
+        'warmup': fine_tuning.WARMUP,
+        'anchor': ternary.anchor,
+        'objective': ternary.game.objective,
+        **dataclasses.asdict(how),
       },
       # Methods to run; the report has one row each.
       'methods': (
@@ -131,8 +128,16 @@ def get_config() -> ml_collections.ConfigDict:
   )
 
 
-def choose(config: ml_collections.ConfigDict, variant: str) -> None:
-  """Applies a variant in place: '' or 'quick', a few steps a stage.
+def _schedule(stage: Any) -> dict[str, int]:
+  return {'steps': stage.schedule.steps, 'chunk': stage.schedule.chunk}
+
+
+def shorten(config: ml_collections.ConfigDict, variant: str) -> None:
+  """Changes a configuration in place for the variant of this name.
+
+  Args:
+    config: fields of `get_config`.
+    variant: '' changes nothing; 'quick' leaves a few steps a stage.
 
   Raises:
     ValueError: another variant.
