@@ -1,4 +1,4 @@
-"""Subcommands of the edge node: adapt, ternarize."""
+"""Defines the subcommands of the edge node: adapt, ternarize."""
 
 from typing import Any
 
@@ -23,33 +23,43 @@ from coalesce_jax.training import loop
 
 
 def define_adapt(values: Values) -> None:
-  """Flags of `adapt`."""
+  """Defines the flags of `adapt`."""
   defaults = adaptation.Config()
   flags.DEFINE_list(
-    'nodes', None, 'Bundles; more than one are coalesced first.',
+    'nodes', None, 'Bundles; several are coalesced first.',
     flag_values=values,
   )  # fmt: skip
   common.string(values, 'local', None, 'Folder or array file of local images.')
   flags.DEFINE_list(
-    'weights', None, 'Of the nodes, sum 1; default equal.', flag_values=values
+    'weights',
+    None,
+    'Weights of the nodes, sum 1; default equal.',
+    flag_values=values,
   )
   flags.DEFINE_list(
-    'judges', None, 'Bundles whose critics judge the local images together; '
-    "default the metamodel's alone.", flag_values=values,
+    'judges', None, 'Bundles whose critics form the critic ensemble of the '
+    'local images; default the critic of the metamodel.', flag_values=values,
   )  # fmt: skip
   flags.DEFINE_float(
     'anchor', defaults.anchor,
-    'Position between local samples, 0, and metamodel, 1.', flag_values=values,
+    'Proximal weight: position between local samples, 0, and metamodel, 1.',
+    flag_values=values,
   )  # fmt: skip
   common.string(
-    values, 'augment', defaults.game.augment, 'See the README; "" is none.'
+    values,
+    'augment',
+    defaults.game.augment,
+    'Augmentation, see the README; "" is none.',
   )
   flags.DEFINE_bool(
     'freeze_d', False, 'Freeze the image-side critic layers.',
     flag_values=values,
   )  # fmt: skip
   flags.DEFINE_bool(
-    'early_stopping', False, 'On held-out local images.', flag_values=values
+    'early_stopping',
+    False,
+    'Stop early by held-out local images.',
+    flag_values=values,
   )
   flags.DEFINE_bool(
     'ternary', False, 'Ternarize the result as well.', flag_values=values
@@ -69,17 +79,17 @@ def define_adapt(values: Values) -> None:
 
 
 def adapt(values: Values, stop: Stop) -> dict[str, Any]:
-  """Coalesces bundles where there are several, then adapts to local images."""
+  """Adapts a bundle, or the metamodel of several bundles, to local images."""
   if values.packing != '2bit' and not values.ternary:
     raise ValueError(f'--packing={values.packing} needs --ternary')
-  members = common.load_nodes(values.nodes)
-  if values.ternary and len(members) == 1:
-    _refuse_mixture(values.nodes[0], members[0])
+  nodes = common.load_nodes(values.nodes)
+  if values.ternary and len(nodes) == 1:
+    _refuse_mixture(values.nodes[0], nodes[0])
   weights = common.numbers('weights', values.weights)
-  checks.check_weights(weights, len(members))
-  checks.same_samples(members)
+  checks.check_weights(weights, len(nodes))
+  checks.same_samples(nodes)
   judges = tuple(bundle.load(path) for path in values.judges or ())
-  local = common.local(values.local, members[0].spec)
+  local = common.local(values.local, nodes[0].spec)
   freeze = baselines.FREEZE_D if values.freeze_d else ()
   chunk = loop.chunk_of(values.steps, adaptation.Config().schedule.chunk)
   select = chunk if values.early_stopping else 0
@@ -90,7 +100,7 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
     schedule={'select_every': select},
     anchor=values.anchor,
   )
-  spec = checks.with_critic(members[0].spec)
+  spec = checks.with_critic(nodes[0].spec)
   fine_tuning.check_judges(judges, spec, config, values.judges)
   digests = common.digests([*values.nodes, *(values.judges or ())]) | {
     'local_sha256': files.digest([local])
@@ -99,11 +109,11 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   key_meta, key_adapt, key_ternary = jax.random.split(
     jax.random.key(values.seed), 3
   )
-  meta = members[0]
-  if len(members) > 1:
+  meta = nodes[0]
+  if len(nodes) > 1:
     meta, _ = barycenter_lib.barycenter(
       key_meta,
-      members,
+      nodes,
       weights,
       config=common.configured(
         values, barycenter_lib.Config(), steps=values.barycenter_steps
@@ -121,7 +131,7 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
       values, key_ternary, edge, local, work, values.ternary_steps
     )
   common.save(
-    values.out, edge, 'adapt', values, common.dataset(members),
+    values.out, edge, 'adapt', values, common.dataset(nodes),
     packing=values.packing,
   )  # fmt: skip
   return {
@@ -134,11 +144,14 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
 
 
 def define_ternarize(values: Values) -> None:
-  """Flags of `ternarize`."""
+  """Defines the flags of `ternarize`."""
   common.string(values, 'node', None, 'Bundle of a float generator.')
   common.string(values, 'local', None, 'Folder or array file of local images.')
   common.string(
-    values, 'augment', adaptation.TERNARIZE.game.augment, '"" is none.'
+    values,
+    'augment',
+    adaptation.TERNARIZE.game.augment,
+    'Augmentation; "" is none.',
   )
   _define_packing(values)
   common.string(values, 'out', None, 'Bundle to write.')
@@ -147,7 +160,7 @@ def define_ternarize(values: Values) -> None:
 
 
 def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
-  """Ternarizes a bundle, anchored at its own law."""
+  """Trains a ternary copy of a bundle, held near the float generator."""
   generator = bundle.load(values.node)
   _refuse_mixture(values.node, generator)
   local = common.local(values.local, generator.spec)
@@ -172,8 +185,8 @@ def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
 
 def _define_packing(values: Values) -> None:
   flags.DEFINE_enum(
-    'packing', '2bit', list(packing.PACKINGS), 'Of ternary weights in the '
-    'bundle; trits are 1.6 bits each.', flag_values=values,
+    'packing', '2bit', list(packing.PACKINGS), 'Packing of ternary weights in '
+    'the bundle; trits are 1.6 bits each.', flag_values=values,
   )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Subcommands that train nodes and metamodels: pretrain, barycenter."""
+"""Defines the subcommands that train generators: pretrain, barycenter."""
 
 from typing import Any
 
@@ -20,28 +20,30 @@ from coalesce_jax.models import generator as generator_lib
 
 
 def define_pretrain(values: Values) -> None:
-  """Flags of `pretrain`."""
+  """Defines the flags of `pretrain`."""
   common.string(values, 'dataset', 'digits', 'Data set, folder or array file.')
   common.string(values, 'data_dir', None, 'Folder that is searched first.')
   common.string(
-    values, 'split', 'overlapping', 'Classes by node; see the README.'
+    values, 'split', 'overlapping', 'Classes of each node; see the README.'
   )
   common.string(values, 'network', 'dcgan', 'Architecture.')
-  flags.DEFINE_integer('width', 24, 'Its width.', flag_values=values)
-  flags.DEFINE_integer('latent_size', 64, 'Z.', flag_values=values)
-  common.string(values, 'out', None, 'Folder of the bundles, one a node.')
+  flags.DEFINE_integer('width', 24, 'Width of the network.', flag_values=values)
+  flags.DEFINE_integer(
+    'latent_size', 64, 'Size of the latents.', flag_values=values
+  )
+  common.string(values, 'out', None, 'Folder for the bundles of the nodes.')
   common.define_training(values, pretraining.Config())
   common.required(values, 'out')
 
 
 def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
-  """Trains one generator a node."""
+  """Trains one generator for each node."""
   data = datasets.load(values.dataset, 'train', values.data_dir)
   if data.labels is None:
-    split, parts = None, [data.images]
+    split, node_images = None, [data.images]
   else:
     split = partition.parse(values.split)
-    parts = [
+    node_images = [
       data.images[partition.indices(data.labels, classes)]
       for classes in split.nodes
     ]
@@ -58,41 +60,45 @@ def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
   config = common.configured(values, pretraining.Config())
   out = files.check_writable(values.out)
   work = common.work(values, values.out, stop)
-  made, _ = pretraining.pretrain(
-    jax.random.key(values.seed), parts, spec, config=config,
+  nodes, _ = pretraining.pretrain(
+    jax.random.key(values.seed), node_images, spec, config=config,
     hooks=work.hooks(None),
   )  # fmt: skip
   paths = []
-  for k, member in enumerate(made):
+  for k, node in enumerate(nodes):
     classes = 'all' if split is None else ','.join(map(str, split.nodes[k]))
     path = out / f'node_{k}.safetensors'
-    common.save(path, member, 'pretrain', values, data.name, classes)
+    common.save(path, node, 'pretrain', values, data.name, classes)
     paths.append(str(path))
   return {'bundles': paths, 'workdir': str(work.path)}
 
 
 def define_barycenter(values: Values) -> None:
-  """Flags of `barycenter`."""
+  """Defines the flags of `barycenter`."""
   flags.DEFINE_list('nodes', None, 'Bundles.', flag_values=values)
   flags.DEFINE_list(
-    'weights', None, 'One a bundle, sum 1; default equal.', flag_values=values
+    'weights',
+    None,
+    'Weights of the bundles, sum 1; default equal.',
+    flag_values=values,
   )
   flags.DEFINE_enum(
-    'method', 'joint', barycenter_lib.METHODS, 'How.', flag_values=values
+    'method', 'joint', barycenter_lib.METHODS, 'Method.', flag_values=values
   )
   flags.DEFINE_enum(
-    'objective', None, objectives.NAMES, 'Which point.', flag_values=values
+    'objective', None, objectives.NAMES, 'Objective.', flag_values=values
   )
   flags.DEFINE_list(
-    'radii', None, "Of the 'ball' objective.", flag_values=values
+    'radii', None, "Radii of the 'ball' objective.", flag_values=values
   )
   flags.DEFINE_integer(
-    'fixed_samples', 0, 'Samples of each bundle, drawn once; 0 draws new ones '
-    'at every step.', lower_bound=0, flag_values=values,
+    'fixed_samples', 0, 'Samples of each bundle, drawn once; 0 draws new '
+    'samples at every step.', lower_bound=0, flag_values=values,
   )  # fmt: skip
   flags.DEFINE_integer(
-    'refine_steps', 0, 'Steps that fixed samples are moved by the critic of '
-    'their bundle; 0 leaves them.', lower_bound=0, flag_values=values,
+    'refine_steps', 0, 'Steps of discriminator optimal transport (DOT), which '
+    'moves fixed samples by the critic of their bundle.',
+    lower_bound=0, flag_values=values,
   )  # fmt: skip
   flags.DEFINE_bool(
     'new_generator', False, 'Start from new parameters instead of those of the '
@@ -105,11 +111,11 @@ def define_barycenter(values: Values) -> None:
 
 def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
   """Learns the barycenter of bundles."""
-  members = common.load_nodes(values.nodes)
+  nodes = common.load_nodes(values.nodes)
   weights = common.numbers('weights', values.weights)
   if weights is not None:
-    checks.check_weights(weights, len(members))
-  refine = common.refine(values, members)
+    checks.check_weights(weights, len(nodes))
+  refine = common.refine(values, nodes)
   config = common.configured(
     values,
     barycenter_lib.Config(),
@@ -118,13 +124,13 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
     refine=refine,
   )
   radii = common.numbers('radii', values.radii)
-  barycenter_lib.check(members, values.method, values.objective, radii, config)
+  barycenter_lib.check(nodes, values.method, values.objective, radii, config)
   work = common.work(
     values, common.checked_out(values.out), stop, common.digests(values.nodes)
   )
   meta, _ = barycenter_lib.barycenter(
     jax.random.key(values.seed),
-    members,
+    nodes,
     weights,
     method=values.method,
     objective=values.objective,
@@ -132,12 +138,12 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
     config=config,
     hooks=work.hooks(None),
   )
-  common.save(values.out, meta, 'barycenter', values, common.dataset(members))
+  common.save(values.out, meta, 'barycenter', values, common.dataset(nodes))
   recursive = values.method == 'recursive'
-  part = f'barycenter_{len(members) - 1}' if recursive else 'barycenter'
+  stage = f'barycenter_{len(nodes) - 1}' if recursive else 'barycenter'
   return {
     'bundle': values.out,
     'bytes': bundle.size_bytes(meta),
     'workdir': str(work.path),
-    **common.last(work, part),
+    **common.last(work, stage),
   }

@@ -100,10 +100,10 @@ def make(
       value, aux = adversary(viewed(prior, batch.samples))
       losses = {}
       for term in terms:
-        found = term.loss(params, batch, data[term.name])
-        chex.assert_shape(found, (), custom_message=f'term {term.name!r}')
-        losses[f'term/{term.name}'] = found
-        value = value + found
+        term_loss = term.loss(params, batch, data[term.name])
+        chex.assert_shape(term_loss, (), custom_message=f'term {term.name!r}')
+        losses[f'term/{term.name}'] = term_loss
+        value = value + term_loss
       if reparam.penalty is not base.free:
         losses['term/penalty'] = reparam.penalty(latent, state.frozen)
         value = value + losses['term/penalty']

@@ -262,6 +262,9 @@ def draw(
 
   Returns:
     `[K, n, ...]`.
+
+  Raises:
+    AssertionError: samples of the sources have different shapes.
   """
   keys = jax.random.split(key, len(sources))
 

@@ -57,6 +57,9 @@ def stack(targets: Sequence[Target]) -> Stacked:
 
   Args:
     targets: at least one.
+
+  Raises:
+    AssertionError: parameters of the critics differ in structure.
   """
 
   def per_critic(target: Target, value: Any) -> jax.Array:
