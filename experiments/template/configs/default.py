@@ -29,7 +29,7 @@ from coalesce_jax.pipeline import defaults
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """Returns the settings; `variant` is '' or 'quick'."""
   shared = defaults.get_config()
-  shared.game.learning_rate, shared.local_samples, shared.seeds = 2e-3, 20, 3
+  shared.local_samples, shared.seeds = 20, 3
   shared.network.width = shared.network.critic_width = 16
   shared.pretrain.steps, shared.barycenter.steps = 1500, 800
   defaults.shorten(shared, variant)
