@@ -16,17 +16,15 @@ from coalesce_jax.transforms import ternary as ternary_lib
 from coalesce_jax.transforms import ternary_config
 from tests import agreement
 from tests import small
-from tests.methods import settings
+from tests.methods import presets
 
 KEY = jax.random.key(0)
 LEAVES = ('(?!out/).*kernel',)
 
 
 def test_adaptation_keeps_shape_and_reports_two_critics():
-  meta = settings.image_nodes(1)[0]
-  edge, history = cj.adapt(
-    KEY, meta, small.images(), config=settings.adapting()
-  )
+  meta = presets.image_nodes(1)[0]
+  edge, history = cj.adapt(KEY, meta, small.images(), config=presets.adapting())
   assert edge.sample(KEY, 3).shape == (3, 8, 8, 1)
   assert history['w1'].shape == (2, 2)
   assert not agreement.equal(edge.params, meta.params)
@@ -35,16 +33,16 @@ def test_adaptation_keeps_shape_and_reports_two_critics():
 def test_without_an_anchor_there_is_one_critic():
   _, history = cj.adapt(
     KEY,
-    settings.image_nodes(1)[0],
+    presets.image_nodes(1)[0],
     small.images(),
-    config=settings.adapting(anchor=0.0),
+    config=presets.adapting(anchor=0.0),
   )
   assert history['w1'].shape == (2, 1)
 
 
 @pytest.mark.slow
 def test_a_mixed_anchor_is_seen_by_the_critic_of_the_samples():
-  (meta,) = settings.at_points(0.0)
+  (meta,) = presets.at_points(0.0)
   local = 4.0 + 0.1 * jax.random.normal(KEY, (20, 2))
   ends = []
   for anchor in (0.0, 0.95):
@@ -53,7 +51,7 @@ def test_a_mixed_anchor_is_seen_by_the_critic_of_the_samples():
       meta,
       local,
       config=adaptation.Config(
-        settings.QUICK,
+        presets.QUICK,
         small.schedule(40, 20),
         anchor=anchor,
         mixed=True,
@@ -64,7 +62,7 @@ def test_a_mixed_anchor_is_seen_by_the_critic_of_the_samples():
     ends.append(float(edge.sample(KEY, 50).mean()))
   assert ends[0] > ends[1] + 0.1
   with pytest.raises(ValueError, match='mixed has one'):
-    settings.adapting(
+    presets.adapting(
       game=small.config(objective='ball'), radius=1.0, mixed=True
     )
 
@@ -79,8 +77,8 @@ def test_a_mixed_anchor_is_seen_by_the_critic_of_the_samples():
   ],
 )
 def test_ternarization_ships_exactly_ternary_weights(tmp_path, settings):
-  config = settings.adapting(ternary=ternary_config.Ternary(**settings))
-  edge, seen = settings.image_nodes(1)[0], {}
+  config = presets.adapting(ternary=ternary_config.Ternary(**settings))
+  edge, seen = presets.image_nodes(1)[0], {}
   hooks = loop.Hooks(observe_state=seen.setdefault)
   made, _ = cj.ternarize(
     KEY, edge, small.images(), config=config, hooks=lambda part: hooks
@@ -116,7 +114,7 @@ def has_three_values(kernel):
 
 @pytest.mark.slow
 def test_published_habits_are_a_preset():
-  images, nodes = small.images(), settings.image_nodes(2)
+  images, nodes = small.images(), presets.image_nodes(2)
   meta_config, edge_config = (
     barycenter.paper_code(steps=2, samples=50),
     adaptation.paper_code(steps=2, samples=50),
@@ -133,12 +131,12 @@ def test_generators_of_specs_alone_have_no_critic():
   with pytest.raises(ValueError, match='without a critic'):
     spec.build_critic()
   bare = generator.create(spec, spec.build().init(KEY))
-  edge, _ = cj.adapt(KEY, bare, small.images(), config=settings.adapting())
+  edge, _ = cj.adapt(KEY, bare, small.images(), config=presets.adapting())
   assert edge.spec.critic == 'dcgan'
 
 
 def test_bad_local_samples_are_refused():
-  meta = settings.image_nodes(1)[0]
+  meta = presets.image_nodes(1)[0]
   with pytest.raises(ValueError, match='7 local samples, at least 8'):
     cj.adapt(KEY, meta, small.images(7))
   with pytest.raises(ValueError, match='the generator makes'):

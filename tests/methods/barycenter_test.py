@@ -11,7 +11,7 @@ from coalesce_jax.methods import barycenter
 from coalesce_jax.models import generator
 from tests import agreement
 from tests import small
-from tests.methods import settings
+from tests.methods import presets
 
 KEY = jax.random.key(0)
 
@@ -29,7 +29,7 @@ def test_seeds_as_one_program_equal_seeds_alone():
     )
     for k in range(2)
   ]
-  config = settings.meeting()
+  config = presets.meeting()
   together, history = cj.barycenter(keys, batched, config=config)
   assert history['w1'].shape == (2, 2, 2)
   for s in range(2):
@@ -40,9 +40,9 @@ def test_seeds_as_one_program_equal_seeds_alone():
 
 @pytest.mark.slow
 def test_a_joint_barycenter_starts_at_the_chosen_member():
-  nodes = settings.image_nodes(3)
+  nodes = presets.image_nodes(3)
   frozen = dataclasses.replace(
-    settings.meeting(start=2), schedule=small.schedule(1, 1), warmup=5
+    presets.meeting(start=2), schedule=small.schedule(1, 1), warmup=5
   )
   made, _ = cj.barycenter(KEY, nodes, config=frozen)
   assert agreement.equal(made.params, nodes[2].params)
@@ -52,7 +52,7 @@ def test_a_barycenter_may_start_from_new_parameters():
   nodes = [small.generator(k, small.VECTORS) for k in range(2)]
   still = small.schedule(1, 1)
   config = dataclasses.replace(
-    settings.meeting(start=None), schedule=still, warmup=5
+    presets.meeting(start=None), schedule=still, warmup=5
   )
   made = [
     cj.barycenter(KEY, each, config=config)[0].params
@@ -66,13 +66,13 @@ def test_a_barycenter_may_start_from_new_parameters():
 
 @pytest.mark.slow
 def test_a_new_barycenter_may_be_of_another_architecture():
-  nodes = settings.image_nodes()
+  nodes = presets.image_nodes()
   options = dict(nodes[0].spec.options)
   wide = dataclasses.replace(
     nodes[0].spec, options=generator.freeze({**options, 'width': 6}),
     critic=None, critic_options=(),
   )  # fmt: skip
-  config = settings.meeting(start=None, spec=wide)
+  config = presets.meeting(start=None, spec=wide)
   made, _ = cj.barycenter(KEY, nodes, config=config)
   assert made.spec.options == wide.options
   assert made.spec.critic_options == nodes[0].spec.critic_options
@@ -82,13 +82,13 @@ def test_a_new_barycenter_may_be_of_another_architecture():
 @pytest.mark.slow
 @pytest.mark.parametrize('weights', [(1.0, 0.0), (0.0, 1.0)])
 def test_a_mixture_has_the_weights_and_one_critic(weights):
-  nodes = settings.at_points(0.0, 4.0)
+  nodes = presets.at_points(0.0, 4.0)
   meta, history = cj.barycenter(
     KEY,
     nodes,
     weights,
     method='mixture',
-    config=barycenter.Config(settings.QUICK, small.schedule(40, 20), warmup=10),
+    config=barycenter.Config(presets.QUICK, small.schedule(40, 20), warmup=10),
   )
   assert history['w1'].shape == (2, 1)
   end = float(meta.sample(KEY, 50).mean())
@@ -108,7 +108,7 @@ def test_a_barycenter_of_unlike_networks_has_that_of_its_start(start):
     small.generator(1, small.IMAGES),
   ]
   made, history = cj.barycenter(
-    KEY, members, config=settings.meeting(start=start)
+    KEY, members, config=presets.meeting(start=start)
   )
   assert made.spec.options == members[start].spec.options
   assert made.spec.latent_size == members[start].spec.latent_size
@@ -127,7 +127,7 @@ def test_a_barycenter_of_unlike_networks_has_that_of_its_start(start):
 )
 def test_bad_weights_are_refused(weights, match):
   with pytest.raises(ValueError, match=match):
-    cj.barycenter(KEY, settings.image_nodes(2), weights)
+    cj.barycenter(KEY, presets.image_nodes(2), weights)
 
 
 def test_bad_barycenters_are_refused():
@@ -135,9 +135,9 @@ def test_bad_barycenters_are_refused():
     cj.barycenter(
       KEY, [small.generator()] * 2, method='mixture', objective='ball'
     )
-  nodes = settings.image_nodes(2)
+  nodes = presets.image_nodes(2)
   other = small.generator(0, small.VECTORS)
-  for members, more, match in (
+  for members, settings, match in (
     (nodes[:1], {}, 'needs 2'),
     ([nodes[0], other], {}, 'samples of one shape'),
     (nodes, {'method': 'mean'}, 'method'),
@@ -146,13 +146,13 @@ def test_bad_barycenters_are_refused():
     (nodes, {'config': barycenter.Config(start=5)}, 'start 5'),
   ):
     with pytest.raises(ValueError, match=match):
-      cj.barycenter(KEY, members, **more)
+      cj.barycenter(KEY, members, **settings)
 
 
 def test_bad_architectures_of_a_new_barycenter_are_refused():
-  nodes = settings.image_nodes()
+  nodes = presets.image_nodes()
   with pytest.raises(ValueError, match='spec is of a new generator'):
-    settings.meeting(spec=nodes[0].spec)
+    presets.meeting(spec=nodes[0].spec)
   other = dataclasses.replace(nodes[0].spec, image_shape=(28, 28, 1))
   with pytest.raises(ValueError, match='spec has image_shape'):
-    cj.barycenter(KEY, nodes, config=settings.meeting(start=None, spec=other))
+    cj.barycenter(KEY, nodes, config=presets.meeting(start=None, spec=other))

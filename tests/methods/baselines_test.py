@@ -8,13 +8,13 @@ from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import baselines
 from tests import agreement
 from tests import small
-from tests.methods import settings
+from tests.methods import presets
 
 KEY = jax.random.key(0)
 
 
 def test_baselines_start_where_they_say():
-  nodes, images = settings.image_nodes(2), small.images()
+  nodes, images = presets.image_nodes(2), small.images()
   still = adaptation.Config(
     game=small.config(), schedule=small.schedule(1, 1), rate=1e-9
   )
@@ -27,7 +27,7 @@ def test_baselines_start_where_they_say():
 
 
 def test_transfer_moves_at_a_tenth_of_the_rate():
-  node = settings.image_nodes(1)[0]
+  node = presets.image_nodes(1)[0]
   config = adaptation.Config(
     game=small.config(ema=0.0), schedule=small.schedule(1, 1)
   )
@@ -45,7 +45,7 @@ def test_transfer_moves_at_a_tenth_of_the_rate():
 
 
 def test_the_model_average_is_the_mean_of_the_parameters():
-  nodes = settings.image_nodes(2)
+  nodes = presets.image_nodes(2)
   made = baselines.model_average(nodes, (0.25, 0.75))
   expected = jax.tree.map(
     lambda a, b: 0.25 * a + 0.75 * b, nodes[0].params, nodes[1].params

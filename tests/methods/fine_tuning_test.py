@@ -11,7 +11,7 @@ from coalesce_jax.core import trees
 from coalesce_jax.methods import adaptation
 from tests import agreement
 from tests import small
-from tests.methods import settings
+from tests.methods import presets
 
 KEY = jax.random.key(0)
 
@@ -19,7 +19,7 @@ KEY = jax.random.key(0)
 def test_judges_weigh_the_same_and_start_where_they_are():
   start, *judges = (small.generator(k) for k in range(3))
   local = jax.random.normal(KEY, (20, 2))
-  config = settings.adapting(anchor=0.25)
+  config = presets.adapting(anchor=0.25)
   game = dataclasses.replace(config.game, objective='w1')
   still = dataclasses.replace(config, game=game, rate=0.0)
   made, history = cj.adapt(KEY, start, local, config=still, judges=judges)
@@ -37,7 +37,7 @@ def test_judges_weigh_the_same_and_start_where_they_are():
 
 
 def test_cold_judges_differ():
-  config = settings.adapting(anchor=0.0, warm_critics=False)
+  config = presets.adapting(anchor=0.0, warm_critics=False)
   nodes = [small.generator(k) for k in range(2)]
   _, history = cj.adapt(
     KEY, nodes[0], jax.random.normal(KEY, (20, 2)), config=config, judges=nodes
@@ -50,10 +50,10 @@ def test_cold_judges_differ():
 def test_judges_need_critics_like_that_of_the_start():
   node = small.generator()
   local = jax.random.normal(KEY, (20, 2))
-  for judge in (small.generator(critic=False), settings.image_nodes(1)[0]):
+  for judge in (small.generator(critic=False), presets.image_nodes(1)[0]):
     with pytest.raises(ValueError, match=r'judges\[1\]'):
       cj.adapt(KEY, node, local, judges=[node, judge])
-  ball = settings.adapting(game=small.config(objective='ball'), radius=0.1)
+  ball = presets.adapting(game=small.config(objective='ball'), radius=0.1)
   with pytest.raises(ValueError, match='ball'):
     cj.adapt(KEY, node, local, config=ball, judges=[node, node])
 
@@ -67,19 +67,17 @@ def test_members_have_anchors_and_rates_of_their_own():
   twice = meta._replace(
     params=trees.stack([meta.params] * 2), critic=trees.stack([meta.critic] * 2)
   )
-  together, _ = cj.adapt(
-    keys, twice, local, config=settings.adapting(**numbers)
-  )
+  together, _ = cj.adapt(keys, twice, local, config=presets.adapting(**numbers))
   for s in range(2):
-    config = settings.adapting(**{k: v[s] for k, v in numbers.items()})
+    config = presets.adapting(**{k: v[s] for k, v in numbers.items()})
     alone, _ = cj.adapt(keys[s], meta, local[s], config=config)
     agreement.close(trees.member(together.params, s), alone.params, 1e-5)
   with pytest.raises(ValueError, match=r'anchor has shape \(3,\)'):
     cj.adapt(
-      keys, twice, local, config=settings.adapting(anchor=np.full(3, 0.5))
+      keys, twice, local, config=presets.adapting(anchor=np.full(3, 0.5))
     )
   with pytest.raises(ValueError, match='not in'):
-    settings.adapting(anchor=np.array([0.5, 1.0]))
+    presets.adapting(anchor=np.array([0.5, 1.0]))
 
 
 @pytest.mark.slow
@@ -90,7 +88,7 @@ def test_adaptation_takes_augmentation_freezing_and_early_stopping():
     warmup=0,
     held_out=0.2,
   )
-  meta = settings.image_nodes(1)[0]
+  meta = presets.image_nodes(1)[0]
   edge, _ = cj.adapt(KEY, meta, small.images(), config=config)
   assert agreement.equal(edge.critic['conv_0'], meta.critic['conv_0'])
   assert not agreement.equal(edge.critic['conv_1'], meta.critic['conv_1'])
