@@ -3,6 +3,7 @@
 import numpy as np
 
 import coalesce_jax as cj
+from coalesce_jax.core import trees
 from tests import agreement
 from tests import small
 from tests.cli import calls
@@ -23,7 +24,8 @@ def test_a_mixture_holds_all_bundles_and_their_weights(capsys, tmp_path):
   assert made.spec.network == 'mixture'
   assert made.spec.provenance == {'stage': 'mixture', 'dataset': 'unknown'}
   np.testing.assert_allclose(np.exp(made.params['scores']), [0.25, 0.75])
-  for path, params in zip(paths, made.params['nodes'], strict=True):
+  for k, path in enumerate(paths):
+    params = trees.member(made.params['nodes'], k)
     assert agreement.equal(params, cj.load(path).params)
 
 
