@@ -17,12 +17,13 @@ from coalesce_jax.transforms import base
 from tests import agreement
 from tests import small
 
+# One program for all calls of a test with as many steps.
+run = jax.jit(scan.run, static_argnums=(0, 4))
 close = functools.partial(agreement.close, atol=2e-5, rtol=1e-3)
 
 
 def test_a_resumed_run_equals_the_whole_run_bit_for_bit():
   played, state, inputs, key = small.made(small.config())
-  run = jax.jit(scan.run, static_argnums=(0, 4))
   whole, _ = run(played.step, state, inputs, key, 6)
   half, _ = run(played.step, state, inputs, key, 3)
   resumed, _ = run(played.step, half, inputs, key, 3)
@@ -45,7 +46,7 @@ def test_vmapped_games_equal_single_ones():
   many = trees.stack([inputs._replace(weights=jnp.array([w, 1.0 - w])) for w in (0.2, 0.5, 0.8)])  # noqa: E501  # fmt: skip
   together, _ = jax.jit(jax.vmap(lambda s, i, k: scan.run(played.step, s, i, k, 3)))(states, many, keys)  # noqa: E501  # fmt: skip
   for k in range(3):
-    alone, _ = scan.run(played.step, state, trees.member(many, k), keys[k], 3)
+    alone, _ = run(played.step, state, trees.member(many, k), keys[k], 3)
     close(trees.member(together, k), alone)
 
 
@@ -63,7 +64,7 @@ def test_a_source_of_weight_zero_does_not_move_the_generator():
 def test_only_critics_learn_during_the_warm_up():
   played, state, inputs, key = small.made(small.config())
   inputs = inputs._replace(warmup=jnp.int32(2))
-  warm, _ = scan.run(played.step, state, inputs, key, 2)
+  warm, _ = run(played.step, state, inputs, key, 2)
   assert agreement.equal(warm.generator, state.generator)
   assert not agreement.equal(warm.critics, state.critics)
   after, metrics = played.step(warm, inputs, key)
@@ -110,7 +111,7 @@ def test_ball_raises_the_multiplier_of_a_violated_constraint_only():
   wide = inputs._replace(radii=jnp.array([0.0, 100.0]))
   tight = inputs._replace(radii=jnp.array([0.0, -1.0]))
   for given, grows in ((wide, False), (tight, True)):
-    after, metrics = scan.run(played.step, state, given, key, 3)
+    after, metrics = run(played.step, state, given, key, 3)
     assert (float(after.objective[1]) > 0.0) == grows
     assert (float(metrics['violation'][-1][1]) > 0.0) == grows
     np.testing.assert_allclose(metrics['coefficient'][:, 0], 1.0)
@@ -120,13 +121,13 @@ def test_multipliers_do_not_wind_up_far_outside_a_ball():
   settings = small.config(objective='ball', ball_penalty=2.0, ball_rate=0.1)
   played, state, inputs, key = small.made(settings)
   far = inputs._replace(radii=jnp.array([0.0, -50.0]))
-  after, metrics = scan.run(played.step, state, far, key, 4)
+  after, metrics = run(played.step, state, far, key, 4)
   # The first step is a warm-up; each later one adds rate / penalty at most.
   assert float(after.objective[1]) == pytest.approx(3 * 0.1 / 2.0)
   assert np.all(metrics['coefficient'][:, 1] > 100.0)
   inside = state._replace(objective=jnp.array([0.0, 1.0]))
   wide = inputs._replace(radii=jnp.array([0.0, 50.0]))
-  after, _ = scan.run(played.step, inside, wide, key, 4)
+  after, _ = run(played.step, inside, wide, key, 4)
   assert float(after.objective[1]) == pytest.approx(1.0 - 3 * 0.1 / 2.0)
 
 
@@ -141,9 +142,7 @@ def test_a_term_pulls_the_generator():
   played, state, inputs, key = small.made(settings, terms=(term,))
   target = jnp.array([3.0, -2.0])
   inputs = inputs._replace(terms={'pull': target})
-  after, metrics = jax.jit(scan.run, static_argnums=(0, 4))(
-    played.step, state, inputs, key, 100
-  )
+  after, metrics = run(played.step, state, inputs, key, 100)
   x = small.VECTORS.build().apply(after.generator, jnp.zeros((1, 2)))
   np.testing.assert_allclose(x[0], target, atol=0.3)
   assert metrics['term/pull'][-1] < 0.01 * metrics['term/pull'][0]
@@ -198,10 +197,14 @@ def test_rate_scales_the_updates_of_adam():
     np.testing.assert_allclose(c - a, 0.1 * (b - a), atol=1e-6)
 
 
+@functools.lru_cache
+def paired_game(paired):
+  return small.made(small.config(paired=paired), count=1)
+
+
 def paired_gap(generator_seed, paired):
   """The estimate of the distance of a generator to a source like it."""
-  config = small.config(paired=paired)
-  played, state, _, key = small.made(config, count=1)
+  played, state, _, key = paired_game(paired)
   params = small.VECTORS.build().init(jax.random.key(generator_seed))
   part = sources.generators(
     small.VECTORS.build(), jax.tree.map(lambda x: x[None], params), 2
