@@ -15,7 +15,6 @@ from coalesce_jax.data import images as images_lib
 from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import barycenter
 from coalesce_jax.methods import pretraining
-from coalesce_jax.training import loop
 from tests import small
 
 STAGES = {
@@ -40,12 +39,6 @@ def test_flags_that_are_not_given_change_nothing(name):
                       ('ternary_steps', 'ternarize')):  # fmt: skip
     if flag in values:
       assert values[flag].value == STAGES[stage].schedule.steps
-
-
-def test_a_warm_up_that_is_not_asked_for_is_a_fifth_of_the_steps_at_most():
-  assert loop.warmup_of(None, 50, 1000) == 50
-  assert loop.warmup_of(None, 50, 100) == 20
-  assert loop.warmup_of(70, 50, 100) == 70 and loop.warmup_of(0, 50, 9) == 0
 
 
 def test_rates_fall_to_zero_where_a_stage_says_so():

@@ -7,6 +7,7 @@ import pytest
 
 from coalesce_jax.core import types
 from coalesce_jax.gan import sources
+from tests import small
 
 KEY = jax.random.key(0)
 SHIFT = types.Network(None, lambda params, z: z + params[None])
@@ -85,3 +86,19 @@ def test_sources_of_unlike_samples_are_refused():
   parts = [sources.array(jnp.ones((4, n))) for n in (2, 3)]
   with pytest.raises(AssertionError, match='unlike samples'):
     sources.draw(parts, KEY, 5)
+
+
+def test_only_sources_of_the_latent_size_read_shared_latents():
+  network = small.VECTORS.build()
+  params = jax.tree.map(lambda x: x[None], network.init(jax.random.key(3)))
+  parts = (
+    sources.generators(network, params, 2),
+    sources.array(jnp.arange(10.0)[:, None] * jnp.ones((1, 2))),
+  )
+  key, z = jax.random.key(1), jax.random.normal(jax.random.key(2), (5, 2))
+  alone, shared = sources.draw(parts, key, 5), sources.draw(parts, key, 5, z)
+  own = network.apply(jax.tree.map(lambda x: x[0], params), z)
+  np.testing.assert_allclose(shared[0], own, rtol=1e-5)
+  np.testing.assert_array_equal(shared[1], alone[1])
+  other = sources.draw(parts, key, 5, jnp.zeros((5, 3)))
+  np.testing.assert_array_equal(other, alone)

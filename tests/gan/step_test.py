@@ -13,6 +13,7 @@ from coalesce_jax.core import types
 from coalesce_jax.gan import game
 from coalesce_jax.gan import sources
 from coalesce_jax.gan import terms
+from tests import adam
 
 Z = np.array([0.5, -2.0])
 REAL = np.array([[3.0, 1.0], [-1.0, 2.0]])
@@ -28,31 +29,14 @@ SETTINGS = {
 WARMUP, RATE, CRITIC_RATE = 2, 0.7, 0.9
 
 
-class Adam:
-  """Algorithm 1 of Kingma and Ba, with a rate that falls to zero."""
-
-  def __init__(self, rate, steps, epsilon, shape):
-    self.rate, self.steps, self.epsilon = rate, steps, epsilon
-    self.count, self.m, self.v = 0, np.zeros(shape), np.zeros(shape)
-
-  def update(self, gradient):
-    b1, b2 = SETTINGS['beta1'], SETTINGS['beta2']
-    rate = self.rate * (1.0 - self.count / self.steps)
-    self.count += 1
-    self.m = b1 * self.m + (1 - b1) * gradient
-    self.v = b2 * self.v + (1 - b2) * gradient**2
-    m = self.m / (1 - b1**self.count)
-    v = self.v / (1 - b2**self.count)
-    return -rate * m / (np.sqrt(v) + self.epsilon)
-
-
 def reference(objective, steps, start, critics):
   """The states of all steps: generator, average, critics, distances."""
   s, theta, w = SETTINGS, start.copy(), critics.copy()
   ema, w1, multipliers = start.copy(), np.zeros(2), np.zeros(2)
   start_w1 = np.zeros(2)
-  adam = Adam(s['learning_rate'], 10, s['epsilon'], theta.shape)
-  adams = [Adam(s['critic_learning_rate'], 20, 1e-8, 2) for _ in w]
+  betas = s['beta1'], s['beta2']
+  first = adam.Adam(s['learning_rate'], *betas, 10, s['epsilon'], theta.shape)
+  adams = [adam.Adam(s['critic_learning_rate'], *betas, 20, 1e-8, 2) for _ in w]
   found = []
   for t in range(1, steps + 1):
     fake = theta[0] * Z + theta[1]
@@ -75,7 +59,7 @@ def reference(objective, steps, start, critics):
       ),
     }[objective]
     by_fake = -((c / steep)[:, None] * w).sum(0) + PULL * (fake - AIM)
-    step = adam.update(np.array([by_fake * Z, by_fake]))
+    step = first.update(np.array([by_fake * Z, by_fake]))
     theta = theta + (t > WARMUP) * RATE * step
     decay = min(0.5, (1 + t) / (10 + t))
     ema = decay * ema + (1 - decay) * theta

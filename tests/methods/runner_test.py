@@ -1,4 +1,4 @@
-"""The runner: replicas, nodes, shared programs, bad numbers."""
+"""The runner: replicas, shared programs, bad numbers."""
 
 import dataclasses
 
@@ -11,12 +11,13 @@ import coalesce_jax as cj
 from coalesce_jax.core import trees
 from coalesce_jax.gan import sources
 from coalesce_jax.methods import fine_tuning
-from coalesce_jax.methods import replicas
 from coalesce_jax.methods import runner
 from coalesce_jax.training import loop
 from tests import small
 
 KEY = jax.random.key(0)
+
+
 NETWORK, CRITIC = small.VECTORS.build(), small.VECTORS.build_critic()
 
 
@@ -59,18 +60,6 @@ def test_replicas_run_as_alone_each_with_numbers_of_its_own():
 def test_numbers_of_another_number_of_replicas_are_refused():
   with pytest.raises(ValueError, match=r'rate has shape \(2,\)'):
     runner.run(KEY, setup, (jnp.ones(2),), settings(), hyper={'rate': [1, 2]})
-  found = replicas.per_replica({'rate': 2.0}, (3,))
-  np.testing.assert_array_equal(found['rate'], [2.0, 2.0, 2.0])
-
-
-def test_axes_of_replicas_are_found():
-  tree = {'a': jnp.arange(6.0).reshape(2, 3)}
-  np.testing.assert_array_equal(replicas.at(tree, 1, 0)['a'], [3.0, 4.0, 5.0])
-  np.testing.assert_array_equal(replicas.at(tree, 1, 1)['a'], [1.0, 4.0])
-  keys = jax.random.split(KEY, 2)
-  doubled = replicas.each(lambda k, x: 2.0 * x, keys, jnp.arange(2.0))
-  np.testing.assert_array_equal(doubled, [0.0, 2.0])
-  assert replicas.each(lambda k, x: 2.0 * x, KEY, 3.0) == 6.0
 
 
 def test_equal_settings_share_one_program_for_any_number_of_samples():

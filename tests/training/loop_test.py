@@ -113,19 +113,6 @@ def test_a_run_that_stays_nan_ends_with_a_diagnosis():
     loop.drive(played, state, bad, key, small.schedule())
 
 
-def test_schedules_are_checked():
-  with pytest.raises(ValueError, match='below 1'):
-    loop.Schedule(steps=0)
-  with pytest.raises(ValueError, match='no multiple'):
-    loop.Schedule(steps=10, chunk=4, observe_every=6)
-
-
-def test_chunk_of_divides_where_it_can():
-  assert loop.chunk_of(1000) == 50
-  assert 84 % loop.chunk_of(84) == 0
-  assert 1 <= loop.chunk_of(1) <= 50
-
-
 @pytest.mark.parametrize(
   'at_once', [pytest.param(1, marks=pytest.mark.slow), 2]
 )
@@ -142,8 +129,3 @@ def test_members_in_turns_equal_members_together(at_once):
     strict=True,
   ):
     np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5)
-
-
-def test_members_at_once_are_at_least_one():
-  with pytest.raises(ValueError, match='at_once'):
-    small.schedule(at_once=0)

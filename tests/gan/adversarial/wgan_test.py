@@ -93,3 +93,13 @@ def test_slope_correction_undoes_the_penalty_of_a_linear_critic():
     wgan.distance(g * distance, g), distance, rtol=1e-5
   )
   np.testing.assert_allclose(wgan.distance(jnp.float32(1.5), 0.5), 1.5)
+
+
+def test_a_wasserstein_critic_is_measured_by_its_slope():
+  made = wgan.make()
+  assert float(made.distance(jnp.float32(3.0), jnp.float32(2.0))) == 1.5
+  assert float(made.steepness(jnp.float32(2.0))) == 2.0
+  assert float(made.steepness(jnp.float32(0.5))) == 1.0
+  by_channel = wgan.make(norm='channel')
+  assert float(by_channel.steepness(jnp.float32(2.0))) == 1.0
+  np.testing.assert_allclose(made.generator_loss(jnp.array([1.0, 2.0])), -1.5)
