@@ -2,10 +2,13 @@
 
 import dataclasses
 import json
+import os
+import pathlib
 import pickle
 import struct
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 from PIL import Image
@@ -16,6 +19,7 @@ from coalesce_jax.cli import main
 from coalesce_jax.models import generator
 from tests import small
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 FEW = ['--steps=4', '--batch_size=8', '--critic_steps=1']
 
 
@@ -320,15 +324,25 @@ def test_an_unwritable_result_exits_with_2(capsys, tmp_path):
   assert code == 2 and 'not a writable folder' in error
 
 
-def test_the_module_is_a_program(tmp_path):
+def test_the_program_reads_configurations_from_any_folder(tmp_path):
+  """Without the experiments, and without the current folder on the path."""
+  digits = ROOT / 'experiments' / 'coalesce' / 'configs' / 'digits.py'
+  (tmp_path / 'mine.py').write_text(digits.read_text())
+  program = """
+    import sys
+    sys.modules['experiments'] = None
+    from coalesce_jax.cli import main
+    main.main_console()
+    """
   done = subprocess.run(
-    [sys.executable, '-c',
-     'from coalesce_jax.cli import main; main.main_console()',
-     'sample', '--node=nowhere', f'--out={tmp_path / "x.png"}'],
-    capture_output=True, text=True, timeout=120,
+    [sys.executable, '-c', textwrap.dedent(program), 'run',
+     '--config=mine.py:quick', '--workdir=/proc/x'],
+    capture_output=True, text=True, timeout=120, cwd=tmp_path,
+    env={**os.environ, 'PYTHONPATH': str(ROOT)},
   )  # fmt: skip
   assert done.returncode == 2 and not done.stdout
-  assert done.stderr.strip().splitlines()[-1].startswith('coalesce sample: ')
+  last = done.stderr.strip().splitlines()[-1]
+  assert last.startswith('coalesce run: /proc/x: not a writable folder')
 
 
 def test_features_are_trained_on_labelled_images_and_kept(
