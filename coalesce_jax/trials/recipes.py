@@ -149,7 +149,7 @@ def train_node(run: Run) -> generator.Generator:
 
 def round_node(run: Run) -> generator.Generator:
   """Rounds the kernels that would be ternary to 8 bits, without training."""
-  leaves = config_lib.ternary(run.settings).ternary.leaves
+  leaves = config_lib.scheme(run.settings).leaves
   node = run.nodes[0]
   params = jax.vmap(lambda params: int8.rounded(params, leaves))(node.params)
   return node._replace(params=params)
@@ -163,7 +163,7 @@ def size_of_8_bits(made: generator.Generator, settings: Any) -> int:
     settings: configuration of the pipeline, which names the leaves.
   """
   flat = trees.flatten(made.params)
-  leaves = config_lib.ternary(settings).ternary.leaves
+  leaves = config_lib.scheme(settings).leaves
   shapes = [flat[name].shape for name in ternary_lib.selected(flat, leaves)]
   saved = sum(3 * math.prod(shape) - 4 * shape[-1] for shape in shapes)
   return bundle.size_bytes(made) - saved
@@ -171,7 +171,7 @@ def size_of_8_bits(made: generator.Generator, settings: Any) -> int:
 
 def ternarize_node(run: Run) -> generator.Generator:
   """Ternarizes the first node without training."""
-  how = config_lib.ternary(run.settings).ternary
+  how = config_lib.scheme(run.settings)
   members = [
     ternarize_untrained(ensembles.member(run.nodes[0], s), how)
     for s in range(len(run.key))
