@@ -155,15 +155,21 @@ def ternary(config: Any) -> adaptation.Config:
     anchor=part.anchor,
     warmup=part.warmup,
     held_out=config.adapt.held_out,
-    ternary=ternary_config.Ternary(
-      scheme=part.scheme,
-      granularity=part.granularity,
-      leaves=tuple(part.leaves),
-      threshold_init=part.threshold_init,
-      thresholds_first=part.thresholds_first,
-      distill=part.distill,
-      critic=part.critic,
-    ),
+    ternary=scheme(config),
+  )
+
+
+def scheme(config: Any) -> ternary_config.Ternary:
+  """How generators are made ternary."""
+  part = config.ternary
+  return ternary_config.Ternary(
+    scheme=part.scheme,
+    granularity=part.granularity,
+    leaves=tuple(part.leaves),
+    threshold_init=part.threshold_init,
+    thresholds_first=part.thresholds_first,
+    distill=part.distill,
+    critic=part.critic,
   )
 
 

@@ -152,7 +152,7 @@ def train_node(run: Run) -> generator.Generator:
 
 def round_node(run: Run) -> generator.Generator:
   """Rounds the kernels that would be ternary to 8 bits, without training."""
-  leaves = _how(run.settings).leaves
+  leaves = config_lib.scheme(run.settings).leaves
   node = run.nodes[0]
   params = jax.vmap(lambda params: int8.rounded(params, leaves))(node.params)
   return node._replace(params=params)
@@ -166,22 +166,15 @@ def size_of_8_bits(made: generator.Generator, settings: Any) -> int:
     settings: configuration of the pipeline, which names the leaves.
   """
   flat = trees.flatten(made.params)
-  leaves = _how(settings).leaves
+  leaves = config_lib.scheme(settings).leaves
   shapes = [flat[name].shape for name in ternary_lib.selected(flat, leaves)]
   saved = sum(3 * math.prod(shape) - 4 * shape[-1] for shape in shapes)
   return bundle.size_bytes(made) - saved
 
 
-def _how(settings: Any) -> ternary_config.Ternary:
-  """How the pipeline ternarizes."""
-  how = config_lib.ternary(settings).ternary
-  assert how is not None
-  return how
-
-
 def ternarize_node(run: Run) -> generator.Generator:
   """Ternarizes the first node without training."""
-  how = _how(run.settings)
+  how = config_lib.scheme(run.settings)
   members = [
     ternarize_untrained(ensembles.member(run.nodes[0], s), how)
     for s in range(len(run.key))

@@ -276,6 +276,12 @@ def _kept(folder: pathlib.Path, name: str, trial: Trial, stop: Stop) -> None:
   files.write_json(file, result)
 
 
+def result(workdir: str | os.PathLike[str], name: str) -> dict[str, Any]:
+  """Reads what a trial returned that is done."""
+  file = pathlib.Path(workdir) / 'trials' / f'{name}.json'
+  return json.loads(file.read_text())
+
+
 def names(stages: list[list[list[str]]]) -> list[str]:
   """All trials of these stages, in order."""
   return [name for stage in stages for task in stage for name in task]

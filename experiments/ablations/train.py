@@ -70,7 +70,7 @@ def plan(
     )
   for name, variant in _first(config).items():
     todo[f'play-{name}'] = functools.partial(
-      _play, config, work, load, name, variant
+      _train, config, work, load, name, variant
     )
   if config.together.seeds:
     todo['seeds'] = functools.partial(
@@ -200,7 +200,7 @@ def _node(config, work, load, name, split, index, corrupted):
   return {'frechet': _frechet(config, problem, made)}
 
 
-def _play(config, work, load, name, variant):
+def _train(config, work, load, name, variant):
   problem, settings = load(variant.split), pipeline(config, variant)
   count = len(problem.nodes)
   bad = ['' for _ in range(count - 1)] + [variant.corrupted]

@@ -6,6 +6,7 @@ import numpy as np
 
 from coalesce_jax.metrics import evaluate
 from coalesce_jax.metrics import spread
+from coalesce_jax.trials import methods
 from coalesce_jax.trials import selection
 
 Summary = dict[str, Any]
@@ -202,7 +203,7 @@ def best(summary: Summary) -> list[dict[str, Any]]:
     tested = of(summary, setting, samples)
     if {r['method'] for r in tested} != set(summary['methods']):
       continue
-    rows = [r for r in tested if r['method'] not in ('full', 'ternary')]
+    rows = [r for r in tested if methods.TABLE[r['method']].competes]
     ours = [r for r in rows if r['ours'] and np.isfinite(before(r)[1])]
     theirs = [r for r in rows if not r['ours'] and r['chosen']]
     if not ours or not theirs:

@@ -2,12 +2,10 @@
 
 import functools
 import itertools
-import json
 from typing import Any
 
 from coalesce_jax.data import partition
 from coalesce_jax.pipeline import config as config_lib
-from coalesce_jax.runs import workdir as workdir_lib
 from coalesce_jax.trials import bench as bench_lib
 from coalesce_jax.trials import budget as budget_lib
 from coalesce_jax.trials import methods
@@ -235,7 +233,7 @@ def _tune(config, bench, text, count, name):
 
 def _test(config, bench, text, count, name):
   here = bench(text)
-  rows = _result(here.work, _tuned(text, count, name))['rows']
+  rows = trials.result(here.work.path, _tuned(text, count, name))['rows']
   selected = [
     selection.Choice(*(row[field] for field in selection.Choice._fields))
     for row in rows
@@ -248,12 +246,9 @@ def _test(config, bench, text, count, name):
 
 def _before(work, name, named):
   return {
-    other: _result(work, named(other)) for other in methods.TABLE[name].after
+    other: trials.result(work.path, named(other))
+    for other in methods.TABLE[name].after
   }
-
-
-def _result(work: workdir_lib.Workspace, name: str) -> dict[str, Any]:
-  return json.loads((work.path / 'trials' / f'{name}.json').read_text())
 
 
 def _shared_out(config: Any) -> list[list[str]]:

@@ -3,6 +3,7 @@
 import sys
 
 from coalesce_jax.cli import experiment
+from coalesce_jax.trials import comparison
 from coalesce_jax.trials import trials
 from experiments.template import train
 
@@ -10,10 +11,10 @@ EXPERIMENT = trials.Experiment(
   'template',
   'what the anchor weight does with few local samples',
   trials.configuration(__file__),
-  train.plan,
+  comparison.plan,
   train.report,
-  train.stages,
-  train.validate,
+  comparison.stages,
+  comparison.validate,
 )
 
 if __name__ == '__main__':

@@ -145,8 +145,7 @@ def make_narrow(
   problem, part = load(dataset), narrow_name(dataset, times)
   # As many bytes as the packed form of the float generator.
   first = ensembles.member(_read(config, work, dataset), 0)
-  how = config_lib.ternary(pipeline(config, dataset, {})).ternary
-  assert how is not None
+  how = config_lib.scheme(pipeline(config, dataset, {}))
   packed = bundle.size_bytes(trial_recipes.ternarize_untrained(first, how))
   spec = narrowed(problem.spec, round(times * packed))
   # As long as a float generator and what is made of it together.

@@ -1,4 +1,4 @@
-"""The command line of an experiment: lists, some trials, a report."""
+"""The command line of an experiment: all trials, some, a list, a report."""
 
 import json
 
@@ -6,7 +6,17 @@ import pytest
 
 from coalesce_jax.cli import experiment as experiment_lib
 from coalesce_jax.trials import trials
-from experiments.ground_truth import main as ground_truth
+
+
+def settings(folder):
+  """A configuration file."""
+  path = folder / 'default.py'
+  path.write_text(
+    'import ml_collections\n'
+    'def get_config():\n'
+    "  return ml_collections.ConfigDict({'seed': 0})\n"
+  )
+  return str(path)
 
 
 def fail():
@@ -17,9 +27,9 @@ def test_the_command_line_lists_trials_and_runs_some(
   tmp_path, capsys, monkeypatch
 ):
   experiment = trials.Experiment(
-    'ground_truth',
+    'any',
     'help',
-    ground_truth.EXPERIMENT.config,
+    settings(tmp_path),
     lambda workdir, config, stop: {'a': dict, 'b': dict},
     lambda config, results: trials.Report(
       {'made': sorted(results)}, {'whole': len(results)}, 'a table\n'
@@ -51,9 +61,9 @@ def test_a_report_of_what_is_done_runs_nothing(
   partial, tmp_path, capsys, monkeypatch
 ):
   experiment = trials.Experiment(
-    'ground_truth',
+    'any',
     'help',
-    ground_truth.EXPERIMENT.config,
+    settings(tmp_path),
     lambda workdir, config, stop: {'a': dict, 'b': fail},
     lambda config, results: trials.Report(
       {'made': sorted(results)}, {'whole': len(results)}
@@ -83,4 +93,4 @@ def test_a_report_of_what_is_done_runs_nothing(
     code, found = run('--report', '--config.seed=77')
     assert code == 2 and 'holds a run with other settings' in found.err
   else:
-    assert 'a summary of ground_truth needs all' in found.err
+    assert 'a summary of any needs all' in found.err

@@ -1,7 +1,10 @@
 """The command line: the practitioner's path, and bad usage in one line."""
 
+import os
+import pathlib
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 from PIL import Image
@@ -10,6 +13,8 @@ import pytest
 import coalesce_jax as cj
 from tests import small
 from tests.cli import calls
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def test_the_practitioners_path_works_on_its_own(capsys, tmp_path):
@@ -53,15 +58,25 @@ def test_the_practitioners_path_works_on_its_own(capsys, tmp_path):
   assert scores['copied'] >= 0.0
 
 
-def test_the_module_is_a_program(tmp_path):
+def test_the_program_reads_configurations_from_any_folder(tmp_path):
+  """Without the experiments, and without the current folder on the path."""
+  digits = ROOT / 'experiments' / 'coalesce' / 'configs' / 'digits.py'
+  (tmp_path / 'mine.py').write_text(digits.read_text())
+  program = """
+    import sys
+    sys.modules['experiments'] = None
+    from coalesce_jax.cli import main
+    main.main_console()
+    """
   done = subprocess.run(
-    [sys.executable, '-c',
-     'from coalesce_jax.cli import main; main.main_console()',
-     'sample', '--node=nowhere', f'--out={tmp_path / "x.png"}'],
-    capture_output=True, text=True, timeout=120,
+    [sys.executable, '-c', textwrap.dedent(program), 'run',
+     '--config=mine.py:quick', '--workdir=/proc/x'],
+    capture_output=True, text=True, timeout=120, cwd=tmp_path,
+    env={**os.environ, 'PYTHONPATH': str(ROOT)},
   )  # fmt: skip
   assert done.returncode == 2 and not done.stdout
-  assert done.stderr.strip().splitlines()[-1].startswith('coalesce sample: ')
+  last = done.stderr.strip().splitlines()[-1]
+  assert last.startswith('coalesce run: /proc/x: not a writable folder')
 
 
 @pytest.mark.parametrize(

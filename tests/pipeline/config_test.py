@@ -3,7 +3,6 @@
 import pytest
 
 from coalesce_jax.pipeline import config as config_lib
-from coalesce_jax.pipeline import data
 from coalesce_jax.pipeline import defaults
 
 
@@ -94,15 +93,3 @@ def test_an_override_leaves_the_original_and_adds_what_is_new():
 def test_another_variant_is_refused():
   with pytest.raises(ValueError, match="variant 'slow'"):
     defaults.shorten(defaults.get_config(), 'slow')
-
-
-@pytest.mark.parametrize(
-  ('name', 'match'),
-  [
-    ('imagenet', r"'imagenet1280' take images \[H, W, 3\]"),
-    ('imagenett', "'imagenett' are not one of"),
-  ],
-)
-def test_features_that_the_images_cannot_have_are_refused(name, match):
-  with pytest.raises(ValueError, match=match):
-    data.load(settings(**{'evaluate.features': name}))

@@ -5,7 +5,6 @@ import functools
 import ml_collections
 import pytest
 
-from coalesce_jax.trials import names as names_lib
 from coalesce_jax.trials import trials
 
 
@@ -49,22 +48,10 @@ def test_names_are_names_of_files(tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
-def test_words_are_parts_of_names():
-  assert names_lib.word('/my data/a.npz') == '-my-data-a-npz'
-  assert names_lib.word('mnist:0-4|5-9->0-9') == 'mnist-0-4-5-9--0-9'
-
-
 def test_there_is_a_worker(tmp_path):
   with pytest.raises(ValueError, match='workers'):
     trials.run(tmp_path / 'run', settings(), squares, workers=0)
   assert not (tmp_path / 'run').exists()
-
-
-@pytest.mark.parametrize('values', [(), (0,), ('a',), (2, -1)])
-def test_sizes_are_whole_numbers(values):
-  with pytest.raises(ValueError, match='dims'):
-    names_lib.sizes('dims', values)
-  assert names_lib.sizes('dims', 2) == [2]
 
 
 def test_some_trials_run_by_name(tmp_path):

@@ -6,16 +6,24 @@ transfer from the nearest node, which has no anchor.
 
   python -m experiments.template.main --workdir=DIR
 
-It leaves `summary.json`, `tables.md` and `anchors.png`. `:quick` is a smoke
-test. Others: `--config.anchors='(0.0,0.9)'`, `--config.shared.seeds=5`.
+It leaves `summary.json`, `tables.md` and `anchors.png`. It takes nine minutes
+on two busy cores and ends, three seeds, at squared Frechet distances of 16 of
+the metamodel, 66 of transfer, 31 without an anchor and 23 with a weight of .75.
+The nodes together know this target: adaptation moves away from it, and the
+anchor holds it back.
+
+`:quick` is a smoke test. Others: `--config.anchors='(0.0,0.9)'`,
+`--config.shared.seeds=5`.
 
 To make an experiment of your own, copy this folder and its test, and change:
 
 * here the settings. `shared` is the configuration of `coalesce run`, explained
   in `coalesce_jax/pipeline/defaults.py`;
-* in `train.py` the trials and the report. A trial is a function that returns
-  JSON values. It is run once and kept, so a stopped run goes on where it was;
-* in `main.py` the name and the line of help.
+* in `train.py` the report;
+* in `main.py` the name, the line of help, and the plan, if `comparison` is not
+  what you want. A plan names trials, functions that return JSON values. Each is
+  run once and kept, so a stopped run goes on where it was.
+  `experiments/ablations/train.py` has a plan of its own.
 
 Methods are rows of `coalesce_jax/trials/methods.py`. A new method is a new row
 there, and a recipe of a few lines.
