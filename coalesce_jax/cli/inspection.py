@@ -16,6 +16,8 @@ from coalesce_jax.core import files
 from coalesce_jax.data import datasets
 from coalesce_jax.data import images as images_lib
 from coalesce_jax.export import export
+from coalesce_jax.metrics import classifier_features
+from coalesce_jax.metrics import feature_registry
 from coalesce_jax.metrics import features
 from coalesce_jax.metrics import generators
 from coalesce_jax.models import bundle
@@ -84,7 +86,7 @@ def define_evaluate(values: Values) -> None:
   common.string(values, 'local', None, 'Images it was trained on, if known.')
   common.string(
     values, 'features', None,
-    f'Features, one of {features.NAMES}; default by data set.',
+    f'Features, one of {feature_registry.NAMES}; default by data set.',
   )  # fmt: skip
   common.string(
     values, 'labelled', None, 'Labelled images to train features on, cached.'
@@ -111,7 +113,7 @@ def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
     own = images_lib.load(values.labelled, shape)
     if own.labels is None:
       raise ValueError(f'{values.labelled}: no labels; one sub-folder a class')
-    network = features.cached(*own, datasets.cache_folder())
+    network = classifier_features.cached(*own, datasets.cache_folder())
   found = generators.evaluate(
     generator, images, features=network, samples=values.samples,
     local=local, seed=values.seed,

@@ -13,6 +13,7 @@ import numpy as np
 
 from coalesce_jax.metrics import features as features_lib
 from coalesce_jax.metrics import frechet
+from coalesce_jax.metrics import kid
 from coalesce_jax.metrics import prdc
 from coalesce_jax.ot import exact
 
@@ -114,7 +115,7 @@ def evaluate(
   scores = {
     'frechet': frechet.frechet_squared(fake, real.moments),
     'real': real.floor,
-    'kid': frechet.kernel_distance(
+    'kid': kid.kid(
       _subset(features, 2000, rng), _subset(real.features, 2000, rng)
     ),
     **prdc.prdc(

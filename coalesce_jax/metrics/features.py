@@ -1,4 +1,4 @@
-"""Feature networks: committed ones, ImageNet's, a user's own, random features.
+"""Feature networks, and the features that they give of images.
 
 A score is comparable only with the network that made its features, so every
 network has a name that scores carry.
@@ -8,25 +8,13 @@ Shapes: N images, H, W, C; F features; M classes.
 
 from collections.abc import Callable
 import functools
-import importlib.resources
-import pathlib
 from typing import Any, NamedTuple
 
-from absl import logging
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
-from coalesce_jax.core import files
-from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.data import pixels
-from coalesce_jax.networks import classifier
-
-COMMITTED = ('digits', 'mnist', 'fashion_mnist', 'cifar10')
-# What `named` knows.
-NAMES = (*COMMITTED, 'imagenet', 'random')
 
 
 class Features(NamedTuple):
@@ -49,56 +37,6 @@ class Features(NamedTuple):
   classes: int
   accuracy: float
   batch: int = 1000
-
-
-@functools.cache
-def load(name: str) -> Features:
-  """A committed network.
-
-  Raises:
-    ValueError: unknown name.
-  """
-  if name not in COMMITTED:
-    raise ValueError(f'feature network {name!r} is not one of {COMMITTED}')
-  package = importlib.resources.files('coalesce_jax.metrics')
-  with importlib.resources.as_file(package / f'{name}.npz') as path:
-    return read(path, f'{name}64')
-
-
-def named(name: str, image_shape: tuple[int, ...]) -> Features:
-  """A network by its name.
-
-  Args:
-    name: one of `NAMES`; `'imagenet'` needs the extra of that name.
-    image_shape: (H, W, C) of the images that are judged; a committed network
-      keeps its own.
-
-  Raises:
-    ValueError: unknown name, or one that such images or this installation
-      cannot have.
-  """
-  if name == 'random':
-    return random(image_shape)
-  if name == 'imagenet':
-    from coalesce_jax.metrics import imagenet
-
-    return imagenet.load(image_shape)
-  if name not in COMMITTED:
-    raise ValueError(f'features {name!r} are not one of {NAMES}')
-  return load(name)
-
-
-def random(image_shape: tuple[int, ...], seed: int = 0) -> Features:
-  """A network of random weights, for data without labels.
-
-  Random convolutional features rank generators of one data set; they do not
-  compare between data sets.
-  """
-  network = _network(tuple(image_shape), 1, 64)
-  params = network.init(jax.random.key(seed))
-  return Features(
-    'random64', network.apply, params, tuple(image_shape), 0, float('nan')
-  )
 
 
 def extract(
@@ -139,135 +77,18 @@ def extract(
   return np.concatenate(rows), np.concatenate(probabilities)
 
 
-def fit(
-  images: np.ndarray,
-  labels: np.ndarray,
-  *,
-  name: str,
-  seed: int = 0,
-  epochs: int = 8,
-  width: int = 16,
-  batch: int = 128,
-  learning_rate: float = 2e-3,
-  shift: bool = False,
-  flip: bool = False,
-) -> Features:
-  """Trains a classifier on labelled images.
+def check(features: np.ndarray) -> np.ndarray:
+  """The cloud in float64.
 
-  Args:
-    images: uint8 `[N, H, W, C]`.
-    labels: int32 `[N]`, 0 to M - 1.
-    name: of the result.
-    seed: of initialisation and order.
-    epochs: passes over the data.
-    width: channels of its first convolution.
-    batch: images a step.
-    learning_rate: peak rate of Adam, cosine decay.
-    shift: augment by small translations.
-    flip: augment by mirror images.
+  Raises:
+    ValueError: not `[N >= 2, F]`, or not finite.
   """
-  from coalesce_jax.data import augmentation
-
-  shape, classes = tuple(images.shape[1:]), int(labels.max()) + 1
-  network = _network(shape, classes, 64, width)
-  key_init, key_order = jax.random.split(jax.random.key(seed))
-  params = network.init(key_init)
-  steps = max(1, len(images) * epochs // batch)
-  optimizer = optax.adamw(
-    optax.cosine_decay_schedule(learning_rate, steps), weight_decay=1e-4
-  )
-  kinds = ','.join(
-    k for k, on in (('translation', shift), ('flip', flip)) if on
-  )
-  augment = augmentation.build(kinds)
-
-  def loss(params, x, y):
-    _, logits = network.apply(params, x)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
-
-  def step(carry, i, images, labels):
-    params, state = carry
-    key = jax.random.fold_in(key_order, i)
-    rows = jax.random.randint(key, (batch,), 0, images.shape[0])
-    x = pixels.decode(images[rows])
-    x = x if augment is None else augment(key, x)
-    gradients = jax.grad(loss)(params, x, labels[rows])
-    updates, state = optimizer.update(gradients, state, params)
-    return (optax.apply_updates(params, updates), state), None
-
-  @jax.jit
-  def train(carry, start, images, labels):
-    return jax.lax.scan(
-      lambda c, i: step(c, i, images, labels), carry, start + jnp.arange(200)
-    )[0]
-
-  carry = params, optimizer.init(params)
-  for start in range(0, steps, 200):
-    carry = train(carry, start, jnp.asarray(images), jnp.asarray(labels))
-    logging.log_every_n_seconds(
-      logging.INFO, 'feature network %s: step %d of %d', 10, name, start, steps
-    )
-  return Features(name, network.apply, carry[0], shape, classes, float('nan'))
-
-
-def cached(
-  images: np.ndarray, labels: np.ndarray | None, folder: pathlib.Path
-) -> Features:
-  """A network for a user's own data: trained once, kept in `folder`.
-
-  Without labels, or with one class, `random` features.
-  """
-  if labels is None or len(np.unique(labels)) < 2:
-    return random(images.shape[1:])
-  digest = files.digest([images.tobytes(), labels.tobytes()])[:16]
-  path = folder / f'features-{digest}.npz'
-  name = f'own64-{digest[:8]}'
-  if path.is_file():
-    return read(path, name)
-  logging.info('training a feature network on %d images', len(images))
-  epochs = max(8, 200_000 // len(images))
-  made = fit(images, labels, name=name, epochs=min(epochs, 200))
-  write(path, made)
-  return made
-
-
-def write(path: pathlib.Path, features: Features) -> None:
-  """Stores a network as .npz, weights in float16."""
-  import io
-
-  arrays: dict[str, Any] = {
-    k: np.asarray(v, np.float16)
-    for k, v in trees.flatten(features.params).items()
-  }
-  arrays['meta'] = np.array(
-    [*features.image_shape, features.classes, features.accuracy], np.float32
-  )
-  buffer = io.BytesIO()
-  np.savez_compressed(buffer, **arrays)
-  files.write_bytes(path, buffer.getvalue())
-
-
-def read(path: pathlib.Path, name: str) -> Features:
-  """Reads what `write` stored; never pickles."""
-  with np.load(path, allow_pickle=False) as stored:
-    arrays = {k: np.asarray(stored[k], np.float32) for k in stored.files}
-  *shape, classes, accuracy = arrays.pop('meta').tolist()
-  image_shape = tuple(int(n) for n in shape)
-  network = _network(
-    image_shape,
-    int(classes),
-    arrays['features/bias'].shape[0],
-    arrays['conv_0/bias'].shape[0],
-  )
-  params = trees.unflatten(arrays)
-  return Features(
-    name, network.apply, params, image_shape, int(classes), accuracy
-  )
-
-
-@functools.cache
-def _network(shape, classes, features, width=16):
-  return classifier.make(shape, classes, features, width)
+  features = np.asarray(features, np.float64)
+  if features.ndim != 2 or len(features) < 2:
+    raise ValueError(f'features {features.shape} are not [N >= 2, F]')
+  if not np.all(np.isfinite(features)):
+    raise ValueError('features are not all finite')
+  return features
 
 
 @functools.cache

@@ -6,7 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import evaluate as evaluate_lib
+from coalesce_jax.metrics import feature_registry
 from coalesce_jax.metrics import features as features_lib
 from coalesce_jax.models import ensembles
 from coalesce_jax.models import generator
@@ -28,7 +30,7 @@ def evaluate(
     generator: without ensemble axes.
     images: `[N, H, W, C]`, N >= 20, uint8 or in [-1, 1]; the floor `real` is
       the distance of two disjoint halves of them.
-    features: network or its name (see `metrics.features.named`); None takes the
+    features: network or its name (see `feature_registry.named`); None takes the
       committed one of the data set that the generator's provenance names,
       random features otherwise.
     samples: number of generated samples; None is N.
@@ -66,13 +68,13 @@ def _network(
     return features
   shape = tuple(images.shape[1:])
   if features:
-    return features_lib.named(features, shape)
+    return feature_registry.named(features, shape)
   name = generator.spec.provenance.get('dataset', '')
-  if name in features_lib.COMMITTED:
-    network = features_lib.load(name)
+  if name in feature_registry.COMMITTED:
+    network = feature_registry.load(name)
     if network.image_shape == shape:
       return network
-  return features_lib.random(shape)
+  return classifier_features.random(shape)
 
 
 def frechet(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from coalesce_jax.metrics import frechet
+from coalesce_jax.metrics import features
 
 _BLOCK = 1000
 
@@ -32,7 +32,7 @@ def prdc(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, float]:
   Raises:
     ValueError: too few samples.
   """
-  real, fake = frechet.check(real), frechet.check(fake)
+  real, fake = features.check(real), features.check(fake)
   if min(len(real), len(fake)) <= k:
     raise ValueError(f'{len(real)}, {len(fake)} samples for k = {k}')
   real_radius = radii(real, k)

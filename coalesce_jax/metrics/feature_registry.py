@@ -1,0 +1,56 @@
+"""Feature networks by name."""
+
+from collections.abc import Callable
+import functools
+import importlib.resources
+
+from coalesce_jax.metrics import classifier_features
+from coalesce_jax.metrics import features
+from coalesce_jax.metrics import imagenet
+
+COMMITTED = ('digits', 'mnist', 'fashion_mnist', 'cifar10')
+
+
+@functools.cache
+def load(name: str) -> features.Features:
+  """A committed network.
+
+  Raises:
+    ValueError: unknown name.
+  """
+  if name not in COMMITTED:
+    raise ValueError(f'feature network {name!r} is not one of {COMMITTED}')
+  package = importlib.resources.files('coalesce_jax.metrics')
+  with importlib.resources.as_file(package / f'{name}.npz') as path:
+    return classifier_features.read(path, f'{name}64')
+
+
+def named(name: str, image_shape: tuple[int, ...]) -> features.Features:
+  """A network by its name.
+
+  Args:
+    name: one of `NAMES`; `'imagenet'` needs the extra of that name.
+    image_shape: (H, W, C) of the images that are judged; a committed network
+      keeps its own.
+
+  Raises:
+    ValueError: unknown name, or one that such images or this installation
+      cannot have.
+  """
+  if name not in LOADERS:
+    raise ValueError(f'features {name!r} are not one of {NAMES}')
+  return LOADERS[name](image_shape)
+
+
+def _committed(name: str, image_shape: tuple[int, ...]) -> features.Features:
+  del image_shape
+  return load(name)
+
+
+# ``image_shape -> network`` by name.
+LOADERS: dict[str, Callable[[tuple[int, ...]], features.Features]] = {
+  **{name: functools.partial(_committed, name) for name in COMMITTED},
+  'imagenet': imagenet.load,
+  'random': classifier_features.random,
+}
+NAMES = tuple(LOADERS)
