@@ -1,1 +1,1 @@
-"""Batch shards and meshes of devices."""
+"""Spreads training over several devices."""

@@ -1,11 +1,13 @@
-"""Shares of one batch: several devices play one game, each on its own samples.
+"""Splits one batch over several devices without changing the training.
 
-A game traced inside of `split` plays on its share, one of `parts` equal ones,
-and takes means over all shares where it needs those of the batch. Random
-numbers are those of the whole batch, so that the game stays the same game: of
-a batch, share i has the samples i, i + parts, i + 2 parts and so on.
+Code that is traced inside `split` sees one of n equal shards of the batch, and
+averages over all shards where it needs a mean over the batch. Every shard uses
+the random numbers of the whole batch, so that the result does not depend on the
+number of shards. Shard i has the samples i, i + n, i + 2 n and so on.
 
-Outside of `split` the share is the whole.
+Outside `split` there is one shard, the whole batch.
+
+Shapes: B batch.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,88 +18,98 @@ from typing import TypeVar
 import jax
 from jax import flatten_util
 
-# The name of the axis that the shares are mapped over.
+# The name of the mapped axis that enumerates the shards.
 AXIS = 'batch'
 
 T = TypeVar('T')
 
-# Values of a batch: 64 images of 8 pixels have 4,096, of 28 pixels 50,176.
+# In values of a batch: 64 images of 8 x 8 pixels have 4,096 values, 64 images
+# of 28 x 28 pixels have 50,176.
 _LARGE_BATCH = 16384
 
-_parts: contextvars.ContextVar[int] = contextvars.ContextVar('parts', default=1)
+_shards: contextvars.ContextVar[int] = contextvars.ContextVar(
+  'shards', default=1
+)
 
 
 @contextlib.contextmanager
-def split(parts: int) -> Iterator[None]:
-  """What is traced inside is one of so many shares, along the axis `AXIS`."""
-  token = _parts.set(parts)
+def split(shards: int) -> Iterator[None]:
+  """Splits the batch of all code that is traced inside into shards.
+
+  Args:
+    shards: number of shards, the size of the mapped axis `AXIS`.
+  """
+  token = _shards.set(shards)
   try:
     yield
   finally:
-    _parts.reset(token)
+    _shards.reset(token)
 
 
 def one_core() -> bool:
-  """Whether each share of what is traced is small and has a core of a CPU.
+  """Returns whether each batch shard runs on one core of a CPU.
 
-  Few large operations are then the faster ones. A device that has all cores
-  splits every operation among them, but for products of many matrices.
+  One core is faster with few large operations. A device with all cores splits
+  every operation among them, except stacked matrix products.
   """
-  return _parts.get() > 1 and jax.default_backend() == 'cpu'
+  return _shards.get() > 1 and jax.default_backend() == 'cpu'
 
 
 def in_turns(values: int) -> bool:
-  """Whether what plays on batches of so many values is computed in turns.
+  """Returns whether independent updates are computed one after another.
 
-  Measured on two CPU cores, for members of an ensemble and for updates of
-  critics: beyond some size they drive each other out of the caches, below it
-  one alone leaves the cores waiting.
+  This was measured on two CPU cores, for the replicas of an ensemble and for
+  the updates of several critics. Large batches computed at once evict each
+  other from the caches; a small batch alone does not keep both cores busy.
+
+  Args:
+    values: number of values in one batch.
   """
   return jax.default_backend() == 'cpu' and values >= _LARGE_BATCH
 
 
 def size(batch: int) -> int:
-  """Samples of this share.
+  """Returns the number of samples in one shard of a batch of size B.
 
   Raises:
-    ValueError: the batch has no so many equal shares.
+    ValueError: the number of shards does not divide B.
   """
-  if batch % _parts.get():
+  if batch % _shards.get():
     raise ValueError(
-      f'a batch of {batch} has no {_parts.get()} equal shares: spread it over '
-      'a number of devices that divides it'
+      f'a batch of {batch} has no {_shards.get()} equal shards: use a number '
+      'of devices that divides it'
     )
-  return batch // _parts.get()
+  return batch // _shards.get()
 
 
 def rows(
   draw: Callable[[int], jax.Array], count: int, axis: int = 0
 ) -> jax.Array:
-  """This share of random numbers.
+  """Draws random numbers for the whole batch and returns those of this shard.
 
   Args:
-    draw: how many -> numbers, as many along `axis`.
-    count: those of this share.
-    axis: of the samples.
+    draw: ``number of samples -> random numbers``, with samples along `axis`.
+    count: number of samples in one shard.
+    axis: the axis of the samples.
 
   Returns:
-    `count` of the ``draw(parts * count)`` of all shares.
+    The `count` samples of this shard.
   """
-  parts = _parts.get()
-  if parts == 1:
+  shards = _shards.get()
+  if shards == 1:
     return draw(count)
-  whole = draw(parts * count)
+  whole = draw(shards * count)
   apart = whole.reshape(
-    *whole.shape[:axis], count, parts, *whole.shape[axis + 1 :]
+    *whole.shape[:axis], count, shards, *whole.shape[axis + 1 :]
   )
   index = jax.lax.axis_index(AXIS)
   return jax.lax.dynamic_index_in_dim(apart, index, axis + 1, keepdims=False)
 
 
 def mean(tree: T) -> T:
-  """The means of a tree's leaves over all shares."""
-  if _parts.get() == 1:
+  """Averages every leaf of a tree over all shards."""
+  if _shards.get() == 1:
     return tree
-  # One message instead of one a leaf.
+  # One message for the tree is cheaper than one message for each leaf.
   flat, restore = flatten_util.ravel_pytree(tree)
   return restore(jax.lax.pmean(flat, AXIS))

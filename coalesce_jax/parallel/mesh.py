@@ -1,19 +1,20 @@
-"""Games over several devices: members first, then critics, then the batch.
+"""Spreads training over a mesh of devices: replicas, critics and batch shards.
 
-A mesh has these three axes. Members of an ensemble (seeds, nodes) never talk
-to each other, critics of one game only through the generator's gradient, shares
-of a batch (`shares`) once an update: the axes are filled in that order.
+A mesh has one axis for each of the three. Replicas of an ensemble never
+communicate. The critics of one generator communicate through its gradient, and
+batch shards (see `batch_shards`) communicate once an update. Devices therefore
+go to replicas first, then to critics, then to batch shards.
 
-  with sharding.use(sharding.mesh(members=8)):
+  with mesh.use(mesh.mesh(replicas=8)):
     nodes, history = cj.pretrain(keys, datasets, spec)
 
-  with sharding.use(jax.devices()):  # A mesh that fits each stage.
+  with mesh.use(jax.devices()):  # Each stage gets a mesh that fits it.
     nodes, history = cj.pretrain(keys, datasets, spec)
 
-The cores of a CPU are devices too where `JAX_NUM_CPU_DEVICES` says so. On
-several hosts every process calls `start` first and names its mesh.
+With `JAX_NUM_CPU_DEVICES` the cores of a CPU are devices. On several hosts
+every process first calls `start` and then passes a mesh to `use`.
 
-Shapes: S members, K critics, B batch.
+Shapes: S replicas, K critics, B batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,9 +27,9 @@ import jax
 from jax import sharding as jax_sharding
 import numpy as np
 
-AXES = ('members', 'critics', 'batch')
+AXES = ('replicas', 'critics', 'batch')
 
-# Leaves that carry an axis of critics, after that of members.
+# Leaves with an axis of critics, which follows the axis of replicas.
 _OF_CRITICS = (
   'critics', 'critic_optimizer', 'w1', 'start_w1', 'multipliers', 'weights',
   'radii',
@@ -40,14 +41,18 @@ _current: contextvars.ContextVar[Any] = contextvars.ContextVar(
 
 
 def start(address: str, processes: int, index: int) -> None:
-  """Joins the processes of several hosts; before anything else of JAX.
+  """Connects the processes of several hosts, before any other use of JAX.
 
-  On TPU pods and under Slurm `jax.distributed.initialize()` finds all three.
+  On TPU pods and under Slurm, call `jax.distributed.initialize()` instead,
+  which finds all three arguments.
 
   Args:
     address: `host:port` of process 0.
     processes: number of processes.
-    index: of this one.
+    index: index of this process.
+
+  Raises:
+    ValueError: the index is not in [0, processes).
   """
   if processes < 1 or not 0 <= index < processes:
     raise ValueError(f'process {index} is not among {processes}')
@@ -55,41 +60,48 @@ def start(address: str, processes: int, index: int) -> None:
 
 
 def mesh(
-  members: int = 1, critics: int = 1, batch: int = 1, devices: Any = None
+  replicas: int = 1, critics: int = 1, batch: int = 1, devices: Any = None
 ) -> jax_sharding.Mesh:
-  """All devices as a mesh: as many as divide S, of the rest K, of the rest B.
+  """Arranges all devices in a mesh, replicas first, then critics, then batch.
+
+  Each axis takes the greatest common divisor of its count and the number of
+  devices that are left.
 
   Args:
-    members: S.
+    replicas: S.
     critics: K.
-    batch: B; 1 leaves the batch whole.
-    devices: default all of JAX's.
+    batch: B; 1 keeps the batch on one device.
+    devices: the devices; None is all devices of JAX.
+
+  Returns:
+    A mesh with the axes `AXES`.
 
   Raises:
-    ValueError: devices are left over.
+    ValueError: a count is below 1, or some devices would be idle.
   """
   devices = jax.devices() if devices is None else list(devices)
   left, sizes = len(devices), []
-  for count in (members, critics, batch):
+  for count in (replicas, critics, batch):
     if count < 1:
-      raise ValueError(f'members, critics or batch {count} is below 1')
+      raise ValueError(f'replicas, critics or batch {count} is below 1')
     sizes.append(math.gcd(count, left))
     left //= sizes[-1]
   if left > 1:
     raise ValueError(
-      f'{len(devices)} devices cannot share {members} members, {critics} '
-      f'critics and a batch of {batch}: {left} of each {left} would be idle; '
-      'take another number of members, or fewer devices'
+      f'{len(devices)} devices cannot share {replicas} replicas, {critics} '
+      f'critics and a batch of {batch}: only {len(devices) // left} would be '
+      'used; use another number of replicas, or fewer devices'
     )
   return jax_sharding.Mesh(np.array(devices).reshape(sizes), AXES)
 
 
 @contextlib.contextmanager
 def use(over: jax_sharding.Mesh | Sequence[jax.Device]) -> Iterator[None]:
-  """Games that are driven inside are spread over this mesh.
+  """Spreads all training inside over a mesh.
 
   Args:
-    over: a mesh, or devices of this process: each stage then takes `fitting`.
+    over: a mesh, or devices of this process. With devices, each stage uses the
+      mesh that `fitting` returns.
   """
   token = _current.set(over)
   try:
@@ -99,45 +111,48 @@ def use(over: jax_sharding.Mesh | Sequence[jax.Device]) -> Iterator[None]:
 
 
 def current() -> jax_sharding.Mesh | None:
-  """The mesh in use."""
+  """Returns the mesh in use, or None without a mesh."""
   over = _current.get()
   return over if isinstance(over, jax_sharding.Mesh) else None
 
 
-def fitting(members: int, batch: int) -> jax_sharding.Mesh | None:
-  """For S members and B samples: a mesh of the devices in use.
+def fitting(replicas: int, batch: int) -> jax_sharding.Mesh | None:
+  """Arranges the devices in use in a mesh for S replicas and B samples.
 
   Args:
-    members: S.
+    replicas: S.
     batch: B.
 
   Returns:
-    As many devices as S and B can share, S first; None where no devices are in
-    use, or a mesh is, or only one device would be.
+    A mesh of as many devices as S and B can share, replicas first. None if no
+    devices are in use, if a mesh is in use, or if only one device would be.
   """
   over = _current.get()
   if over is None or isinstance(over, jax_sharding.Mesh):
     return None
   for count in range(len(over), 1, -1):
-    if batch % (count // math.gcd(members, count)) == 0:
-      return mesh(members, 1, batch, over[:count])
+    if batch % (count // math.gcd(replicas, count)) == 0:
+      return mesh(replicas, 1, batch, over[:count])
   return None
 
 
 def shardings(tree: Any, over: jax_sharding.Mesh, batched: bool) -> Any:
-  """How every leaf of a game's state, inputs or keys is spread.
+  """Returns the sharding of every leaf of a training's state, inputs or keys.
 
   Args:
-    tree: arrays; leaves under the names of `game.State` and `game.Inputs` that
-      carry an axis K are spread over critics, all others are the same there.
+    tree: arrays. The leaves of `game.State` and `game.Inputs` with an axis K
+      are spread over critics; all other leaves are copied along that axis.
     over: the mesh.
     batched: whether leaves have a leading axis S.
+
+  Returns:
+    A tree of shardings with the structure of `tree`.
   """
 
   def of(path: tuple[Any, ...], leaf: Any) -> jax_sharding.NamedSharding:
     axes: list[str | None] = []
     if batched and leaf.ndim:
-      axes.append(_axis(over, 'members', leaf.shape[0]))
+      axes.append(_axis(over, 'replicas', leaf.shape[0]))
     names = {getattr(entry, 'name', None) for entry in path}
     at = int(batched)
     if names & set(_OF_CRITICS) and leaf.ndim > at:
@@ -148,12 +163,12 @@ def shardings(tree: Any, over: jax_sharding.Mesh, batched: bool) -> Any:
 
 
 def place(tree: Any, over: jax_sharding.Mesh, batched: bool) -> Any:
-  """The arrays of a game, each spread as `shardings` says."""
+  """Spreads every array of a tree over the mesh, see `shardings`."""
   return jax.tree.map(_put, tree, shardings(tree, over, batched))
 
 
 def everywhere(over: jax_sharding.Mesh) -> jax_sharding.NamedSharding:
-  """The sharding of what every device holds whole."""
+  """Returns the sharding of an array that every device holds whole."""
   return jax_sharding.NamedSharding(over, jax_sharding.PartitionSpec())
 
 
@@ -162,7 +177,8 @@ def _axis(over: jax_sharding.Mesh, name: str, size: int) -> str | None:
 
 
 def _put(leaf: jax.Array, to: jax_sharding.NamedSharding) -> jax.Array:
-  # Of arrays that only this process has, the same ones in every process.
+  # Each process of several hosts holds the same copy of the array, and places
+  # the blocks of its own devices.
   if not to.is_fully_addressable and leaf.is_fully_addressable:
     keys = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     values = np.asarray(jax.random.key_data(leaf) if keys else leaf)

@@ -72,10 +72,10 @@ def once(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 def _by_hand(chunk, mesh, batched, state, inputs, key):
   """Members and shares of the batch, placed; critics are left to XLA."""
-  manual = {'members', batch_shards.AXIS}
-  members = batched and key.shape[0] % mesh.shape['members'] == 0
-  spec = jax.sharding.PartitionSpec(*(['members'] if members else []))
-  each = jax.sharding.PartitionSpec('members')
+  manual = {'replicas', batch_shards.AXIS}
+  replicas = batched and key.shape[0] % mesh.shape['replicas'] == 0
+  spec = jax.sharding.PartitionSpec(*(['replicas'] if replicas else []))
+  each = jax.sharding.PartitionSpec('replicas')
 
   def part(state, inputs, key):
     with batch_shards.split(mesh.shape[batch_shards.AXIS]):

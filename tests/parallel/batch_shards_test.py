@@ -55,7 +55,7 @@ def test_means_are_over_shares_leaf_by_leaf():
 def test_unequal_shares_are_refused():
   with (
     batch_shards.split(3),
-    pytest.raises(ValueError, match='no 3 equal shares'),
+    pytest.raises(ValueError, match='no 3 equal shards'),
   ):
     batch_shards.size(8)
 

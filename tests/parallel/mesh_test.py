@@ -70,10 +70,10 @@ def test_two_processes_equal_one():
 
 def test_devices_that_would_be_idle_are_named():
   devices = [jax.devices()[0]] * 8
-  with pytest.raises(ValueError, match='8 devices cannot share 3 members'):
-    mesh.mesh(members=3, critics=2, batch=1, devices=devices)
+  with pytest.raises(ValueError, match='8 devices cannot share 3 replicas'):
+    mesh.mesh(replicas=3, critics=2, batch=1, devices=devices)
   with pytest.raises(ValueError, match='below 1'):
-    mesh.mesh(members=0)
+    mesh.mesh(replicas=0)
 
 
 def test_axes_are_filled_in_order():
