@@ -1,1 +1,1 @@
-"""Convolutions lowered to matrix products; no parameters."""
+"""Convolutions and matrix products, without parameters of their own."""

@@ -1,4 +1,4 @@
-"""Pairs of linear maps that differentiation exchanges for each other."""
+"""Defines pairs of linear maps that JAX differentiates into each other."""
 
 from collections.abc import Callable, Sequence
 import functools
@@ -11,24 +11,25 @@ from jax.interpreters import batching
 from jax.interpreters import mlir
 import jax.numpy as jnp
 
-# ``(arrays, shape) -> arrays``: linear in the arrays, of which any number of
-# axes may come before those that it knows.
+# ``(arrays, shape) -> arrays``, linear in the arrays. The arrays may have any
+# number of further leading axes.
 Map = Callable[[Sequence[jax.Array], Any], Sequence[jax.Array]]
 
 
 def adjoint_pair(name: str, forward: Map, backward: Map) -> tuple[Map, Map]:
-  """Makes two maps each other's adjoint for derivatives of any order.
+  """Registers two linear maps as each other's adjoint.
 
-  JAX's own transpose of a map of slices is a sum of padded arrays; a handmade
-  adjoint may visit every value once.
+  JAX transposes a map made of slices into a sum of padded arrays. An adjoint
+  written by hand can visit every value only once.
 
   Args:
-    name: of the pair, in traces.
+    name: name of the pair in traces.
     forward: a linear map.
-    backward: its adjoint; shapes of the results follow from the arguments.
+    backward: the adjoint of `forward`.
 
   Returns:
-    Both, with derivatives and `vmap`. The second argument is static: hashable.
+    Both maps, with derivatives of any order and `vmap`. Their second argument
+    is static and must be hashable.
   """
   pair = core.Primitive(name), core.Primitive(f'{name}_adjoint')
   runs = (forward, backward)

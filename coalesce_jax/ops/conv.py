@@ -1,21 +1,23 @@
-r"""Convolutions lowered to matrix products.
+r"""Computes convolutions as matrix products.
 
-A convolution is a linear map of the image without parameters, products, and a
-linear map of what they give; the transposed convolution is its adjoint. The
-two maps, `gather` of the image and `join` of the products, have adjoints of
-their own, `scatter` and `spread` (`patches`):
+A convolution is a linear map of the image without parameters (`gather`), then
+matrix products with the kernel W, then a linear map of the products (`join`).
+The transposed convolution is the adjoint: `spread`, products, `scatter`. The
+four maps are in `im2col`.
 
 .. math::
   y = \text{join}(W^T \text{gather}(x)), \qquad
   x = \text{scatter}(W \text{spread}(y))
 
-All of it is exact. XLA runs its own convolutions several times slower inside
-`lax.scan` on a CPU, turns a `vmap` over kernels into a grouped convolution,
-and suffers most in the second-order gradients that a gradient penalty takes;
-products have none of these faults.
+Both are exact up to rounding. Matrix products avoid three faults of XLA's own
+convolutions:
 
-Maps have channels first and the batch last: what moves is then always a run of
-at least B values, whatever the number of channels.
+* Inside `lax.scan` on a CPU they are several times slower.
+* A `vmap` over kernels becomes a slow grouped convolution.
+* The second-order gradients of a gradient penalty are slower still.
+
+Maps have the channels first and the batch last, so that every copy moves at
+least B contiguous values, whatever the number of channels.
 
 Shapes: B batch, H, W image, C input channels, F output channels, k kernel.
 """
@@ -32,7 +34,16 @@ Padding = int | tuple[tuple[int, int], tuple[int, int]]
 def same_padding(
   size: tuple[int, int], kernel: int, stride: int
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-  """The padding of TensorFlow's ``'SAME'`` rule for an image of this size."""
+  """Returns TensorFlow's ``'SAME'`` padding for an image of this size.
+
+  Args:
+    size: (H, W).
+    kernel: k.
+    stride: the stride in both directions.
+
+  Returns:
+    Zeros (before, after) for rows and for columns.
+  """
   pads = []
   for n in size:
     total = max((-(-n // stride) - 1) * stride + kernel - n, 0)
@@ -43,16 +54,17 @@ def same_padding(
 def conv2d(
   x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: Padding = 0
 ) -> jax.Array:
-  """Two-dimensional cross-correlation.
+  """Computes a two-dimensional cross-correlation.
 
   Args:
-    x: `[C, H, W, B]`.
-    kernel: square, `[k, k, C, F]`.
-    stride: the same in both directions.
-    padding: zeros on every side, or (low, high) by direction.
+    x: input maps, `[C, H, W, B]`.
+    kernel: a square kernel, `[k, k, C, F]`.
+    stride: the stride in both directions.
+    padding: zeros on every side, or (before, after) for rows and for columns.
 
   Returns:
-    `[F, H', W', B]`, equal to `lax.conv_general_dilated` (CHWN, HWIO).
+    Output maps `[F, H', W', B]`, equal to those of `lax.conv_general_dilated`
+    with the layouts CHWN and HWIO.
 
   Raises:
     ValueError: the kernel does not fit the input.
@@ -65,7 +77,9 @@ def conv2d(
   products = [
     precision.dot(w, part, 0, 0)
     for w, part in zip(
-      im2col.flat(kernel, shape), im2col.gather([x], shape), strict=True
+      im2col.kernel_matrices(kernel, shape),
+      im2col.gather([x], shape),
+      strict=True,
     )
   ]
   return im2col.join(products, shape)[0]
@@ -79,22 +93,23 @@ def conv2d_transpose(
   padding: Padding = 1,
   size: tuple[int, int] | None = None,
 ) -> jax.Array:
-  """Adjoint of `conv2d` with respect to its input.
+  """Computes the adjoint of `conv2d` with respect to its input.
 
   Args:
-    x: `[C, h, w, B]`.
-    kernel: `[k, k, C, F]`; the convolution it is the adjoint of maps F
-      channels to C.
-    stride: of that convolution.
-    padding: of that convolution.
-    size: (H, W) of the result; default ``(h - 1) * stride + k - padding``.
+    x: input maps, `[C, h, w, B]`.
+    kernel: `[k, k, C, F]`. The convolution whose adjoint this is maps F
+      channels to C channels.
+    stride: stride of that convolution.
+    padding: padding of that convolution.
+    size: (H, W) of the result. None is ``(h - 1) * stride + k - p`` with the p
+      zeros of both sides.
 
   Returns:
-    `[F, H, W, B]`, equal to `lax.conv_transpose` with `transpose_kernel=True`
-    and the two channel axes of `kernel` swapped.
+    Output maps `[F, H, W, B]`, equal to those of `lax.conv_transpose` with
+    `transpose_kernel=True` and the two channel axes of `kernel` swapped.
 
   Raises:
-    ValueError: the kernel does not fit the input, or the size neither.
+    ValueError: the kernel or the size does not fit the input.
   """
   k, _, channels, _ = kernel.shape
   if kernel.shape[1] != k or x.ndim != 4 or x.shape[0] != channels:
@@ -110,12 +125,14 @@ def conv2d_transpose(
   shape = patch_geometry.geometry(size, kernel.shape, stride, pads)
   if shape.out != x.shape[1:3]:
     raise ValueError(
-      f'size {size} has {shape.out} patches, input {x.shape} has another number'
+      f'size {size} has {shape.out} patches, which do not fit input {x.shape}'
     )
   parts = im2col.spread([x], shape)
   products = [
     precision.dot(w, part, 1, 0)
-    for w, part in zip(im2col.flat(kernel, shape), parts, strict=True)
+    for w, part in zip(
+      im2col.kernel_matrices(kernel, shape), parts, strict=True
+    )
   ]
   return im2col.scatter(products, shape)[0]
 

@@ -1,13 +1,16 @@
-"""The linear maps of a convolution that have no parameters, and its kernel.
+"""Maps images and output maps to the factors of a convolution's products.
 
-Narrow convolutions gather patches, for one product; wide ones, where products
-cost the most, gather sums of patches that need fewer multiplications (`tiles`),
-for four or sixteen. What is gathered and what is spread are lists of matrices,
-one for each product, or of stacks of them, one for all products of one size;
-`flat` gives the kernels of these products.
+A narrow convolution gathers patches for one product. A wide one spends most of
+its time in products; on a CPU it gathers sums of patches for four or sixteen
+smaller products, which need fewer multiplications (see `winograd`).
 
-Shapes: B batch, H, W image, C its channels, H', W' map, F its channels, k
-kernel, s stride, n columns of a product.
+The function `gather` returns the image's factors of these products, either one
+matrix for each product or one stack for all products of one size. The function
+`kernel_matrices` returns the kernel's factors in the same order. The adjoints
+of `gather` and `join` are `scatter` and `spread`.
+
+Shapes: B batch, H, W image, C its channels, H', W' output map, F its channels,
+k kernel, s stride, n columns of a product.
 """
 
 from collections.abc import Sequence
@@ -23,8 +26,18 @@ from coalesce_jax.ops import patch_geometry
 from coalesce_jax.ops import winograd
 
 
-def flat(kernel: jax.Array, shape: patch_geometry.Geometry) -> list[jax.Array]:
-  """`[k, k, C, F]` as `[.., F]`, one for each part that `gather` gives."""
+def kernel_matrices(
+  kernel: jax.Array, shape: patch_geometry.Geometry
+) -> list[jax.Array]:
+  """Returns the kernel factor of each product.
+
+  Args:
+    kernel: `[k, k, C, F]`.
+    shape: the geometry of the convolution.
+
+  Returns:
+    Matrices `[rows, F]`, or stacks of them, in the order of `gather`.
+  """
   s, features = shape.stride, kernel.shape[3]
   if shape.tiled:
     blocks = kernel.reshape(2, s, 2, s, -1, features)
@@ -48,11 +61,12 @@ def flat(kernel: jax.Array, shape: patch_geometry.Geometry) -> list[jax.Array]:
 
 
 def _joined(x: jax.Array, axis: int) -> jax.Array:
-  """The same, as the halves of an axis joined.
+  """Splits an array in two halves and joins them again, without effect.
 
-  Where a sum of maps is only read as a matrix, XLA's loops on a CPU run over
-  the matrix, and divide for every value to find the map's axes: 2.6 times
-  slower than a loop over what is joined. The barrier keeps XLA from undoing it.
+  If a sum of maps is only read as a matrix, XLA's loop on a CPU runs over that
+  matrix. It then divides for every value to find the axes of the map, which is
+  2.6 times slower than a loop over the joined halves. The barrier keeps XLA
+  from removing the two steps.
   """
   half = x.shape[axis] // 2
   if not half or jax.default_backend() != 'cpu':
@@ -63,14 +77,14 @@ def _joined(x: jax.Array, axis: int) -> jax.Array:
 
 
 def _matrix(x: jax.Array) -> jax.Array:
-  """`[..., C, h, w, B]` -> `[..., C, h w B]`."""
+  """Flattens maps `[..., C, h, w, B]` to matrices `[..., C, h w B]`."""
   return x.reshape(*x.shape[:-3], math.prod(x.shape[-3:]))
 
 
 def _gather_impl(
   images: Sequence[jax.Array], shape: patch_geometry.Geometry
 ) -> list[jax.Array]:
-  """`[..., C, H, W, B]` -> factors of the products, `[..., s s C, n]`."""
+  """Maps images `[..., C, H, W, B]` to factors `[..., s s C, n]`."""
   (x,), s = images, shape.stride
   (*lead, channels), batch = x.shape[:-3], x.shape[-1]
   edges = [(0, 0, 0)] * x.ndim
@@ -107,7 +121,8 @@ def _gather_impl(
   return [_matrix(joined)]
 
 
-# C, row, phase, column, phase, B to phase, phase, C, row, column, B, and back.
+# The axes (C, row, row phase, column, column phase, B) are reordered to
+# (row phase, column phase, C, row, column, B), and back.
 _TO_BLOCKS = (2, 4, 0, 1, 3, 5)
 _FROM_BLOCKS = (2, 3, 0, 4, 1, 5)
 
@@ -115,7 +130,7 @@ _FROM_BLOCKS = (2, 3, 0, 4, 1, 5)
 def _scatter_impl(
   products: Sequence[jax.Array], shape: patch_geometry.Geometry
 ) -> list[jax.Array]:
-  """The adjoint of `_gather_impl`."""
+  """Computes the adjoint of `_gather_impl`."""
   lead, s = products[0].shape[: -3 if shape.stacked else -2], shape.stride
   axis = len(lead)
   rows, columns = shape.blocks
@@ -142,7 +157,7 @@ def _scatter_impl(
         part = part.reshape(*lead, m, n, channels, *p.shape[-3:])
         terms.append(_padded(_padded(part, axis, 0, s), axis + 1, 0, s))
         start = stop
-      # One direction after the other: sums of two, not of four.
+      # One direction after the other needs sums of two terms, not of four.
       lines.append(_shifted_sum(terms, axis + 4, columns))
     x = _shifted_sum(lines, axis + 3, rows)
   x = x.transpose(*range(axis), *(axis + i for i in _FROM_BLOCKS))
@@ -155,7 +170,7 @@ def _scatter_impl(
 def _join_impl(
   products: Sequence[jax.Array], shape: patch_geometry.Geometry
 ) -> list[jax.Array]:
-  """Products `[..., F, n]` -> `[..., F, H', W', B]`."""
+  """Maps products `[..., F, n]` to output maps `[..., F, H', W', B]`."""
   if not shape.tiled:
     (y,) = products
     return [y.reshape(*y.shape[:-1], *shape.out, -1)]
@@ -169,7 +184,7 @@ def _join_impl(
 def _spread_impl(
   maps: Sequence[jax.Array], shape: patch_geometry.Geometry
 ) -> list[jax.Array]:
-  """The adjoint of `_join_impl`."""
+  """Computes the adjoint of `_join_impl`."""
   (y,) = maps
   if not shape.tiled:
     return [_matrix(_joined(y, y.ndim - 4))]
@@ -186,7 +201,7 @@ def _spread_impl(
 def _grouped(
   parts: list[jax.Array], shape: patch_geometry.Geometry, axis: int
 ) -> list[jax.Array]:
-  """An array for each group, stacked along an axis, or as it is."""
+  """Returns one array per group of products, stacked along `axis` if asked."""
   return [
     jnp.stack([parts[i] for i in group], axis)
     if shape.stacked
@@ -198,7 +213,15 @@ def _grouped(
 def _by_columns(
   products: Sequence[jax.Array], shape: patch_geometry.Geometry
 ) -> list[list[jax.Array]]:
-  """Groups `[.., (g), C, n]` as maps `[.., C, h, w, B]`, lists by columns."""
+  """Returns the products as maps, in one list per column of tiles.
+
+  Args:
+    products: `[..., C, n]`, or stacks `[..., g, C, n]` of g products.
+    shape: the geometry of the convolution.
+
+  Returns:
+    Maps `[..., C, h, w, B]`.
+  """
   sizes = patch_geometry.product_sizes(shape)
   groups = patch_geometry.product_groups(shape)
   h, w = sizes[groups[0][0]]
@@ -215,10 +238,10 @@ def _by_columns(
 
 
 def _shifted_sum(terms: list[jax.Array], axis: int, size: int) -> jax.Array:
-  """The j-th term begins at j; `size` values."""
+  """Adds terms along an axis of `size` values, the j-th shifted by j."""
   n = terms[0].shape[axis]
   if len(terms) == 2:
-    # Without a test of borders at every value.
+    # Separate edges: padding would test for the border at every value.
     a, b = terms
     cut = functools.partial(lax.slice_in_dim, axis=axis)
     middle = cut(a, 1, n) + cut(b, 0, n - 1)
@@ -228,12 +251,13 @@ def _shifted_sum(terms: list[jax.Array], axis: int, size: int) -> jax.Array:
 
 
 def _padded(x: jax.Array, axis: int, low: int, size: int) -> jax.Array:
-  """Zeros before and after, so that the axis has this size."""
+  """Pads an axis with zeros, `low` of them before it, to this size."""
   edges = [(0, 0, 0)] * x.ndim
   edges[axis] = (low, size - x.shape[axis] - low, 0)
   return lax.pad(x, jnp.zeros((), x.dtype), edges)
 
 
-# Lists of arrays and a geometry in, a list out; each other's derivatives.
+# Functions of a list of arrays and a geometry that return a list of arrays.
+# Those of one pair are each other's derivative.
 gather, scatter = adjoints.adjoint_pair('gather', _gather_impl, _scatter_impl)
 join, spread = adjoints.adjoint_pair('join', _join_impl, _spread_impl)

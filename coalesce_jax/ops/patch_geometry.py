@@ -1,6 +1,7 @@
-"""How the patches of a convolution lie in an image, and its products.
+"""Computes where the patches of a convolution lie, and which products it needs.
 
-Shapes: H, W image, H', W' map, k kernel, C input channels, F output channels.
+Shapes: B batch, H, W image, H', W' output map, k kernel, C input channels,
+F output channels.
 """
 
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ import jax
 from coalesce_jax.ops import winograd
 from coalesce_jax.parallel import batch_shards
 
-# From how many rows of a product's narrower factor it is faster to save
-# products in one direction, and in two.
+# Winograd's products are faster in one direction, and in two directions, if the
+# narrower factor of a product has at least so many rows. Measured on CPUs.
 _TILED_FROM = (64, 128)
 
 _plain: contextvars.ContextVar[bool] = contextvars.ContextVar(
@@ -23,20 +24,22 @@ _plain: contextvars.ContextVar[bool] = contextvars.ContextVar(
 
 
 class Geometry(NamedTuple):
-  """How patches lie in an image.
+  """The positions of patches in an image.
 
-  A patch is read from blocks of stride x stride pixels, of which the last ones
-  may be read in part: the `[C, H, W, B]` image is a map of blocks
-  `[stride, stride, C, rows, columns, B]`, and patches are shifted copies of it.
+  The image `[C, H, W, B]` is divided into blocks of stride x stride pixels,
+  which makes a map `[stride, stride, C, rows, columns, B]`. Patches are shifted
+  copies of this map. If the stride does not divide k, only some pixels of the
+  last blocks of a patch are read.
 
   Attributes:
     kernel: k.
-    stride: the same in both directions.
-    edges: zeros before and after the image, by direction, that make whole
-      blocks of it; negative ones crop.
-    out: (H', W'), number of patches by direction.
-    tiled: in how many directions products are saved, columns first: 0, 1, 2.
-    stacked: whether products of one size are computed as one.
+    stride: the stride in both directions.
+    edges: zeros (before, after) for rows and for columns that pad the image to
+      whole blocks; negative numbers crop it.
+    out: (H', W'), the number of patches in each direction.
+    tiled: number of directions that use Winograd's products (see `winograd`):
+      0, 1 (columns) or 2.
+    stacked: whether all products of one size are computed as one.
   """
 
   kernel: int
@@ -48,7 +51,7 @@ class Geometry(NamedTuple):
 
   @property
   def phases(self) -> tuple[int, ...]:
-    """How many pixels of each block of a patch are read, by direction."""
+    """Number of pixels that a patch reads from each block along one axis."""
     return tuple(
       min(self.stride, self.kernel - start)
       for start in range(0, self.kernel, self.stride)
@@ -56,7 +59,7 @@ class Geometry(NamedTuple):
 
   @property
   def blocks(self) -> tuple[int, int]:
-    """(rows, columns) of blocks."""
+    """Number of blocks, (rows, columns)."""
     more = len(self.phases) - 1
     return self.out[0] + more, self.out[1] + more
 
@@ -67,13 +70,13 @@ def geometry(
   stride: int,
   pads: tuple[tuple[int, int], tuple[int, int]],
 ) -> Geometry:
-  """The geometry of a convolution.
+  """Returns the geometry of a convolution.
 
   Args:
     image: (H, W).
-    kernel: the shape `[k, k, C, F]`.
-    stride: the same in both directions.
-    pads: zeros before and after, by direction.
+    kernel: the shape (k, k, C, F) of the kernel.
+    stride: the stride in both directions.
+    pads: zeros (before, after) for rows and for columns.
 
   Raises:
     ValueError: the kernel exceeds the padded image.
@@ -91,8 +94,7 @@ def geometry(
     for n, out, (low, _) in zip(image, (height, width), pads, strict=True)
   )
   narrow = min(stride**2 * channels, 2 * features)
-  # Only of two taps of whole blocks can a product be saved; whether that is
-  # faster was measured on CPUs.
+  # Winograd's products need patches of two whole blocks on an axis.
   able = size == 2 * stride and min(height, width) > 1
   able &= jax.default_backend() == 'cpu' and not _plain.get()
   tiled = sum(narrow >= start for start in _TILED_FROM) if able else 0
@@ -102,7 +104,10 @@ def geometry(
 
 @contextlib.contextmanager
 def plain() -> Iterator[None]:
-  """What is traced inside saves no products: programs for any machine."""
+  """Traces convolutions without Winograd's products.
+
+  Exported programs need this, because they may run on any machine.
+  """
   token = _plain.set(True)
   try:
     yield
@@ -111,7 +116,7 @@ def plain() -> Iterator[None]:
 
 
 def product_sizes(shape: Geometry) -> list[tuple[int, int]]:
-  """(rows, columns) of every product, by columns."""
+  """Returns the map size (rows, columns) of every product, column by column."""
   heights = (
     winograd.sizes(shape.out[0]) if shape.tiled == 2 else (shape.out[0],)
   )
@@ -119,9 +124,10 @@ def product_sizes(shape: Geometry) -> list[tuple[int, int]]:
 
 
 def product_groups(shape: Geometry) -> list[list[int]]:
-  """Products that are computed as one; those of no values are not.
+  """Returns the indices of the products that are computed together.
 
-  XLA computes many products as one faster on one core, but on one core only.
+  Products without values are left out. Stacking products of one size is faster
+  on one core only, because XLA does not split a stack over several cores.
   """
   sizes = product_sizes(shape)
   some = [i for i, size in enumerate(sizes) if min(size)]

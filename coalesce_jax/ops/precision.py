@@ -1,11 +1,12 @@
-"""The precision of matrix products, chosen where a function is traced.
+"""Matrix products whose precision is selected where a function is traced.
 
-In bfloat16 both factors are rounded to 8 bits of mantissa and their products
-summed in float32, as matrix units of accelerators and of recent CPUs do;
-parameters, biases, activations and optimisers stay in float32. In
-tensorfloat32 accelerators that can do so round factors to 11 bits; elsewhere it
-is float32. In float32 nothing is rounded anywhere, though JAX's default on
-accelerators is to do so.
+* float32: the factors are not rounded. JAX's default rounds them on
+  accelerators.
+* tensorfloat32: accelerators that can round the factors to 11 bits of mantissa
+  do so. Elsewhere this is float32.
+* bfloat16: the factors are rounded to 8 bits of mantissa and their products
+  are summed in float32, as the matrix units of accelerators and of recent CPUs
+  do. Parameters, biases, activations and optimizer states stay in float32.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ NAMES = ('float32', 'tensorfloat32', 'bfloat16')
 
 _PASSES = {'float32': lax.Precision.HIGHEST}
 
-# Products in float32 whatever `use` says.
+# A product in float32, whatever precision `use` selects.
 matmul = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 _current = contextvars.ContextVar('precision', default='float32')
@@ -33,10 +34,13 @@ _current = contextvars.ContextVar('precision', default='float32')
 
 @contextlib.contextmanager
 def use(name: str) -> Iterator[None]:
-  """All `dot` that are traced inside, and their gradients, have it.
+  """Selects the precision of every `dot` traced inside, and of its gradients.
+
+  Args:
+    name: one of `NAMES`.
 
   Raises:
-    ValueError: not one of `NAMES`.
+    ValueError: the name is not one of `NAMES`.
   """
   if name not in NAMES:
     raise ValueError(f'precision {name!r} is not one of {NAMES}')
@@ -48,16 +52,17 @@ def use(name: str) -> Iterator[None]:
 
 
 def dot(a: jax.Array, b: jax.Array, axis_a: int, axis_b: int) -> jax.Array:
-  """Product of two matrices over one axis of each.
+  """Multiplies two matrices and sums over one axis of each.
 
   Args:
     a: a matrix.
     b: a matrix.
     axis_a: the axis of `a` that is summed over, 0 or 1.
-    axis_b: that of `b`.
+    axis_b: the axis of `b` that is summed over, 0 or 1.
 
   Returns:
-    The other axis of `a` by the other one of `b`, float32.
+    A float32 matrix: its rows are the other axis of `a`, its columns the other
+    axis of `b`.
   """
   return _DOT.bind(a, b, axis_a=axis_a, axis_b=axis_b, precision=_current.get())
 
@@ -65,15 +70,15 @@ def dot(a: jax.Array, b: jax.Array, axis_a: int, axis_b: int) -> jax.Array:
 def _dot(
   a: jax.Array, b: jax.Array, *, axis_a: int, axis_b: int, precision: str
 ) -> jax.Array:
-  """Of the last two axes; what comes before is the same of both."""
+  """Multiplies the last two axes; all axes before them are batch axes."""
   if precision == 'bfloat16':
     a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
   lead = a.ndim - 2
   batch = tuple(range(lead))
   cpu = jax.default_backend() == 'cpu'
   if cpu and axis_a == axis_b == 0 and 2 * a.size < b.size:
-    # Products of rows by columns are up to 1.5 times as fast on a CPU, where
-    # XLA would move the transposition into the product.
+    # A product of rows by columns is up to 1.5 times as fast on a CPU. The
+    # barrier keeps XLA from moving the transposition into the product.
     a, axis_a = lax.optimization_barrier(a.swapaxes(-1, -2)), 1
   product = functools.partial(
     lax.dot_general,
@@ -82,21 +87,21 @@ def _dot(
     precision=_PASSES.get(precision),
   )
   if cpu and axis_a == axis_b == 1 and a.shape[lead] < b.shape[lead]:
-    # The longer factor first: up to 1.5 times as fast on a CPU.
+    # With the longer factor first it is up to 1.5 times as fast on a CPU.
     return lax.optimization_barrier(product(b, a)).swapaxes(-1, -2)
   return product(a, b)
 
 
 def _abstract(a, b, *, axis_a, axis_b, precision):
   del precision
-  # The axis that is not summed over: the last one if that is the first.
+  # Axis -1 - k of the last two is the one that is not summed over.
   rest = a.shape[-1 - axis_a], b.shape[-1 - axis_b]
   return jax.core.ShapedArray((*a.shape[:-2], *rest), jnp.float32)
 
 
-# The derivatives of the sum over k of a(i, k) b(k, j), either factor transposed
-# or not. `lax.dot_general` leaves a factor's derivative transposed, which then
-# is read across its rows; these come out as the factor lies.
+# The derivatives of a product with respect to either factor, transposed or not.
+# `lax.dot_general` returns the derivative of a factor transposed, so that it is
+# read across its rows. These return it in the layout of the factor.
 def _of_a(y, a, b, *, axis_a, axis_b, precision):
   del a
   put = functools.partial(_DOT.bind, precision=precision)
@@ -116,7 +121,7 @@ def _of_b(y, a, b, *, axis_a, axis_b, precision):
 def _batch(args, dims, **params):
   (a, b), (of_a, of_b) = args, dims
   if of_b is None and b.ndim == 2:
-    # Many first factors, one second: a single larger product.
+    # Many first factors and one second factor make a single larger product.
     a = jnp.moveaxis(a, of_a, 0)
     count, axis = a.shape[0], params['axis_a']
     if axis == 0:

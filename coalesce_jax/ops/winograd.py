@@ -1,4 +1,4 @@
-r"""Filters of two taps by four products for three results, not six.
+r"""Computes three outputs of a two-tap filter with four products, not six.
 
 .. math::
   y_0 &= d_0 g_0 + d_1 g_1 = m_0 + m_1 + m_2, & m_0 &= (d_0 - d_2) g_0 \\
@@ -8,22 +8,23 @@ r"""Filters of two taps by four products for three results, not six.
     m_2 &= (d_2 - d_1) (g_0 - g_1) / 2 \\
   & & m_3 &= (d_3 - d_1) g_1
 
-Winograd's F(3, 2) (Arithmetic Complexity of Computations, 1980; for networks
-Lavin and Gray, https://arxiv.org/abs/1509.09308), exact but for rounding: no
-coefficients but 1, -1 and halves. In two directions sixteen products do the
-work of thirty-six. The three factors `d`, `g`, `y` of the form
-:math:`\sum y d g` keep their transforms in all of its derivatives.
+This is Winograd's F(3, 2) (Winograd, Arithmetic Complexity of Computations,
+1980; for networks Lavin and Gray, https://arxiv.org/abs/1509.09308). It is
+exact up to rounding, because its coefficients are 1, -1 and halves. In two
+directions sixteen products replace thirty-six. All derivatives of the form
+:math:`\sum y d g` use the same transforms of `d`, `g` and `y`.
 
-Results beyond the last three join these products. One is computed as it
-stands, by :math:`g_0` and :math:`g_1`; two are F(2, 2):
+If three does not divide the number of outputs, the rest is added to the four
+products. One more output takes the two products of its definition, with
+:math:`g_0` and :math:`g_1`. Two more take the three products of F(2, 2):
 
 .. math::
   y_0 = (d_0 - d_1) g_0 + m, \quad y_1 = m + (d_2 - d_1) g_1, \quad
   m = 2 d_1 (g_0 + g_1) / 2
 
-A transform has one array for each product.
+A transform returns one array for each of the four products.
 
-Shapes: n results of a direction, n + 1 inputs, t = n // 3 tiles of three.
+Shapes: n outputs along an axis, n + 1 inputs, n // 3 tiles of three outputs.
 """
 
 from collections.abc import Sequence
@@ -32,30 +33,30 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-Parts = list[jax.Array]
+Arrays = list[jax.Array]
 
 
-def inputs(d: jax.Array, axis: int) -> Parts:
-  """`[n + 1]` of an axis -> the inputs of four products."""
+def inputs(d: jax.Array, axis: int) -> Arrays:
+  """Transforms n + 1 inputs along an axis to the inputs of the products."""
   full, rest = divmod(d.shape[axis] - 1, 3)
-  parts: list[Parts] = [[], [], [], []]
+  pieces: list[Arrays] = [[], [], [], []]
   for start, size in _pieces(full):
     a, b, c, e = (_cut(d, axis, 3 * start + i, size, 3) for i in range(4))
-    _append(parts, a - c, b + c, c - b, e - b)
+    _append(pieces, a - c, b + c, c - b, e - b)
   a, *others = (_cut(d, axis, 3 * full + i, 1) for i in range(rest + 1))
   if rest == 1:
-    _append(parts, a, None, None, others[0])
+    _append(pieces, a, None, None, others[0])
   elif rest == 2:
     b, c = others
-    _append(parts, a - b, 2 * b, None, c - b)
-  return [_joined(part, axis) for part in parts]
+    _append(pieces, a - b, 2 * b, None, c - b)
+  return [_joined(each, axis) for each in pieces]
 
 
 def inputs_adjoint(u: Sequence[jax.Array], axis: int) -> jax.Array:
-  """The adjoint of `inputs`: back to `[n + 1]`."""
+  """Computes the adjoint of `inputs`, with n + 1 values along the axis."""
   (a, b, c, e), rests = _split(u, axis)
   full = c.shape[axis]
-  # What lies between two tiles belongs to both.
+  # Neighbouring tiles share the input between them.
   before = _padded(_cut(e, axis, 0, max(full - 1, 0)), axis, min(full, 1), 0)
   lines = [a + before, b - c - e, b + c - a]
   last = [_cut(e, axis, full - 1, 1)] if full else []
@@ -70,7 +71,7 @@ def inputs_adjoint(u: Sequence[jax.Array], axis: int) -> jax.Array:
 
 
 def results(m: Sequence[jax.Array], axis: int) -> jax.Array:
-  """Four products -> `[n]`."""
+  """Combines the four products to n outputs along an axis."""
   (a, b, c, e), rests = _split(m, axis)
   both = b + c
   tail = []
@@ -81,52 +82,52 @@ def results(m: Sequence[jax.Array], axis: int) -> jax.Array:
   return _joined([_interleaved([a + both, b - c, both + e], axis), *tail], axis)
 
 
-def results_adjoint(y: jax.Array, axis: int) -> Parts:
-  """The adjoint of `results`: `[n]` -> four parts."""
+def results_adjoint(y: jax.Array, axis: int) -> Arrays:
+  """Computes the adjoint of `results`, one array for each product."""
   full, rest = divmod(y.shape[axis], 3)
-  parts: list[Parts] = [[], [], [], []]
+  pieces: list[Arrays] = [[], [], [], []]
   for start, size in _pieces(full):
     a, b, c = (_cut(y, axis, 3 * start + i, size, 3) for i in range(3))
-    _append(parts, a, a + b + c, a - b + c, c)
+    _append(pieces, a, a + b + c, a - b + c, c)
   others = [_cut(y, axis, 3 * full + i, 1) for i in range(rest)]
   if rest == 1:
-    _append(parts, others[0], None, None, others[0])
+    _append(pieces, others[0], None, None, others[0])
   elif rest == 2:
-    _append(parts, others[0], others[0] + others[1], None, others[1])
-  return [_joined(part, axis) for part in parts]
+    _append(pieces, others[0], others[0] + others[1], None, others[1])
+  return [_joined(each, axis) for each in pieces]
 
 
-def filters(g: jax.Array, axis: int) -> Parts:
-  """Two taps on an axis -> the filters of four products, without it."""
+def filters(g: jax.Array, axis: int) -> Arrays:
+  """Transforms the two taps along an axis, which the result lacks."""
   first, last = (lax.index_in_dim(g, i, axis, False) for i in range(2))
   return [first, 0.5 * (first + last), 0.5 * (first - last), last]
 
 
 def sizes(count: int) -> tuple[int, int, int, int]:
-  """How many of each product there are for n results."""
+  """Returns how often each of the four products occurs for n outputs."""
   full, rest = divmod(count, 3)
   some = full + (rest > 0)
   return some, full + (rest > 1), full, some
 
 
-def _append(parts: list[Parts], *found: jax.Array | None) -> None:
-  for part, x in zip(parts, found, strict=True):
+def _append(pieces: list[Arrays], *new: jax.Array | None) -> None:
+  for each, x in zip(pieces, new, strict=True):
     if x is not None:
-      part.append(x)
+      each.append(x)
 
 
-def _split(parts: Sequence[jax.Array], axis: int) -> tuple[Parts, Parts]:
-  """What belongs to tiles of three, and, in order, what is there beyond."""
-  full = parts[2].shape[axis]
-  whole = [_cut(part, axis, 0, full) for part in parts]
-  more = [p for p in parts if p.shape[axis] > full]
-  return whole, [_cut(part, axis, full, 1) for part in more]
+def _split(arrays: Sequence[jax.Array], axis: int) -> tuple[Arrays, Arrays]:
+  """Splits products into those of whole tiles and those of the rest."""
+  full = arrays[2].shape[axis]
+  whole = [_cut(array, axis, 0, full) for array in arrays]
+  more = [array for array in arrays if array.shape[axis] > full]
+  return whole, [_cut(array, axis, full, 1) for array in more]
 
 
 def _pieces(tiles: int) -> list[tuple[int, int]]:
-  """(start, size) of tiles that are computed apart and joined.
+  """Returns (start, size) of the halves that are computed separately.
 
-  For the same reason as `patches._joined`.
+  `im2col` joins halves for the same reason.
   """
   half = tiles // 2
   return [(0, half), (half, tiles - half)] if half else [(0, tiles)]
@@ -139,11 +140,11 @@ def _cut(
   return lax.slice_in_dim(x, start, stop, stride, axis % x.ndim)
 
 
-def _joined(parts: Parts, axis: int) -> jax.Array:
-  return jnp.concatenate(parts, axis) if len(parts) > 1 else parts[0]
+def _joined(arrays: Arrays, axis: int) -> jax.Array:
+  return jnp.concatenate(arrays, axis) if len(arrays) > 1 else arrays[0]
 
 
-def _interleaved(lines: Parts, axis: int) -> jax.Array:
+def _interleaved(lines: Arrays, axis: int) -> jax.Array:
   axis %= lines[0].ndim
   shape = list(lines[0].shape)
   shape[axis] *= len(lines)
