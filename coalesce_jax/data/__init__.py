@@ -1,1 +1,1 @@
-"""Real data: known data sets, users' folders and arrays, splits over nodes."""
+"""Loads data sets and users' images, and splits them over nodes."""

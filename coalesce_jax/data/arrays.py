@@ -1,8 +1,10 @@
-"""Image arrays in .npy and .npz files, without pickles and within bounds.
+"""Reads images and labels from .npy and .npz files.
 
-A header is read first: its size must be the one of the bytes that follow.
+Pickled objects are refused. The header of an array is read first, and its size
+must equal the number of bytes that follow, so that a damaged header cannot
+allocate memory.
 
-Shapes: N images, H, W, C; uint8 0..255.
+Shapes: N images, H, W, C image; uint8, 0 to 255.
 """
 
 from collections.abc import Callable
@@ -21,18 +23,20 @@ MAX_CLASSES = 10_000
 def read(
   path: str | os.PathLike[str], max_bytes: int = 1 << 31
 ) -> tuple[np.ndarray, np.ndarray | None]:
-  """Reads images, and labels where an .npz file has them.
+  """Reads images, and labels if the file has them.
 
   Args:
-    path: .npy file, or .npz file with an array 'images', 'x' or 'arr_0' and
-      perhaps 'labels'.
-    max_bytes: largest array that is accepted.
+    path: an .npy file, or an .npz file with an array 'images', 'x' or 'arr_0'
+      and optionally an array 'labels'.
+    max_bytes: largest accepted size of an array in bytes.
 
   Returns:
-    images, uint8 `[N, H, W, C]`, see `as_images`; labels, int32 `[N]` or None.
+    images: uint8 `[N, H, W, C]`, converted by `as_images`.
+    labels: int32 `[N]`, or None.
 
   Raises:
-    ValueError: one line that names the file and what is wrong.
+    ValueError: the file is damaged or too large, or holds no images or wrong
+      labels. The message is one line with the file and the cause.
   """
   path = pathlib.Path(path)
   try:
@@ -41,25 +45,25 @@ def read(
       images = _array(lambda: open(path, 'rb'), size, max_bytes)
       return as_images(images, path), None
     with zipfile.ZipFile(path) as archive:
-      members = {info.filename: info for info in archive.infolist()}
-      found = [key for key in KEYS if f'{key}.npy' in members]
+      entries = {info.filename: info for info in archive.infolist()}
+      found = [key for key in KEYS if f'{key}.npy' in entries]
       if not found:
-        raise ValueError(f"no array 'images' among {str(sorted(members)):.100}")
+        raise ValueError(f"no array 'images' among {str(sorted(entries)):.100}")
 
-      def member(key: str) -> np.ndarray:
-        info = members[f'{key}.npy']
+      def entry(key: str) -> np.ndarray:
+        info = entries[f'{key}.npy']
         return _array(lambda: archive.open(info), info.file_size, max_bytes)
 
-      images = as_images(member(found[0]), path)
-      if 'labels.npy' not in members:
+      images = as_images(entry(found[0]), path)
+      if 'labels.npy' not in entries:
         return images, None
-      return images, _as_labels(member('labels'), len(images))
+      return images, _as_labels(entry('labels'), len(images))
   except ValueError as error:
     text = str(error).splitlines()[0]
     if not text.startswith(str(path)):
       text = f'{path}: {text}'
     raise ValueError(text) from None
-  # Damaged bytes make numpy and zipfile raise some ten other kinds.
+  # On damaged bytes numpy and zipfile raise about ten other types of errors.
   except Exception as error:
     raise ValueError(f'{path}: damaged ({error!r:.200})') from None
 
@@ -67,7 +71,7 @@ def read(
 def _array(
   opened: Callable[[], IO[bytes]], size: int, max_bytes: int
 ) -> np.ndarray:
-  """The array of one stream of `size` bytes, header first."""
+  """Reads the array of a stream of `size` bytes, its header first."""
   with opened() as file:
     version = np.lib.format.read_magic(file)
     if version == (1, 0):
@@ -75,7 +79,7 @@ def _array(
     elif version == (2, 0):
       shape, _, dtype = np.lib.format.read_array_header_2_0(file)
     else:
-      raise ValueError(f'array format {version} is not read here')
+      raise ValueError(f'array format {version} is not supported')
     start = file.tell()
   if dtype.hasobject:
     raise ValueError('holds Python objects, which are never loaded')
@@ -93,15 +97,15 @@ def _array(
 def as_images(
   array: np.ndarray, path: str | os.PathLike[str] = 'images'
 ) -> np.ndarray:
-  """Checks and converts an array to uint8 `[N, H, W, C]`.
+  """Converts an array of images to uint8 `[N, H, W, C]`.
 
   Args:
-    array: `[N, H, W]` or `[N, H, W, 1 or 3]`: uint8, or floats in [0, 1], or,
-      where any of them is negative, in [-1, 1].
-    path: named in errors.
+    array: `[N, H, W]` or `[N, H, W, 1 or 3]`. Its values are uint8 or floats in
+      [0, 1]; if any value is negative, floats in [-1, 1].
+    path: the source of the array, for error messages.
 
   Raises:
-    ValueError: none of these.
+    ValueError: the array has another shape, other values, or none.
   """
   if array.ndim == 3:
     array = array[..., None]
@@ -125,7 +129,7 @@ def as_images(
 
 def _as_labels(array: np.ndarray, count: int) -> np.ndarray:
   if array.shape != (count,) or array.dtype.kind not in 'iu':
-    raise ValueError('labels are not one integer an image')
+    raise ValueError('labels are not one integer per image')
   if array.min() < 0 or array.max() >= MAX_CLASSES:
     raise ValueError(
       f'labels {array.min()}..{array.max()} are not in [0, {MAX_CLASSES})'

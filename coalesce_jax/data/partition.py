@@ -1,8 +1,10 @@
-"""Class splits over nodes and few local samples.
+"""Splits classes over nodes and selects few local samples.
 
-A split gives each node its classes and the target its own. The overlapping
-and disjoint presets are those of Dedeoglu et al.,
+A split assigns classes to each node and to the target. The presets
+`overlapping` and `disjoint` are those of Dedeoglu et al.,
 https://arxiv.org/abs/2101.09225.
+
+Shapes: N samples, K nodes.
 """
 
 import re
@@ -10,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Below this many local samples a critic has nothing to learn from.
+# A critic needs at least so many local samples.
 MIN_LOCAL = 8
 
 PRESETS = {
@@ -21,10 +23,10 @@ PRESETS = {
 
 
 class Split(NamedTuple):
-  """Classes of every node and of the target.
+  """The classes of every node and of the target.
 
   Attributes:
-    nodes: K tuples of classes.
+    nodes: K tuples of classes, one per node.
     target: classes of the target distribution.
   """
 
@@ -33,10 +35,14 @@ class Split(NamedTuple):
 
 
 def parse(text: str) -> Split:
-  """A preset's name or ``'0-4|5-9->0-9'``: nodes by ``|``, target after ``->``.
+  """Parses a split.
+
+  Args:
+    text: the name of a preset, or for example ``'0-4|5-9->0-9'``: the classes
+      of each node, separated by ``|``, then those of the target after ``->``.
 
   Raises:
-    ValueError: neither.
+    ValueError: the text is neither, or a class occurs twice in a node.
   """
   nodes, arrow, target = PRESETS.get(text, text).partition('->')
   if not arrow:
@@ -44,31 +50,37 @@ def parse(text: str) -> Split:
       f"split {text!r} is not one of {sorted(PRESETS)} or like '0-4|5-9->0-9'"
     )
   return Split(
-    tuple(_classes(part, text) for part in nodes.split('|')),
+    tuple(_classes(node, text) for node in nodes.split('|')),
     _classes(target, text),
   )
 
 
-def _classes(part: str, text: str) -> tuple[int, ...]:
+def _classes(listed: str, text: str) -> tuple[int, ...]:
   found: list[int] = []
-  for item in part.split(','):
+  for item in listed.split(','):
     match = re.fullmatch(r'\s*(\d{1,4})(?:-(\d{1,4}))?\s*', item)
     if not match:
-      raise ValueError(f'split {text!r}: {item!r} is no class or range')
+      raise ValueError(
+        f'split {text!r}: {item!r} is neither a class nor a range'
+      )
     low, high = int(match[1]), int(match[2] or match[1])
     if high < low:
       raise ValueError(f'split {text!r}: range {item!r} is empty')
     found.extend(range(low, high + 1))
   if len(set(found)) != len(found):
-    raise ValueError(f'split {text!r}: a class occurs twice in {part!r}')
+    raise ValueError(f'split {text!r}: a class occurs twice in {listed!r}')
   return tuple(found)
 
 
 def indices(labels: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
-  """Rows whose label is one of `classes`.
+  """Returns the row numbers of all samples of the given classes.
+
+  Args:
+    labels: `[N]`.
+    classes: the classes.
 
   Raises:
-    ValueError: a class has no row.
+    ValueError: a class has no sample.
   """
   for k in classes:
     if not np.any(labels == k):
@@ -83,30 +95,33 @@ def few(
   n: int,
   balanced: bool = False,
 ) -> np.ndarray:
-  """Draws `n` local samples without replacement, uniformly as in the paper.
+  """Selects `n` local samples at random, without replacement.
 
-  The first 8 of 100 samples are the 8 samples of the same seed, balanced or
-  not.
+  For one seed, a smaller selection is the beginning of a larger one.
 
   Args:
-    seed: of the draw.
+    seed: seed of the selection.
     labels: `[N]`.
-    classes: of the target.
-    n: at least `MIN_LOCAL`.
-    balanced: as many of each class as there are, to within one; rounds of one
-      sample a class, each round in a random order of classes.
+    classes: classes of the target.
+    n: number of samples, at least `MIN_LOCAL`.
+    balanced: whether the classes get equal numbers of samples, to within one.
+      Samples are then selected in rounds of one sample per class, each round in
+      a random order of classes. Otherwise selection is uniform, as in the
+      paper.
 
   Returns:
-    `[n]` row numbers.
+    Row numbers, `[n]`.
 
   Raises:
-    ValueError: too few asked for, or too few there.
+    ValueError: `n` is too small, or there are fewer samples.
   """
   if n < MIN_LOCAL:
     raise ValueError(f'{n} local samples, at least {MIN_LOCAL} are needed')
   rows = indices(labels, classes)
   if n > len(rows):
-    raise ValueError(f'{n} local samples asked for, {len(rows)} are there')
+    raise ValueError(
+      f'{n} local samples requested, but only {len(rows)} are there'
+    )
   order = np.random.default_rng(seed).permutation(rows)
   if balanced:
     rounds = np.zeros(len(order), int)

@@ -137,8 +137,8 @@ def test_arrays_that_are_no_images_are_refused(tmp_path, array, match):
 @pytest.mark.parametrize(
   ('labels', 'match'),
   [
-    ([0, 1, 2], 'one integer an image'),
-    ([0.0, 1.0], 'one integer an image'),
+    ([0, 1, 2], 'one integer per image'),
+    ([0.0, 1.0], 'one integer per image'),
     ([0, -1], r'not in \[0, 10000\)'),
     ([0, 2**40], r'not in \[0, 10000\)'),
   ],
