@@ -1,1 +1,1 @@
-"""Network architectures; the only room that knows the layer library."""
+"""Network architectures; no other folder imports flax."""

@@ -1,4 +1,4 @@
-"""A small convolutional classifier whose features judge generated images.
+"""Defines a small convolutional classifier, whose features score images.
 
 Shapes: B batch, H, W, C image, F features, N classes.
 """
@@ -15,11 +15,11 @@ from coalesce_jax.networks import layers
 
 
 class Classifier(nn.Module):
-  """`[B, H, W, C]` -> features `[B, F]` and logits `[B, N]`.
+  """Maps images `[B, H, W, C]` to features `[B, F]` and logits `[B, N]`.
 
-  Convolutions of stride 2 down to at most 7 pixels (LeNet-like), one hidden
-  layer of F features, one linear layer. No normalisation, so parameters are
-  all there is.
+  At least two convolutions of stride 2 shrink the image to about 7 pixels, like
+  in LeNet. A hidden layer of F features and a linear layer follow. There is no
+  normalisation, so that parameters are the only state.
   """
 
   classes: int
@@ -38,7 +38,7 @@ class Classifier(nn.Module):
 
 
 class FeatureNetwork(NamedTuple):
-  """Pure functions of a classifier.
+  """The pure functions of a classifier.
 
   Attributes:
     init: ``key -> params``.
@@ -55,7 +55,14 @@ def make(
   features: int = 64,
   width: int = 16,
 ) -> FeatureNetwork:
-  """A classifier for images of this shape."""
+  """Makes a classifier.
+
+  Args:
+    image_shape: (H, W, C).
+    classes: N.
+    features: F.
+    width: channels of the first convolution.
+  """
   module = Classifier(classes, features, width)
 
   def init(key: types.PRNGKey) -> types.Params:

@@ -1,9 +1,9 @@
-"""DCGAN generator and critic for images of 8, 28, 32 and 64 pixels.
+"""Defines DCGAN generators and critics for square images, see `STAGES`.
 
-Radford, Metz, Chintala, https://arxiv.org/abs/1511.06434, without batch
-normalisation: a critic under a gradient penalty must not couple samples
-(Sec. 4 of Gulrajani et al., https://arxiv.org/abs/1704.00028), and networks
-here are parameters only.
+Radford, Metz, Chintala, https://arxiv.org/abs/1511.06434. Batch normalisation
+is left out for two reasons. A critic with a gradient penalty must not couple
+samples (Sec. 4 of Gulrajani et al., https://arxiv.org/abs/1704.00028), and the
+networks here have no state besides their parameters.
 
 Shapes: B batch, Z latent, H, W, C image.
 """
@@ -22,7 +22,11 @@ STAGES = {8: (2, 2), 28: (7, 2), 32: (4, 3), 64: (4, 4)}
 
 
 class Generator(nn.Module):
-  """`[B, Z]` -> `[B, H, W, C]` in [-1, 1]: projection, then doublings."""
+  """Maps latents `[B, Z]` to images `[B, H, W, C]` in [-1, 1].
+
+  A linear projection gives the smallest map, and each transposed convolution
+  doubles its size.
+  """
 
   size: int
   channels: int
@@ -44,7 +48,10 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-  """`[B, H, W, C]` -> `[B]`: halvings, then one linear layer."""
+  """Maps images `[B, H, W, C]` to values `[B]`.
+
+  Each convolution halves the size of the map. A linear layer follows.
+  """
 
   size: int
   width: int
@@ -60,10 +67,11 @@ class Critic(nn.Module):
 
 
 class WganGpMnistGenerator(nn.Module):
-  """The MNIST generator of the WGAN-GP paper, at width 64 the published one.
+  """The MNIST generator of WGAN-GP; with width 64 it is the published one.
 
-  `[B, Z]` -> `[B, 28, 28, 1]`: 4x4 projection, three 5x5 transposed
-  convolutions, the first cropped from 8 to 7 pixels; no normalisation.
+  It maps latents `[B, Z]` to images `[B, 28, 28, 1]`. A projection gives a map
+  of 4 pixels, and three transposed 5 x 5 convolutions double its size. The
+  first of them is cropped from 8 to 7 pixels. There is no normalisation.
   """
 
   width: int
@@ -90,7 +98,10 @@ class WganGpMnistGenerator(nn.Module):
 
 
 class WganGpMnistCritic(nn.Module):
-  """The MNIST critic of the WGAN-GP paper: three 5x5 halvings, one linear."""
+  """The MNIST critic of WGAN-GP.
+
+  Three 5 x 5 convolutions halve the size of the map. A linear layer follows.
+  """
 
   width: int
 
@@ -111,7 +122,16 @@ class WganGpMnistCritic(nn.Module):
 def check_images(
   name: str, data_shape: tuple[int, ...], sizes: tuple[int, ...]
 ) -> None:
-  """Raises ValueError unless this is a square image of a supported size."""
+  """Checks that images are square and of a supported size.
+
+  Args:
+    name: name of the architecture, for the error message.
+    data_shape: (H, W, C).
+    sizes: the supported sizes.
+
+  Raises:
+    ValueError: they are not, or they do not have 1 or 3 channels.
+  """
   good = len(data_shape) == 3 and data_shape[0] == data_shape[1]
   if not good or data_shape[0] not in sizes or data_shape[2] not in (1, 3):
     raise ValueError(

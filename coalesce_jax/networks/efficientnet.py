@@ -1,17 +1,17 @@
-r"""EfficientNet-Lite0, a small classifier of colour images, for its features.
+r"""Computes features of colour images with EfficientNet-Lite0.
 
-Inverted bottlenecks, each a pointwise, a depthwise and a pointwise
-convolution, with the input added where shapes agree:
+The network is a sequence of inverted bottlenecks. Each is a pointwise, a
+depthwise and a pointwise convolution; the input is added if shapes agree:
 
 .. math:: y = [x +] \; W_3 \, r(w_2 * r(W_1 x + b_1) + b_2) + b_3,
   \qquad r(x) = \min(\max(x, 0), 6)
 
-Table 1 of Tan and Le, https://arxiv.org/abs/1905.11946; the Lite variant
-leaves out squeeze and excitation and has ReLU6 in place of swish. Running
-normalisations are affine maps after a convolution without bias, so that they
-are part of its kernel and bias here.
+Table 1 of Tan and Le, https://arxiv.org/abs/1905.11946. The Lite variant has no
+squeeze and excitation, and ReLU6 instead of swish. A batch normalisation with
+fixed statistics is an affine map. It is folded into the kernel and the bias of
+the convolution before it.
 
-Kernels are `[k, k, C, F]`, depthwise ones `[k, k, 1, C]`.
+Kernels are `[k, k, C, F]`; those of depthwise convolutions are `[k, k, 1, C]`.
 
 Shapes: B batch, H, W map, C input channels, F output channels, k kernel,
 M classes.
@@ -33,7 +33,15 @@ CLASSES = 1000
 
 
 class Block(NamedTuple):
-  """One inverted bottleneck; `expansion` times its inputs lie between."""
+  """The sizes of one inverted bottleneck.
+
+  Attributes:
+    kernel: k of the depthwise convolution.
+    stride: stride of the depthwise convolution.
+    expansion: channels of the depthwise convolution per input channel.
+    inputs: input channels.
+    outputs: output channels.
+  """
 
   kernel: int
   stride: int
@@ -43,12 +51,12 @@ class Block(NamedTuple):
 
   @property
   def inner(self) -> int:
-    """Channels of the depthwise convolution."""
+    """Number of channels of the depthwise convolution."""
     return self.inputs * self.expansion
 
 
 def _blocks() -> tuple[Block, ...]:
-  # Repeats, kernel, first stride, expansion, channels.
+  # Columns: repeats, kernel, first stride, expansion, output channels.
   stages = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -71,7 +79,7 @@ LITE0 = _blocks()
 
 
 def kernels(blocks: Sequence[Block] = LITE0) -> dict[str, tuple[int, ...]]:
-  """Paths of all convolutions, `'block_00/depthwise'`, and kernel shapes."""
+  """Returns all kernel shapes by path, for example `'block_00/depthwise'`."""
   found: dict[str, tuple[int, ...]] = {'stem': (3, 3, 3, blocks[0].inputs)}
   for i, block in enumerate(blocks):
     size, inner = block.kernel, block.inner
@@ -85,16 +93,17 @@ def kernels(blocks: Sequence[Block] = LITE0) -> dict[str, tuple[int, ...]]:
 def apply(
   params: Any, x: jax.Array, blocks: Sequence[Block] = LITE0
 ) -> tuple[jax.Array, jax.Array]:
-  """Features before the last layer, and what it makes of them.
+  """Computes features and logits.
 
   Args:
-    params: by the paths of `kernels`, `kernel` and `bias` `[F]` each; and
-      `logits`, `kernel` `[F, M]`, `bias` `[M]`.
-    x: `[B, H, W, 3]`, scaled as the parameters expect.
+    params: `kernel` and `bias` `[F]` at each path of `kernels`, and at `logits`
+      a `kernel` `[F, M]` and a `bias` `[M]`.
+    x: images, `[B, H, W, 3]`, scaled as the parameters expect.
     blocks: the architecture.
 
   Returns:
-    features `[B, F]`, the mean of the last map; logits `[B, M]`.
+    features: `[B, F]`, the mean of the last map over pixels.
+    logits: `[B, M]`, the last layer's output.
   """
   kernel = params['stem']['kernel']
   x = lax.conv_general_dilated(
@@ -116,15 +125,17 @@ def apply(
 
 
 def bottleneck(params: Any, x: jax.Array, block: Block) -> jax.Array:
-  """One block.
+  """Computes one inverted bottleneck.
 
   Args:
-    params: `expand` (none where the expansion is 1), `depthwise`, `project`.
-    x: `[B, H, W, C]`.
-    block: its sizes.
+    params: parameters `expand` (absent if the expansion is 1), `depthwise` and
+      `project`.
+    x: a map, `[B, H, W, C]`.
+    block: sizes of the bottleneck.
 
   Returns:
-    `[B, H', W', F]`, sides divided by the stride, rounded up.
+    A map `[B, H', W', F]`, whose sides are those of `x` divided by the stride
+    and rounded up.
   """
   y = x
   if block.expansion != 1:
@@ -136,15 +147,18 @@ def bottleneck(params: Any, x: jax.Array, block: Block) -> jax.Array:
 
 
 def depthwise(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-  """Each channel by a kernel of its own, zeros around, TensorFlow's `'SAME'`.
+  """Convolves each channel with its own kernel, with TensorFlow's `'SAME'`.
 
-  A sum of shifted maps: 3 to 27 times as fast as XLA's grouped convolution on
-  a CPU, and in float32 everywhere.
+  It is computed as a sum of shifted maps. On a CPU this is 3 to 27 times as
+  fast as XLA's grouped convolution, and it is in float32 on all devices.
 
   Args:
-    x: `[B, H, W, C]`.
+    x: a map, `[B, H, W, C]`.
     kernel: `[k, k, 1, C]`.
-    stride: the same in both directions.
+    stride: the stride in both directions.
+
+  Returns:
+    A map `[B, H', W', C]`.
   """
   batch, height, width, channels = x.shape
   size = kernel.shape[0]

@@ -1,14 +1,14 @@
-r"""Transport in latents, by the critic that a generator came with.
+r"""Moves latents by discriminator optimal transport (DOT).
 
-A trained generator falls short of its data, and the critic of its game says in
-which direction: its value is the potential along whose rays W1 moves fake
-samples to real ones. In latents, which keep a moved sample an image,
+The critic f that a generator G was trained with is a potential of W1. Its
+gradient shows how to move generated samples towards real ones. DOT moves the
+latents instead, so that a moved sample is still an output of G:
 
-.. math:: z' = \arg\min_z \; \rho |z - z_0| - f(G(z)),
+.. math:: z' = \arg\min_z \; \rho |z - z_0| - f(G(z))
 
-by some steps of gradient ascent from :math:`z_0`: discriminator optimal
-transport, Tanaka, https://arxiv.org/abs/1910.06832, section 3.3, where
-:math:`\rho` is called the Lipschitz constant of :math:`f \circ G`.
+The minimum is approached by some gradient steps from :math:`z_0`. Sec. 3.3 of
+Tanaka, https://arxiv.org/abs/1910.06832, where :math:`\rho` is called the
+Lipschitz constant of :math:`f \circ G`.
 
 Shapes: N samples, Z latent.
 """
@@ -23,12 +23,17 @@ from coalesce_jax.core import types
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """How samples are moved.
+  """The settings of discriminator optimal transport.
 
   Attributes:
-    steps: of gradient ascent.
-    rate: length of a step is this times the gradient in the latents.
-    pull: rho, critic units a unit of the latents; it keeps samples apart.
+    steps: number of gradient steps.
+    rate: step size, by which the gradient is multiplied.
+    pull: rho, in critic units per unit of the latents. It keeps latents near
+      their start.
+
+  Raises:
+    ValueError: `steps` is below 1, `rate` is not positive or `pull` is
+      negative.
   """
 
   steps: int = 10
@@ -52,29 +57,29 @@ def move(
   z: jax.Array,
   config: Config,
 ) -> jax.Array:
-  """Latents after the transport.
+  """Moves latents.
 
   Args:
     generator: G.
     critic: f.
-    params: of the generator.
-    critic_params: of its critic.
-    z: where to start, `[N, Z]`.
-    config: settings.
+    params: parameters of the generator.
+    critic_params: parameters of the critic.
+    z: latents to start from, `[N, Z]`.
+    config: the settings.
 
   Returns:
-    `[N, Z]`.
+    The moved latents, `[N, Z]`.
   """
 
   def gain(moved: jax.Array) -> jax.Array:
     values = critic.apply(critic_params, generator.apply(params, moved))
-    # Smooth where nothing has moved yet.
+    # The constant keeps the gradient finite at the start, where this is 0.
     away = jnp.sqrt(jnp.sum((moved - z) ** 2, -1) + 1e-8)
     return jnp.sum(values) - config.pull * jnp.sum(away)
 
   def step(moved: jax.Array, _: None) -> tuple[jax.Array, None]:
     after = moved + config.rate * jax.grad(gain)(moved)
-    # A sample on which the critic has no slope stays where it is.
+    # A latent without a finite gradient stays where it is.
     finite = jnp.all(jnp.isfinite(after), -1, keepdims=True)
     return jnp.where(finite, after, moved), None
 

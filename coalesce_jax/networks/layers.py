@@ -1,7 +1,10 @@
-"""Linen layers shared by the architectures: convolutions by products, norms.
+"""Defines the Linen layers that the architectures share.
 
-Maps are `[C, H, W, B]`, channels first and the batch last (see `conv`); images
-and vectors keep the batch first.
+Maps are `[C, H, W, B]`, with the channels first and the batch last, see
+`conv`. Images and vectors have the batch first.
+
+Shapes: B batch, Z latent, H, W map, C input channels, F output channels, k
+kernel.
 """
 
 from flax import linen as nn
@@ -13,7 +16,7 @@ from coalesce_jax.ops import precision
 
 
 def swap(x: jax.Array) -> jax.Array:
-  """Images `[B, H, W, C]` to maps `[C, H, W, B]`, and maps to images."""
+  """Transposes images `[B, H, W, C]` to maps `[C, H, W, B]`, or back."""
   return x.transpose(3, 1, 2, 0)
 
 
@@ -21,7 +24,7 @@ he_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 
 
 class Conv(nn.Module):
-  """`conv.conv2d` with parameters `kernel` `[k, k, C, F]` and `bias` `[F]`."""
+  """`conv.conv2d` with a `kernel` `[k, k, C, F]` and a `bias` `[F]`."""
 
   features: int
   kernel_size: int = 4
@@ -49,7 +52,7 @@ class ConvTranspose(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     shape = (self.kernel_size, self.kernel_size, x.shape[0], self.features)
-    # Each output sees k^2 / stride^2 taps of every input channel.
+    # An output depends on k^2 / stride^2 values of every input channel.
     scale = 2.0 * self.stride**2
     init = nn.initializers.variance_scaling(scale, 'fan_in', 'normal')
     kernel = self.param('kernel', init, shape)
@@ -61,10 +64,11 @@ class ConvTranspose(nn.Module):
 
 
 class Project(nn.Module):
-  """Latents `[B, Z]` to a small map: `kernel` `[Z, h, w, C]`, `bias` `[C]`.
+  """Maps latents `[B, Z]` linearly to a small map `[C, h, w, B]`.
 
-  One bias a channel, not a pixel: a ternary generator keeps its biases in
-  float, and here they would be most of its bytes.
+  The parameters are a `kernel` `[Z, h, w, C]` and a `bias` `[C]`. A bias per
+  pixel would be most of the bytes of a ternary generator, whose biases are
+  float.
   """
 
   shape: tuple[int, int, int]
@@ -83,7 +87,7 @@ class Project(nn.Module):
 
 
 class Dense(nn.Module):
-  """`x @ kernel + bias` on `[B, C]`."""
+  """Computes `x @ kernel + bias` for x `[B, C]`."""
 
   features: int
   scale: float = 2.0
@@ -100,10 +104,10 @@ class Dense(nn.Module):
 
 
 class Flat(nn.Module):
-  """A linear layer on a whole map `[C, H, W, B]`: `[B, features]`.
+  """Maps a whole map `[C, H, W, B]` linearly to features `[B, F]`.
 
-  `kernel` `[H * W * C, features]`, rows in the order of an image's values;
-  `bias` `[features]`.
+  The parameters are a `kernel` `[H * W * C, F]`, whose rows are in the order of
+  an image's values, and a `bias` `[F]`.
   """
 
   features: int
@@ -122,12 +126,15 @@ class Flat(nn.Module):
 
 
 class Norm(nn.Module):
-  """Normalisation that couples no two samples of a batch.
+  """Normalises a map without coupling the samples of a batch.
 
-  `'layer'`: mean and variance over one sample's C, H, W (Ba et al.,
-  https://arxiv.org/abs/1607.06450); `'pixel'`: root mean square over the
-  channels of one pixel (Karras et al., https://arxiv.org/abs/1710.10196);
-  `'none'`. Scale and shift, `[C]`, are learned.
+  * `'layer'`: mean and variance over C, H and W of one sample, Ba et al.,
+    https://arxiv.org/abs/1607.06450.
+  * `'pixel'`: root mean square over the channels of one pixel, Karras et al.,
+    https://arxiv.org/abs/1710.10196.
+  * `'none'`: no normalisation and no parameters.
+
+  A `scale` and a `shift`, both `[C]`, are learned.
   """
 
   kind: str

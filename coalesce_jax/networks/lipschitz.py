@@ -1,18 +1,18 @@
-r"""Critics of slope at most 1 by construction: no penalty is needed.
+r"""Defines critics that are 1-Lipschitz by construction, without a penalty.
 
 `Cones` is the lower envelope of M cones,
 
 .. math:: f(x) = -\tau \log \sum_m \exp(-(|x - a_m| + b_m) / \tau),
 
-with learned centres, heights and temperature. Every 1-Lipschitz function is a
-limit of such envelopes (McShane's extension of its values at the centres), and
-the optimal potential of a discrete law is one with its atoms as centres. A
-gradient is a mean of unit vectors, so never longer than 1.
+with learned centres, heights and temperature. Its gradient is a mean of unit
+vectors, so its norm is at most 1. Every 1-Lipschitz function is a limit of such
+envelopes, by McShane's extension of its values at the centres. The optimal
+potential of a discrete distribution is an envelope with its atoms as centres.
 
-`Envelopes` also has cones that point down, and a linear part.
+`Envelopes` adds an upper envelope and a linear function.
 
-`GroupSort` is a perceptron of orthonormal layers with sorted pairs as
-activation, Anil, Lucas, Grosse, https://arxiv.org/abs/1811.05381.
+`GroupSort` is a perceptron of orthonormal layers whose activation sorts pairs,
+Anil, Lucas, Grosse, https://arxiv.org/abs/1811.05381.
 
 Shapes: B batch, D dimensions of one flattened sample, M cones.
 """
@@ -26,19 +26,19 @@ import numpy as np
 
 from coalesce_jax.ops import precision
 
-# Up to here distances are taken from differences, `[B, M, D]`; beyond, from a
-# product, whose rounding needs rounded tips.
+# Up to so many dimensions distances are computed from differences `[B, M, D]`.
+# In more dimensions they are computed from a matrix product.
 DIRECT_DIMENSIONS = 8
 
 
 class Cones(nn.Module):
-  """`[B, ...]` -> `[B]`, slope at most 1.
+  """Maps samples `[B, ...]` to values `[B]` by the lower envelope of M cones.
 
   Attributes:
     count: M.
-    scale: half-width of the box in which the centres start, about that of the
-      samples; steps are in units of it.
-    temperature: at the start, in the units of the samples; it is learned.
+    scale: half the width of the box in which the centres are initialized, about
+      that of the samples. The parameters are in units of it.
+    temperature: initial temperature, in units of the samples.
   """
 
   count: int
@@ -54,7 +54,8 @@ class Cones(nn.Module):
       return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
 
     centers = self.scale * self.param('centers', box, (self.count, size))
-    # Slower than the centres: a cone that is too high never comes back.
+    # The factor slows the heights: a cone that is too high gets no gradient and
+    # stays unused.
     heights = self.param('heights', nn.initializers.zeros, (self.count,))
     heights = 0.1 * self.scale * heights
     log = self.param('temperature', nn.initializers.zeros, ())
@@ -64,17 +65,17 @@ class Cones(nn.Module):
 
 
 class Envelopes(nn.Module):
-  """`[B, ...]` -> `[B]`, slope at most 1: a mean of three such functions.
+  """Maps samples `[B, ...]` to values `[B]` by a mean of three functions.
 
-  A linear one, the lower envelope of M cones and the upper envelope of M
-  cones turned over, with learned weights that sum to 1. A lower envelope
-  alone needs a number of cones that grows exponentially with D to fall away
-  from a point on all sides.
+  They are a linear function, the lower envelope of M cones and the upper
+  envelope of M inverted cones, with learned weights that sum to 1. A lower
+  envelope alone needs exponentially many cones in D to decrease from a point in
+  all directions.
 
   Attributes:
     count: M.
-    scale: as of `Cones`.
-    temperature: as of `Cones`.
+    scale: see `Cones`.
+    temperature: see `Cones`.
   """
 
   count: int
@@ -87,19 +88,19 @@ class Envelopes(nn.Module):
     slope = self.param('slope', nn.initializers.zeros, (x.shape[1],))
     slope = slope * jax.lax.rsqrt(jnp.maximum(jnp.sum(slope * slope), 1.0))
     mixture = self.param('mixture', nn.initializers.zeros, (3,))
-    share = jax.nn.softmax(mixture)
+    weights = jax.nn.softmax(mixture)
     make = functools.partial(Cones, self.count, self.scale, self.temperature)
     lower, upper = make(name='lower')(x), -make(name='upper')(x)
     linear = precision.matmul(x, slope)
-    return share[0] * linear + share[1] * lower + share[2] * upper
+    return weights[0] * linear + weights[1] * lower + weights[2] * upper
 
 
 class GroupSort(nn.Module):
-  """`[B, ...]` -> `[B]`, slope at most 1; even hidden sizes.
+  """Maps samples `[B, ...]` to values `[B]` by orthonormal layers.
 
   Attributes:
-    hidden: sizes of the hidden layers.
-    iterations: of the orthonormalisation.
+    hidden: sizes of the hidden layers, which must be even.
+    iterations: iterations of `orthonormal`.
   """
 
   hidden: tuple[int, ...]
@@ -120,11 +121,18 @@ class GroupSort(nn.Module):
 
 
 def orthonormal(kernel: jax.Array, iterations: int = 8) -> jax.Array:
-  r"""The matrix near `kernel` `[I, O]` with orthonormal rows or columns.
+  r"""Computes a matrix near `kernel` with orthonormal rows or columns.
 
-  :math:`W \leftarrow W (3 - W^T W) / 2`, Bjorck and Bowie,
-  https://doi.org/10.1137/0708036, from a start of spectral norm at most 1,
-  which it never leaves: the bound holds before convergence too.
+  It iterates :math:`W \leftarrow W (3 - W^T W) / 2`, Bjorck and Bowie,
+  https://doi.org/10.1137/0708036. The iteration starts from a spectral norm of
+  at most 1 and keeps that bound, also before it converges.
+
+  Args:
+    kernel: `[I, O]`.
+    iterations: number of iterations.
+
+  Returns:
+    A matrix `[I, O]` of spectral norm at most 1.
   """
   wide = kernel.shape[0] < kernel.shape[1]
   w = kernel.T if wide else kernel
@@ -137,14 +145,22 @@ def orthonormal(kernel: jax.Array, iterations: int = 8) -> jax.Array:
 
 
 def distances(x: jax.Array, centers: jax.Array) -> jax.Array:
-  """`[B, D]`, `[M, D]` -> `[B, M]`, of slope at most 1."""
+  """Computes distances to centres, with gradients of norm at most 1.
+
+  Args:
+    x: points, `[B, D]`.
+    centers: `[M, D]`.
+
+  Returns:
+    Distances, `[B, M]`. Near 0 they are rounded up.
+  """
   if x.shape[1] <= DIRECT_DIMENSIONS:
     gap = x[:, None] - centers[None]
     return jnp.sqrt(jnp.sum(gap * gap, -1) + 1e-12)
   own, others = jnp.sum(x * x, 1), jnp.sum(centers * centers, 1)
   squared = own[:, None] + others[None] - 2.0 * precision.matmul(x, centers.T)
-  # Above the rounding error of the product, so that a gradient, x - a over
-  # this root, stays below 1 at a tip.
+  # The tip exceeds the rounding error of the product. So the gradient, which is
+  # x - a divided by this root, has a norm below 1 near a centre too.
   tip = (
     4.0
     * np.finfo(np.float32).eps

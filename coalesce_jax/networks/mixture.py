@@ -1,9 +1,12 @@
-r"""The mixture of K generators as one network: each sample is of one of them.
+r"""Defines the mixture of K generators as one network.
+
+Each sample comes from one generator, which is selected at random:
 
 .. math:: G(z, u) = G_{i(u)}(T_{i(u)}(z)), \quad P(i) = w_i
 
-with T the identity, or the transport by the critic of each generator. All K
-make a sample and one is taken, so that it costs K times as much as one's.
+T is the identity, or discriminator optimal transport by the critic of each
+generator (see `latent_transport`). All K generators compute a sample and one of
+them is used, so that a sample costs K times as much as from one generator.
 
 Shapes: K generators, Z latent of one of them, B batch.
 """
@@ -18,15 +21,15 @@ from coalesce_jax.networks import latent_transport as transport_lib
 
 
 def select(scores: jax.Array, chance: jax.Array) -> jax.Array:
-  """Which of K makes the sample of each latent, by Gumbel-max.
+  """Selects the generator of each sample by the Gumbel-max trick.
 
   Args:
-    scores: `[K]`, log probabilities up to a constant; they get the
+    scores: log probabilities up to a constant, `[K]`. Their gradient is the
       straight-through gradient of the softmax.
-    chance: `[B, K]` standard normal latents.
+    chance: standard normal latents, `[B, K]`.
 
   Returns:
-    `[K, B]`, 1 where it does, else 0.
+    `[K, B]`, 1 for the selected generator and 0 for the others.
   """
   uniform = jax.scipy.stats.norm.cdf(chance)
   gumbel = -jnp.log(-jnp.log(jnp.clip(uniform, 1e-7, 1.0 - 1e-6)))
@@ -36,7 +39,7 @@ def select(scores: jax.Array, chance: jax.Array) -> jax.Array:
 
 
 def masked(chosen: jax.Array, samples: jax.Array) -> jax.Array:
-  """Samples `[..., B, *shape]` times `chosen`, `[..., B]`."""
+  """Multiplies samples `[..., B, *shape]` by `chosen`, `[..., B]`."""
   more = samples.ndim - chosen.ndim
   return chosen.reshape(*chosen.shape, *[1] * more) * samples
 
@@ -48,19 +51,19 @@ def network(
   critic: types.Network | None = None,
   transport: transport_lib.Config | None = None,
 ) -> types.Network:
-  """K generators of one architecture as one.
+  """Combines K generators of one architecture in one network.
 
   Args:
-    base: the network of all.
+    base: the network of each generator.
     count: K.
     latent_size: Z.
-    critic: of their critics, where there is a transport.
-    transport: moves latents by the critics.
+    critic: the network of each critic, needed for a transport.
+    transport: settings of the transport; None is no transport.
 
   Returns:
-    A network of latents `[B, Z + K]`, of which the last K draw. Its parameters
-    are `nodes`, leaves `[K, ...]`, log probabilities `scores`, `[K]`, and
-    `critics`, as `nodes`, where there is a transport.
+    A network of latents `[B, Z + K]`, whose last K values select a generator.
+    Its parameters are `nodes` with leaves `[K, ...]`, the log probabilities
+    `scores` `[K]`, and with a transport `critics`, with leaves `[K, ...]`.
   """
 
   def init(key: types.PRNGKey) -> types.Params:
@@ -77,24 +80,25 @@ def network(
     z, chance = inputs[:, :latent_size], inputs[:, latent_size:]
 
     def add(
-      total: jax.Array, of: tuple[types.Params, jax.Array]
+      total: jax.Array, one: tuple[types.Params, jax.Array]
     ) -> tuple[jax.Array, None]:
-      (own, known), chosen = of
+      (own, frozen), chosen = one
       moved = z
       if critic is not None and transport is not None:
-        # They know the way to the nodes' data; nothing else trains them.
-        known = jax.lax.stop_gradient(known)
-        moved = transport_lib.move(base, critic, own, known, z, transport)
+        # The critics were trained with the generators, and stay fixed.
+        frozen = jax.lax.stop_gradient(frozen)
+        moved = transport_lib.move(base, critic, own, frozen, z, transport)
       return total + masked(chosen, base.apply(own, moved)), None
 
-    # One after another: program and memory are as large as those of one.
-    parts = (params['nodes'], params.get('critics', ()))
-    one = jax.tree.map(lambda leaf: leaf[0], params['nodes'])
-    shape = jax.eval_shape(base.apply, one, z)
+    # One generator after another, so that the program and its memory are as
+    # large as for one.
+    networks = (params['nodes'], params.get('critics', ()))
+    first = jax.tree.map(lambda leaf: leaf[0], params['nodes'])
+    shape = jax.eval_shape(base.apply, first, z)
     return jax.lax.scan(
       add,
       jnp.zeros(shape.shape, shape.dtype),
-      (parts, select(params['scores'], chance)),
+      (networks, select(params['scores'], chance)),
     )[0]
 
   return types.Network(init, apply)

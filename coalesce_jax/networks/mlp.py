@@ -1,4 +1,4 @@
-"""Multilayer perceptrons for vectors and small images.
+"""Defines multilayer perceptrons for vectors and small images.
 
 Shapes: B batch, Z latent, D dimensions of one flattened sample.
 """
@@ -20,17 +20,18 @@ ACTIVATIONS = {
 
 
 class Generator(nn.Module):
-  """`[B, Z]` -> `[B, ...]`: an affine map plus a perceptron.
+  """Maps latents `[B, Z]` to samples `[B, ...]` by a perceptron.
 
-  The affine path makes every affine image of the latent law (a shifted,
-  scaled Gaussian) exactly representable.
+  An affine map of the latents is added to its output. So the generator
+  represents every affine image of the latent distribution exactly, for example
+  a shifted and scaled Gaussian.
 
   Attributes:
-    data_shape: of one sample.
+    data_shape: shape of one sample.
     hidden: sizes of the hidden layers.
-    activation: a name of `ACTIVATIONS`.
+    activation: one of `ACTIVATIONS`.
     output: 'linear' or 'tanh'.
-    affine: whether there is an affine path.
+    affine: whether there is an affine map.
   """
 
   data_shape: tuple[int, ...]
@@ -55,14 +56,14 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-  r"""`[B, ...]` -> `[B]`.
+  r"""Maps samples `[B, ...]` to values `[B]`.
 
   Attributes:
     hidden: sizes of the hidden layers.
-    activation: a name of `ACTIVATIONS`.
-    centers: M learned points, the distances to which the last layer reads too.
-      Potentials are envelopes of such distances; a perceptron alone needs very
-      many units for one of them in many dimensions.
+    activation: one of `ACTIVATIONS`.
+    centers: number of learned points, whose distances to the sample are further
+      inputs of the last layer. Potentials are envelopes of such distances, and
+      in many dimensions a perceptron needs very many units for one of them.
   """
 
   hidden: tuple[int, ...]

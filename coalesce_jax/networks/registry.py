@@ -1,7 +1,9 @@
-"""Networks by name, so that a file can say which one its parameters fit.
+"""Makes networks by name, so that a file can name the network it belongs to.
 
-Options come from files of other nodes: every one is checked against bounds
-before anything is built.
+The options may come from files of other nodes. Each one is therefore checked
+against bounds before a network is built.
+
+Shapes: B batch, Z latent.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,78 +21,38 @@ from coalesce_jax.networks import latent_transport
 from coalesce_jax.networks import lipschitz
 from coalesce_jax.networks import mixture
 from coalesce_jax.networks import mlp
+from coalesce_jax.networks import option_checks
 
 MAX_LATENT_SIZE = 4096
-MAX_WIDTH = 4096
-MAX_LAYERS = 16
 MAX_SAMPLE_SIZE = 1 << 20
-MAX_SCALE = 1e6
 MAX_NODES = 64
-# Of the transports of a sample by all nodes together.
+# Total number of transport steps for one sample of a mixture, over all nodes.
 MAX_STEPS = 1000
 
 _DCGAN_SIZES = tuple(dcgan.STAGES)
 
 
-def _whole(name: str, value: Any, least: int, most: int) -> int:
-  if isinstance(value, bool) or not isinstance(value, int):
-    raise ValueError(f'{name} {value!r} is not a whole number')
-  if not least <= value <= most:
-    raise ValueError(f'{name} {value} is not in [{least}, {most}]')
-  return value
-
-
-def _width(value: Any) -> int:
-  return _whole('width', value, 1, MAX_WIDTH)
-
-
-def _hidden(value: Any) -> tuple[int, ...]:
-  if not isinstance(value, tuple | list) or len(value) > MAX_LAYERS:
-    raise ValueError(f'hidden {value!r} is not a list of <= {MAX_LAYERS} sizes')
-  return tuple(_width(v) for v in value)
-
-
-def _positive(name: str, value: Any) -> float:
-  if isinstance(value, bool) or not isinstance(value, int | float):
-    raise ValueError(f'{name} {value!r} is not a number')
-  if not 0.0 < value <= MAX_SCALE:
-    raise ValueError(f'{name} {value} is not in (0, {MAX_SCALE:g}]')
-  return float(value)
-
-
-def _not_negative(name: str, value: Any) -> float:
-  if not isinstance(value, bool) and value == 0:
-    return 0.0
-  return _positive(name, value)
-
-
-def _choice(name: str, value: Any, choices: Any) -> str:
-  if not isinstance(value, str) or value not in choices:
-    raise ValueError(f'{name} {value!r} is not one of {sorted(choices)}')
-  return value
-
-
 def _dcgan_generator(shape, *, width=32, norm='layer'):
   dcgan.check_images('dcgan', shape, _DCGAN_SIZES)
-  norm = _choice('norm', norm, ('layer', 'pixel', 'none'))
-  return dcgan.Generator(shape[0], shape[2], _width(width), norm)
+  norm = option_checks.choice('norm', norm, ('layer', 'pixel', 'none'))
+  return dcgan.Generator(shape[0], shape[2], option_checks.width(width), norm)
 
 
 def _dcgan_critic(shape, *, width=32):
   dcgan.check_images('dcgan', shape, _DCGAN_SIZES)
-  return dcgan.Critic(shape[0], _width(width))
+  return dcgan.Critic(shape[0], option_checks.width(width))
 
 
 def _paper_generator(shape, *, width=64):
   dcgan.check_images('wgan_gp_mnist', shape, (28,))
   if shape[2] != 1:
     raise ValueError(f'wgan_gp_mnist makes (28, 28, 1) images, not {shape}')
-  return dcgan.WganGpMnistGenerator(_width(width))
+  return dcgan.WganGpMnistGenerator(option_checks.width(width))
 
 
 def _paper_critic(shape, *, width=64):
   dcgan.check_images('wgan_gp_mnist', shape, (28,))
-  return dcgan.WganGpMnistCritic(_width(width))
+  return dcgan.WganGpMnistCritic(option_checks.width(width))
 
 
 def _mlp_generator(
@@ -101,27 +63,31 @@ def _mlp_generator(
   output='linear',
   affine=True,
 ):
-  activation = _choice('activation', activation, mlp.ACTIVATIONS)
-  output = _choice('output', output, ('linear', 'tanh'))
+  activation = option_checks.choice('activation', activation, mlp.ACTIVATIONS)
+  output = option_checks.choice('output', output, ('linear', 'tanh'))
   if not isinstance(affine, bool):
     raise ValueError(f'affine {affine!r} is not true or false')
-  return mlp.Generator(shape, _hidden(hidden), activation, output, affine)
+  return mlp.Generator(
+    shape, option_checks.hidden(hidden), activation, output, affine
+  )
 
 
 def _mlp_critic(shape, *, hidden=(128, 128), activation='relu', centers=0):
   del shape
-  activation = _choice('activation', activation, mlp.ACTIVATIONS)
+  activation = option_checks.choice('activation', activation, mlp.ACTIVATIONS)
   return mlp.Critic(
-    _hidden(hidden), activation, _width(centers) if centers else 0
+    option_checks.hidden(hidden),
+    activation,
+    option_checks.width(centers) if centers else 0,
   )
 
 
 def _cones(shape, *, count=1024, scale=1.0, temperature=1.0):
   del shape
   return lipschitz.Cones(
-    _width(count),
-    _positive('scale', scale),
-    _positive('temperature', temperature),
+    option_checks.width(count),
+    option_checks.positive('scale', scale),
+    option_checks.positive('temperature', temperature),
   )
 
 
@@ -132,16 +98,16 @@ def _envelopes(shape, *, count=256, scale=1.0, temperature=1.0):
 
 def _groupsort(shape, *, hidden=(128, 128)):
   del shape
-  hidden = _hidden(hidden)
+  hidden = option_checks.hidden(hidden)
   if any(width % 2 for width in hidden):
     raise ValueError(f'hidden {hidden} of groupsort are not all even')
   return lipschitz.GroupSort(hidden)
 
 
-# Of any of the generators below.
+# The name of a mixture of generators of one of the architectures below.
 MIXTURE = 'mixture'
-# Prefixes of what a mixture says of its nodes and their critics.
-_PARTS = ('of_', 'critic_')
+# Prefixes of a mixture's options for its nodes and for their critics.
+_PREFIXES = ('of_', 'critic_')
 GENERATORS: dict[str, Callable[..., nn.Module]] = {
   'dcgan': _dcgan_generator,
   'mlp': _mlp_generator,
@@ -160,20 +126,20 @@ CRITICS: dict[str, Callable[..., nn.Module]] = {
 def generator(
   name: str, *, latent_size: int, data_shape: tuple[int, ...], **options: Any
 ) -> types.Network:
-  """A generator: latents `[B, Z]` -> samples `[B, *data_shape]`.
+  """Returns a generator, from latents `[B, Z]` to samples `[B, *data_shape]`.
 
   Args:
-    name: key of `GENERATORS`.
+    name: a key of `GENERATORS`, or `MIXTURE`.
     latent_size: Z.
     data_shape: shape of one sample.
-    **options: of that architecture.
+    **options: options of the architecture.
 
   Returns:
-    The same `Network` for the same arguments, so that compiled functions of
-    its `apply` are shared.
+    A network. Equal arguments give the same object, so that compiled functions
+    of it are shared.
 
   Raises:
-    ValueError: unknown name or option, or a value out of bounds.
+    ValueError: the name or an option is unknown, or a value is out of bounds.
   """
   return _generator(name, latent_size, _shape(data_shape), _freeze(options))
 
@@ -181,13 +147,25 @@ def generator(
 def critic(
   name: str, *, data_shape: tuple[int, ...], **options: Any
 ) -> types.Network:
-  """A critic: samples `[B, *data_shape]` -> scores `[B]`; see `generator`."""
+  """Returns a critic, from samples `[B, *data_shape]` to values `[B]`.
+
+  Args:
+    name: a key of `CRITICS`.
+    data_shape: shape of one sample.
+    **options: options of the architecture.
+
+  Returns:
+    A network. Equal arguments give the same object.
+
+  Raises:
+    ValueError: the name or an option is unknown, or a value is out of bounds.
+  """
   return _critic(name, _shape(data_shape), _freeze(options))
 
 
-def options_of(part: str, options: Mapping[str, Any]) -> dict[str, Any]:
-  """Of a mixture's options those of its nodes, 'of', or critics, 'critic'."""
-  start = f'{part}_'
+def options_of(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns a mixture's options for its nodes ('of') or critics ('critic')."""
+  start = f'{kind}_'
   return {
     name.removeprefix(start): value
     for name, value in options.items()
@@ -198,9 +176,14 @@ def options_of(part: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def critic_like(
   name: str, options: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any]]:
-  """The critic that goes with a generator, and its options.
+  """Returns the name and options of the critic that matches a generator.
 
-  Of a mixture that is the one that moves its samples, or that of its nodes.
+  For a mixture this is the critic of its transport; without a transport it is
+  the critic that matches its nodes.
+
+  Args:
+    name: name of the generator.
+    options: options of the generator.
   """
   if name == MIXTURE and 'critic' in options:
     return options['critic'], options_of('critic', options)
@@ -212,7 +195,7 @@ def critic_like(
 
 @functools.lru_cache(maxsize=256)
 def _generator(name, latent_size, shape, options):
-  _whole('latent_size', latent_size, 1, MAX_LATENT_SIZE)
+  option_checks.whole('latent_size', latent_size, 1, MAX_LATENT_SIZE)
   if name == MIXTURE:
     return _mixture(latent_size, shape, dict(options))
   module = _module(GENERATORS, name, shape, options)
@@ -220,10 +203,12 @@ def _generator(name, latent_size, shape, options):
 
 
 def _mixture(latent_size, shape, options):
-  """`of` and `count` generators, `of_*` their options; `critic`, `critic_*` and
-  the transport's settings where there is one.
+  """Returns the mixture of `count` generators `of` with the options `of_*`.
+
+  With a transport there are also `critic`, its options `critic_*`, and the
+  transport's settings.
   """
-  plain = {k: v for k, v in options.items() if not k.startswith(_PARTS)}
+  plain = {k: v for k, v in options.items() if not k.startswith(_PREFIXES)}
   moved = plain.keys() - {'of', 'count'}
   if moved and moved != {'critic', 'steps', 'rate', 'pull'}:
     raise ValueError(
@@ -231,19 +216,21 @@ def _mixture(latent_size, shape, options):
       f'pull as well, not {sorted(plain)}'
     )
   if 'critic' not in plain and options_of('critic', options):
-    raise ValueError(f'network {MIXTURE!r} has options of no critic')
-  count = _whole('count', plain.get('count'), 1, MAX_NODES)
-  inner = _whole('latent_size', latent_size - count, 1, MAX_LATENT_SIZE)
-  of = _choice('of', plain.get('of'), GENERATORS)
+    raise ValueError(f'network {MIXTURE!r} has critic options but no critic')
+  count = option_checks.whole('count', plain.get('count'), 1, MAX_NODES)
+  inner = option_checks.whole(
+    'latent_size', latent_size - count, 1, MAX_LATENT_SIZE
+  )
+  of = option_checks.choice('of', plain.get('of'), GENERATORS)
   module = _module(GENERATORS, of, shape, options_of('of', options))
   base = _network(module, (1, inner))
   if not moved:
     return mixture.network(base, count, inner)
-  name = _choice('critic', plain['critic'], CRITICS)
+  name = option_checks.choice('critic', plain['critic'], CRITICS)
   module = _module(CRITICS, name, shape, options_of('critic', options))
-  steps = _whole('steps', plain['steps'], 1, MAX_STEPS // count)
-  rate = _positive('rate', plain['rate'])
-  pull = _not_negative('pull', plain['pull'])
+  steps = option_checks.whole('steps', plain['steps'], 1, MAX_STEPS // count)
+  rate = option_checks.positive('rate', plain['rate'])
+  pull = option_checks.not_negative('pull', plain['pull'])
   return mixture.network(
     base, count, inner, _network(module, (1, *shape)),
     latent_transport.Config(steps, rate, pull),

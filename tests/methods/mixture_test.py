@@ -184,7 +184,7 @@ def test_a_mixture_takes_a_critic_with_its_transport_or_none_of_both():
   for some in ({'critic': 'mlp'}, {'steps': 2}, {'rate': 0.1, 'pull': 1.0}):
     with pytest.raises(ValueError, match='takes of and count, or'):
       registry.generator('mixture', **made, **some)
-  with pytest.raises(ValueError, match='options of no critic'):
+  with pytest.raises(ValueError, match='critic options but no critic'):
     registry.generator('mixture', **made, critic_hidden=(8,))
 
 
