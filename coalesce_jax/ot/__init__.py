@@ -1,0 +1,1 @@
+"""Reference values of optimal transport: solvers, bounds and closed forms."""

@@ -1,13 +1,16 @@
-r"""Exact Wasserstein-1 distances between clouds of points.
+r"""Computes exact Wasserstein-1 distances between point clouds.
 
 .. math:: W_1 = \min_{P \in U(a, b)} \sum_{ij} P_{ij} |x_i - y_j|
 
-by sorting on the line, by assignment for equal sizes and weights, by linear
-programme otherwise. In float64 on the host, in data units. As an estimate of
-the distance between the laws that the points are drawn from a value is biased
-upwards: show the value of two clouds of one law beside it.
+The minimum is found by sorting in one dimension, by assignment for equal sizes
+and weights, and by a linear programme otherwise. The computation is in float64
+on the host.
 
-Shapes: N, M points, D dimensions.
+The distance between two sample sets is a biased estimate of the distance
+between their distributions: it is too large on average. Compare it with the
+distance between two sample sets of one distribution.
+
+Shapes: N, M points, D dimensions. Distances are in data units.
 """
 
 from typing import Any, NamedTuple
@@ -31,8 +34,8 @@ class Plan(NamedTuple):
   """An optimal coupling.
 
   Attributes:
-    value: its cost, the exact W1.
-    coupling: `[N, M]`, its sums are the weights.
+    value: cost of the coupling, which is the exact W1.
+    coupling: `[N, M]`; its rows and columns sum to the weights.
   """
 
   value: float
@@ -40,27 +43,37 @@ class Plan(NamedTuple):
 
 
 def cost_matrix(x: Any, y: Any) -> np.ndarray:
-  """Euclidean distances `[N, M]` of `x` `[N, D]` and `y` `[M, D]`."""
+  """Computes the Euclidean distances `[N, M]` of two point clouds.
+
+  Args:
+    x: `[N, D]`.
+    y: `[M, D]`.
+
+  Raises:
+    ValueError: the points have other shapes or are not finite.
+  """
   x, y = validation.pair(x, y)
   return distance.cdist(x, y)
 
 
 def w1(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> float:
-  """Exact W1 between two weighted clouds.
+  """Computes the exact W1 between two weighted point clouds.
+
+  With equal weights, 1,000 points in each take half a second. With other
+  weights, 300 and 400 points take one second.
 
   Args:
     x: `[N, D]`.
     y: `[M, D]`.
     weights_x: `[N]`, sum to 1; None is equal weights.
-    weights_y: `[M]`, likewise.
+    weights_y: `[M]`, sum to 1; None is equal weights.
 
   Returns:
-    The exact value; that of a linear programme to 1e-7 of the largest distance.
-    1,000 against 1,000 points take half a second with equal weights, 300
-    against 400 one second with others.
+    The exact value. A linear programme finds it to 1e-7 of the largest
+    distance.
 
   Raises:
-    ValueError: bad points or weights, or too many of them.
+    ValueError: the points or weights are invalid, or there are too many.
   """
   x, y = validation.pair(x, y)
   if x.shape[1] == 1:
@@ -69,7 +82,18 @@ def w1(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> float:
 
 
 def plan(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> Plan:
-  """An optimal coupling of two weighted clouds; arguments as of `w1`."""
+  """Computes an optimal coupling of two weighted point clouds.
+
+  Args:
+    x: `[N, D]`.
+    y: `[M, D]`.
+    weights_x: `[N]`, sum to 1; None is equal weights.
+    weights_y: `[M]`, sum to 1; None is equal weights.
+
+  Raises:
+    ValueError: the points or weights are invalid, or there are too many.
+    RuntimeError: the linear programme failed.
+  """
   x, y = validation.pair(x, y)
   kept_x, a = validation.weighted(x, weights_x, 'weights_x')
   kept_y, b = validation.weighted(y, weights_y, 'weights_y')
@@ -78,7 +102,7 @@ def plan(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> Plan:
   limit = MAX_ASSIGNMENT if equal else MAX_PROGRAMME
   if cost.size > limit:
     raise ValueError(
-      f'x, y: {cost.shape} distances are more than {limit}; take fewer points'
+      f'x, y: {cost.shape} distances are more than {limit}; use fewer points'
     )
   inner = np.zeros_like(cost)
   if equal:
@@ -100,13 +124,18 @@ def plan(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> Plan:
 def w1_line(
   x: Any, y: Any, weights_x: Any = None, weights_y: Any = None
 ) -> float:
-  r"""Exact W1 on the line, :math:`\int |F - G|`, for any sizes and weights.
+  r"""Computes the exact W1 on the line, :math:`\int |F - G|`.
+
+  F and G are the distribution functions of the two point clouds.
 
   Args:
     x: `[N]` or `[N, 1]`.
     y: `[M]` or `[M, 1]`.
     weights_x: `[N]`, sum to 1; None is equal weights.
-    weights_y: `[M]`, likewise.
+    weights_y: `[M]`, sum to 1; None is equal weights.
+
+  Raises:
+    ValueError: the points or weights are invalid.
   """
   x, y = validation.line(x, 'x'), validation.line(y, 'y')
   a = validation.weights(weights_x, len(x), 'weights_x')
@@ -120,16 +149,21 @@ def w1_line(
 def w1_sliced(
   x: Any, y: Any, *, projections: int = 128, seed: int = 0
 ) -> float:
-  """Sliced W1: the mean W1 of projections to random lines.
+  """Computes sliced W1, the mean W1 of projections to random lines.
 
-  A lower bound of W1 (up to the choice of lines, each of which gives one); on
-  the line itself W1. Bonneel et al., https://doi.org/10.1007/s10851-014-0506-3.
+  Bonneel et al., https://doi.org/10.1007/s10851-014-0506-3.
 
   Args:
     x: `[N, D]`.
     y: `[M, D]`.
     projections: number of lines.
-    seed: of the lines.
+    seed: seed of the lines.
+
+  Returns:
+    A lower bound of W1; in one dimension it is W1.
+
+  Raises:
+    ValueError: the points are invalid, or there is no line.
   """
   x, y = validation.pair(x, y)
   if projections < 1:
@@ -145,27 +179,28 @@ def w1_sliced(
 
 
 def w1_assignment(x: jax.Array, y: jax.Array) -> jax.Array:
-  """Exact W1 of two clouds of equal size, jittable and differentiable.
+  """Computes the exact W1 of two point clouds of equal size, in JAX.
 
-  The gradient is that of the matched distances (the envelope theorem); a pair
-  at distance 0 contributes none.
+  The function can be compiled and differentiated. By the envelope theorem the
+  gradient is that of the matched distances. A pair at distance 0 has gradient
+  0.
 
   Args:
     x: `[N, D]`.
     y: `[N, D]`.
 
   Returns:
-    A scalar of the dtype of `x`, not finite where a point is not.
+    W1, a scalar of the dtype of `x`. It is not finite if a point is not.
 
   Raises:
-    ValueError: shapes that do not fit.
+    ValueError: the shapes differ or are empty.
   """
   if x.shape != y.shape:
     raise ValueError(f'y: shape {y.shape}, x has {x.shape}')
   if 0 in x.shape:
     raise ValueError(f'x: shape {x.shape} is not [N >= 1, D >= 1]')
   fixed = jax.lax.stop_gradient(distances(x, y))
-  # Any match will do where the value is not finite; the search must end.
+  # If a distance is not finite, any matching will do, but the search must end.
   fixed = jnp.where(jnp.isfinite(fixed), fixed, 0.0)
   with jax.numpy_rank_promotion('allow'):
     _, matched = unreg.hungarian(geometry.Geometry(fixed))
@@ -174,17 +209,17 @@ def w1_assignment(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def distances(x: jax.Array, y: jax.Array) -> jax.Array:
-  """Euclidean distances `[N, M]` as JAX arrays, of gradient 0 where they are.
+  """Computes Euclidean distances `[N, M]` in JAX; the gradient at 0 is 0.
 
-  ott-jax 0.6.0's own cost evaluates to sqrt(D) at zero distance while it is
-  differentiated.
+  The cost of ott-jax 0.6.0 is not used, because at distance 0 it evaluates to
+  sqrt(D) while it is differentiated.
 
   Args:
     x: `[N, D]`.
     y: `[M, D]`.
 
   Raises:
-    ValueError: other shapes.
+    ValueError: the points have other shapes.
   """
   for name, points in (('x', x), ('y', y)):
     if points.ndim != 2:
@@ -196,19 +231,19 @@ def distances(x: jax.Array, y: jax.Array) -> jax.Array:
 
 def _norm(gap: jax.Array) -> jax.Array:
   squared = jnp.sum(gap * gap, -1)
-  # NaN is to remain: it is not 0.
+  # A NaN differs from 0, so that it stays NaN.
   apart = squared != 0.0
   return jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1.0)), 0.0)
 
 
 def _programme(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """An optimal coupling by linear programme."""
+  """Computes an optimal coupling by a linear programme."""
   n, m = cost.shape
-  # HiGHS takes a cost below 1e-7 for none.
+  # HiGHS treats costs below 1e-7 as 0.
   unit = max(float(cost.max()), 1e-300)
   rows = sparse.kron(sparse.eye(n), np.ones((1, m)))
   columns = sparse.kron(np.ones((1, n)), sparse.eye(m))
-  # One constraint follows from the others.
+  # The last constraint follows from the others.
   found = optimize.linprog(
     cost.reshape(-1) / unit,
     A_eq=sparse.vstack([rows, columns]).tocsr()[:-1],

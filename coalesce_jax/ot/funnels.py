@@ -1,22 +1,24 @@
-r"""Pairs of laws whose W1 and optimal potential are known, in any dimension.
+r"""Makes pairs of distributions with known W1 and potential, in any dimension.
 
-The potential is the lower envelope of N cones, a MinFunnel,
+The potential is the lower envelope of N cones, called a MinFunnel:
 
-.. math:: u(x) = \min_n |x - a_n| + b_n,
+.. math:: u(x) = \min_n |x - a_n| + b_n
 
-1-Lipschitz with slope 1. Inside funnel n it falls along the ray from x to the
-centre :math:`a_n`. Every map that moves points along their rays only is
-therefore optimal: with :math:`R` the distance from the centre to the end of the
-ray (another funnel, or the border of the cube) and :math:`t = |x - a_n| / R`,
+Its gradient has norm 1. Inside funnel n it decreases along the ray from x to
+the centre :math:`a_n`, so that every map that moves points along their rays is
+optimal. Let :math:`R` be the distance from the centre to the end of the ray,
+which is another funnel or the border of the cube, and
+:math:`t = |x - a_n| / R`. The maps are
 
 .. math:: T_p(x) = a_n + t^p R \, (x - a_n) / |x - a_n|, \quad p \ge 1.
 
-The laws :math:`\mu_p` of :math:`T_p(x)`, x uniform on the cube, lie on one W1
-geodesic: :math:`W_1(\mu_p, \mu_q) = E |t^p - t^q| R`, by the dual value of u
-alone. Korotin, Kolesov, Burnaev, "Kantorovich Strikes Back!",
-https://arxiv.org/abs/2206.07767, who take p = 8.
+For x uniform on the cube, let :math:`\mu_p` be the distribution of
+:math:`T_p(x)`. These distributions lie on one W1 geodesic, and by the dual
+value of u :math:`W_1(\mu_p, \mu_q) = E |t^p - t^q| R`. Korotin, Kolesov,
+Burnaev, "Kantorovich Strikes Back!", https://arxiv.org/abs/2206.07767, use
+p = 8.
 
-Shapes: N funnels, B batch, D dimensions. Values in the units of the cube.
+Shapes: N funnels, B batch, D dimensions. Values are in units of the cube.
 """
 
 from typing import NamedTuple
@@ -36,9 +38,9 @@ class Funnels(NamedTuple):
   """A potential and its cube.
 
   Attributes:
-    centers: a, `[N, D]`, inside the cube.
-    biases: b, `[N]`.
-    half_width: of the cube `[-half_width, half_width]^D`, scalar.
+    centers: centres a of the funnels, `[N, D]`, inside the cube.
+    biases: biases b, `[N]`.
+    half_width: half the width of the cube around the origin, a scalar.
   """
 
   centers: jax.Array
@@ -47,14 +49,14 @@ class Funnels(NamedTuple):
 
 
 class Rays(NamedTuple):
-  """Where points lie on their rays.
+  """The rays of points.
 
   Attributes:
-    centers: of each point's funnel, `[B, D]`.
-    directions: unit vectors from there, the gradient of u, `[B, D]`; zero at a
-      centre.
-    radii: distances from the centres, `[B]`.
-    lengths: R, distances from the centres to the ends, `[B]`.
+    centers: centre of each point's funnel, `[B, D]`.
+    directions: unit vectors from the centres to the points, which are the
+      gradient of u, `[B, D]`; zero at a centre.
+    radii: distances of the points from the centres, `[B]`.
+    lengths: R, distances of the rays' ends from the centres, `[B]`.
   """
 
   centers: jax.Array
@@ -64,7 +66,7 @@ class Rays(NamedTuple):
 
 
 class Value(NamedTuple):
-  """A Monte-Carlo mean, unbiased, and its standard error."""
+  """An unbiased Monte-Carlo mean and its standard error."""
 
   mean: jax.Array
   error: jax.Array
@@ -73,19 +75,19 @@ class Value(NamedTuple):
 def funnels(
   centers: object, biases: object, half_width: float = HALF_WIDTH
 ) -> Funnels:
-  """Checked `Funnels`.
+  """Makes `Funnels` from checked values.
 
   Args:
     centers: `[N, D]`.
     biases: `[N]`.
-    half_width: positive.
+    half_width: half the width of the cube, positive.
 
   Raises:
-    ValueError: shapes that do not fit, values that are not finite, a centre
-      outside the cube.
+    ValueError: shapes do not fit, values are not finite, or a centre is outside
+      the cube.
   """
   a, b = (
-    validation.cloud(centers, 'centers'),
+    validation.point_cloud(centers, 'centers'),
     validation.array(biases, 'biases'),
   )
   if b.shape != a.shape[:1]:
@@ -94,8 +96,8 @@ def funnels(
     raise ValueError('biases: values are not all finite')
   if not np.abs(a).max() <= half_width < np.inf or half_width == 0.0:
     raise ValueError(
-      f'half_width: {half_width}, where a coordinate of centers is'
-      f' {np.abs(a).max():.6g} from the origin'
+      f'half_width: {half_width} is not positive and finite, or is below'
+      f' {np.abs(a).max():.6g}, the largest coordinate of centers'
     )
   return Funnels(
     jnp.asarray(a, jnp.float32),
@@ -105,15 +107,18 @@ def funnels(
 
 
 def create(key: types.PRNGKey, dimension: int, count: int) -> Funnels:
-  """Random funnels by the published protocol.
+  """Draws random funnels by the published protocol.
 
   Args:
-    key: consumed.
+    key: random key, consumed.
     dimension: D.
     count: N.
 
   Returns:
-    Centres uniform on the cube, biases `0.1 N(0, 1)`.
+    Funnels with centres uniform on the cube and biases `0.1 N(0, 1)`.
+
+  Raises:
+    ValueError: D or N is below 1.
   """
   for name, value in (('dimension', dimension), ('count', count)):
     if value < 1:
@@ -127,7 +132,7 @@ def create(key: types.PRNGKey, dimension: int, count: int) -> Funnels:
 
 
 def uniform(key: types.PRNGKey, pair: Funnels, n: int) -> jax.Array:
-  """`n` points of the uniform law on the cube, `[n, D]`."""
+  """Draws `n` points `[n, D]` uniformly on the cube."""
   if n < 1:
     raise ValueError(f'n: {n} is below 1')
   shape = (n, pair.centers.shape[1])
@@ -136,26 +141,26 @@ def uniform(key: types.PRNGKey, pair: Funnels, n: int) -> jax.Array:
 
 
 def potential(pair: Funnels, x: jax.Array) -> jax.Array:
-  """The potential at `x` `[B, D]`: `[B]`."""
+  """Returns the potential u, `[B]`, at points `x` `[B, D]`."""
   index = _funnel(pair, x)
   gap = x - pair.centers[index]
   return jnp.linalg.norm(gap, axis=1) + pair.biases[index]
 
 
 def gradient(pair: Funnels, x: jax.Array) -> jax.Array:
-  """The gradient of u at `x` `[B, D]`: unit vectors, zero at a centre."""
+  """Returns the gradient of u at `x` `[B, D]`, which is zero at a centre."""
   return rays(pair, x).directions
 
 
 def rays(pair: Funnels, x: jax.Array) -> Rays:
-  """The rays through `x` `[B, D]`, points of the cube."""
+  """Returns the rays through the points `x` `[B, D]` of the cube."""
   index = _funnel(pair, x)
   center = pair.centers[index]
   radius = jnp.linalg.norm(x - center, axis=1)
   safe = jnp.where(radius > 0.0, radius, 1.0)
   direction = (x - center) / safe[:, None]
 
-  # Funnel m takes over at r where |a_n + r e - a_m| + b_m = r + b_n.
+  # Funnel m is lower beyond the r with |a_n + r e - a_m| + b_m = r + b_n.
   bias = pair.biases[index][:, None] - pair.biases[None]  # [B, N]
   along = _product(direction, pair.centers)  # [B, N]
   slope = bias - jnp.sum(center * direction, 1)[:, None] + along
@@ -179,29 +184,38 @@ def rays(pair: Funnels, x: jax.Array) -> Rays:
 def move(
   pair: Funnels, x: jax.Array, power: jax.Array | float = POWER
 ) -> jax.Array:
-  """T_p at points `x` `[B, D]` of the cube: `[B, D]`."""
+  """Applies the map T_p to points `x` `[B, D]` of the cube."""
   ray = rays(pair, x)
-  share = ray.radii / jnp.where(ray.lengths > 0.0, ray.lengths, 1.0)
-  radius = share**power * ray.lengths
+  position = ray.radii / jnp.where(ray.lengths > 0.0, ray.lengths, 1.0)
+  radius = position**power * ray.lengths
   return ray.centers + radius[:, None] * ray.directions
 
 
 def contract(
-  pair: Funnels, x: jax.Array, share: jax.Array | float
+  pair: Funnels, x: jax.Array, fraction: jax.Array | float
 ) -> jax.Array:
-  """Points `x` `[B, D]` drawn towards their funnels' centres: `[B, D]`.
+  """Moves points towards the centres of their funnels by a fraction of the way.
 
-  ``a_n + (1 - share) (x - a_n)``. The laws of all shares in [0, 1] lie on one
-  geodesic: `W_1` between shares `s` and `t` is ``|s - t| E |x - a_n|``.
+  A point becomes ``a_n + (1 - fraction) (x - a_n)``. The distributions for all
+  fractions in [0, 1] lie on one geodesic: W1 between those of `s` and `t` is
+  ``|s - t| E |x - a_n|``.
+
+  Args:
+    pair: the funnels.
+    x: points, `[B, D]`.
+    fraction: a number in [0, 1].
+
+  Returns:
+    The moved points, `[B, D]`.
   """
   ray = rays(pair, x)
-  return x - share * ray.radii[:, None] * ray.directions
+  return x - fraction * ray.radii[:, None] * ray.directions
 
 
 def samples(
   key: types.PRNGKey, pair: Funnels, n: int, power: jax.Array | float = POWER
 ) -> jax.Array:
-  """`n` independent points of mu_p, `[n, D]`."""
+  """Draws `n` independent points `[n, D]` of mu_p."""
   return move(pair, uniform(key, pair, n), power)
 
 
@@ -212,27 +226,35 @@ def distance(
   power: jax.Array | float = POWER,
   other: jax.Array | float = 1.0,
 ) -> Value:
-  """Exact W1 between mu_power and mu_other, by the mean of `n` moves.
+  """Estimates W1 between mu_p and mu_q by the mean distance of `n` moves.
 
-  Both the coupling through the maps (an upper bound) and the dual value of u
-  on the same points (a lower bound) equal it.
+  The expected value is the exact W1: the cost of the coupling by the maps, an
+  upper bound, equals the dual value of u, a lower bound.
+
+  Args:
+    key: random key, consumed.
+    pair: the funnels.
+    n: number of points.
+    power: p.
+    other: q.
   """
   ray = rays(pair, uniform(key, pair, n))
-  share = ray.radii / jnp.where(ray.lengths > 0.0, ray.lengths, 1.0)
-  moved = jnp.abs(share**power - share**other) * ray.lengths
+  position = ray.radii / jnp.where(ray.lengths > 0.0, ray.lengths, 1.0)
+  moved = jnp.abs(position**power - position**other) * ray.lengths
   return mean_and_error(moved)
 
 
 def mean_and_error(values: jax.Array) -> Value:
-  """Mean of `[n]` values and the standard error of that mean."""
+  """Returns the mean of values `[n]` and the standard error of that mean."""
   return Value(values.mean(), values.std() / jnp.sqrt(values.size))
 
 
 def _funnel(pair: Funnels, x: jax.Array) -> jax.Array:
-  """Index of the lowest cone at `x`: `[B]`."""
+  """Returns the index `[B]` of the lowest cone at each point."""
   if x.ndim != 2 or x.shape[1] != pair.centers.shape[1]:
     raise ValueError(f'x: shape {x.shape} is not [B, {pair.centers.shape[1]}]')
-  # By a product: rounding only matters where two cones meet.
+  # A matrix product is precise enough: its rounding only matters where two
+  # cones meet.
   squared = (
     jnp.sum(x * x, 1)[:, None]
     + jnp.sum(pair.centers**2, 1)[None]
@@ -243,5 +265,5 @@ def _funnel(pair: Funnels, x: jax.Array) -> jax.Array:
 
 
 def _product(x: jax.Array, y: jax.Array) -> jax.Array:
-  """`x @ y.T` in full float32; accelerators round their factors otherwise."""
+  """Computes `x @ y.T` in float32, without the rounding of accelerators."""
   return jnp.matmul(x, y.T, precision=jax.lax.Precision.HIGHEST)

@@ -1,14 +1,16 @@
-r"""Closed forms for Gaussians: Bures distance, barycenter, W1 of scalings.
+r"""Computes W2 distances, W2 barycenters and W1 distances of Gaussians.
 
 .. math::
-  d^2 = |m_1 - m_2|^2
+  W_2^2 = |m_1 - m_2|^2
     + \mathrm{tr}(C_1 + C_2 - 2 (C_1^{1/2} C_2 C_1^{1/2})^{1/2})
 
-The barycenter is that of W2, not W1: the control that tells them apart. In
-float64 by symmetric eigenvalues (ott-jax 0.6.0 passes the dimension as the
-threshold of its matrix root, half a percent off at 20 dimensions).
+The barycenter minimizes W2, not W1; it serves as a control. Matrix roots are
+computed in float64 from symmetric eigenvalues, without ott-jax. Version 0.6.0
+passes the dimension as the threshold of its matrix root, which makes an error
+of half a percent at 20 dimensions.
 
-Shapes: D dimensions, K Gaussians. In data units; squared ones say so.
+Shapes: D dimensions, K Gaussians. Distances are in data units; squared ones
+have `squared` in their names.
 """
 
 from typing import Any, NamedTuple
@@ -34,7 +36,15 @@ class GaussianBarycenter(NamedTuple):
 
 
 def bures_squared(c1: Any, c2: Any) -> float:
-  """Squared W2 of N(0, C1) and N(0, C2), exact; `[D, D]` each."""
+  """Computes the exact squared W2 between N(0, C1) and N(0, C2).
+
+  Args:
+    c1: covariance, `[D, D]`.
+    c2: covariance, `[D, D]`.
+
+  Raises:
+    ValueError: the covariances are invalid or differ in shape.
+  """
   c1, c2 = covariance(c1, 'c1'), covariance(c2, 'c2')
   if c1.shape != c2.shape:
     raise ValueError(f'c2: shape {c2.shape}, c1 has {c1.shape}')
@@ -45,10 +55,19 @@ def bures_squared(c1: Any, c2: Any) -> float:
 
 
 def frechet_squared(m1: Any, c1: Any, m2: Any, c2: Any) -> float:
-  """Squared W2 of N(m1, C1) and N(m2, C2), exact.
+  """Computes the exact squared W2 between N(m1, C1) and N(m2, C2).
 
-  A lower bound of the squared W2 of any laws with these moments (Gelbrich,
-  https://doi.org/10.1002/mana.19901470121).
+  It is a lower bound of the squared W2 between any distributions with these
+  moments, Gelbrich, https://doi.org/10.1002/mana.19901470121.
+
+  Args:
+    m1: mean, `[D]`.
+    c1: covariance, `[D, D]`.
+    m2: mean, `[D]`.
+    c2: covariance, `[D, D]`.
+
+  Raises:
+    ValueError: the moments are invalid or differ in shape.
   """
   m1, m2 = _mean(m1, 'm1'), _mean(m2, 'm2')
   if m1.shape != m2.shape:
@@ -67,41 +86,43 @@ def gaussian_barycenter(
   tolerance: float = 1e-10,
   iterations: int = 1000,
 ) -> GaussianBarycenter:
-  """The W2 barycenter of K Gaussians, by the fixed point of Alvarez-Esteban
-  et al., https://arxiv.org/abs/1511.05355.
+  """Computes the W2 barycenter of K Gaussians.
+
+  It is the fixed point of the iteration of Alvarez-Esteban et al.,
+  https://arxiv.org/abs/1511.05355.
 
   Args:
     means: `[K, D]`.
     covariances: `[K, D, D]`, at least one of full rank.
     weights: `[K]`, sum to 1; None is equal weights.
-    tolerance: relative change at which to stop.
-    iterations: at most.
+    tolerance: relative change below which the iteration stops.
+    iterations: largest number of iterations.
 
   Raises:
-    ValueError: bad moments or weights.
-    RuntimeError: not converged.
+    ValueError: the moments or weights are invalid.
+    RuntimeError: the iteration did not converge.
   """
-  means = validation.cloud(means, 'means')
-  parts = [
+  means = validation.point_cloud(means, 'means')
+  checked = [
     covariance(c, f'covariances[{k}]') for k, c in enumerate(covariances)
   ]
   weights = validation.weights(weights, len(means))
-  if len(parts) != len(means):
-    raise ValueError(f'covariances: {len(parts)} for means {means.shape}')
-  for k, part in enumerate(parts):
-    if len(part) != means.shape[1]:
+  if len(checked) != len(means):
+    raise ValueError(f'covariances: {len(checked)} for means {means.shape}')
+  for k, c in enumerate(checked):
+    if len(c) != means.shape[1]:
       raise ValueError(
-        f'covariances[{k}]: shape {part.shape} for means {means.shape}'
+        f'covariances[{k}]: shape {c.shape} for means {means.shape}'
       )
   mean = weights @ means
-  current = sum(w * c for w, c in zip(weights, parts, strict=True))
+  current = sum(w * c for w, c in zip(weights, checked, strict=True))
   residual = np.inf
   for _ in range(iterations):
     root = matrix_root(current)
     inverse = np.linalg.pinv(root, hermitian=True)
     mixed = sum(
       w * matrix_root(root @ c @ root)
-      for w, c in zip(weights, parts, strict=True)
+      for w, c in zip(weights, checked, strict=True)
     )
     after = inverse @ mixed @ mixed @ inverse
     after = 0.5 * (after + after.T)
@@ -116,7 +137,7 @@ def gaussian_barycenter(
 
 
 def mean_norm(dimension: int) -> float:
-  """E |Z| of a standard normal Z in D dimensions, exact."""
+  """Returns the exact mean norm of a standard normal vector in D dimensions."""
   if not 1 <= dimension < np.inf:
     raise ValueError(f'dimension: {dimension} is not at least 1')
   log = special.gammaln((dimension + 1) / 2.0) - special.gammaln(
@@ -126,7 +147,7 @@ def mean_norm(dimension: int) -> float:
 
 
 def isotropic_w1(s1: float, s2: float, dimension: int) -> float:
-  """Exact W1 of N(0, s1^2 I) and N(0, s2^2 I)."""
+  """Computes the exact W1 between N(0, s1^2 I) and N(0, s2^2 I)."""
   for name, value in (('s1', s1), ('s2', s2)):
     if not (np.isfinite(value) and value >= 0.0):
       raise ValueError(f'{name}: {value} is not a scale of at least 0')
@@ -134,10 +155,11 @@ def isotropic_w1(s1: float, s2: float, dimension: int) -> float:
 
 
 def line_w1(m1: float, s1: float, m2: float, s2: float) -> float:
-  """Exact W1 of N(m1, s1^2) and N(m2, s2^2) on the line.
+  """Computes the exact W1 between N(m1, s1^2) and N(m2, s2^2) on the line.
 
-  The quantile gap is a normal variable, whose mean absolute value is that of
-  the folded normal law.
+  W1 is the mean absolute difference of the quantile functions. This difference
+  is a normal variable, so its absolute value has the folded normal
+  distribution.
   """
   for name, value in (('m1', m1), ('m2', m2), ('s1', s1), ('s2', s2)):
     if not np.isfinite(value) or (name[0] == 's' and value < 0.0):
@@ -153,25 +175,26 @@ def line_w1(m1: float, s1: float, m2: float, s2: float) -> float:
 
 
 def matrix_root(c: np.ndarray) -> np.ndarray:
-  """The symmetric root of a positive semidefinite matrix."""
+  """Computes the symmetric root of a positive semidefinite matrix."""
   values, vectors = np.linalg.eigh(c)
   return (vectors * np.sqrt(values.clip(0.0))[None]) @ vectors.T
 
 
 def covariance(c: Any, name: str) -> np.ndarray:
-  """A symmetric positive semidefinite matrix in float64.
+  """Checks a covariance and returns it in float64.
 
   Raises:
-    ValueError: it is not; names `name`.
+    ValueError: it is not symmetric and positive semidefinite. The message
+      starts with `name`.
   """
-  c = validation.cloud(c, name)
+  c = validation.point_cloud(c, name)
   if c.shape[0] != c.shape[1]:
     raise ValueError(f'{name}: shape {c.shape} is not square')
   scale = np.abs(c).max()
   if np.abs(c - c.T).max() > 1e-6 * max(scale, 1e-300):
     raise ValueError(f'{name}: not symmetric')
-  # Whether all eigenvalues exceed minus what is added to them, without
-  # computing them.
+  # The decomposition succeeds if all eigenvalues exceed -slack. It is faster
+  # than computing them.
   slack = max(1e-6 * scale, 1e-300)
   try:
     np.linalg.cholesky(c + slack * np.eye(len(c)))
@@ -181,4 +204,4 @@ def covariance(c: Any, name: str) -> np.ndarray:
 
 
 def _mean(m: Any, name: str) -> np.ndarray:
-  return validation.cloud(validation.array(m, name)[None], name)[0]
+  return validation.point_cloud(validation.array(m, name)[None], name)[0]

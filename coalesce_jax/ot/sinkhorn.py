@@ -1,13 +1,13 @@
-r"""Entropic optimal transport by ott-jax: bounds of W1, and the divergence.
+r"""Computes bounds of W1 and the Sinkhorn divergence by entropic transport.
 
 .. math::
   \mathrm{OT}_\epsilon(\mu, \nu) = \min_P \langle P, C \rangle
     + \epsilon \, \mathrm{KL}(P \,|\, a \otimes b), \quad C_{ij} = |x_i - y_j|
 
-Cuturi, https://arxiv.org/abs/1306.0895. Solved by ott-jax on our own cost
-matrix; values are computed from its potentials in float64 on the host.
+Cuturi, https://arxiv.org/abs/1306.0895. ott-jax solves the problem for a given
+cost matrix, and values are computed from its potentials in float64 on the host.
 
-Shapes: N, M points, D dimensions. In data units.
+Shapes: N, M points, D dimensions. Distances are in data units.
 """
 
 from collections.abc import Callable
@@ -25,23 +25,23 @@ from scipy.spatial import distance
 
 from coalesce_jax.ot import validation
 
-# Of the mean distance between the clouds.
+# Default epsilon, relative to the mean distance between the point clouds.
 RELATIVE_EPSILON = 0.02
 
 
 class NotConverged(RuntimeError):
-  """A Sinkhorn solve reached its last iteration first."""
+  """A Sinkhorn solver reached its last iteration before it converged."""
 
 
 class Bounds(NamedTuple):
-  """What encloses W1, whether or not the solve converged.
+  """Bounds of W1, which are valid whether or not the solver converged.
 
   Attributes:
-    lower: dual value of potentials that obey `f + g <= C`, made so by
-      c-transforms.
-    upper: cost of a coupling whose sums are exactly the weights, made so by
-      rounding (Altschuler et al., https://arxiv.org/abs/1705.09634).
-    converged: of the solve; False makes the bounds wide, not wrong.
+    lower: dual value of potentials with `f + g <= C`, which two c-transforms
+      ensure.
+    upper: cost of a coupling with exact marginals, which the rounding of
+      Altschuler et al., https://arxiv.org/abs/1705.09634, ensures.
+    converged: whether the solver converged; if not, the bounds are wide.
     epsilon: the regularisation, in data units.
   """
 
@@ -60,20 +60,20 @@ def bounds(
   epsilon: float | None = None,
   iterations: int = 5000,
 ) -> Bounds:
-  """Lower and upper bounds of W1 between two weighted clouds.
+  """Computes lower and upper bounds of W1 between two weighted point clouds.
 
   Args:
     x: `[N, D]`.
     y: `[M, D]`.
     weights_x: `[N]`, sum to 1; None is equal weights.
-    weights_y: `[M]`, likewise.
+    weights_y: `[M]`, sum to 1; None is equal weights.
     epsilon: regularisation in data units; None is 2 % of the mean distance.
-    iterations: at most.
+    iterations: largest number of iterations.
 
   Raises:
-    ValueError: bad points, weights or settings.
+    ValueError: an argument is invalid.
   """
-  x, a, y, b = _clouds(x, y, weights_x, weights_y)
+  x, a, y, b = _weighted_pair(x, y, weights_x, weights_y)
   cost = distance.cdist(x, y)
   epsilon = _epsilon(epsilon, cost)
   f, g, converged = _solve(cost, a, b, epsilon, iterations)
@@ -99,35 +99,40 @@ def divergence(
   epsilon: float | None = None,
   iterations: int = 5000,
 ) -> float:
-  r"""The Sinkhorn divergence, neither a lower nor an upper bound of W1.
+  r"""Computes the Sinkhorn divergence between two weighted point clouds.
 
-  :math:`\mathrm{OT}_\epsilon(\mu, \nu) - \mathrm{OT}_\epsilon(\mu, \mu) / 2 -
-  \mathrm{OT}_\epsilon(\nu, \nu) / 2`, at least 0 and 0 for equal clouds;
-  between W1 (small epsilon) and half an energy distance (large). Feydy et al.,
-  https://arxiv.org/abs/1810.08278.
+  Feydy et al., https://arxiv.org/abs/1810.08278, define it as
+
+  .. math:: \mathrm{OT}_\epsilon(\mu, \nu)
+    - \mathrm{OT}_\epsilon(\mu, \mu) / 2 - \mathrm{OT}_\epsilon(\nu, \nu) / 2
 
   Args:
     x: `[N, D]`.
     y: `[M, D]`.
     weights_x: `[N]`, sum to 1; None is equal weights.
-    weights_y: `[M]`, likewise.
-    epsilon: regularisation in data units, of all three terms; None is 2 % of
-      the mean distance between the clouds.
-    iterations: at most.
+    weights_y: `[M]`, sum to 1; None is equal weights.
+    epsilon: regularisation of all three terms in data units; None is 2 % of the
+      mean distance between the point clouds.
+    iterations: largest number of iterations.
+
+  Returns:
+    A number of at least 0, which is 0 for equal point clouds. It tends to W1
+    for small epsilon and to half an energy distance for large epsilon. It is
+    neither a lower nor an upper bound of W1.
 
   Raises:
-    NotConverged: one of the three solves did not.
-    ValueError: bad points, weights or settings.
+    NotConverged: one of the three solvers did not converge.
+    ValueError: an argument is invalid.
   """
-  x, a, y, b = _clouds(x, y, weights_x, weights_y)
+  x, a, y, b = _weighted_pair(x, y, weights_x, weights_y)
   epsilon = _epsilon(epsilon, distance.cdist(x, y))
   values = []
   for p, q, u, v in ((x, y, a, b), (x, x, a, a), (y, y, b, b)):
     f, g, converged = _solve(distance.cdist(p, q), u, v, epsilon, iterations)
     if not converged:
       raise NotConverged(
-        f'{len(p)} against {len(q)} points, epsilon {epsilon:.3g}: not '
-        f'converged in {iterations} iterations; raise either'
+        f'{len(p)} and {len(q)} points, epsilon {epsilon:.3g}: not converged '
+        f'in {iterations} iterations; raise iterations or epsilon'
       )
     values.append(u @ f + v @ g)
   return float(values[0] - 0.5 * values[1] - 0.5 * values[2])
@@ -140,15 +145,16 @@ def _solve(
   epsilon: float,
   iterations: int,
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-  """Potentials `[N]`, `[M]` of positive weights, and whether they converged."""
+  """Returns the potentials `[N]` and `[M]`, and whether they converged."""
   if iterations < 1:
     raise ValueError(f'iterations: {iterations} is below 1')
   with jax.numpy_rank_promotion('allow'):
     f, converged = _solver(iterations)(
       *(jnp.asarray(v, jnp.float32) for v in (cost, a, b, epsilon))
     )
-  # ott's couplings are exp((f + g - C) / epsilon), ours against a x b. Two
-  # last half-steps in float64 make sums exact.
+  # ott's coupling is exp((f + g - C) / epsilon). Here it is relative to a x b,
+  # which adds the logarithms of the weights. Two more half-steps in float64
+  # make its sums exact.
   f = np.asarray(f, np.float64) - epsilon * np.log(a)
   log = (f[:, None] - cost) / epsilon + np.log(a)[:, None]
   g = -epsilon * special.logsumexp(log, axis=0)
@@ -158,7 +164,7 @@ def _solve(
 
 @functools.lru_cache(maxsize=16)
 def _solver(iterations: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
-  """ott-jax's solver, traced once for all problems of one shape."""
+  """Returns ott-jax's solver, compiled once for all problems of one shape."""
   solver = sinkhorn.Sinkhorn(threshold=1e-4, max_iterations=iterations)
 
   def solve(cost, a, b, epsilon):
@@ -170,7 +176,7 @@ def _solver(iterations: int) -> Callable[..., tuple[jax.Array, jax.Array]]:
 
 
 def _rounded(plan: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """The coupling of exact sums near `plan`."""
+  """Rounds `plan` to a coupling with exact marginals."""
   rows = plan.sum(1)
   plan = plan * np.minimum(a / np.maximum(rows, 1e-300), 1.0)[:, None]
   columns = plan.sum(0)
@@ -182,7 +188,7 @@ def _rounded(plan: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
   return plan
 
 
-def _clouds(x: Any, y: Any, weights_x: Any, weights_y: Any) -> Any:
+def _weighted_pair(x: Any, y: Any, weights_x: Any, weights_y: Any) -> Any:
   x, y = validation.pair(x, y)
   x, a = validation.weighted(x, weights_x, 'weights_x')
   y, b = validation.weighted(y, weights_y, 'weights_y')

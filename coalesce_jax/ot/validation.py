@@ -1,6 +1,6 @@
-"""Checks that every optimal-transport reference makes of its arguments.
+"""Checks the arguments of the functions of this folder.
 
-Shapes: N points, D dimensions, K laws.
+Shapes: N points, D dimensions.
 """
 
 from typing import Any
@@ -9,10 +9,11 @@ import numpy as np
 
 
 def array(values: Any, name: str) -> np.ndarray:
-  """Numbers in float64.
+  """Returns numbers as a float64 array.
 
   Raises:
-    ValueError: not numbers, or rows of several lengths; names `name`.
+    ValueError: the values are not numbers, or rows differ in length. The
+      message starts with `name`.
   """
   try:
     return np.asarray(values, np.float64)
@@ -20,11 +21,12 @@ def array(values: Any, name: str) -> np.ndarray:
     raise ValueError(f'{name}: not an array of numbers ({error})') from error
 
 
-def cloud(x: Any, name: str = 'x') -> np.ndarray:
-  """Points `[N >= 1, D >= 1]` in float64.
+def point_cloud(x: Any, name: str = 'x') -> np.ndarray:
+  """Returns points `[N >= 1, D >= 1]` in float64.
 
   Raises:
-    ValueError: another shape, or values that are not finite; names `name`.
+    ValueError: the shape is another, or values are not finite. The message
+      starts with `name`.
   """
   points = array(x, name)
   if points.ndim != 2 or 0 in points.shape:
@@ -35,30 +37,39 @@ def cloud(x: Any, name: str = 'x') -> np.ndarray:
 
 
 def line(x: Any, name: str = 'x') -> np.ndarray:
-  """Points on the line, `[N]` or `[N, 1]`, as `[N]` in float64."""
+  """Returns points on the line, given as `[N]` or `[N, 1]`, as `[N]`.
+
+  Raises:
+    ValueError: the shape is another, or values are not finite. The message
+      starts with `name`.
+  """
   points = array(x, name)
   if points.ndim == 1:
     points = points[:, None]
-  points = cloud(points, name)
+  points = point_cloud(points, name)
   if points.shape[1] != 1:
     raise ValueError(f'{name}: {points.shape[1]} dimensions, not 1')
   return points[:, 0]
 
 
 def pair(x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-  """Two clouds of one dimension."""
-  x, y = cloud(x, 'x'), cloud(y, 'y')
+  """Returns two point clouds of the same dimension.
+
+  Raises:
+    ValueError: the dimensions differ, or a point cloud is invalid.
+  """
+  x, y = point_cloud(x, 'x'), point_cloud(y, 'y')
   if x.shape[1] != y.shape[1]:
     raise ValueError(f'y: {y.shape[1]} dimensions, x has {x.shape[1]}')
   return x, y
 
 
 def weights(values: Any, count: int, name: str = 'weights') -> np.ndarray:
-  """Probabilities `[count]` that sum to 1 exactly; equal ones for None.
+  """Returns probabilities `[count]` with sum 1; None is equal probabilities.
 
   Raises:
-    ValueError: another length, negative, not finite, or a sum other than 1
-      (to 1e-6); names `name`.
+    ValueError: the values have another length, are negative or not finite, or
+      differ in sum from 1 by more than 1e-6. The message starts with `name`.
   """
   if values is None:
     return np.full(count, 1.0 / count)
@@ -73,7 +84,7 @@ def weights(values: Any, count: int, name: str = 'weights') -> np.ndarray:
 
 
 def weighted(x: np.ndarray, values: Any, name: str) -> tuple[Any, Any]:
-  """Points of positive weight and their weights."""
+  """Returns the points of positive weight and their weights."""
   found = weights(values, len(x), name)
   kept = found > 0.0
   return x[kept], found[kept]

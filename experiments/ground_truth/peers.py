@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coalesce_jax.ot import exact
-from coalesce_jax.ot import medians
+from coalesce_jax.ot import grid_barycenters
 
 
 class Case(NamedTuple):
@@ -156,7 +156,7 @@ def _cases(seed: int, quick: bool) -> list[Case]:
     Case(
       'W1 barycenter on a grid',
       f'K = 3, {side} x {side}',
-      lambda: medians.grid_barycenter_lp(grid, bars, shares).value,
+      lambda: grid_barycenters.linear_programme(grid, bars, shares).value,
       lambda: _barycenter(grid, bars, shares),
     ),
   ]

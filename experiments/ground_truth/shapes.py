@@ -18,6 +18,7 @@ from scipy import stats
 
 from coalesce_jax.models import generator
 from coalesce_jax.ot import exact
+from coalesce_jax.ot import grid_barycenters
 from coalesce_jax.ot import medians
 from experiments.ground_truth import laws
 from experiments.ground_truth import solving
@@ -99,7 +100,7 @@ def grid(
   points = np.stack([a.reshape(-1) for a in axes], 1)
   histograms = rng.dirichlet(np.full(len(points), 0.5), GRID_LAWS)
   weights = np.full(GRID_LAWS, 1.0 / GRID_LAWS)
-  value = medians.grid_barycenter_lp(points, histograms, weights).value
+  value = grid_barycenters.linear_programme(points, histograms, weights).value
   members = [
     _law(
       config.shapes.T8,

@@ -7,6 +7,7 @@ import pytest
 from scipy import optimize
 
 from coalesce_jax.ot import exact
+from coalesce_jax.ot import grid_barycenters
 from coalesce_jax.ot import medians
 
 
@@ -45,7 +46,7 @@ def test_line_value_equals_the_linear_programme():
   clouds = [rng.integers(0, 6, n).astype(float) for n in (4, 5, 8)]
   bars = [np.bincount(c.astype(int), minlength=6) / len(c) for c in clouds]
   weights = [0.5, 0.2, 0.3]
-  found = medians.grid_barycenter_lp(grid, bars, weights)
+  found = grid_barycenters.linear_programme(grid, bars, weights)
   assert found.value == pytest.approx(medians.line_value(clouds, weights))
 
 
@@ -92,7 +93,7 @@ def test_grid_barycenter_of_three_atoms_is_their_median():
   bars = np.zeros((3, 16))
   for k, where in enumerate(([0, 0], [0, 3], [0, 1])):
     bars[k, where[0] * 4 + where[1]] = 1.0
-  found = medians.grid_barycenter_lp(grid, bars)
+  found = grid_barycenters.linear_programme(grid, bars)
   assert found.histogram[1] == pytest.approx(1.0)
   assert found.value == pytest.approx(1.0)
   value = sum(exact.w1(grid, grid, b, found.histogram) for b in bars) / 3.0
@@ -103,16 +104,16 @@ def test_grid_barycenter_of_three_atoms_is_their_median():
 def test_grid_barycenters_know_no_unit(scale):
   grid = np.array([[x, y] for x in range(3) for y in range(3)], float)
   bars = np.random.default_rng(5).dirichlet(np.ones(9), 3)
-  value = medians.grid_barycenter_lp(grid, bars).value
-  found = medians.grid_barycenter_lp(scale * grid, bars)
+  value = grid_barycenters.linear_programme(grid, bars).value
+  found = grid_barycenters.linear_programme(scale * grid, bars)
   assert found.value == pytest.approx(scale * value, rel=1e-9, abs=0)
 
 
 def test_entropic_barycenter_costs_little_more_than_the_exact_one():
   grid = np.array([[x, y] for x in range(4) for y in range(4)], float)
   bars = np.random.default_rng(4).dirichlet(np.ones(16), 3)
-  sure = medians.grid_barycenter_lp(grid, bars)
-  near = medians.grid_barycenter(grid, bars, epsilon=0.05)
+  sure = grid_barycenters.linear_programme(grid, bars)
+  near = grid_barycenters.entropic(grid, bars, epsilon=0.05)
   assert near.converged
   assert sure.value - 1e-6 <= near.value < 1.05 * sure.value
 
@@ -247,14 +248,14 @@ def test_grid_barycenters_are_no_worse_than_any_law(seed):
       for w, bar in zip(weights, bars, strict=True)
     )
 
-  found = medians.grid_barycenter_lp(grid, bars, weights)
+  found = grid_barycenters.linear_programme(grid, bars, weights)
   assert value(found.histogram) == pytest.approx(found.value, abs=1e-7)
   for other in (*bars, *rng.dirichlet(np.ones(p), 2)):
     assert found.value <= value(other) + 1e-7
-  moved = medians.grid_barycenter_lp(2.0 * grid - 5.0, bars, weights)
+  moved = grid_barycenters.linear_programme(2.0 * grid - 5.0, bars, weights)
   assert moved.value == pytest.approx(2.0 * found.value, abs=1e-7)
   order = [1, 2, 0]
-  other = medians.grid_barycenter_lp(grid, bars[order], weights[order])
+  other = grid_barycenters.linear_programme(grid, bars[order], weights[order])
   assert other.value == pytest.approx(found.value, abs=1e-7)
 
 
@@ -263,8 +264,8 @@ def test_two_histograms_cost_half_their_distance_and_one_nothing():
   bars = np.random.default_rng(7).dirichlet(np.ones(4), 2)
   half = 0.5 * exact.w1(grid, grid, *bars)
   for solve in (
-    medians.grid_barycenter_lp,
-    lambda *a: medians.grid_barycenter(*a, epsilon=0.05),
+    grid_barycenters.linear_programme,
+    lambda *a: grid_barycenters.entropic(*a, epsilon=0.05),
   ):
     assert solve(grid, bars).value == pytest.approx(half, rel=1e-2)
     one = solve(grid, bars, [0.0, 1.0])
@@ -275,12 +276,12 @@ def test_two_histograms_cost_half_their_distance_and_one_nothing():
 def test_entropic_barycenter_moves_and_scales_along():
   grid = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
   bars = np.random.default_rng(8).dirichlet(np.ones(4), 3)
-  found = medians.grid_barycenter(grid, bars, epsilon=0.1)
-  moved = medians.grid_barycenter(4.0 * grid - 1.0, bars, epsilon=0.4)
+  found = grid_barycenters.entropic(grid, bars, epsilon=0.1)
+  moved = grid_barycenters.entropic(4.0 * grid - 1.0, bars, epsilon=0.4)
   assert moved.value == pytest.approx(4.0 * found.value, rel=1e-4)
   np.testing.assert_allclose(moved.histogram, found.histogram, atol=1e-4)
-  early = medians.grid_barycenter(grid, bars, epsilon=1e-3, iterations=1)
-  sure = medians.grid_barycenter_lp(grid, bars)
+  early = grid_barycenters.entropic(grid, bars, epsilon=1e-3, iterations=1)
+  sure = grid_barycenters.linear_programme(grid, bars)
   assert not early.converged and early.value >= sure.value - 1e-7
 
 
@@ -297,53 +298,56 @@ def test_entropic_barycenter_moves_and_scales_along():
     (lambda: medians.quantiles([np.inf], [0.5]), 'x'),
     (lambda: medians.quantiles([1.0], [0.5], [0.5]), 'weights'),
     (lambda: medians.quantiles(np.zeros((2, 2)), [0.5]), 'x'),
-    (lambda: medians.quantile_median([], levels=[0.5]), 'clouds'),
+    (lambda: medians.quantile_median([], levels=[0.5]), 'point_clouds'),
     (
       lambda: medians.quantile_median([[0.0], [np.nan]], levels=[0.5]),
-      r'clouds\[1\]',
+      r'point_clouds\[1\]',
     ),
     (
       lambda: medians.quantile_median([[0.0]], [0.5, 0.5], levels=[0.5]),
       'weights',
     ),
     (lambda: medians.line_value([[0.0]], [-1.0]), 'weights'),
-    (lambda: medians.line_value([[0.0], []]), r'clouds\[1\]'),
+    (lambda: medians.line_value([[0.0], []]), r'point_clouds\[1\]'),
     (lambda: medians.fermat_weber([[np.nan, 0.0]]), 'points'),
     (lambda: medians.fermat_weber([[0.0, 1.0], [0.0]]), 'points'),
     (lambda: medians.fermat_weber([[0.0, 1.0]], [0.5, 0.5]), 'weights'),
-    (lambda: medians.grid_barycenter_lp([[np.inf]], [[1.0]]), 'points'),
-    (lambda: medians.grid_barycenter_lp([[0.0]], [1.0]), 'histograms'),
+    (lambda: grid_barycenters.linear_programme([[np.inf]], [[1.0]]), 'points'),
+    (lambda: grid_barycenters.linear_programme([[0.0]], [1.0]), 'histograms'),
     (
-      lambda: medians.grid_barycenter_lp([[0.0], [1.0]], [[1.5, -0.5]]),
+      lambda: grid_barycenters.linear_programme([[0.0], [1.0]], [[1.5, -0.5]]),
       r'histograms\[0\]',
     ),
     (
-      lambda: medians.grid_barycenter_lp([[0.0]], [[1.0]], [0.5, 0.5]),
+      lambda: grid_barycenters.linear_programme([[0.0]], [[1.0]], [0.5, 0.5]),
       'weights',
     ),
     (
-      lambda: medians.grid_barycenter(
+      lambda: grid_barycenters.entropic(
         [[0.0]], [[1.0], [np.nan]], epsilon=1.0
       ),
       'histograms',
     ),
     (
-      lambda: medians.grid_barycenter(
+      lambda: grid_barycenters.entropic(
         [[0.0]], [[1.0]], epsilon=1.0, iterations=0
       ),
       'iterations',
     ),
-    (lambda: medians.line_value([]), 'clouds'),
-    (lambda: medians.line_value([[1.0], [np.inf]]), r'clouds\[1\]'),
+    (lambda: medians.line_value([]), 'point_clouds'),
+    (lambda: medians.line_value([[1.0], [np.inf]]), r'point_clouds\[1\]'),
     (lambda: medians.fermat_weber(np.zeros((0, 2))), 'points'),
     (lambda: medians.fermat_weber([[0.0, 1.0]], [-1.0]), 'weights'),
-    (lambda: medians.grid_barycenter_lp([[0.0]], [[0.5]]), r'histograms\[0\]'),
     (
-      lambda: medians.grid_barycenter_lp(np.zeros((2000, 1)), np.full((2, 2000), 0.0005)),  # noqa: E501
+      lambda: grid_barycenters.linear_programme([[0.0]], [[0.5]]),
+      r'histograms\[0\]',
+    ),
+    (
+      lambda: grid_barycenters.linear_programme(np.zeros((2000, 1)), np.full((2, 2000), 0.0005)),  # noqa: E501
       'points',
     ),
     (
-      lambda: medians.grid_barycenter([[0.0]], [[1.0]], epsilon=0.0),
+      lambda: grid_barycenters.entropic([[0.0]], [[1.0]], epsilon=0.0),
       'epsilon',
     ),
   ],

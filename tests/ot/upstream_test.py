@@ -109,7 +109,7 @@ def test_the_regularised_cost_is_not_w1():
 
 
 def test_the_free_barycenter_refuses_the_euclidean_cost_or_takes_means():
-  # `medians.fermat_weber`, `medians.grid_barycenter_lp`.
+  # `medians.fermat_weber`, `grid_barycenters.linear_programme`.
   atoms = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 3.0]])
   weights = np.array([0.6, 0.2, 0.2])
 
