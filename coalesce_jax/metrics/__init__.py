@@ -1,1 +1,1 @@
-"""Measures of generated samples against real ones."""
+"""Compares generated samples with real ones."""

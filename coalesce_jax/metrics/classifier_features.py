@@ -1,6 +1,6 @@
-"""Features of small classifiers: trained on labelled images, or random.
+"""Trains, stores and reads small classifiers as feature networks.
 
-Shapes: N images, H, W, C; M classes.
+Shapes: N images, H, W, C image, M classes.
 """
 
 import functools
@@ -25,10 +25,14 @@ from coalesce_jax.networks import classifier
 def random(
   image_shape: tuple[int, ...], seed: int = 0
 ) -> features_lib.Features:
-  """A network of random weights, for data without labels.
+  """Makes a network of random weights, for data without labels.
 
-  Random convolutional features rank generators of one data set; they do not
-  compare between data sets.
+  Random convolutional features can rank the generators of one data set. They
+  are not comparable between data sets.
+
+  Args:
+    image_shape: (H, W, C).
+    seed: seed of the weights.
   """
   network = _network(tuple(image_shape), 1, 64)
   params = network.init(jax.random.key(seed))
@@ -55,14 +59,14 @@ def fit(
   Args:
     images: uint8 `[N, H, W, C]`.
     labels: int32 `[N]`, 0 to M - 1.
-    name: of the result.
-    seed: of initialisation and order.
+    name: name of the network.
+    seed: seed of the initial weights and of the order of images.
     epochs: passes over the data.
-    width: channels of its first convolution.
-    batch: images a step.
-    learning_rate: peak rate of Adam, cosine decay.
-    shift: augment by small translations.
-    flip: augment by mirror images.
+    width: channels of the first convolution.
+    batch: images per step.
+    learning_rate: initial learning rate of AdamW, with cosine decay.
+    shift: whether to augment by small translations.
+    flip: whether to augment by mirror images.
   """
   shape, classes = tuple(images.shape[1:]), int(labels.max()) + 1
   network = _network(shape, classes, 64, width)
@@ -111,9 +115,13 @@ def fit(
 def cached(
   images: np.ndarray, labels: np.ndarray | None, folder: pathlib.Path
 ) -> features_lib.Features:
-  """A network for a user's own data: trained once, kept in `folder`.
+  """Returns a network for a user's own data, and trains it at most once.
 
-  Without labels, or with one class, `random` features.
+  Args:
+    images: uint8 `[N, H, W, C]`.
+    labels: int32 `[N]`. With None, or with one class only, the features are
+      `random`.
+    folder: the folder where trained networks are kept.
   """
   if labels is None or len(np.unique(labels)) < 2:
     return random(images.shape[1:])
@@ -124,13 +132,13 @@ def cached(
     return read(path, name)
   logging.info('training a feature network on %d images', len(images))
   epochs = max(8, 200_000 // len(images))
-  made = fit(images, labels, name=name, epochs=min(epochs, 200))
-  write(path, made)
-  return made
+  network = fit(images, labels, name=name, epochs=min(epochs, 200))
+  write(path, network)
+  return network
 
 
 def write(path: pathlib.Path, features: features_lib.Features) -> None:
-  """Stores a network as .npz, weights in float16."""
+  """Writes a network to an .npz file, with weights in float16."""
   arrays: dict[str, Any] = {
     k: np.asarray(v, np.float16)
     for k, v in trees.flatten(features.params).items()
@@ -144,7 +152,7 @@ def write(path: pathlib.Path, features: features_lib.Features) -> None:
 
 
 def read(path: pathlib.Path, name: str) -> features_lib.Features:
-  """Reads what `write` stored; never pickles."""
+  """Reads a network that `write` stored, and never loads pickles."""
   with np.load(path, allow_pickle=False) as stored:
     arrays = {k: np.asarray(stored[k], np.float32) for k in stored.files}
   *shape, classes, accuracy = arrays.pop('meta').tolist()

@@ -1,4 +1,4 @@
-"""Energy distance between samples: cheap, unbiased, differentiable.
+"""Computes the energy distance, which is cheap, unbiased and differentiable.
 
 Shapes: N real, M generated samples.
 """
@@ -8,15 +8,18 @@ import jax.numpy as jnp
 
 
 def energy_distance(a: jax.Array, b: jax.Array) -> jax.Array:
-  """``2 E|a - b| - E|b - b'|``, the part of the energy distance that varies.
+  """Computes ``2 E|a - b| - E|b - b'|``, an energy distance up to a constant.
+
+  The constant is the term of the real samples, ``E|a - a'|``. Szekely and
+  Rizzo, "Energy statistics", J. Stat. Planning and Inference 143 (2013).
 
   Args:
-    a: `[N, ...]`, real samples (their own term is constant).
-    b: `[M, ...]`, M >= 2; its own term is unbiased.
+    a: real samples, `[N, ...]`.
+    b: generated samples, `[M, ...]`, M >= 2. The estimate of their term is
+      unbiased.
 
   Returns:
-    Scalar, in units of the samples. Szekely and Rizzo, "Energy statistics",
-    J. Stat. Planning and Inference 143 (2013).
+    A scalar in units of the samples; lower is better.
   """
   a, b = a.reshape(len(a), -1), b.reshape(len(b), -1)
 

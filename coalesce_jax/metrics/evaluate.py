@@ -1,9 +1,9 @@
-"""One evaluation for every row of every table.
+"""Scores generated images against real ones, the same way for all results.
 
-Generated samples are judged against the whole target distribution's held-out
-split, in the features of one named network.
+Generated images are compared with the held-out split of the whole target
+distribution, in the features of one named network.
 
-Shapes: N real, M fake samples; F features; C classes.
+Shapes: N real, M generated samples, L local samples, F features, C classes.
 """
 
 from collections.abc import Callable
@@ -18,21 +18,21 @@ from coalesce_jax.metrics import prdc
 from coalesce_jax.ot import exact
 
 W1_SAMPLES = 1000
-# Fraction of real samples that are as near to a local one as a copy is.
+# Fraction of held-out real samples that count as copies of a local sample.
 NEAR = 0.05
 
 
 class Reference(NamedTuple):
-  """Everything about the real data, computed once.
+  """The real data's features and scores, which are computed once.
 
   Attributes:
     network: the feature network.
-    features: of the held-out split, `[N, F]`.
-    moments: of the held-out split.
+    features: features of the held-out split, `[N, F]`.
+    moments: moments of these features.
     floor: squared Frechet distance between the held-out split and as many
-      training samples of the target: what real data score.
-    w1_floor: exact W1 between two disjoint halves of real samples, of
-      `W1_SAMPLES` or fewer.
+      training samples of the target, which is the score of real data.
+    w1_floor: exact W1 between two disjoint sets of at most `W1_SAMPLES` real
+      samples.
     histogram: class frequencies of the held-out split, `[C]`.
   """
 
@@ -50,14 +50,14 @@ def reference(
   train: Any = None,
   seed: int = 0,
 ) -> Reference:
-  """Measures the real data.
+  """Computes the features and scores of the real data.
 
   Args:
     network: the feature network.
     held_out: images of the target's held-out split, `[N, H, W, C]`.
-    train: training images of the target, for the floors; None takes two
-      disjoint halves of `held_out`, whose floors are higher.
-    seed: of the subsets.
+    train: training images of the target, for the floors. None uses two
+      disjoint halves of `held_out`, which gives higher floors.
+    seed: seed of the subsets.
   """
   rng = np.random.default_rng(seed)
   features, probabilities = features_lib.extract(network, held_out)
@@ -81,7 +81,7 @@ def reference(
 
 
 def quick(images: Any, real: Reference) -> float:
-  """The squared Frechet distance alone."""
+  """Computes only the squared Frechet distance of generated images."""
   features, _ = features_lib.extract(real.network, images)
   return frechet.frechet_squared(frechet.moments(features), real.moments)
 
@@ -89,24 +89,27 @@ def quick(images: Any, real: Reference) -> float:
 def evaluate(
   images: Any, real: Reference, local: Any = None, seed: int = 0
 ) -> dict[str, float]:
-  """All measures of generated images.
+  """Computes all scores of generated images.
 
   Args:
     images: `[M, H, W, C]`, uint8 or in [-1, 1].
     real: the reference.
-    local: images the generator was trained on, for memorisation.
-    seed: of the subsets.
+    local: images that the generator was trained on, `[L, H, W, C]`, for the
+      scores of memorisation.
+    seed: seed of the subsets.
 
   Returns:
-    `frechet` (squared, biased upwards by about the same amount as `real`),
-    `kid`, `precision`, `recall`, `density`, `coverage`, `w1` (exact, between
-    subsets of equal size) and `w1_real` (the same between real samples),
-    `class_tv` (total variation between class frequencies; only where the
-    network classifies), and with `local` `memorisation` (median distance of
-    generated samples to their nearest local sample, over that of held-out
-    real samples: far below 1 is copying) and `copied` (fraction of generated
-    samples nearer to a local sample than 95 % of held-out real samples are;
-    0.05 for fresh real data).
+    Scores by name:
+
+    * `frechet`: squared Frechet distance, too large by about as much as `real`.
+    * `real`: the squared Frechet distance of real images, `Reference.floor`.
+    * `kid`: see `kid`.
+    * `precision`, `recall`, `density`, `coverage`: see `prdc`.
+    * `w1`: exact W1 between subsets of equal size.
+    * `w1_real`: W1 between real samples, `Reference.w1_floor`.
+    * `class_tv`: total variation distance between the class frequencies, if the
+      network classifies.
+    * `memorisation`, `copied`: see `memorisation`, if there are local images.
   """
   rng = np.random.default_rng(seed)
   features, probabilities = features_lib.extract(real.network, images)
@@ -136,15 +139,19 @@ def evaluate(
 def memorisation(
   fake: np.ndarray, real: np.ndarray, local: np.ndarray
 ) -> dict[str, float]:
-  """Nearest-local-sample distances of fakes against those of real samples.
+  """Computes how near generated samples are to the local samples.
 
   Args:
-    fake: `[M, F]`, generated.
-    real: `[N, F]`, held out.
-    local: `[L, F]`, trained on.
+    fake: features of generated samples, `[M, F]`.
+    real: features of held-out real samples, `[N, F]`.
+    local: features of the samples that were trained on, `[L, F]`.
 
   Returns:
-    `memorisation` and `copied`, see `evaluate`.
+    `memorisation`: median distance of a generated sample to its nearest local
+      sample, divided by that of held-out real samples. Far below 1 it means
+      copying.
+    `copied`: fraction of generated samples that are nearer to a local sample
+      than 95 % of held-out real samples are. It is 0.05 for new real data.
   """
   generated = prdc.nearest(fake, local)
   fresh = prdc.nearest(real, local)
@@ -155,21 +162,21 @@ def memorisation(
 
 
 def copies(real: np.ndarray, local: np.ndarray) -> Callable[[Any], float]:
-  """`copied` of `memorisation` for one cloud of local samples and many fakes.
+  """Returns a function that computes `copied` of many generated sample sets.
 
   Args:
-    real: `[N, F]`, held out.
-    local: `[L, F]`.
+    real: features of held-out real samples, `[N, F]`.
+    local: features of the samples that were trained on, `[L, F]`.
 
   Returns:
-    ``[M, F] -> fraction``.
+    ``generated features [M, F] -> copied``, see `memorisation`.
   """
   radius = np.quantile(prdc.nearest(real, local), NEAR)
   return lambda fake: float(np.mean(prdc.nearest(fake, local) < radius))
 
 
 def label(real: Reference, count: int) -> str:
-  """The name of the score: network and number of generated samples."""
+  """Returns the name of the Frechet score: its network and sample size."""
   return f'frechet_{real.network.name}_n{count}'
 
 

@@ -1,4 +1,4 @@
-"""Feature networks by name."""
+"""Loads feature networks by name."""
 
 from collections.abc import Callable
 import functools
@@ -13,10 +13,13 @@ COMMITTED = ('digits', 'mnist', 'fashion_mnist', 'cifar10')
 
 @functools.cache
 def load(name: str) -> features.Features:
-  """A committed network.
+  """Loads a network that is part of this package.
+
+  Args:
+    name: one of `COMMITTED`, the data set that the network was trained on.
 
   Raises:
-    ValueError: unknown name.
+    ValueError: the name is unknown.
   """
   if name not in COMMITTED:
     raise ValueError(f'feature network {name!r} is not one of {COMMITTED}')
@@ -26,16 +29,16 @@ def load(name: str) -> features.Features:
 
 
 def named(name: str, image_shape: tuple[int, ...]) -> features.Features:
-  """A network by its name.
+  """Loads a network by name.
 
   Args:
     name: one of `NAMES`; `'imagenet'` needs the extra of that name.
-    image_shape: (H, W, C) of the images that are judged; a committed network
-      keeps its own.
+    image_shape: (H, W, C) of the images to be scored. The networks of
+      `COMMITTED` keep their own shape.
 
   Raises:
-    ValueError: unknown name, or one that such images or this installation
-      cannot have.
+    ValueError: the name is unknown, the network does not take such images, or
+      its extra is not installed.
   """
   if name not in LOADERS:
     raise ValueError(f'features {name!r} are not one of {NAMES}')
@@ -47,7 +50,7 @@ def _committed(name: str, image_shape: tuple[int, ...]) -> features.Features:
   return load(name)
 
 
-# ``image_shape -> network`` by name.
+# By name, a function ``image_shape -> network``.
 LOADERS: dict[str, Callable[[tuple[int, ...]], features.Features]] = {
   **{name: functools.partial(_committed, name) for name in COMMITTED},
   'imagenet': imagenet.load,

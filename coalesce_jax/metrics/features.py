@@ -1,9 +1,9 @@
-"""Feature networks, and the features that they give of images.
+"""Computes features of images by feature networks.
 
-A score is comparable only with the network that made its features, so every
-network has a name that scores carry.
+Scores are comparable only between features of the same network. So every
+network has a name, which is part of the score's name.
 
-Shapes: N images, H, W, C; F features; M classes.
+Shapes: N images, H, W, C image, F features, M classes.
 """
 
 from collections.abc import Callable
@@ -21,13 +21,13 @@ class Features(NamedTuple):
   """A feature network.
 
   Attributes:
-    name: what scores are labelled with.
+    name: name of the network in the names of scores.
     apply: ``(params, images) -> (features, logits)``.
-    params: its parameters.
-    image_shape: (H, W, C) it takes.
-    classes: number of classes; 0 where its logits mean nothing.
-    accuracy: on the test split it was committed with; NaN where unknown.
-    batch: images that fit into memory at once.
+    params: parameters of the network.
+    image_shape: (H, W, C) of its images.
+    classes: number of classes; 0 if its logits are not those of classes.
+    accuracy: accuracy on the test split of its data set; NaN if unknown.
+    batch: number of images that are computed at once.
   """
 
   name: str
@@ -42,18 +42,19 @@ class Features(NamedTuple):
 def extract(
   features: Features, images: Any, batch: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Features and class probabilities.
+  """Computes features and class probabilities.
 
   Args:
     features: the network.
     images: `[N, H, W, C]`, uint8 or float in [-1, 1].
-    batch: images computed at once; None is what the network says.
+    batch: number of images computed at once; None is `features.batch`.
 
   Returns:
-    float32 `[N, F]` and `[N, M]`.
+    features: float32 `[N, F]`.
+    probabilities: float32 `[N, M]`.
 
   Raises:
-    ValueError: images of another shape, or not finite.
+    ValueError: the images have another shape or are not finite.
   """
   if tuple(images.shape[1:]) != features.image_shape:
     raise ValueError(
@@ -78,10 +79,10 @@ def extract(
 
 
 def check(features: np.ndarray) -> np.ndarray:
-  """The cloud in float64.
+  """Checks features and returns them in float64.
 
   Raises:
-    ValueError: not `[N >= 2, F]`, or not finite.
+    ValueError: the shape is not `[N >= 2, F]`, or values are not finite.
   """
   features = np.asarray(features, np.float64)
   if features.ndim != 2 or len(features) < 2:

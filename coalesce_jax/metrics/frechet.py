@@ -1,11 +1,11 @@
-r"""Frechet distance between feature clouds.
+r"""Computes the squared Frechet distance between feature sets.
 
 .. math:: d^2 = |m_1 - m_2|^2 + \mathrm{tr}(C_1 + C_2 - 2 (C_1 C_2)^{1/2})
 
-Heusel et al., https://arxiv.org/abs/1706.08500. In float64 by symmetric
-eigenvalues.
+Heusel et al., https://arxiv.org/abs/1706.08500. The distance is computed in
+float64 from symmetric eigenvalues.
 
-Shapes: N, M samples; F features.
+Shapes: N samples, F features.
 """
 
 from typing import NamedTuple
@@ -17,7 +17,13 @@ from coalesce_jax.ot import gaussians
 
 
 class Moments(NamedTuple):
-  """Mean `[F]`, covariance `[F, F]` and number of samples."""
+  """The moments of a feature set.
+
+  Attributes:
+    mean: `[F]`.
+    covariance: `[F, F]`.
+    samples: N.
+  """
 
   mean: np.ndarray
   covariance: np.ndarray
@@ -25,10 +31,10 @@ class Moments(NamedTuple):
 
 
 def moments(features: np.ndarray) -> Moments:
-  """Moments of a cloud `[N, F]`, with the unbiased covariance.
+  """Computes mean and unbiased covariance of features `[N, F]`.
 
   Raises:
-    ValueError: fewer than 2 samples, or values that are not finite.
+    ValueError: there are fewer than 2 samples, or values are not finite.
   """
   features = features_lib.check(features)
   mean = features.mean(0)
@@ -38,10 +44,18 @@ def moments(features: np.ndarray) -> Moments:
 
 
 def frechet_squared(a: Moments, b: Moments) -> float:
-  """Squared Frechet distance of two Gaussians, in squared feature units.
+  """Computes the squared Frechet distance between two Gaussians.
 
-  With moments of samples it is biased upwards, by about a constant over N;
-  compare only values of equal N.
+  Args:
+    a: moments of one feature set.
+    b: moments of the other.
+
+  Returns:
+    The distance in squared feature units. For moments of samples it is too
+    large, by about a constant divided by N. Compare only values of equal N.
+
+  Raises:
+    ValueError: the numbers of features differ.
   """
   if a.mean.shape != b.mean.shape:
     raise ValueError(f'{a.mean.size} features against {b.mean.size}')

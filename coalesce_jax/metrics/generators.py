@@ -1,4 +1,7 @@
-"""Scores of one generator against images, features chosen by what is known."""
+"""Scores generators against real images.
+
+Shapes: N images, H, W, C image, S replicas.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +14,6 @@ from coalesce_jax.metrics import evaluate as evaluate_lib
 from coalesce_jax.metrics import feature_registry
 from coalesce_jax.metrics import features as features_lib
 from coalesce_jax.models import ensembles
-from coalesce_jax.models import generator
 from coalesce_jax.models import generator as generator_lib
 
 
@@ -24,25 +26,27 @@ def evaluate(
   local: Any = None,
   seed: int = 0,
 ) -> dict[str, Any]:
-  """Judges a generator by held-out real images.
+  """Scores one generator against held-out real images.
 
   Args:
-    generator: without ensemble axes.
-    images: `[N, H, W, C]`, N >= 20, uint8 or in [-1, 1]; the floor `real` is
-      the distance of two disjoint halves of them.
-    features: network or its name (see `feature_registry.named`); None takes the
-      committed one of the data set that the generator's provenance names,
-      random features otherwise.
+    generator: a generator without replicas.
+    images: `[N, H, W, C]`, N >= 20, uint8 or in [-1, 1]. The score `real` is
+      the distance between two disjoint halves of them.
+    features: a feature network or its name, see `feature_registry.named`. None
+      is the network of the data set in the generator's provenance, or random
+      features without one.
     samples: number of generated samples; None is N.
-    local: images the generator was trained on, for memorisation.
-    seed: of samples and subsets.
+    local: images that the generator was trained on, for the scores of
+      memorisation.
+    seed: seed of the samples and subsets.
 
   Returns:
-    See `metrics.evaluate.evaluate`; the score's features in `features`.
+    The scores of `metrics.evaluate.evaluate`, and in `features` the name of the
+    feature network.
 
   Raises:
-    ValueError: too few images, of another shape, or features that they cannot
-      have.
+    ValueError: there are too few images, they have another shape, or the
+      features do not fit them.
   """
   images = np.asarray(images)
   if images.ndim != 4 or len(images) < 20:
@@ -54,9 +58,9 @@ def evaluate(
     )
   network = _network(generator, images, features)
   reference = evaluate_lib.reference(network, images, seed=seed)
-  made = generator.sample(jax.random.key(seed), samples or len(images))
-  found = evaluate_lib.evaluate(np.asarray(made), reference, local, seed)
-  return {**found, 'features': network.name}
+  fake = generator.sample(jax.random.key(seed), samples or len(images))
+  scores = evaluate_lib.evaluate(np.asarray(fake), reference, local, seed)
+  return {**scores, 'features': network.name}
 
 
 def _network(
@@ -78,35 +82,54 @@ def _network(
 
 
 def frechet(
-  made: generator.Generator,
+  generator: generator_lib.Generator,
   real: evaluate_lib.Reference,
   samples: int,
   keys: Sequence[jax.Array],
 ) -> list[float]:
-  """Squared Frechet distance of every member; the latents are of its key."""
+  """Computes the squared Frechet distance of every replica.
+
+  Args:
+    generator: S replicas.
+    real: the reference.
+    samples: number of generated samples.
+    keys: S random keys of the latents.
+  """
   return [
     evaluate_lib.quick(
-      np.asarray(ensembles.member(made, s).sample(key, samples)), real
+      np.asarray(ensembles.member(generator, s).sample(key, samples)), real
     )
     for s, key in enumerate(keys)
   ]
 
 
 def scores(
-  made: generator.Generator,
+  generator: generator_lib.Generator,
   real: evaluate_lib.Reference,
   samples: int,
   local: Any = None,
 ) -> dict[str, list[float]]:
-  """All measures of every member, lists by name; `local` has a row a member."""
+  """Computes all scores of every replica.
+
+  Args:
+    generator: S replicas.
+    real: the reference.
+    samples: number of generated samples.
+    local: for each replica the images that it was trained on, `[S, ...]`.
+
+  Returns:
+    For each score of `metrics.evaluate.evaluate` the values of all replicas.
+  """
   found = [
     evaluate_lib.evaluate(
       np.asarray(
-        ensembles.member(made, s).sample(jax.random.key(10_000 + s), samples)
+        ensembles.member(generator, s).sample(
+          jax.random.key(10_000 + s), samples
+        )
       ),
       real,
       None if local is None else local[s],
     )
-    for s in range(ensembles.count(made))
+    for s in range(ensembles.count(generator))
   ]
   return {k: [f[k] for f in found] for k in found[0]}

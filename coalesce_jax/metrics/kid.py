@@ -1,8 +1,13 @@
-"""Kernel distance between feature clouds.
+r"""Computes the kernel Inception distance (KID) between feature sets.
+
+It is a squared maximum mean discrepancy with a polynomial kernel:
+
+.. math:: d^2 = E k(a, a') + E k(b, b') - 2 E k(a, b), \quad
+  k(x, y) = (x^T y / F + 1)^3
 
 Binkowski et al., https://arxiv.org/abs/1801.01401.
 
-Shapes: N, M samples; F features.
+Shapes: N, M samples, F features.
 """
 
 import numpy as np
@@ -11,14 +16,18 @@ from coalesce_jax.metrics import features
 
 
 def kid(a: np.ndarray, b: np.ndarray) -> float:
-  """Unbiased squared maximum mean discrepancy, the KID.
-
-  Polynomial kernel `(x.y / F + 1)^3`; around 0 for equal laws, can be
-  negative.
+  """Computes an unbiased estimate of KID.
 
   Args:
-    a: `[N, F]`.
-    b: `[M, F]`.
+    a: features, `[N, F]`.
+    b: features, `[M, F]`.
+
+  Returns:
+    The squared discrepancy. It is near 0 for equal distributions and can be
+    negative.
+
+  Raises:
+    ValueError: the features are invalid.
   """
   a, b = features.check(a), features.check(b)
 

@@ -1,10 +1,11 @@
-"""Precision, recall, density and coverage by k-nearest-neighbour balls.
+"""Computes precision, recall, density and coverage (PRDC) of generated samples.
 
-Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models",
-https://arxiv.org/abs/2002.09797; precision and recall: Kynkaanniemi et al.,
+The ball of a sample reaches to its k-th nearest neighbour. Naeem et al.,
+"Reliable Fidelity and Diversity Metrics for Generative Models",
+https://arxiv.org/abs/2002.09797. Precision and recall: Kynkaanniemi et al.,
 https://arxiv.org/abs/1904.06991.
 
-Shapes: N real, M fake samples; F features.
+Shapes: N real, M generated samples, F features.
 """
 
 from collections.abc import Iterator
@@ -17,24 +18,28 @@ _BLOCK = 1000
 
 
 def prdc(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, float]:
-  """The four measures.
+  """Computes the four scores.
 
   Args:
-    real: `[N, F]`, N > k.
-    fake: `[M, F]`, M > k.
-    k: neighbours that define a sample's ball, the sample itself left out.
+    real: features of real samples, `[N, F]`, N > k.
+    fake: features of generated samples, `[M, F]`, M > k.
+    k: the neighbour that a sample's ball reaches to, without the sample itself.
 
   Returns:
-    `precision`: fraction of fakes inside a real ball; `recall`: of reals
-    inside a fake ball; `density`: mean number of real balls around a fake,
-    over k; `coverage`: fraction of real balls with a fake inside.
+    `precision`: fraction of generated samples inside the ball of a real one.
+    `recall`: fraction of real samples inside the ball of a generated one.
+    `density`: mean number of balls of real samples around a generated sample,
+      divided by k.
+    `coverage`: fraction of real samples whose ball has a generated sample.
 
   Raises:
-    ValueError: too few samples.
+    ValueError: there are too few samples.
   """
   real, fake = features.check(real), features.check(fake)
   if min(len(real), len(fake)) <= k:
-    raise ValueError(f'{len(real)}, {len(fake)} samples for k = {k}')
+    raise ValueError(
+      f'{len(real)} and {len(fake)} samples are too few for k = {k}'
+    )
   real_radius = radii(real, k)
   fake_radius = radii(fake, k)
   inside = np.zeros(len(fake))
@@ -54,17 +59,17 @@ def prdc(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, float]:
 
 
 def radii(features: np.ndarray, k: int) -> np.ndarray:
-  """Squared distance of each sample to its k-th nearest other one, `[N]`."""
+  """Computes the squared distance `[N]` of samples to their k-th neighbour."""
   result = np.empty(len(features))
   for rows, squared in blocks(features, features):
-    # Itself is at distance 0, up to rounding.
+    # A sample is at distance 0 from itself, which rounding may miss.
     squared[np.arange(len(squared)), np.arange(rows.start, rows.stop)] = 0.0
     result[rows] = np.partition(squared, k, axis=1)[:, k]
   return result
 
 
 def nearest(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """Distance of each row of `a` to its nearest row of `b`, `[N]`."""
+  """Computes the distance `[N]` of each row of `a` to the nearest of `b`."""
   result = np.empty(len(a))
   for rows, squared in blocks(a, b):
     result[rows] = np.sqrt(squared.min(1))
@@ -72,8 +77,8 @@ def nearest(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def blocks(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-  """Squared distances `[rows, M]`, some rows of `a` at a time."""
-  # float32 products halve the time; the clouds are centred against rounding.
+  """Yields squared distances `[rows, M]` for slices of the rows of `a`."""
+  # Products in float32 halve the time. Centring reduces their rounding errors.
   centre = b.mean(0)
   a, b = (np.asarray(x - centre[None], np.float32) for x in (a, b))
   b_squared = (b * b).sum(1)

@@ -75,16 +75,16 @@ def test_only_the_known_file_is_read(arrays, tmp_path, monkeypatch):
   path = tmp_path / 'a.pth'
   data = torch_state_dict_test.written(arrays)
   path.write_bytes(data)
-  with pytest.raises(ValueError, match='a.pth: not the file that is expected'):
+  with pytest.raises(ValueError, match='a.pth: not the expected file'):
     imagenet.read(path)
   monkeypatch.setattr(imagenet, 'BYTES', len(data))
-  with pytest.raises(ValueError, match='not the file that is expected'):
+  with pytest.raises(ValueError, match='not the expected file'):
     imagenet.read(path)
   monkeypatch.setattr(imagenet, 'SHA256', files.digest([data]))
   expected = imagenet.fold(arrays)
   jax.tree.map(np.testing.assert_array_equal, imagenet.read(path), expected)
   path.write_bytes(data + b'x')
-  with pytest.raises(ValueError, match='not the file that is expected'):
+  with pytest.raises(ValueError, match='not the expected file'):
     imagenet.read(path)
 
 
