@@ -1,1 +1,1 @@
-"""What a run leaves in its folder."""
+"""Records, checkpoints and reports of a run."""

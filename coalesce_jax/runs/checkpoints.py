@@ -1,9 +1,9 @@
-"""Checkpoints by orbax under a manifest of our own; resume is bit-exact.
+"""Saves and restores checkpoints bit for bit, and detects damaged ones.
 
-Orbax loads flipped bits and truncated files without a word. So every file of
-a step is listed with its size and sha256 in a manifest that is written last;
-a step without a manifest, or whose files differ from it, does not count, and
-the newest good one is taken.
+Orbax writes the arrays, but it loads flipped bits and truncated files without
+an error. So a manifest lists the size and SHA-256 of every file of a step, and
+is written last. A step without a manifest, or with other files than listed, is
+ignored. The newest step that is left is restored.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,13 +27,14 @@ _MANIFEST = 'manifest.json'
 
 
 class Checkpointer(NamedTuple):
-  """Functions of one folder of checkpoints.
+  """The functions of one folder of checkpoints.
 
   Attributes:
-    save: ``(step, tree)``; a step that is there already is left alone.
-    restore: ``like -> (step, tree) or None``, the newest good step.
-    steps: the steps that have a manifest, ascending.
-    clear: removes the folder.
+    save: ``(step, tree) -> None``. A step that exists already is not changed.
+    restore: ``like -> (step, tree) or None``, the newest undamaged step. It
+      raises ValueError if the settings or the shapes of `like` differ.
+    steps: ``() -> steps``, all steps with a manifest, in ascending order.
+    clear: ``() -> None``, removes the folder.
   """
 
   save: Callable[[int, Any], None]
@@ -45,15 +46,13 @@ class Checkpointer(NamedTuple):
 def open(  # noqa: A001
   folder: str | os.PathLike[str], *, config_hash: str, keep: int = 2
 ) -> Checkpointer:
-  """Opens a folder, removing what a killed save left behind.
+  """Opens a folder of checkpoints and removes incomplete steps.
 
   Args:
-    folder: created at the first save.
-    config_hash: of the settings; a checkpoint of other settings is refused.
-    keep: newest steps that stay.
-
-  Returns:
-    A `Checkpointer`; its `restore` raises ValueError for other settings.
+    folder: the folder, which the first save creates.
+    config_hash: hash of the settings. Checkpoints of other settings are
+      refused.
+    keep: number of newest steps that are kept.
   """
   folder = pathlib.Path(folder).absolute()
 
@@ -116,7 +115,7 @@ def open(  # noqa: A001
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """Orbax logs a page at every save."""
+  """Hides the many lines that orbax logs at every save."""
   before = logging.get_verbosity()
   logging.set_verbosity(min(before, logging.WARNING))
   try:
@@ -126,7 +125,7 @@ def _quiet() -> Iterator[None]:
 
 
 class _Damaged(Exception):
-  """A step that does not verify."""
+  """A step whose files differ from its manifest."""
 
 
 def _restore(target: pathlib.Path, like: Any, config_hash: str) -> Any:
@@ -142,18 +141,21 @@ def _restore(target: pathlib.Path, like: Any, config_hash: str) -> Any:
     raise _Damaged(f'{min(bad)} changed')
   if theirs != config_hash:
     raise ValueError(
-      f'{target.parent}: made with other settings; use another --workdir, or '
+      f'{target.parent}: saved with other settings; use another --workdir, or '
       'remove this folder'
     )
   if environment != _environment():
     logging.warning(
-      'resuming on %s what ran on %s: results can differ in the last bits',
+      'resuming on %s a run of %s: results can differ in the last bits',
       _environment(), environment,
     )  # fmt: skip
   leaves, treedef = jax.tree.flatten(like)
   wanted = [[list(np.shape(x)), str(np.asarray(x).dtype)] for x in leaves]
   if wanted != shapes:
-    raise ValueError(f"{target.parent}: shapes differ from this program's")
+    raise ValueError(
+      f"{target.parent}: shapes differ from this program's; use another "
+      '--workdir, or remove this folder'
+    )
   abstract = {
     f'{i:05d}': jax.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype)
     for i, x in enumerate(leaves)
@@ -165,7 +167,7 @@ def _restore(target: pathlib.Path, like: Any, config_hash: str) -> Any:
 
 
 def _digests(target: pathlib.Path) -> dict[str, list[Any]]:
-  """Size and sha256 of every file but the manifest."""
+  """Returns size and SHA-256 of every file except the manifest."""
   return {
     str(f.relative_to(target)): [f.stat().st_size, files.sha256(f)]
     for f in sorted(target.rglob('*'))
@@ -174,7 +176,7 @@ def _digests(target: pathlib.Path) -> dict[str, list[Any]]:
 
 
 def _environment() -> dict[str, str]:
-  """What bit-exactness depends on."""
+  """Returns the versions and hardware that bit-exact results depend on."""
   return {
     'jax': jax.__version__,
     'jaxlib': jaxlib.__version__,

@@ -1,6 +1,6 @@
-"""Pictures of a run: sample grids, curves against steps.
+"""Draws sample grids and curves of a run.
 
-Shapes: N images of a grid, S seeds, K critics, T rows.
+Shapes: N images of a grid, H, W, C image, S replicas, K critics, T rows.
 """
 
 import math
@@ -11,7 +11,11 @@ import numpy as np
 
 
 def samples_figure(grids: dict[str, np.ndarray]) -> figure.Figure:
-  """One panel a grid."""
+  """Draws one panel per grid of images.
+
+  Args:
+    grids: images by title, `[N, H, W, C]`, uint8 or in [-1, 1].
+  """
   columns = min(4, len(grids))
   lines = math.ceil(len(grids) / columns)
   drawn = figure.Figure(figsize=(3.2 * columns, 3.4 * lines))
@@ -29,7 +33,15 @@ def samples_figure(grids: dict[str, np.ndarray]) -> figure.Figure:
 
 
 def tile(images: np.ndarray, gap: int = 1) -> np.ndarray:
-  """Images `[N, H, W, C]` as one of a square grid, in [0, 1]."""
+  """Arranges images in a square grid.
+
+  Args:
+    images: `[N, H, W, C]`, uint8 or in [-1, 1].
+    gap: pixels between two images.
+
+  Returns:
+    One image `[H', W', C]` in [0, 1].
+  """
   images = np.asarray(images)
   scale = images / 255.0 if images.dtype == np.uint8 else (images + 1.0) / 2.0
   n, height, width, channels = scale.shape
@@ -48,7 +60,15 @@ def tile(images: np.ndarray, gap: int = 1) -> np.ndarray:
 def adaptation_figure(
   records: list[dict[str, Any]], rows: dict[str, dict[str, Any]]
 ) -> figure.Figure | None:
-  """Frechet distance against steps for every method; None without curves."""
+  """Draws the Frechet distance against steps for every method.
+
+  Args:
+    records: rows of `metrics.jsonl`.
+    rows: scores by method, each a list over replicas.
+
+  Returns:
+    The figure, or None without curves.
+  """
   curves: dict[str, list[dict[str, Any]]] = {}
   for row in records:
     if row['stage'].endswith('/curve'):
@@ -83,7 +103,15 @@ def adaptation_figure(
 def distances_figure(
   records: list[dict[str, Any]], rows: dict[str, dict[str, Any]]
 ) -> figure.Figure | None:
-  """Distances, position and residual of barycenter and adaptation."""
+  """Draws critic distances, position and residual against steps.
+
+  Args:
+    records: rows of `metrics.jsonl`.
+    rows: not used.
+
+  Returns:
+    The figure with one column per stage, or None without these stages.
+  """
   del rows
   stages = [
     s
@@ -118,7 +146,7 @@ def distances_figure(
         label='distance of the sources',
       )  # fmt: skip
       shown = position.mean(1)
-      # Before the critics see two distances there is no position.
+      # There is no position until the critics estimate two distances.
       shown = np.where((shown >= 0.0) & (shown <= 1.0), shown, np.nan)
       bottom.plot(steps, shown, color='tab:purple')
       bottom.set_ylim(0.0, 1.0)

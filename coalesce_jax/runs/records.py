@@ -1,8 +1,8 @@
-"""What a run leaves behind: metrics by the line, settings, versions, progress.
+"""Records the metrics, settings and environment of a run, and shows progress.
 
-`metrics.jsonl` has one object a line: `stage`, `step`, and metrics as numbers
-or lists; a value that is not finite becomes null. A resumed run first removes
-its rows beyond the step it resumes from.
+Each line of `metrics.jsonl` is an object with `stage`, `step`, and metrics as
+numbers or lists. Values that are not finite become null. A resumed run first
+removes its rows beyond the step from which it resumes.
 """
 
 from collections.abc import Callable
@@ -30,13 +30,13 @@ PACKAGES = (
 
 
 class Recorder(NamedTuple):
-  """Functions of one work folder.
+  """The functions of the records of one work folder.
 
   Attributes:
-    log: ``(stage, step, metrics)``, appends one line.
-    truncate: ``(stage, step)``, removes the stage's rows beyond a step.
-    rows: ``stage -> rows``; None for all.
-    close: flushes what TensorBoard gets.
+    log: ``(stage, step, metrics) -> None``, appends one line.
+    truncate: ``(stage, step) -> None``, removes the stage's rows beyond a step.
+    rows: ``stage -> rows``; None is all stages.
+    close: ``() -> None``, closes the files of TensorBoard.
   """
 
   log: Callable[[str, int, dict[str, Any]], None]
@@ -51,15 +51,15 @@ def open_recorder(
   config: dict[str, Any],
   tensorboard: bool = False,
 ) -> Recorder:
-  """Opens the records of a work folder; writes settings and environment.
+  """Opens the records of a work folder, and writes settings and environment.
 
   Args:
     workdir: an existing folder.
     config: resolved settings, as JSON values.
-    tensorboard: also write event files.
+    tensorboard: whether to write event files of TensorBoard as well.
 
   Raises:
-    ValueError: tensorboard without the package that writes its files.
+    ValueError: the package for event files is not installed.
   """
   workdir = pathlib.Path(workdir)
   path = workdir / 'metrics.jsonl'
@@ -74,7 +74,7 @@ def open_recorder(
         try:
           row = json.loads(line)
         except ValueError:
-          continue  # The last line of a killed run can be torn.
+          continue  # A killed run can leave an incomplete last line.
         if stage is None or row['stage'] == stage:
           found.append(row)
     return found
@@ -82,7 +82,7 @@ def open_recorder(
   def truncate(stage: str, step: int) -> None:
     kept = [r for r in rows() if r['stage'] != stage or r['step'] <= step]
     text = ''.join(json.dumps(r) + '\n' for r in kept)
-    # Not where nothing changes: other processes may write rows of their own.
+    # Other processes may add rows, so the file is only written if it changes.
     if not path.is_file() or path.read_text() != text:
       files.write_bytes(path, text.encode())
 
@@ -104,7 +104,7 @@ def open_recorder(
 
 
 def plain(value: Any) -> Any:
-  """Arrays and numbers as JSON values; null for what is not finite."""
+  """Converts arrays and numbers to JSON values; not finite becomes None."""
   if isinstance(value, dict):
     return {k: plain(v) for k, v in value.items()}
   if isinstance(value, str | bool) or value is None:
@@ -121,10 +121,16 @@ def plain(value: Any) -> Any:
 
 
 def progress(description: str, total: int) -> Callable[[int], None]:
-  """A bar on a terminal, log lines at most every 10 seconds otherwise.
+  """Shows progress by a bar on a terminal, or else by lines in the log.
+
+  Lines appear at most every 10 seconds.
+
+  Args:
+    description: the text before the numbers.
+    total: number of steps.
 
   Returns:
-    ``step -> None``; reaching `total` closes the bar.
+    ``step -> None``. The bar closes when the step reaches `total`.
   """
   if not sys.stderr.isatty():
 
@@ -145,7 +151,7 @@ def progress(description: str, total: int) -> Callable[[int], None]:
 
 
 def environment() -> dict[str, Any]:
-  """Versions, device and revision."""
+  """Returns versions of packages, the device and the revision of the code."""
   versions = {}
   for name in PACKAGES:
     try:
@@ -165,7 +171,7 @@ def environment() -> dict[str, Any]:
 
 
 def _driver(device: jax.Device) -> str:
-  """Of the runtime, and of NVIDIA's kernel module."""
+  """Returns the versions of the runtime and of NVIDIA's kernel module."""
   found = [' '.join(str(device.client.platform_version).split())]
   module = pathlib.Path('/proc/driver/nvidia/version')
   if module.is_file():

@@ -1,9 +1,10 @@
-"""The report of a run: sample grids, curves and one table, HTML and Markdown.
+"""Writes the report of a run from its records, as HTML and as Markdown.
 
-The HTML holds its pictures and needs no other file; the Markdown refers to the
-PNG files beside it. Everything is drawn from what the run recorded.
+A report has sample grids, curves and one table. The HTML file contains its
+pictures and needs no other file. The Markdown file refers to the PNG files in
+`figures`.
 
-Shapes: N images of a grid, S seeds, K critics.
+Shapes: N images of a grid, H, W, C image.
 """
 
 import base64
@@ -38,16 +39,16 @@ COLUMNS = (
 )
 
 NOTES = """\
-Frechet: squared distance of Gaussian fits in the features of the network that
-names the score, against the target's held-out split; lower is better; the row
-`real` is what training images score. W1: exact, between 1,000 (or as many as
-there are) samples in the same features; the row `real` is the value for two
-sets of real samples. Memorisation: median distance of generated samples to the
-nearest local sample over that of held-out real samples; far below 1 is
-copying. Copied: fraction of generated samples nearer to a local sample than
-95 % of held-out real samples are; 0.05 for fresh real data. Bytes: the file
-that ships, header included, critic left out. Mean and standard deviation over
-seeds.
+Values are means and standard deviations over seeds. Frechet: squared Frechet
+distance to the target's held-out split, in the features of the network that
+the score is named after; lower is better. The row `real` is the score of
+training images. W1: exact distance between at most 1,000 samples of each side,
+in the same features. The row `real` is the distance between two sets of real
+samples. Memorisation: median distance of generated samples to the nearest
+local sample, divided by that of held-out real samples; far below 1 it means
+copying. Copied: fraction of generated samples that are nearer to a local
+sample than 95 % of held-out real samples are; it is 0.05 for new real data.
+Bytes: size of the deployed file, with its header and without a critic.
 """
 
 
@@ -65,21 +66,21 @@ def write(
 
   Args:
     folder: the work folder.
-    title: of the report.
-    rows: measures by method, each a list over seeds.
+    title: title of the report.
+    rows: scores by method, each a list over replicas.
     grids: images by name, `[N, H, W, C]`, uint8 or in [-1, 1].
     records: rows of `metrics.jsonl`.
     config: resolved settings.
     label: name of the Frechet score.
 
   Returns:
-    Paths: 'html' and 'markdown'.
+    The paths of the two files, 'html' and 'markdown'.
   """
   seconds = _seconds(records)
   for name, row in rows.items():
-    part = 'pretrain' if name.startswith('node_') else name
-    if part in seconds:
-      row['seconds'] = [seconds[part]]
+    stage = 'pretrain' if name.startswith('node_') else name
+    if stage in seconds:
+      row['seconds'] = [seconds[stage]]
   figures = {'samples': figures_lib.samples_figure(grids)}
   for name, draw in (
     ('adaptation', figures_lib.adaptation_figure),

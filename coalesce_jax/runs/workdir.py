@@ -1,4 +1,4 @@
-"""A work folder: records, checkpoints and stop requests as hooks of stages."""
+"""Connects the stages of a run to the records and checkpoints of a folder."""
 
 from collections.abc import Callable
 import hashlib
@@ -13,31 +13,38 @@ from coalesce_jax.runs import checkpoints
 from coalesce_jax.runs import records
 from coalesce_jax.training import loop
 
-# ``(part of a stage, step, parameters) -> metrics`` to record.
-Observe = Callable[[str, int, Any], dict[str, Any]]
+# ``(stage, step, parameters) -> metrics``, evaluated during a stage.
+Evaluate = Callable[[str, int, Any], dict[str, Any]]
 
 
 class Workspace(NamedTuple):
-  """One work folder.
+  """The functions of one work folder.
 
   Attributes:
     path: the folder.
     recorder: its records.
-    hooks: ``observe or None -> hooks for a stage``.
-    clear: removes the checkpoints of a stage, all parts `<stage>_<k>` too.
+    hooks: ``evaluate or None -> (stage -> hooks)``. The metrics of `evaluate`
+      are recorded as the stage's curve.
+    clear: ``stage -> None``, removes the checkpoints of a stage and of all its
+      parts ``stage_k``.
   """
 
   path: pathlib.Path
   recorder: records.Recorder
-  hooks: Callable[[Observe | None], loop.HooksFor]
+  hooks: Callable[[Evaluate | None], loop.HooksFor]
   clear: Callable[[str], None]
 
 
 def check(workdir: str | os.PathLike[str], config: dict[str, Any]) -> str:
-  """The hash of the settings, if a folder was made with no others.
+  """Returns the hash of the settings, and refuses a run with other settings.
+
+  Args:
+    workdir: the folder, which need not exist.
+    config: resolved settings, as JSON values.
 
   Raises:
-    ValueError: it was.
+    ValueError: the folder holds a run with other settings. The message names
+      the first setting that differs.
   """
   stamp, digest = pathlib.Path(workdir) / 'config.json', config_hash(config)
   if stamp.is_file():
@@ -60,56 +67,56 @@ def open_workspace(
   stop: Callable[[], bool] = lambda: False,
   tensorboard: bool = False,
 ) -> Workspace:
-  """Opens, and creates where needed, a work folder.
+  """Opens a work folder, and creates it if needed.
 
   Args:
     workdir: the folder.
-    config: resolved settings, as JSON values; a folder made with others is
-      refused.
-    stop: whether a stop was asked for.
-    tensorboard: also write event files.
+    config: resolved settings, as JSON values. A folder with a run of other
+      settings is refused.
+    stop: returns whether a stop was requested.
+    tensorboard: whether to write event files of TensorBoard as well.
 
   Raises:
-    ValueError: not writable, or made with other settings.
+    ValueError: the folder is not writable, or holds a run with other settings.
   """
   path = files.check_writable(workdir)
   digest = check(path, config)
   recorder = records.open_recorder(path, config=config, tensorboard=tensorboard)
 
-  def checkpointer(part: str) -> checkpoints.Checkpointer:
-    return checkpoints.open(path / 'checkpoints' / part, config_hash=digest)
+  def checkpointer(stage: str) -> checkpoints.Checkpointer:
+    return checkpoints.open(path / 'checkpoints' / stage, config_hash=digest)
 
-  def hooks(observe: Observe | None) -> loop.HooksFor:
-    def for_part(part: str) -> loop.Hooks:
-      kept = checkpointer(part)
+  def hooks(evaluate: Evaluate | None) -> loop.HooksFor:
+    def for_stage(stage: str) -> loop.Hooks:
+      kept = checkpointer(stage)
       bars: dict[str, Callable[[int], None]] = {}
 
       def restore(like: Any) -> tuple[int, Any] | None:
         found = kept.restore(like)
         step = -1 if found is None else found[0]
-        for name in (part, f'{part}/curve'):
+        for name in (stage, f'{stage}/curve'):
           recorder.truncate(name, step)
         return found
 
-      def look(step: int, params: Any) -> None:
-        if observe is not None:
-          recorder.log(f'{part}/curve', step, observe(part, step, params))
+      def record_curve(step: int, params: Any) -> None:
+        if evaluate is not None:
+          recorder.log(f'{stage}/curve', step, evaluate(stage, step, params))
 
       def progress(step: int, total: int) -> None:
-        if part not in bars:
-          bars[part] = records.progress(part, total)
-        bars[part](step)
+        if stage not in bars:
+          bars[stage] = records.progress(stage, total)
+        bars[stage](step)
 
       return loop.Hooks(
         restore=restore,
         save=kept.save,
-        log=lambda step, row: recorder.log(part, step, row),
-        observe=look,
+        log=lambda step, row: recorder.log(stage, step, row),
+        observe=record_curve,
         stop=stop,
         progress=progress,
       )
 
-    return for_part
+    return for_stage
 
   def clear(name: str) -> None:
     for folder in (path / 'checkpoints').glob(f'{name}*'):
@@ -120,13 +127,13 @@ def open_workspace(
 
 
 def config_hash(config: dict[str, Any]) -> str:
-  """Hex digest of settings."""
+  """Returns the hexadecimal SHA-256 of settings."""
   text = json.dumps(records.plain(config), sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
-  """The first setting that differs."""
+  """Describes the first setting that differs."""
   before, after = records.plain(before), records.plain(after)
   for name in sorted({*before, *after}):
     if before.get(name) != after.get(name):
