@@ -68,13 +68,13 @@ def network(
 
   def init(key: types.PRNGKey) -> types.Params:
     keys = jax.random.split(key, (2, count))
-    made: dict[str, Any] = {
+    params: dict[str, Any] = {
       'nodes': jax.vmap(base.init)(keys[0]),
       'scores': jnp.zeros(count),
     }
     if critic is not None:
-      made['critics'] = jax.vmap(critic.init)(keys[1])
-    return made
+      params['critics'] = jax.vmap(critic.init)(keys[1])
+    return params
 
   def apply(params: types.Params, inputs: jax.Array) -> jax.Array:
     z, chance = inputs[:, :latent_size], inputs[:, latent_size:]

@@ -193,8 +193,8 @@ def covariance(c: Any, name: str) -> np.ndarray:
   scale = np.abs(c).max()
   if np.abs(c - c.T).max() > 1e-6 * max(scale, 1e-300):
     raise ValueError(f'{name}: not symmetric')
-  # The decomposition succeeds if all eigenvalues exceed -slack. It is faster
-  # than computing them.
+  # The decomposition succeeds if all eigenvalues exceed -slack, and does not
+  # compute them.
   slack = max(1e-6 * scale, 1e-300)
   try:
     np.linalg.cholesky(c + slack * np.eye(len(c)))

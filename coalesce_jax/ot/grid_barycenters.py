@@ -68,8 +68,9 @@ def linear_programme(
   unit = max(float(cost.max()), 1e-300)
   cost = cost / unit
   ones, eye = np.ones((1, size)), sparse.eye(size)
-  rows = sparse.kron(eye, ones)  # Sums over targets are the inputs.
-  columns = sparse.kron(ones, eye)  # Sums over inputs: barycenter.
+  # The row sums of a plan are an input, its column sums are the barycenter.
+  rows = sparse.kron(eye, ones)
+  columns = sparse.kron(ones, eye)
   inputs = sparse.hstack(
     [
       sparse.block_diag([rows] * count),
