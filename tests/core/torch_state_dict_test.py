@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from coalesce_jax.core import torch_pickle
 from coalesce_jax.core import torch_state_dict
 
 Leaf = torch_state_dict.Leaf
@@ -150,19 +149,6 @@ def replaced(old, new):
 
 
 BAD = {
-  'foreign name': (
-    replaced(b'torch\nFloatStorage', b'torch\nHalfStorage!'),
-    "refuses the name 'torch HalfStorage!'",
-  ),
-  'foreign opcode': (replaced(b'}X\t\x00\x00\x00_meta', b'}\x93'), 'STACK'),
-  'unknown opcode': (replaced(DICT, b'\xff' + DICT), 'unknown'),
-  'dictionary called with arguments': (
-    replaced(DICT, DICT[:-2] + b'(' + integer(1) + b'tR'),
-    'refuses .*OrderedDict.* of 1 arguments',
-  ),
-  'call of no function': (
-    replaced(DICT, b'})R'), 'calls a value that is no function'
-  ),
   'zip format': (b'PK\x03\x04' + bytes(100), 'state dict'),
   'empty': (b'', 'state dict'),
   'another magic number': (
@@ -187,9 +173,6 @@ BAD = {
   ),
   'another name': (
     written({'b.weight': ARRAYS['steps'], **ARRAYS}), 'b.weight.* not expected'
-  ),
-  'a name twice': (
-    DATA.replace(text('a.weight'), text('steps')), "'steps' appears twice"
   ),
   'a name missing': (written({'steps': ARRAYS['steps']}), 'a.bias.* missing'),
   'another shape': (
@@ -241,12 +224,6 @@ def test_a_storage_larger_than_the_file_takes_no_memory():
   data = written({'x': ARRAYS['a.bias']}, {'x': huge})
   with pytest.raises(ValueError, match='has 2 elements, described as 2147483'):
     torch_state_dict.read(data, {'x': Leaf((2,))})
-
-
-def test_endless_opcodes_are_refused():
-  data = b'\x80\x02' + b'N' * (torch_pickle.MAX_OPCODES + 1) + b'.'
-  with pytest.raises(ValueError, match='opcodes'):
-    torch_state_dict.read(data, LEAVES)
 
 
 def test_tuples_that_double_do_not_hang():
