@@ -8,6 +8,8 @@ import pytest
 from coalesce_jax.ops import adjoints
 
 RNG = np.random.default_rng(0)
+# What is static need not be a number.
+SETTING = ('scale', 2.0)
 # Two arrays in, three and two values; two arrays out, four values and two.
 A, B, C = (
   RNG.normal(size=shape).astype(np.float32)
@@ -15,13 +17,13 @@ A, B, C = (
 )
 
 
-def plain(arrays, scale):
-  x, y = arrays
+def plain(arrays, setting):
+  (x, y), (_, scale) = arrays, setting
   return [scale * (x @ A.T) + y @ B.T, x @ C.T]
 
 
-def plain_adjoint(arrays, scale):
-  u, v = arrays
+def plain_adjoint(arrays, setting):
+  (u, v), (_, scale) = arrays, setting
   return [scale * (u @ A) + v @ C, u @ B]
 
 
@@ -50,12 +52,13 @@ def check(found, expected):
 def test_values_are_those_of_the_map(ours, theirs, sizes):
   given = arrays(sizes, 2)
   for scale in (1.0, -2.0):
-    check(ours(given, scale), theirs(given, scale))
+    setting = ('scale', scale)
+    check(ours(given, setting), theirs(given, setting))
   compiled = jax.jit(ours, static_argnums=1)
-  check(compiled(given, 3.0), theirs(given, 3.0))
-  shapes = jax.eval_shape(lambda *a: ours(a, 3.0), *given)
+  check(compiled(given, SETTING), theirs(given, SETTING))
+  shapes = jax.eval_shape(lambda *a: ours(a, SETTING), *given)
   assert [(a.shape, a.dtype) for a in shapes] == [
-    (a.shape, a.dtype) for a in theirs(given, 3.0)
+    (a.shape, a.dtype) for a in theirs(given, SETTING)
   ]
 
 
@@ -65,14 +68,14 @@ def test_derivatives_are_those_of_a_linear_map_and_its_adjoint(
 ):
   other = {plain: plain_adjoint, plain_adjoint: plain}[theirs]
   given, direction = arrays(sizes, 2), arrays(sizes, 2)
-  fn = lambda *a: ours(a, 2.0)  # noqa: E731
-  check(jax.jvp(fn, given, direction)[1], theirs(direction, 2.0))
+  fn = lambda *a: ours(a, SETTING)  # noqa: E731
+  check(jax.jvp(fn, given, direction)[1], theirs(direction, SETTING))
   values, pull = jax.vjp(fn, *given)
   cotangents = [np.cos(v) for v in values]
-  check(pull(cotangents), other(cotangents, 2.0))
+  check(pull(cotangents), other(cotangents, SETTING))
   # No derivative of the second result: zeros in its place.
-  first = jax.grad(lambda *a: jnp.vdot(ours(a, 2.0)[0], cotangents[0]), (0, 1))
-  check(first(*given), other([cotangents[0], 0 * cotangents[1]], 2.0))
+  first = jax.grad(lambda *a: jnp.vdot(fn(*a)[0], cotangents[0]), (0, 1))
+  check(first(*given), other([cotangents[0], 0 * cotangents[1]], SETTING))
 
 
 def test_second_derivatives_equal_those_of_matrices():
@@ -80,7 +83,7 @@ def test_second_derivatives_equal_those_of_matrices():
 
   def penalty(run):
     def score(x, y):
-      return sum(jnp.sum(jnp.tanh(v)) for v in run([x, y], 0.5))
+      return sum(jnp.sum(jnp.tanh(v)) for v in run([x, y], SETTING))
 
     slope = jax.grad(score, (0, 1))
     return jax.grad(lambda *a: sum(jnp.sum(g**2) for g in slope(*a)), (0, 1))
@@ -109,9 +112,9 @@ def test_vmap_equals_a_loop(axes):
     a[0] if axis is None else np.moveaxis(a, 0, axis)
     for a, axis in zip(whole, axes, strict=True)
   ]
-  found = jax.vmap(lambda x, y: FORWARD([x, y], 2.0), axes)(*given)
+  found = jax.vmap(lambda x, y: FORWARD([x, y], SETTING), axes)(*given)
   rows = [
     np.broadcast_to(a[0], a.shape) if axis is None else a
     for a, axis in zip(whole, axes, strict=True)
   ]
-  check(found, plain(rows, 2.0))
+  check(found, plain(rows, SETTING))
