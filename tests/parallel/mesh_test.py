@@ -12,7 +12,7 @@ import pytest
 
 from coalesce_jax.parallel import mesh
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def programme(*arguments, devices):
