@@ -1,90 +1,88 @@
-"""Feature networks: committed accuracy, sizes, own and random ones."""
+"""Features of images: batches, probabilities, what is refused."""
 
-import importlib.resources
-import pathlib
-
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coalesce_jax.data import datasets
-from coalesce_jax.metrics import classifier_features
-from coalesce_jax.metrics import feature_registry
 from coalesce_jax.metrics import features
-from experiments.features import train
 
-LEAST = {
-  'digits': 0.95, 'mnist': 0.98, 'fashion_mnist': 0.88, 'cifar10': 0.70
-}  # fmt: skip
+RNG = np.random.default_rng(0)
+KERNEL = RNG.normal(size=(4, 3)).astype(np.float32)
 
 
-def there(name):
-  """Whether the data are on this machine; tests never fetch."""
-  folder = datasets.cache_folder() / name
-  files = datasets.PACKAGES[name].files if name in datasets.PACKAGES else ()
-  return all((folder / f).is_file() for f in files)
+def apply(params, x):
+  flat = x.reshape(len(x), -1)
+  return flat, 2.0 * flat @ params
 
 
-@pytest.mark.parametrize('name', feature_registry.COMMITTED)
-def test_committed_networks_classify_as_well_as_they_say(name):
-  if not there(name):
-    pytest.skip(f'{name} is not on this machine; `coalesce data` fetches it')
-  network = feature_registry.load(name)
-  accuracy = train.accuracy(network, datasets.load(name, 'test'))
-  assert accuracy >= LEAST[name]
-  assert accuracy == pytest.approx(network.accuracy, abs=2e-3)
+NETWORK = features.Features(
+  'plain', apply, jnp.asarray(KERNEL), (2, 2, 1), 3, float('nan')
+)
+IMAGES = RNG.integers(0, 256, (10, 2, 2, 1), np.uint8)
 
 
-@pytest.mark.parametrize('name', feature_registry.COMMITTED)
-def test_committed_networks_are_small(name):
-  folder = importlib.resources.files('coalesce_jax.metrics')
-  size = pathlib.Path(str(folder / f'{name}.npz')).stat().st_size
-  assert size <= 300_000
-  assert feature_registry.load(name).accuracy >= LEAST[name]
-
-
-def test_batches_do_not_change_features():
-  network = feature_registry.load('digits')
-  images = datasets.load('digits', 'test').images[:50]
-  whole, p = features.extract(network, images)
-  parts, _ = features.extract(network, images, batch=7)
-  np.testing.assert_allclose(whole, parts, atol=1e-5)
-  np.testing.assert_allclose(p.sum(1), 1.0, rtol=1e-5)
-  floats = images.astype(np.float32) / 127.5 - 1.0
+def test_features_and_probabilities_are_those_of_decoded_pixels():
+  found, probabilities = features.extract(NETWORK, IMAGES)
+  x = IMAGES.reshape(10, 4) / 127.5 - 1.0
+  np.testing.assert_allclose(found, x, atol=1e-6)
+  odds = np.exp(2.0 * x @ KERNEL)
+  expected = odds / odds.sum(1, keepdims=True)
+  np.testing.assert_allclose(probabilities, expected, rtol=1e-4)
+  assert found.dtype == probabilities.dtype == np.float32
+  # Numbers in [-1, 1] are taken as they are, by NumPy or JAX.
+  numbers = jnp.float32(x.reshape(IMAGES.shape))
   np.testing.assert_allclose(
-    features.extract(network, floats)[0], whole, atol=1e-4
+    features.extract(NETWORK, numbers)[0], x, rtol=1e-6
   )
 
 
-@pytest.mark.slow
-def test_a_network_for_own_labels_is_trained_once(tmp_path, monkeypatch):
-  data = datasets.load('digits', 'train')
-  rows = data.labels < 2
-  made = classifier_features.cached(
-    data.images[rows], data.labels[rows], tmp_path
-  )
-  assert made.classes == 2
-  _, p = features.extract(made, data.images[rows])
-  assert np.mean(p.argmax(1) == data.labels[rows]) > 0.95
-  monkeypatch.setattr(classifier_features, 'fit', None)
-  again = classifier_features.cached(
-    data.images[rows], data.labels[rows], tmp_path
-  )
-  assert again.name == made.name
+@pytest.mark.parametrize('batch', [1, 4, 5, 10, 99])
+def test_batches_do_not_change_features(batch):
+  whole = features.extract(NETWORK, IMAGES)
+  small = NETWORK._replace(batch=batch)
+  for found in (
+    features.extract(NETWORK, IMAGES, batch), features.extract(small, IMAGES)
+  ):  # fmt: skip
+    for a, b in zip(found, whole, strict=True):
+      assert a.shape == b.shape
+      np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
-def test_data_without_labels_get_random_features(tmp_path):
-  images = np.zeros((5, 28, 28, 3), np.uint8)
-  network = classifier_features.cached(images, None, tmp_path)
-  assert network.name == 'random64' and network.classes == 0
-  assert features.extract(network, images)[0].shape == (5, 64)
-  assert not list(tmp_path.iterdir())
+def test_all_batches_of_a_call_are_one_program():
+  sizes = []
+
+  def traced(params, x):
+    sizes.append(len(x))
+    return apply(params, x)
+
+  network = NETWORK._replace(apply=traced)
+  features.extract(network, IMAGES, 4)
+  assert sizes == [4]
+  # No batch is larger than the images.
+  features.extract(network, IMAGES[:3], 7)
+  assert sizes == [4, 3]
 
 
 def test_bad_images_are_refused():
-  network = feature_registry.load('digits')
-  with pytest.raises(ValueError, match='features .* take'):
-    features.extract(network, np.zeros((2, 28, 28, 1), np.uint8))
-  with pytest.raises(ValueError, match='not all finite'):
-    features.extract(network, np.full((2, 8, 8, 1), np.nan, np.float32))
-  with pytest.raises(ValueError, match='not one of'):
-    feature_registry.load('imagenet')
+  with pytest.raises(ValueError, match=r"\(2, 3, 1\), features 'plain' take"):
+    features.extract(NETWORK, np.zeros((2, 2, 3, 1), np.uint8))
+  numbers = np.zeros((10, 2, 2, 1), np.float32)
+  for bad in (np.nan, np.inf):
+    numbers[6, 0, 1] = bad
+    with pytest.raises(ValueError, match='images 4 to 7 are not all finite'):
+      features.extract(NETWORK, numbers, 4)
+    with pytest.raises(ValueError, match='images 0 to 9 are not all finite'):
+      features.extract(NETWORK, numbers)
+
+
+def test_clouds_of_features_become_float64():
+  found = features.check(np.float32([[1.0], [2.0]]))
+  assert found.dtype == np.float64 and found.tolist() == [[1.0], [2.0]]
+  for bad, message in (
+    (np.zeros(3), r'features \(3,\) are not'),
+    (np.zeros((1, 3)), r'features \(1, 3\) are not'),
+    (np.zeros((2, 3, 1)), 'are not'),
+    ([[0.0], [np.nan]], 'not all finite'),
+  ):
+    with pytest.raises(ValueError, match=message):
+      features.check(bad)
