@@ -142,6 +142,14 @@ def test_tensors_may_lie_in_any_order_and_have_any_shape_allowed():
       header.layout(WANTED, entries, size)
 
 
+def test_a_file_above_the_limit_has_no_header():
+  places = {'a': header.Place('F32', (header.MAX_BYTES // 4 - 40,), 0)}
+  assert header.encode({}, places)
+  places['b'] = header.Place('U8', (160,), header.MAX_BYTES - 160)
+  with pytest.raises(ValueError, match='536870912 bytes exceed 536870912'):
+    header.encode({}, places)
+
+
 def test_a_header_says_what_was_encoded_and_ends_at_a_multiple_of_eight():
   places = {'a': header.Place('U8', (3,), 0), 'b': header.Place('F32', (), 3)}
   data = header.encode({'x': 1}, places)
