@@ -97,12 +97,7 @@ def encode(
   manifest = manifest_lib.make(contents, files.digest(blocks))
   # Nothing is written that `load` would refuse.
   manifest_lib.parse(manifest, table)
-  data = b''.join([header_lib.encode(manifest, places), *blocks])
-  if len(data) > header_lib.MAX_BYTES:
-    raise ValueError(
-      f'{len(data)} bytes exceed the limit of a bundle, {header_lib.MAX_BYTES}'
-    )
-  return data
+  return b''.join([header_lib.encode(manifest, places), *blocks])
 
 
 def size_bytes(

@@ -177,13 +177,15 @@ def encode(manifest: Mapping[str, Any], places: Mapping[str, Place]) -> bytes:
     The bytes before the payload. Their number is a multiple of 8.
 
   Raises:
-    ValueError: the header is too long to be read again.
+    ValueError: the header or the file is too large to be read again.
   """
   header: dict[str, Any] = {
     '__metadata__': {KEY: json.dumps(manifest, sort_keys=True)}
   }
+  payload_size = 0
   for name, (type, shape, offset) in places.items():
     size = math.prod(shape) * TYPES[type].itemsize
+    payload_size += size
     header[name] = {
       'dtype': type,
       'shape': list(shape),
@@ -193,4 +195,6 @@ def encode(manifest: Mapping[str, Any], places: Mapping[str, Place]) -> bytes:
   text += b' ' * (-len(text) % 8)
   if len(text) > MAX_HEADER:
     raise ValueError(f'header of {len(text)} bytes exceeds {MAX_HEADER}')
+  if 8 + len(text) + payload_size > MAX_BYTES:
+    raise ValueError(f'tensors of {payload_size} bytes exceed {MAX_BYTES}')
   return struct.pack('<Q', len(text)) + text

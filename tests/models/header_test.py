@@ -32,6 +32,13 @@ def entry(key, value):
   )
 
 
+def first(offsets):
+  """A bundle with other offsets of the first tensor, which has 8 bytes."""
+  return edited(
+    lambda found: found['generator/affine/bias'].update(data_offsets=offsets)
+  )
+
+
 def renamed(header):
   header['generator/../../x'] = header.pop('generator/out/bias')
 
@@ -82,12 +89,8 @@ BAD = {
   'shape': (lambda: entry('shape', [3]), r'F32 \(3,\), its network has'),
   'moved': (lambda: entry('data_offsets', [4, 12]), 'does not lie where'),
   'overlapping': (lambda: entry('data_offsets', [0, 8]), 'does not lie where'),
-  'longer': (
-    lambda: edited(
-      lambda h: h['generator/out/kernel'].update(data_offsets=[344, 480])
-    ),
-    'does not lie where',
-  ),
+  'begins late': (lambda: first([1, 8]), 'does not lie where'),
+  'ends late': (lambda: first([0, 9]), 'does not lie where'),
   'no offset': (lambda: entry('data_offsets', []), 'malformed'),
   'text offset': (lambda: entry('data_offsets', ['0', '8']), 'does not lie'),
   'no shape': (lambda: entry('shape', None), 'malformed'),
@@ -137,6 +140,14 @@ def test_tensors_may_lie_in_any_order_and_have_any_shape_allowed():
   for size in (7, 9):
     with pytest.raises(ValueError, match=f'{size} bytes of tensors for 8'):
       header.layout(WANTED, entries, size)
+
+
+def test_a_file_above_the_limit_has_no_header():
+  places = {'a': header.Place('F32', (header.MAX_BYTES // 4 - 40,), 0)}
+  assert header.encode({}, places)
+  places['b'] = header.Place('U8', (160,), header.MAX_BYTES - 160)
+  with pytest.raises(ValueError, match='536870912 bytes exceed 536870912'):
+    header.encode({}, places)
 
 
 def test_a_header_says_what_was_encoded_and_ends_at_a_multiple_of_eight():
