@@ -134,3 +134,21 @@ def decaying(config: Config, steps: int) -> Config:
     steps: generator steps of the run.
   """
   return dataclasses.replace(config, decay_steps=steps)
+
+
+def paper_code() -> Config:
+  """Returns settings like those of the authors' code, for comparison only.
+
+  They penalise the gradient norm over channels at each pixel, and one real
+  batch serves all critic updates of a step. The rest is of the WGAN-GP paper,
+  https://arxiv.org/abs/1704.00028, with momentum.
+  """
+  return Config(
+    gp_norm='channel',
+    reuse_batch=True,
+    beta1=0.5,
+    beta2=0.9,
+    ema=0.999,
+    critic_steps=5,
+    learning_rate=1e-4,
+  )

@@ -25,6 +25,7 @@ import numpy as np
 
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
+from coalesce_jax.gan import config as config_lib
 from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import sources
 from coalesce_jax.gan import terms
@@ -75,15 +76,7 @@ def paper_code(steps: int = 1000, samples: int = 10000) -> Config:
     samples: samples of the metamodel, drawn once.
   """
   return Config(
-    game=game_lib.Config(
-      gp_norm='channel',
-      reuse_batch=True,
-      beta1=0.5,
-      beta2=0.9,
-      ema=0.999,
-      critic_steps=5,
-      learning_rate=1e-4,
-    ),
+    game=config_lib.paper_code(),
     schedule=loop.Schedule(steps=steps, chunk=loop.chunk_of(steps)),
     anchor=0.5,
     warmup=0,
