@@ -35,9 +35,9 @@ def select(
 ) -> dict[str, Any]:
   """Selects rates and step of the least Frechet distance without copying.
 
-  Copies are few enough where they are at most `limit`, or at most a fifth of it
-  more frequent than those of samples that were not trained on: generators that
-  make few kinds of images are near to any sample.
+  Copies are few enough where their fraction is at most `limit`. It may also
+  exceed that of samples that were not trained on by a fifth of `limit`:
+  generators that make few kinds of images are near to any sample.
 
   Args:
     frechet: squared distance to training images of the target.

@@ -6,9 +6,14 @@ transfer from the nearest node, which has no anchor.
 
   python -m experiments.template.main --workdir=DIR
 
-It leaves `summary.json`, `tables.md` and `anchors.png`. It takes nine minutes
-on two busy cores and ends, three seeds, at squared Frechet distances of 16 of
-the metamodel, 66 of transfer, 31 without an anchor and 23 with a weight of .75.
+It leaves `summary.json`, `tables.md` and `anchors.png`, after nine minutes on
+two busy cores. Squared Frechet distances of three seeds:
+
+  metamodel as it is     16.0 ± 1.2
+  no anchor              31.1 ± 21.8
+  anchor of .75          22.6 ± 1.2
+  transfer               66.5 ± 6.5
+
 The nodes together know this target: adaptation moves away from it, and the
 anchor holds it back.
 
