@@ -20,7 +20,7 @@ LINEAR = types.Network(
   lambda key: jax.random.normal(key, (2,)),
   lambda params, x: x[..., 0] @ params,
 )
-SELECT = jax.jit(mixture.select)
+SELECT = jax.jit(lambda scores, chance: mixture.select(scores, chance))
 SCORES = np.array([0.5, -1.0, 0.0], np.float32)
 SHIFTS = np.array([0.0, 100.0, 200.0], np.float32)
 

@@ -81,7 +81,7 @@ def test_plain_programs_are_not_tiled():
 def test_products_are_stacked_where_a_share_has_one_core():
   assert not made().stacked
   with batch_shards.split(2):
-    assert made().stacked
+    assert made().stacked and made(channels=16).stacked
     assert not made(channels=1).stacked
 
 
@@ -99,6 +99,8 @@ def test_tiles_save_products(count, products):
   assert len(columns) == 4
   assert sum(h * w for h, w in columns) == products * count
   # Rows and columns are not confused.
+  columns = patch_geometry.product_sizes(made((5, count), channels=16))
+  assert {h for h, _ in columns} == {5}
   other = patch_geometry.product_sizes(made((count, 6)))
   assert [w for _, w in other] == [2] * 16
   assert sum(h for h, _ in other[:4]) == products

@@ -1,32 +1,171 @@
-"""Figures: where the images of a grid lie."""
+"""Figures of a run: what is drawn where, from which numbers."""
 
 import numpy as np
+import pytest
 
 from coalesce_jax.runs import figures
 
 
-def test_images_lie_row_by_row_between_gaps():
-  images = np.stack([np.full((2, 3, 1), v, np.uint8) for v in (0, 51, 255)])
-  sheet = figures.tile(images, gap=1)
-  # Two by two cells of 2 x 3 pixels, with a gap of one around each.
-  assert sheet.shape == (7, 9, 1)
-  cells = [sheet[1:3, 1:4], sheet[1:3, 5:8], sheet[4:6, 1:4]]
-  for cell, value in zip(cells, (0.0, 0.2, 1.0), strict=True):
-    np.testing.assert_allclose(cell, value)
-  grey = sheet[0, 0, 0]
-  np.testing.assert_allclose(sheet[4:6, 5:8], grey)
-  np.testing.assert_allclose(sheet[:, [0, 4, 8]], grey)
+def levels(n, channels=1, height=2, width=3):
+  """Images of one level each, 0 to 255."""
+  images = np.zeros((n, height, width, channels), np.uint8)
+  images += np.arange(n, dtype=np.uint8)[:, None, None, None] * 10
+  return images
 
 
-def test_numbers_between_minus_one_and_one_are_shown_as_grey_values():
-  images = np.array([-1.0, 0.0, 1.0, 3.0]).reshape(4, 1, 1, 1)
-  sheet = figures.tile(images, gap=0)
-  np.testing.assert_allclose(sheet[..., 0], [[0.0, 0.5], [1.0, 1.0]])
+def data(line):
+  return line.get_xdata().tolist(), line.get_ydata().tolist()
 
 
-def test_every_grid_has_a_panel_of_its_name():
-  drawn = figures.samples_figure(
-    {f'node_{k}': np.zeros((4, 2, 2, 1), np.uint8) for k in range(5)}
+def labels(ax):
+  return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def gridded(ax):
+  return ax.xaxis.get_gridlines()[0].get_visible()
+
+
+def test_images_lie_in_a_square_by_rows_with_gaps_between():
+  sheet = figures.tile(levels(5), gap=2)
+  # Three to a row, two rows; gaps around every image.
+  assert sheet.shape == (2 * (2 + 2) + 2, 3 * (3 + 2) + 2, 1)
+  expected = np.full(sheet.shape, 0.35)
+  for i, (top, left) in enumerate(
+    [(2, 2), (2, 7), (2, 12), (6, 2), (6, 7)]
+  ):  # fmt: skip
+    expected[top : top + 2, left : left + 3] = 10 * i / 255
+  np.testing.assert_allclose(sheet, expected)
+  assert figures.tile(levels(4)).shape == (2 * 3 + 1, 2 * 4 + 1, 1)
+
+
+def test_images_of_numbers_are_scaled_and_cut():
+  numbers = np.array([-1.0, 0.0, 1.0, 3.0]).reshape(4, 1, 1, 1)
+  found = figures.tile(numbers, gap=0).reshape(-1)
+  np.testing.assert_allclose(found, [0.0, 0.5, 1.0, 1.0])
+  assert figures.tile([[[[-1.0]]]], gap=0).item() == 0.0
+
+
+@pytest.mark.parametrize('count,shape', [(1, (1, 1)), (4, (1, 4)), (5, (2, 4))])
+def test_samples_have_a_panel_a_grid(count, shape):
+  grids = {f'name_{i}': levels(i + 1, 1 + 2 * (i == 0)) for i in range(count)}
+  drawn = figures.samples_figure(grids)
+  axes = drawn.get_axes()
+  assert len(axes) == np.prod(shape)
+  assert axes[0].get_subplotspec().get_gridspec().get_geometry() == shape
+  width, height = drawn.get_size_inches()
+  assert (width, height) == pytest.approx((3.2 * shape[1], 3.4 * shape[0]))
+  assert not any(ax.axison for ax in axes)
+  for i, ax in enumerate(axes):
+    if i >= count:
+      assert not ax.get_title() and not ax.images
+      continue
+    assert ax.get_title() == f'name {i}'
+    (image,) = ax.images
+    sheet = figures.tile(grids[f'name_{i}'])
+    np.testing.assert_allclose(
+      image.get_array(), sheet if i == 0 else sheet[..., 0]
+    )
+    assert image.get_clim() == (0.0, 1.0)
+    assert image.get_cmap().name == 'gray'
+
+
+def curve(stage, *values):
+  return [
+    {'stage': f'{stage}/curve', 'step': 10 * t, 'frechet': list(row)}
+    for t, row in enumerate(values)
+  ]
+
+
+RECORDS = [
+  *curve('fine_tuned', (9.0, 5.0), (4.0, 2.0)),
+  {'stage': 'fine_tuned', 'step': 3, 'w1': [1.0]},
+  *curve('ternary', (1.0, 1.0)),
+  *curve('adapted', (8.0, 2.0)),
+]
+ROWS = {
+  'adapted': {'real': [0.5, 1.5]}, 'fine_tuned': {'real': [7.0, 7.0]}
+}  # fmt: skip
+
+
+def test_curves_are_means_over_replicas_with_their_range():
+  (ax,) = figures.adaptation_figure(RECORDS, ROWS).get_axes()
+  one, other, real = ax.get_lines()
+  assert data(one) == ([0, 10], [7.0, 3.0])
+  assert data(other) == ([0], [5.0])
+  assert real.get_ydata() == [1.0, 1.0]
+  assert labels(ax) == ['fine tuned', 'adapted', 'real']
+  band = ax.collections[0].get_paths()[0].vertices
+  assert {tuple(v) for v in band.tolist()} == {
+    (0.0, 9.0), (0.0, 5.0), (10.0, 4.0), (10.0, 2.0)
+  }  # fmt: skip
+  assert ax.collections[0].get_facecolor()[0, 3] == pytest.approx(0.2)
+  assert tuple(ax.collections[0].get_facecolor()[0, :3]) == tuple(
+    ax.collections[0].get_edgecolor()[0, :3]
   )
-  shown = [ax.get_title() for ax in drawn.axes if ax.images]
-  assert shown == [f'node {k}' for k in range(5)]
+  assert one.get_marker() == 'o' and real.get_linestyle() == ':'
+  assert ax.get_yscale() == 'log' and gridded(ax)
+  assert ax.get_xlabel().startswith('generator steps')
+  assert ax.get_ylabel() == 'squared Frechet distance'
+
+
+def test_without_scores_no_floor_is_drawn_and_without_curves_nothing():
+  (ax,) = figures.adaptation_figure(RECORDS, {}).get_axes()
+  assert labels(ax) == ['fine tuned', 'adapted']
+  assert figures.adaptation_figure(RECORDS[2:4], ROWS) is None
+  assert figures.adaptation_figure([], ROWS) is None
+
+
+def row(stage, step, w1, position=None):
+  found = {'stage': stage, 'step': step, 'w1_smooth': w1}
+  if position is not None:
+    found['position'] = position
+    found |= {'residual': [0.1, 0.3], 'distance': [4.0, 2.0]}
+  return found
+
+
+def test_distances_have_a_column_a_stage():
+  records = [
+    row('adapted', 5, [[1.0, 2.0], [3.0, 4.0]]),
+    # Replicas disagree: the mean of the last position lies beyond the segment.
+    row('barycenter', 0, [[1.0, 8.0], [3.0, 6.0]], [0.25, 0.75]),
+    row('barycenter', 10, [[2.0, 2.0], [2.0, 2.0]], [0.5, 1.75]),
+    row('barycenter', 20, [[2.0, 2.0], [2.0, 2.0]], [-0.5, 0.25]),
+    row('pretrain', 1, [[0.0]]),
+  ]
+  drawn = figures.distances_figure(records, {})
+  axes = np.reshape(drawn.get_axes(), (2, 2))
+  assert drawn.get_size_inches().tolist() == [10.0, 6.0]
+  assert [ax.get_title() for ax in axes[0]] == ['barycenter', 'adapted']
+  top, bottom = axes[:, 0]
+  lines = [data(line) for line in top.get_lines()]
+  assert lines[0] == ([0, 10, 20], [2.0, 2.0, 2.0])
+  assert lines[1] == ([0, 10, 20], [7.0, 2.0, 2.0])
+  np.testing.assert_allclose(lines[2][1], [0.2] * 3)
+  np.testing.assert_allclose(lines[3][1], [3.0] * 3)
+  assert labels(top) == [
+    'W1 to source 1', 'W1 to source 2', 'residual', 'distance of the sources'
+  ]  # fmt: skip
+  assert [line.get_linestyle() for line in top.get_lines()[2:]] == ['--', ':']
+  (position,) = bottom.get_lines()
+  np.testing.assert_array_equal(position.get_ydata(), [0.5, np.nan, np.nan])
+  assert position.get_xdata().tolist() == [0, 10, 20]
+  assert bottom.get_ylim() == (0.0, 1.0)
+  assert bottom.get_ylabel() == 'position on the segment'
+  # Without a position of the sources there is none.
+  top, bottom = axes[:, 1]
+  assert [data(line)[1] for line in top.get_lines()] == [[2.0], [3.0]]
+  assert labels(top) == ['W1 to local samples', 'W1 to metamodel']
+  assert not bottom.get_lines()
+  for ax in axes.reshape(-1):
+    assert gridded(ax)
+  assert {ax.get_xlabel() for ax in axes[1]} == {'generator steps'}
+  assert {ax.get_ylabel() for ax in axes[0]} == {'critic estimate, pixel units'}
+
+
+def test_ends_of_the_segment_are_positions():
+  ends = [row('barycenter_2', t, [[1.0]], [float(t)]) for t in (0, 1)]
+  drawn = figures.distances_figure(ends, {})
+  (position,) = drawn.get_axes()[1].get_lines()
+  assert position.get_ydata().tolist() == [0.0, 1.0]
+  assert drawn.get_axes()[0].get_title() == 'barycenter 2'
+  assert figures.distances_figure([row('other', 0, [[1.0]])], {}) is None

@@ -3,10 +3,8 @@
 import json
 
 import numpy as np
-import pytest
 
 from coalesce_jax.runs import records
-from coalesce_jax.runs import workdir
 
 
 def opened(path, **settings):
@@ -52,25 +50,3 @@ def test_event_files_are_written_when_asked_for(tmp_path):
   recorder.close()
   events = list((tmp_path / 'tensorboard').iterdir())
   assert events and events[0].stat().st_size > 0
-
-
-def test_a_folder_of_other_settings_is_refused(tmp_path):
-  workdir.open_workspace(tmp_path, config={'steps': 3, 'b': (1, 2)})
-  workdir.open_workspace(tmp_path, config={'steps': 3, 'b': [1, 2]})
-  with pytest.raises(ValueError, match='steps: 3 before, 4 now'):
-    workdir.open_workspace(tmp_path, config={'steps': 4, 'b': (1, 2)})
-
-
-def test_an_unwritable_folder_is_refused(tmp_path):
-  (tmp_path / 'file').write_text('')
-  with pytest.raises(ValueError, match='not a writable folder'):
-    workdir.open_workspace(tmp_path / 'file' / 'below', config={})
-
-
-def test_clear_takes_the_parts_of_a_stage_and_no_other(tmp_path):
-  work = workdir.open_workspace(tmp_path, config={})
-  for name in ('barycenter', 'barycenter_1', 'barycenter_final', 'other'):
-    (tmp_path / 'checkpoints' / name / '1').mkdir(parents=True)
-  work.clear('barycenter')
-  left = sorted(p.name for p in (tmp_path / 'checkpoints').iterdir())
-  assert left == ['barycenter_final', 'other']
