@@ -8,10 +8,8 @@ Shapes: S replicas, K input generators.
 from collections.abc import Mapping, Sequence
 import dataclasses
 import pathlib
-from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from coalesce_jax.core import trees
 from coalesce_jax.models import bundle
@@ -89,38 +87,3 @@ def batched(
     params=trees.stack([replica.params for replica in replicas]),
     critic=trees.stack(critics) if has_critic else None,
   )
-
-
-def first_critic(critics: Any, batched: bool) -> Any:
-  """Returns the first of K critics.
-
-  Args:
-    critics: parameters with leaves `[K, ...]`, or `[S, K, ...]` where batched.
-    batched: whether the leaves have a leading axis S.
-
-  Returns:
-    Parameters with leaves `[...]`, or `[S, ...]` where batched.
-  """
-  index = (lambda c: c[:, 0]) if batched else (lambda c: c[0])
-  return jax.tree.map(index, critics)
-
-
-def stacked(
-  generators: Sequence[generator_lib.Generator],
-  batched: bool,
-  field: str = 'params',
-) -> Any:
-  """Stacks the parameters of K input generators of one architecture.
-
-  Args:
-    generators: K generators, each an ensemble of S replicas where batched.
-    batched: whether their leaves have a leading axis S.
-    field: 'params', or 'critic' for the parameters of their critics.
-
-  Returns:
-    Parameters with leaves `[K, ...]`, or `[S, K, ...]` where batched.
-  """
-  tree = trees.stack([getattr(each, field) for each in generators])
-  if not batched:
-    return tree
-  return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), tree)

@@ -62,24 +62,3 @@ def test_written_replicas_are_read_with_their_numbers(tmp_path):
   assert found.critic['head']['bias'].tolist() == [[0.0], [1.0]]
   with pytest.raises(cj.BundleError, match='meta_s3.*no such file'):
     ensembles.read(tmp_path, 'meta', 4)
-
-
-def test_inputs_are_stacked_after_the_replicas():
-  first, second = replicas(2)
-  kernels = [g.params['out']['kernel'] for g in (first, second)]
-  found = ensembles.stacked([first, second], batched=False)
-  same(found['out']['kernel'], np.stack(kernels))
-  # Two inputs of two replicas each: [S, K, ...].
-  pair = [
-    ensembles.batched([first, second]), ensembles.batched([second, second])
-  ]  # fmt: skip
-  found = ensembles.stacked(pair, batched=True, field='critic')
-  assert found['head']['bias'][..., 0].tolist() == [[0.0, 1.0], [1.0, 1.0]]
-
-
-def test_the_first_critic_is_that_of_the_first_input():
-  critics = {'w': np.arange(12).reshape(2, 3, 2)}
-  alone = ensembles.first_critic(critics, batched=False)
-  assert alone['w'].tolist() == [[0, 1], [2, 3], [4, 5]]
-  many = ensembles.first_critic(critics, batched=True)
-  assert many['w'].tolist() == [[0, 1], [6, 7]]
