@@ -267,16 +267,24 @@ def test_scripts_take_any_folder_and_no_limit():
 
 
 @pytest.mark.parametrize(
-  'name', ['ablations', 'critic_benchmark', 'few_shot', 'ground_truth', 'speed']
-)
-def test_every_experiment_lists_its_trials(name, capsys, monkeypatch):
+  'name',
+  [
+    'ablations', 'critic_benchmark', 'edge_runtimes', 'few_shot',
+    'ground_truth', 'speed', 'template', 'ternary',
+  ],
+)  # fmt: skip
+def test_every_experiment_lists_its_trials_from_any_folder(
+  name, tmp_path, capsys, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
   experiment = importlib.import_module(f'experiments.{name}.main').EXPERIMENT
-  arguments = ['--workdir=unused', '--list']
+  configuration = f'--config={experiment.config}:quick'
+  arguments = [configuration, '--workdir=unused', '--list']
   monkeypatch.setattr(sys, 'argv', [name, *arguments])
   assert experiment_lib.main(experiment, arguments) == 0
   stages = json.loads(capsys.readouterr().out.strip().splitlines()[-1])[
     'stages'
   ]
   names = [name for stage in stages for task in stage for name in task]
-  assert len(names) > 5 and len(set(names)) == len(names)
-  assert not os.path.exists('unused')
+  assert len(names) > 3 and len(set(names)) == len(names)
+  assert not list(tmp_path.iterdir())

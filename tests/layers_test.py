@@ -21,7 +21,8 @@ FLOORS = (
   'ops',
   # Pure pieces.
   'data networks ot',
-  'transforms training',
+  'training',
+  'transforms',
   'models',
   # Learning.
   'gan metrics',

@@ -24,17 +24,18 @@ def made(members, critics, batch):
     small.config(batch_size=batch, ema=0.5),
     generator=network,
     critic=critic,
-    latent_size=spec.latent_size,
-  )
+  ).task
 
   def start(key):
     key_start, key_nodes, key_critics, key_run = jax.random.split(key, 4)
     nodes = jax.vmap(network.init)(jax.random.split(key_nodes, critics))
     many = jax.vmap(critic.init)(jax.random.split(key_critics, critics))
     inputs = game_lib.inputs(
-      (sources.generators(network, nodes, spec.latent_size),)
+      (sources.generators(network, nodes, spec.latent_size),),
+      prior=sources.normal(spec.latent_size),
     )
-    return game.init(network.init(key_start), many), inputs, key_run
+    state = game.init(key_start, network.init(key_start), many, inputs)
+    return state, inputs, key_run
 
   key = jax.random.key(0)
   if members:

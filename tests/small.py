@@ -11,12 +11,15 @@ from coalesce_jax.gan import game
 from coalesce_jax.gan import sources
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
+from coalesce_jax.transforms import base
 from coalesce_jax.transforms import ternary
 
 OPTIONS = generator_lib.freeze({'hidden': (16,)})
 VECTORS = generator_lib.Spec('mlp', 2, (2,), OPTIONS, 'mlp', OPTIONS)
 WIDTH = generator_lib.freeze({'width': 4})
 IMAGES = generator_lib.Spec('dcgan', 4, (8, 8, 1), WIDTH, 'dcgan', WIDTH)
+# Images of the same shape by networks that compile in a fraction of the time.
+PIXELS = generator_lib.Spec('mlp', 4, (8, 8, 1), OPTIONS, 'mlp', OPTIONS)
 
 
 def schedule(steps=6, chunk=3, **settings):
@@ -29,6 +32,25 @@ def config(**settings):
   return game.Config(**{'batch_size': 8, 'critic_steps': 2} | settings)
 
 
+def pipeline(config):
+  """Shortens a configuration of the pipeline in place: it compiles fast.
+
+  Whoever uses it shares the programs of its stages.
+  """
+  with config.unlocked():
+    config.network.options = {'hidden': (8,), 'output': 'tanh'}
+  config.network.name = config.network.critic = 'mlp'
+  config.network.critic_options.mlp.hidden = (8,)
+  for stage in ('pretrain', 'barycenter', 'adapt', 'ternary'):
+    config[stage].steps, config[stage].chunk = 8, 4
+  config.adapt.observe_every, config.adapt.augment = 4, ''
+  config.barycenter.warmup = config.adapt.warmup = config.ternary.warmup = 2
+  config.evaluate.samples = config.evaluate.curve_samples = 60
+  config.game.learning_rate = 2e-3
+  config.save_seconds = 0.0
+  config.seeds, config.local_samples = 2, 20
+
+
 def generator(seed=0, spec=VECTORS, critic=True):
   """A generator of random parameters."""
   key = jax.random.key(seed)
@@ -39,25 +61,27 @@ def generator(seed=0, spec=VECTORS, critic=True):
   )
 
 
-def made(settings, spec=VECTORS, count=2, term=None):
-  """A game, a state, inputs of `count` sources, a key."""
+def inputs(parts, spec=VECTORS, **settings):
+  """Inputs of a game with normal latents."""
+  return game.inputs(parts, prior=sources.normal(spec.latent_size), **settings)
+
+
+def made(settings, spec=VECTORS, count=2, critics=None, **more):
+  """A task of a game, a state, inputs of `count` sources, a key."""
+  size = count if critics is None else critics
   played = game.make(
-    settings,
-    generator=spec.build(),
-    critic=spec.build_critic(),
-    latent_size=spec.latent_size,
-    term=term,
-  )
+    settings, generator=spec.build(), critic=spec.build_critic(), **more
+  ).task
   key = jax.random.key(0)
-  critics = jax.vmap(spec.build_critic().init)(jax.random.split(key, count))
-  state = played.init(spec.build().init(key), critics)
+  critics = jax.vmap(spec.build_critic().init)(jax.random.split(key, size))
   parts = tuple(
     sources.array(k + jax.random.normal(key, (40, *spec.image_shape)))
     for k in range(count)
   )
+  given = inputs(parts, spec)
+  state = played.init(key, spec.build().init(key), critics, given)
   # Compiled: step by step, every operation would be compiled alone.
-  played = played._replace(step=jax.jit(played.step))
-  return played, state, game.inputs(parts), key
+  return played._replace(step=jax.jit(played.step)), state, given, key
 
 
 def images(n=20, seed=0, shape=(8, 8, 1)):
@@ -101,16 +125,17 @@ def coded(generator, granularity, sides, leaves=('.*/kernel',)):
 
   return generator._replace(
     params=trees.map_named(code, generator.params),
-    spec=dataclasses.replace(generator.spec, ternary=described),
+    spec=dataclasses.replace(generator.spec, encodings={'ternary': described}),
   )
 
 
 def ternarized(generator, scheme, granularity, leaves=('.*/kernel',)):
   """A ternary generator by the transform, its thresholds where they start."""
   settings = {'scheme': scheme, 'granularity': granularity, 'leaves': leaves}
-  transform = ternary.ternary(**settings)
-  make = jax.jit(lambda params: transform.apply(transform.init(None, params)))
-  params = make(generator.params)
+  reparam = ternary.ternary(**settings)
+  params = jax.jit(base.start, static_argnums=0)(
+    reparam, jax.random.key(0), generator.params
+  )
   described = ternary.describe(params, **settings)
-  spec = dataclasses.replace(generator.spec, ternary=described)
+  spec = dataclasses.replace(generator.spec, encodings={'ternary': described})
   return generator._replace(params=params, spec=spec)

@@ -1,5 +1,6 @@
-"""The subcommands of `coalesce`, by name."""
+"""Lists the subcommands of `coalesce` by name."""
 
+from coalesce_jax.cli import adapting
 from coalesce_jax.cli import exporting
 from coalesce_jax.cli import inspection
 from coalesce_jax.cli import mixing
@@ -8,45 +9,49 @@ from coalesce_jax.cli import training
 from coalesce_jax.cli.common import Command
 
 TABLE: dict[str, Command] = {
-  'run': Command('the whole pipeline', pipeline.define_run, pipeline.run),
+  'run': Command('runs the whole pipeline', pipeline.define_run, pipeline.run),
   'pretrain': Command(
-    'one generator a node', training.define_pretrain, training.pretrain
+    'trains one generator for each node',
+    training.define_pretrain,
+    training.pretrain,
   ),
   'barycenter': Command(
-    'the barycenter of bundles', training.define_barycenter, training.barycenter
+    'learns the barycenter of bundles',
+    training.define_barycenter,
+    training.barycenter,
   ),
   'mixture': Command(
-    'all bundles as one generator that draws among them',
+    'combines all bundles in one generator',
     mixing.define_mixture,
     mixing.mixture,
   ),
   'adapt': Command(
-    'from bundles and local images to an edge model',
-    training.define_adapt,
-    training.adapt,
+    'adapts bundles to local images',
+    adapting.define_adapt,
+    adapting.adapt,
   ),
   'ternarize': Command(
-    'a ternary copy of a generator',
-    training.define_ternarize,
-    training.ternarize,
+    'trains a ternary copy of a generator',
+    adapting.define_ternarize,
+    adapting.ternarize,
   ),
   'export': Command(
-    'a program of a generator for devices',
+    'writes a generator as a program for devices',
     exporting.define_export,
     exporting.export,
   ),
   'sample': Command(
-    'images of a bundle', inspection.define_sample, inspection.sample
+    'draws images of a bundle', inspection.define_sample, inspection.sample
   ),
   'evaluate': Command(
-    'a bundle against real images',
+    'evaluates a bundle against real images',
     inspection.define_evaluate,
     inspection.evaluate,
   ),
   'report': Command(
-    'the report of a run, again', pipeline.define_report, pipeline.report
+    'writes the report of a run again', pipeline.define_report, pipeline.report
   ),
   'data': Command(
-    'find and describe a data set', inspection.define_data, inspection.data
+    'finds and describes a data set', inspection.define_data, inspection.data
   ),
 }

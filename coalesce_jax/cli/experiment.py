@@ -1,6 +1,5 @@
-"""The command line that all experiments have."""
+"""Defines the command line that all experiments share."""
 
-import pathlib
 from typing import Any
 
 from absl import flags
@@ -12,39 +11,39 @@ from coalesce_jax.trials import trials
 
 
 def main(experiment: trials.Experiment, arguments: list[str]) -> int:
-  """Command line of an experiment: `--config`, `--workdir`, one JSON line.
+  """Runs the command line of an experiment and prints one JSON line.
 
-  `--trials=NAME,NAME` runs only these, without the summary; `--list` says
-  which there are, by stages and tasks; `--report` makes the summary of those
-  that are done.
+  By default it runs all trials and makes the summary. With `--trials=NAME,NAME`
+  it runs only these trials, without the summary. With `--list` it prints the
+  names of the trials by stages and tasks. With `--report` it makes the summary
+  of the trials that are done.
 
   Args:
     experiment: what to run.
     arguments: flags.
 
   Returns:
-    The exit code, as of `coalesce`.
+    The exit code, as for `coalesce`.
   """
 
   def define(values: flags.FlagValues) -> None:
-    folder = pathlib.Path(__file__).parent / experiment.name
     config_flags.DEFINE_config_file(
       'config',
-      str(folder / 'configs' / 'default.py'),
+      experiment.config,
       'Configuration file, with `:quick` for a smoke test.',
       flag_values=values,
     )
     common.string(values, 'workdir', None, 'Folder of the results.')
     common.required(values, 'workdir')
     flags.DEFINE_list(
-      'trials', [], 'Names of trials; empty is all of them and the summary.',
+      'trials', [], 'Names of trials; none runs all of them and the summary.',
       flag_values=values,
     )  # fmt: skip
     flags.DEFINE_bool(
-      'list', False, 'Only say which trials there are.', flag_values=values
+      'list', False, 'Only list the trials.', flag_values=values
     )
     flags.DEFINE_bool(
-      'report', False, 'Only the summary of the trials that are done.',
+      'report', False, 'Only make the summary of the trials that are done.',
       flag_values=values,
     )  # fmt: skip
     for flag, help_line in experiment.more.items():
@@ -58,7 +57,7 @@ def main(experiment: trials.Experiment, arguments: list[str]) -> int:
         raise ValueError('--report goes with neither --trials nor --list')
       return trials.summarise(experiment, config, workdir, **texts)
     if not values.list and not values.trials:
-      return trials.play(experiment, config, workdir, stop, **texts)
+      return trials.complete(experiment, config, workdir, stop, **texts)
     experiment.prepare(config, **texts)
     stages = trials.stages(experiment, config, stop)
     if values.list:
@@ -72,5 +71,5 @@ def main(experiment: trials.Experiment, arguments: list[str]) -> int:
     )
     return {'workdir': workdir, 'trials': list(done)}
 
-  made = common.Command(experiment.help, define, command)
-  return main_lib.execute(experiment.name, made, arguments)
+  entry = common.Command(experiment.help, define, command)
+  return main_lib.execute(experiment.name, entry, arguments)

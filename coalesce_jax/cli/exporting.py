@@ -1,4 +1,4 @@
-"""Subcommand that makes programs for devices: export."""
+"""Defines the subcommand that makes programs for devices: export."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ from coalesce_jax.models import bundle
 
 
 def define_export(values: Values) -> None:
-  """Flags of `export`."""
+  """Defines the flags of `export`."""
   common.string(values, 'node', None, 'Bundle.')
   flags.DEFINE_enum(
     'format', 'onnx', sorted(export_lib.FORMATS), 'Kind of program.',
     flag_values=values,
   )  # fmt: skip
   flags.DEFINE_enum(
-    'weights', None, export_lib.FORMATS['onnx'].weights,
-    'Of ternary leaves; int4 is for older runtimes of ONNX. Default: int2 for '
-    'a ternary bundle, float32 for another.',
+    'weights', None, list(export_lib.FORMATS['onnx'].weights),
+    'Type of ternary leaves; int4 is for older runtimes of ONNX. Default: int2 '
+    'for a ternary bundle, float32 for another.',
     flag_values=values,
   )  # fmt: skip
   common.string(
@@ -31,22 +31,22 @@ def define_export(values: Values) -> None:
 
 
 def export(values: Values, stop: Stop) -> dict[str, Any]:
-  """Writes a bundle's generator as a program that was compared with JAX."""
+  """Writes a bundle's generator as a program, after comparing it with JAX."""
   del stop
   generator = bundle.load(values.node)
-  made = export_lib.build(
+  program = export_lib.build(
     generator,
     format=values.format,
     weights=values.weights,
     source_sha256=bundle.inspect(values.node)['payload_sha256'],
   )
-  # Whatever was refused has not even made a folder.
-  export_lib.keep(common.checked_out(values.out), made)
+  # Folders are made only after all checks.
+  export_lib.keep(common.checked_out(values.out), program)
   return {
     'out': values.out,
     'format': values.format,
-    'weights': made.metadata['weights'],
-    'bytes': len(made.contents['']),
-    'max_difference': made.metadata['max_difference'],
-    'tolerance': made.metadata['tolerance'],
+    'weights': program.metadata['weights'],
+    'bytes': len(program.contents['']),
+    'max_difference': program.metadata['max_difference'],
+    'tolerance': program.metadata['tolerance'],
   }

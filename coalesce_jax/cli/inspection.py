@@ -1,4 +1,4 @@
-"""Subcommands that look: sample, evaluate, data."""
+"""Defines the subcommands that inspect: sample, evaluate, data."""
 
 from collections.abc import Callable, Sequence
 import io
@@ -25,22 +25,22 @@ from coalesce_jax.runs import figures
 
 
 def define_sample(values: Values) -> None:
-  """Flags of `sample`."""
+  """Defines the flags of `sample`."""
   common.string(values, 'node', None, 'Bundle, or a file of `export`.')
   flags.DEFINE_enum(
     'backend', 'jax', ['jax', 'onnx'], 'What runs it: jax a bundle, onnx a '
-    'file of `export --format=onnx` on one core. The latents of onnx are drawn '
-    'by NumPy: the same seed gives other images.',
+    'file of `export --format=onnx` on one core. NumPy draws the latents of '
+    'onnx: the same seed gives other images.',
     flag_values=values,
   )  # fmt: skip
-  flags.DEFINE_integer('n', 64, 'Samples.', flag_values=values)
+  flags.DEFINE_integer('n', 64, 'Number of samples.', flag_values=values)
   flags.DEFINE_integer('seed', 0, 'Seed.', flag_values=values)
   common.string(values, 'out', None, 'A .png grid, .npz, or a folder of PNGs.')
   common.required(values, 'node', 'out')
 
 
 def sample(values: Values, stop: Stop) -> dict[str, Any]:
-  """Draws samples of a bundle into a grid, an array or a folder."""
+  """Writes samples of a bundle to a grid, an array or a folder."""
   del stop
   if not 1 <= values.n <= 1_000_000:
     raise ValueError(f'--n={values.n} is not in [1, 1000000]')
@@ -80,7 +80,7 @@ def _exported(values: Values) -> tuple[Sequence[int], Callable[[], Any]]:
 
 
 def define_evaluate(values: Values) -> None:
-  """Flags of `evaluate`."""
+  """Defines the flags of `evaluate`."""
   common.string(values, 'node', None, 'Bundle.')
   common.string(values, 'images', None, 'Held-out real images, or a data set.')
   common.string(values, 'local', None, 'Images it was trained on, if known.')
@@ -92,14 +92,14 @@ def define_evaluate(values: Values) -> None:
     values, 'labelled', None, 'Labelled images to train features on, cached.'
   )
   flags.DEFINE_integer(
-    'samples', None, 'Generated samples.', flag_values=values
+    'samples', None, 'Number of generated samples.', flag_values=values
   )
   flags.DEFINE_integer('seed', 0, 'Seed.', flag_values=values)
   common.required(values, 'node', 'images')
 
 
 def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
-  """Judges a bundle by held-out real images."""
+  """Evaluates a bundle against held-out real images."""
   del stop
   generator = bundle.load(values.node)
   shape = tuple(generator.spec.image_shape)
@@ -110,19 +110,19 @@ def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
   local = images_lib.load(values.local, shape).images if values.local else None
   network: str | features.Features | None = values.features
   if values.labelled:
-    own = images_lib.load(values.labelled, shape)
-    if own.labels is None:
+    labelled = images_lib.load(values.labelled, shape)
+    if labelled.labels is None:
       raise ValueError(f'{values.labelled}: no labels; one sub-folder a class')
-    network = classifier_features.cached(*own, datasets.cache_folder())
-  found = generators.evaluate(
+    network = classifier_features.cached(*labelled, datasets.cache_folder())
+  scores = generators.evaluate(
     generator, images, features=network, samples=values.samples,
     local=local, seed=values.seed,
   )  # fmt: skip
-  return {'node': values.node, **found}
+  return {'node': values.node, **scores}
 
 
 def define_data(values: Values) -> None:
-  """Flags of `data`."""
+  """Defines the flags of `data`."""
   common.string(values, 'dataset', None, f'One of {datasets.NAMES}, or a path.')
   common.string(values, 'data_dir', None, 'Folder that is searched first.')
   common.required(values, 'dataset')

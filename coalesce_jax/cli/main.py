@@ -1,13 +1,13 @@
-"""The `coalesce` command: one subcommand a stage, absl flags.
+"""Runs the `coalesce` command: one subcommand for each stage, with absl flags.
 
-Every subcommand writes what it makes atomically, ends with one JSON line on
-stdout, logs to stderr, and exits 0 on success, 2 on bad usage or input with
-one line that says what and where, 1 on a fault or a stop request.
+Every subcommand writes its results atomically, logs to stderr and ends with one
+JSON line on stdout. It exits with 0 on success and with 1 on a fault or a stop
+request. On bad usage or input it exits with 2 and one line that says what is
+wrong and where.
 """
 
 from collections.abc import Sequence
 import json
-import os
 import sys
 
 from absl import flags
@@ -42,11 +42,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
-  """Parses flags, runs a command, prints its JSON line.
+  """Parses flags, runs a command and prints its JSON line.
 
   Args:
-    program: its name, for messages.
-    command: what is run.
+    program: name of the program, for messages.
+    command: the command.
     arguments: its flags.
 
   Returns:
@@ -61,12 +61,12 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
     'traceback', False, 'Show where an error was raised.', flag_values=values
   )
   flags.DEFINE_integer(
-    'devices', 1, 'Devices of JAX that share each game; the cores of a CPU are '
-    'devices where the environment has JAX_NUM_CPU_DEVICES.',
+    'devices', 1, 'Devices of JAX that share each game; JAX_NUM_CPU_DEVICES '
+    'makes devices of the cores of a CPU.',
     lower_bound=1, flag_values=values,
   )  # fmt: skip
   try:
-    # A configuration with a default is loaded here, overrides applied.
+    # This loads a configuration that is a default, with its overrides.
     command.define(values)
   except (AttributeError, KeyError) as error:
     return _refuse(f'{program}: --config: no such field, {_line(error)}')
@@ -112,13 +112,13 @@ def _run(program: str, command: Command, values: flags.FlagValues) -> int:
 def _devices(count: int) -> list[jax.Device]:
   if count == 1:
     return []
-  found = jax.devices()
-  if count > len(found):
+  devices = jax.devices()
+  if count > len(devices):
     raise ValueError(
-      f'--devices={count}: JAX has {len(found)} of {found[0].platform}; the '
-      f'cores of a CPU are devices with JAX_NUM_CPU_DEVICES={count}'
+      f'--devices={count}: JAX has {len(devices)} of {devices[0].platform}; '
+      f'the cores of a CPU are devices with JAX_NUM_CPU_DEVICES={count}'
     )
-  return found[:count]
+  return devices[:count]
 
 
 def _refuse(text: str) -> int:
@@ -154,8 +154,5 @@ def _usage(table: dict[str, Command]) -> str:
 
 
 def main_console() -> None:
-  """Entry point of the `coalesce` script."""
-  # The checkout's experiments, when the command runs inside one.
-  if os.path.isdir('experiments') and os.getcwd() not in sys.path:
-    sys.path.insert(0, os.getcwd())
+  """Runs the `coalesce` script."""
   sys.exit(main(sys.argv))

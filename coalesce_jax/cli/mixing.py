@@ -1,4 +1,4 @@
-"""The subcommand that keeps all nodes: mixture."""
+"""Defines the subcommand that combines all nodes in one generator: mixture."""
 
 import dataclasses
 from typing import Any
@@ -13,31 +13,34 @@ from coalesce_jax.models import bundle
 
 
 def define_mixture(values: Values) -> None:
-  """Flags of `mixture`."""
+  """Defines the flags of `mixture`."""
   flags.DEFINE_list('nodes', None, 'Bundles.', flag_values=values)
   flags.DEFINE_list(
-    'weights', None, 'One a bundle, sum 1; default equal.', flag_values=values
+    'weights',
+    None,
+    'Weights of the bundles, sum 1; default equal.',
+    flag_values=values,
   )
   flags.DEFINE_integer(
-    'refine_steps', 0, 'Steps that latents are moved by the critic of their '
-    'bundle, for each sample; 0 leaves them.', lower_bound=0,
-    flag_values=values,
+    'refine_steps', 0, 'Steps of discriminator optimal transport (DOT), which '
+    'moves the latents of each sample by the critic of its bundle.',
+    lower_bound=0, flag_values=values,
   )  # fmt: skip
   common.string(values, 'out', None, 'Bundle to write.')
   common.required(values, 'nodes', 'out')
 
 
 def mixture(values: Values, stop: Stop) -> dict[str, Any]:
-  """Writes all bundles as one generator that draws among them."""
+  """Writes the mixture of all bundles as one generator."""
   del stop
-  members = common.load_nodes(values.nodes)
-  made = mixture_lib.mixture(
-    members,
+  nodes = common.load_nodes(values.nodes)
+  mixed = mixture_lib.mixture(
+    nodes,
     common.numbers('weights', values.weights),
-    common.refine(values, members),
+    common.refine(values, nodes),
   )
-  provenance = {'stage': 'mixture', 'dataset': common.dataset(members)}
-  spec = dataclasses.replace(made.spec, provenance=provenance)
-  made = made._replace(spec=spec)
-  bundle.save(common.checked_out(values.out), made)
-  return {'bundle': values.out, 'bytes': bundle.size_bytes(made)}
+  provenance = {'stage': 'mixture', 'dataset': common.dataset(nodes)}
+  spec = dataclasses.replace(mixed.spec, provenance=provenance)
+  mixed = mixed._replace(spec=spec)
+  bundle.save(common.checked_out(values.out), mixed)
+  return {'bundle': values.out, 'bytes': bundle.size_bytes(mixed)}

@@ -1,4 +1,4 @@
-"""Subcommands of the whole pipeline: run, report."""
+"""Defines the subcommands of the whole pipeline: run, report."""
 
 import json
 import pathlib
@@ -13,7 +13,7 @@ from coalesce_jax.cli.common import Values
 
 
 def define_run(values: Values) -> None:
-  """Flags of `run`."""
+  """Defines the flags of `run`."""
   config_flags.DEFINE_config_file(
     'config', None, 'Configuration file, with `:quick` for a smoke test.',
     flag_values=values,
@@ -30,7 +30,7 @@ def run(values: Values, stop: Stop) -> dict[str, Any]:
 
 
 def define_report(values: Values) -> None:
-  """Flags of `report`."""
+  """Defines the flags of `report`."""
   common.string(values, 'workdir', None, 'Folder of a finished `coalesce run`.')
   common.required(values, 'workdir')
 

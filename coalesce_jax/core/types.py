@@ -21,9 +21,9 @@ class Network(NamedTuple):
   Attributes:
     init: ``key -> params``, a nested dict of arrays.
     apply: ``(params, inputs) -> outputs``. A generator maps latents
-      ``[B, Z]`` to samples ``[B, ...]``; a critic maps samples to values
-      ``[B]``.
+      ``[B, Z]``, or what else its prior draws, to samples ``[B, ...]``; a
+      critic maps samples to scores ``[B]``.
   """
 
   init: Callable[[PRNGKey], Params]
-  apply: Callable[[Params, Array], Array]
+  apply: Callable[[Params, Any], Any]

@@ -1,1 +1,1 @@
-"""Programs for devices."""
+"""Generators as programs for devices: ONNX and StableHLO."""

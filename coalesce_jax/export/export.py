@@ -1,10 +1,14 @@
-"""Generators as programs for devices: encoded, verified, described, written.
+"""Exports of generators as programs that run without this package.
 
-Before anything is kept, the runtime of the format runs the program at random
-latents, in batches of several sizes, and the samples are compared with JAX's.
+Every program is verified before it is written. The runtime of its format runs
+the program at random latents, in batches of `BATCHES` samples. The largest
+absolute difference from the samples of JAX must be within the tolerance of the
+format. Pixels lie in [-1, 1].
+
+Shapes: B batch, Z latent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import importlib
 import json
 import os
@@ -26,19 +30,22 @@ Run = Callable[[np.ndarray], Any]
 
 
 class Format(NamedTuple):
-  """A format of programs.
+  """Describes one format of programs.
 
   Attributes:
-    weights: how weights may be written.
-    packages: of the extra `export` that it needs.
-    tolerance: largest absolute difference from JAX's samples.
-    encode: ``(generator, weights) -> program``.
-    load: ``program -> functions`` from latents to samples, one for each way in
-      which a user may run it.
-    describe: ``(program, metadata) -> bytes by suffix of the file``.
+    weights: the ways to write weights, the preferred one first. Each maps to
+      the encoding in `Spec.encodings` whose leaves it writes in few bits, or to
+      None where every leaf is float32.
+    packages: packages of the extra `export` that the format needs.
+    tolerance: largest allowed absolute difference from the samples of JAX.
+    encode: ``(generator, weights) -> program``, as bytes.
+    load: ``program -> functions`` from latents `[B, Z]` to samples `[B, ...]`,
+      one for each way in which a user may run the program.
+    describe: ``(program, metadata) -> {suffix: bytes}``: the files to write, by
+      what follows the path in their names.
   """
 
-  weights: tuple[str, ...]
+  weights: Mapping[str, str | None]
   packages: tuple[str, ...]
   tolerance: float
   encode: Callable[[generator_lib.Generator, str], bytes]
@@ -47,11 +54,12 @@ class Format(NamedTuple):
 
 
 class Export(NamedTuple):
-  """A verified program.
+  """Holds a verified program.
 
   Attributes:
-    contents: bytes by suffix; '' is the program itself.
-    metadata: what describes it.
+    contents: bytes of each file by the suffix of its name. '' is the program
+      itself.
+    metadata: the description of the program, see `metadata.make`.
   """
 
   contents: dict[str, bytes]
@@ -66,35 +74,37 @@ def write(
   weights: str | None = None,
   source_sha256: str | None = None,
 ) -> Export:
-  """Writes a verified program, and for StableHLO `PATH.json` beside it.
+  """Verifies and writes a program; StableHLO adds a description, `PATH.json`.
 
   Args:
-    path: of the file.
+    path: path of the file.
     generator: one generator, without ensemble axes.
     format: one of `FORMATS`.
-    weights: 'int2' and 'int4' keep ternary leaves in 2 and 4 bits, 'float32'
-      does not; default: 'int2' for a ternary generator.
-    source_sha256: that of the payload of the bundle it comes from, if any.
+    weights: how to write weights. 'int2' and 'int4' write ternary leaves in 2
+      and 4 bits, 'float32' writes every leaf in 32 bits. The default is 'int2'
+      for a ternary generator, else 'float32'.
+    source_sha256: digest of the payload of the bundle that holds the generator,
+      if there is one.
 
   Returns:
-    What was written.
+    The program and its description, as written.
 
   Raises:
-    ValueError: unknown or unfit settings, a missing package, or a program that
-      does not give JAX's samples; nothing is written then.
+    ValueError: unknown or unfit settings, a missing package, or a program whose
+      samples differ from those of JAX. Nothing is written then.
   """
-  made = build(
+  export = build(
     generator, format=format, weights=weights, source_sha256=source_sha256
   )
-  keep(path, made)
-  return made
+  keep(path, export)
+  return export
 
 
-def keep(path: str | os.PathLike[str], made: Export) -> None:
-  """Writes all files of a verified program, or none."""
+def keep(path: str | os.PathLike[str], export: Export) -> None:
+  """Writes all files of a verified program, or none after an error."""
   written: list[pathlib.Path] = []
   try:
-    for suffix, data in made.contents.items():
+    for suffix, data in export.contents.items():
       files.write_bytes(f'{os.fspath(path)}{suffix}', data)
       written.append(pathlib.Path(f'{os.fspath(path)}{suffix}'))
   except BaseException:
@@ -110,21 +120,26 @@ def build(
   weights: str | None = None,
   source_sha256: str | None = None,
 ) -> Export:
-  """A verified program in memory; see `write`."""
+  """Builds a verified program in memory; see `write`."""
   spec = generator.spec
   if format not in FORMATS:
     raise ValueError(f'format {format!r} is not one of {sorted(FORMATS)}')
   chosen = FORMATS[format]
+  possible = [
+    name
+    for name, encoding in chosen.weights.items()
+    if encoding is None or encoding in spec.encodings
+  ]
   if weights is None:
-    weights = 'float32' if spec.ternary is None else 'int2'
+    weights = possible[0]
   if weights not in chosen.weights:
     raise ValueError(
-      f'weights {weights!r} of {format} are not one of {chosen.weights}'
+      f'weights {weights!r} of {format} are not one of {tuple(chosen.weights)}'
     )
-  if weights != 'float32' and spec.ternary is None:
+  if weights not in possible:
     raise ValueError(
-      f'weights {weights!r}: this generator has no ternary leaves; ternarize '
-      'it first, or take float32'
+      f'weights {weights!r}: this generator has no {chosen.weights[weights]} '
+      f'leaves; it takes one of {possible}'
     )
   require(*chosen.packages)
   _check_shapes(generator)
@@ -146,7 +161,11 @@ def build(
 
 
 def require(*packages: str) -> None:
-  """Raises ValueError unless these packages of the extra are there."""
+  """Imports packages of the extra `export`.
+
+  Raises:
+    ValueError: a package is not installed.
+  """
   for name in packages:
     try:
       importlib.import_module(name)
@@ -173,7 +192,11 @@ def _check_shapes(generator: generator_lib.Generator) -> None:
 def _verified(
   generator: generator_lib.Generator, format: str, program: bytes
 ) -> float:
-  """The largest difference from JAX; ValueError if it is too large."""
+  """Measures the largest absolute difference from the samples of JAX.
+
+  Raises:
+    ValueError: the difference exceeds the tolerance, or is NaN.
+  """
   rng = np.random.default_rng(0)
   apply, runs = jax.jit(generator.network.apply), FORMATS[format].load(program)
   differences = []
@@ -230,7 +253,7 @@ def _describe_stablehlo(
 
 FORMATS = {
   'onnx': Format(
-    weights=('int2', 'int4', 'float32'),
+    weights={'int2': 'ternary', 'int4': 'ternary', 'float32': None},
     packages=('onnx', 'onnxruntime'),
     tolerance=1e-4,
     encode=_encode_onnx,
@@ -238,7 +261,7 @@ FORMATS = {
     describe=_describe_onnx,
   ),
   'stablehlo': Format(
-    weights=stablehlo.KINDS,
+    weights=stablehlo.WEIGHTS,
     packages=('flatbuffers',),
     tolerance=1e-5,
     encode=stablehlo.encode,

@@ -1,6 +1,10 @@
-"""What a program says about itself, as JSON: written by us, read as untrusted.
+"""Descriptions of programs, as JSON values.
 
-The samples' layout is JAX's: `[B, *image_shape]`, images in `value_range`.
+`make` writes a description, and `parse` reads one that is untrusted. A program
+maps latents `[B, Z]` to samples `[B, *image_shape]`; images have channels last
+and lie in `value_range`.
+
+Shapes: B batch, Z latent.
 """
 
 from collections.abc import Sequence
@@ -26,17 +30,21 @@ def make(
   source_sha256: str | None,
   packages: Sequence[str],
 ) -> dict[str, Any]:
-  """The description of a program.
+  """Makes the description of a program.
 
   Args:
-    spec: of the generator.
-    program: its bytes, without a description.
+    spec: the spec of the generator.
+    program: bytes of the program, without a description.
     format: 'onnx' or 'stablehlo'.
     weights: 'int2', 'int4' or 'float32'.
-    tolerance: the largest absolute difference from JAX that was allowed.
-    max_difference: the one that was measured.
-    source_sha256: that of the payload of the bundle it comes from, if any.
-    packages: those, beyond this one and JAX, whose versions matter.
+    tolerance: largest allowed absolute difference from the samples of JAX.
+    max_difference: largest measured absolute difference from them.
+    source_sha256: digest of the payload of the bundle that holds the generator,
+      if there is one.
+    packages: packages to name with their versions, besides this one and JAX.
+
+  Returns:
+    The description as plain JSON values.
   """
   return {
     'format_version': FORMAT_VERSION,
@@ -47,7 +55,8 @@ def make(
     'image_shape': list(spec.image_shape),
     'value_range': [-1.0, 1.0] if len(spec.image_shape) == 3 else None,
     'weights': weights,
-    'ternary': None if spec.ternary is None else dict(spec.ternary),
+    # Programs hold the leaves of other encodings as float32.
+    'ternary': spec.encodings.get('ternary'),
     'tolerance': tolerance,
     'max_difference': max_difference,
     'provenance': dict(spec.provenance),
@@ -61,10 +70,17 @@ def make(
 
 
 def parse(text: str) -> dict[str, Any]:
-  """A description whose version, sizes and digest can be relied on.
+  """Parses an untrusted description.
+
+  Args:
+    text: JSON.
+
+  Returns:
+    A mapping. Its version is known, its sizes are in [1, 2**20], and its digest
+    is a text. Other values are not checked.
 
   Raises:
-    ValueError: it is none.
+    ValueError: damaged, or of another version.
   """
   try:
     found = json.loads(text)

@@ -1,12 +1,14 @@
-"""ONNX files: what describes them, and which of them are run.
+"""ONNX files: programs with a description, read within bounds.
 
-A file is a program followed by its description. Messages of protocol buffers
-that follow each other are one message, so every runtime reads both, and the
-sha256 in the description is that of the bytes before it.
+A file is a program followed by its description. Both are messages of protocol
+buffers, which read concatenated messages as one, so every runtime reads the
+file. The sha256 in the description is that of the bytes before it.
 
-An ONNX file is code, and `read` is meant for one's own: what it lets through
-has our description, standard operators of an allow-list, and no value that
-takes much memory.
+An ONNX file is code, and `read` is meant for files of this package. It accepts
+only files with our description, with standard operators of an allow-list, and
+without values that take much memory.
+
+Shapes: B batch, Z latent.
 """
 
 from collections.abc import Callable
@@ -27,9 +29,9 @@ from coalesce_jax.export import onnx_graphs
 KEY = 'coalesce_jax'
 MAX_BYTES = 1 << 29
 MAX_NODES = 1000
-# Numbers in one value of the graph.
+# Most numbers in one value of the graph, for a batch of `BATCH`.
 MAX_VALUES = 1 << 27
-# Samples that are computed at once.
+# Most samples that are computed at once.
 BATCH = 64
 _ATTRIBUTES = (
   onnx.AttributeProto.INT,
@@ -39,21 +41,28 @@ _ATTRIBUTES = (
 
 
 def describe(program: bytes, metadata: dict[str, Any]) -> bytes:
-  """The program with its description, `metadata_props` to other readers."""
+  """Appends a description to a program.
+
+  Other readers of ONNX find the description under `metadata_props`.
+  """
   return program + _tail(json.dumps(metadata, sort_keys=True))
 
 
 def load(
   data: bytes, *, expand: bool = True
 ) -> Callable[[np.ndarray], np.ndarray]:
-  """The function of a program, run by ONNX Runtime on one core.
+  """Loads a program that ONNX Runtime runs on one core.
 
   Args:
-    data: of a file.
-    expand: whether packed weights become float32 once, here, or at every call.
+    data: bytes of a file.
+    expand: whether packed weights become float32 once, at loading, instead of
+      at every call.
+
+  Returns:
+    The function from latents `[B, Z]` to samples `[B, ...]`.
 
   Raises:
-    ValueError: the runtime does not take it.
+    ValueError: the runtime does not accept the program.
   """
   options = onnxruntime.SessionOptions()
   options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -64,7 +73,7 @@ def load(
       data, options, providers=['CPUExecutionProvider']
     )
   except Exception as error:
-    # Of classes of its own, without a common one.
+    # The runtime's classes of errors have no common base but Exception.
     raise ValueError(
       f'ONNX Runtime {onnxruntime.__version__} does not take the program: '
       f'{str(error).splitlines()[0][:200]}'
@@ -75,13 +84,16 @@ def load(
 
 
 def sample(data: bytes, latent_size: int, seed: int, n: int) -> np.ndarray:
-  """Draws samples `[n, ...]` of a file, on one core.
+  """Draws samples of a file on one core.
 
   Args:
-    data: of a file.
+    data: bytes of a file.
     latent_size: Z.
-    seed: of NumPy's default generator of latents.
+    seed: seed of NumPy's default generator, which draws the latents.
     n: number of samples, at least 1.
+
+  Returns:
+    Samples, `[n, ...]`.
   """
   run, rng = load(data), np.random.default_rng(seed)
   parts = [
@@ -92,10 +104,14 @@ def sample(data: bytes, latent_size: int, seed: int, n: int) -> np.ndarray:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, Any]]:
-  """The bytes and the description of a file that this package wrote.
+  """Reads a file that this package wrote.
+
+  Returns:
+    The bytes and the description of the file.
 
   Raises:
-    ValueError: it is damaged, too large, or of another origin; one line.
+    ValueError: the file is missing, damaged, too large, or of another origin.
+      The error is one line.
   """
   path = pathlib.Path(path)
   if not path.is_file():
@@ -107,7 +123,7 @@ def read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, Any]]:
   try:
     model = onnx.load_model_from_string(data)
   except Exception:
-    # Protocol buffers have errors of their own.
+    # The classes of errors depend on how protocol buffers are installed.
     raise ValueError(f'{path}: no ONNX file, or damaged') from None
   texts = [entry.value for entry in model.metadata_props if entry.key == KEY]
   if len(texts) != 1 or len(model.metadata_props) != 1:
@@ -129,7 +145,12 @@ def _tail(text: str) -> bytes:
 
 
 def _check(model: onnx.ModelProto, metadata: dict[str, Any]) -> None:
-  """Raises ValueError unless the graph is like those of `onnx_graphs`."""
+  """Checks that a graph is like those of `onnx_graphs`.
+
+  Raises:
+    ValueError: it has other inputs, operators or attributes, or values whose
+      size is unknown or excessive.
+  """
   graph = model.graph
   opsets = [(each.domain, each.version) for each in model.opset_import]
   if opsets not in [[('', kind.opset)] for kind in onnx_graphs.KINDS.values()]:
@@ -164,7 +185,7 @@ def _check(model: onnx.ModelProto, metadata: dict[str, Any]) -> None:
 
 
 def _sizes(value: onnx.ValueInfoProto) -> list[int]:
-  """Sizes of a value; 0 where unknown."""
+  """Lists the sizes of a value; 0 stands for an unknown size."""
   return [
     BATCH if dim.dim_param == onnx_graphs.BATCH else dim.dim_value
     for dim in value.type.tensor_type.shape.dim

@@ -1,18 +1,20 @@
 r"""ONNX graphs of generators, written layer by layer.
 
-A ternary leaf is one initialiser of -1, 0 and 1 in two bits (INT2, opset 25) or
-four (INT4, opset 21, for older runtimes), and `DequantizeLinear` gives it its
-scales. With magnitudes `p` and `n` of positive and negative weights
+A ternary leaf is one initialiser of codes -1, 0 and 1 in two bits (INT2, opset
+25), or in four bits for older runtimes (INT4, opset 21). `DequantizeLinear`
+multiplies the codes `q` by scales. With magnitudes `p` and `n` of positive and
+negative weights,
 
 .. math::
   w = \max(q p, 0) + \min(q n, 0), \quad q \in \{-1, 0, 1\}
 
-exactly. Everything else is float32.
+holds exactly. All other leaves are float32.
 
-Shapes: B batch, Z latent, C channels, H, W image. Maps are `[B, C, H, W]` here.
+Shapes: B batch, Z latent, C, F channels, H, W image, D dimensions of a vector.
+Feature maps are `[B, C, H, W]` within a graph.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import ml_dtypes
@@ -30,11 +32,11 @@ from coalesce_jax.ops import conv
 
 
 class Kind(NamedTuple):
-  """How weights are written.
+  """Says how a graph holds weights.
 
   Attributes:
-    type: NumPy's type of the codes; None: ternary leaves in float32 too.
-    opset: version of the standard operators, the lowest that will do.
+    type: type of the codes of ternary leaves, or None if these are float32 too.
+    opset: the lowest version of the standard operators that has the type.
   """
 
   type: Any
@@ -50,13 +52,13 @@ INPUT, OUTPUT, BATCH = 'z', 'images', 'batch'
 
 
 class Graph(NamedTuple):
-  """A graph while it is written.
+  """Holds a graph while it is written.
 
   Attributes:
-    params: leaves by name.
-    granularity: that of each leaf which is written as codes.
-    type: of the codes.
-    nodes: so far, in the order in which they run.
+    params: float32 leaves by name.
+    granularity: 'layer' or 'channel', by name of each leaf to write as codes.
+    type: type of the codes.
+    nodes: nodes so far, in the order in which they run.
     tensors: initialisers so far.
   """
 
@@ -68,30 +70,33 @@ class Graph(NamedTuple):
 
 
 def model(generator: generator_lib.Generator, weights: str) -> onnx.ModelProto:
-  """A checked model from `z` `[B, Z]` to `images` `[B, H, W, C]` or `[B, D]`.
+  """Makes a model that the checker of ONNX accepts.
 
   Args:
     generator: one generator, without ensemble axes.
     weights: one of `KINDS`.
 
+  Returns:
+    A model from `z` `[B, Z]` to `images` `[B, H, W, C]` or `[B, D]`.
+
   Raises:
-    ValueError: a network without a graph, or leaves that are not ternary though
-      the spec says so.
+    ValueError: the network has no graph, or a leaf is not ternary although the
+      spec says so.
   """
   spec, kind = generator.spec, KINDS[weights]
   if spec.network not in _WRITERS:
     raise ValueError(
       f'network {spec.network!r} has no ONNX graph, {sorted(_WRITERS)} have'
     )
-  leaves: Sequence[str] = ()
-  if spec.ternary is not None and kind.type is not None:
-    leaves = spec.ternary['leaves']
+  ternary = spec.encodings['ternary'] if kind.type is not None else {}
   graph = Graph(
     params={
       name: np.asarray(value, np.float32)
       for name, value in trees.flatten(generator.params).items()
     },
-    granularity={name: (spec.ternary or {})['granularity'] for name in leaves},
+    granularity={
+      name: ternary['granularity'] for name in ternary.get('leaves', ())
+    },
     type=kind.type,
     nodes=[],
     tensors=[],
@@ -134,7 +139,7 @@ def _write_wgan_gp_mnist(graph: Graph, module: Any) -> None:
   del module
   x = _node(graph, 'Relu', _project(graph, (4, 4)))
   low, high = conv.same_padding((8, 8), 5, 2)[0]
-  # More padding is cropping: here to 7 pixels.
+  # Padding of a transposed convolution crops: one more here leaves 7 pixels.
   x = _node(graph, 'Relu', _double(graph, x, 'up_1', (low, high + 1)))
   x = _node(graph, 'Relu', _double(graph, x, 'up_2', (low, high)))
   x = _swap(graph, _double(graph, x, 'out', (low, high)))
@@ -167,7 +172,7 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
   'leaky_relu': ('LeakyRelu', {'alpha': 0.2}),
   'tanh': ('Tanh', {}),
 }
-# All that a graph may consist of.
+# All operators that a graph may have.
 OPERATORS = frozenset({
   'Add', 'ConvTranspose', 'DequantizeLinear', 'Div', 'Gemm', 'LeakyRelu',
   'MatMul', 'Min', 'Mul', 'ReduceMean', 'Relu', 'Reshape', 'Sigmoid', 'Sqrt',
@@ -176,13 +181,13 @@ OPERATORS = frozenset({
 
 
 def _dense(graph: Graph, x: str, name: str) -> str:
-  """`layers.Dense`: `[B, C]` -> `[B, F]`."""
+  """Writes `layers.Dense`: `[B, C]` -> `[B, F]`."""
   kernel = _leaf(graph, f'{name}/kernel', (0, 1))
   return _node(graph, 'Gemm', x, kernel, _leaf(graph, f'{name}/bias', (0,)))
 
 
 def _project(graph: Graph, size: tuple[int, int]) -> str:
-  """`layers.Project`: latents `[B, Z]` -> `[B, C, h, w]`."""
+  """Writes `layers.Project`: latents `[B, Z]` -> `[B, C, *size]`."""
   latent, *_, channels = graph.params['project/kernel'].shape
   rows = latent, channels * size[0] * size[1]
   kernel = _leaf(graph, 'project/kernel', (0, 3, 1, 2), rows)
@@ -193,7 +198,14 @@ def _project(graph: Graph, size: tuple[int, int]) -> str:
 
 
 def _double(graph: Graph, x: str, name: str, pads: tuple[int, int]) -> str:
-  """`layers.ConvTranspose` of stride 2, equally padded in both directions."""
+  """Writes `layers.ConvTranspose` of stride 2: `[B, C, H, W]` -> doubled maps.
+
+  Args:
+    graph: the graph.
+    x: name of the input.
+    name: name of the layer.
+    pads: padding before and after, the same along H and W.
+  """
   return _node(
     graph,
     'ConvTranspose',
@@ -206,7 +218,7 @@ def _double(graph: Graph, x: str, name: str, pads: tuple[int, int]) -> str:
 
 
 def _norm(graph: Graph, x: str, name: str, kind: str) -> str:
-  """`layers.Norm`."""
+  """Writes `layers.Norm` on `[B, C, H, W]`."""
   if kind == 'none':
     return x
   axes = _constant(graph, [1] if kind == 'pixel' else [1, 2, 3], np.int64)
@@ -221,7 +233,7 @@ def _norm(graph: Graph, x: str, name: str, kind: str) -> str:
 
 
 def _swap(graph: Graph, x: str) -> str:
-  """Maps to images, `[B, H, W, C]`."""
+  """Transposes feature maps to images, `[B, H, W, C]`."""
   return _node(graph, 'Transpose', x, perm=[0, 2, 3, 1])
 
 
@@ -231,7 +243,7 @@ def _leaf(
   axes: tuple[int, ...],
   shape: tuple[int, ...] | None = None,
 ) -> str:
-  """A parameter with its axes permuted, then reshaped."""
+  """Writes a leaf with permuted axes, then reshaped; returns its name."""
   value = graph.params[name]
   moved = value.transpose(axes)
   shape = moved.shape if shape is None else shape
@@ -240,13 +252,13 @@ def _leaf(
   scales = packing.pack(value, graph.granularity[name]).scales
   codes = np.sign(moved)
   if codes.ndim == 2:
-    # A product with codes of two axes is what runtimes fuse into one that
-    # rounds its other factor to 8 bits.
+    # Runtimes fuse a product with codes of two axes into an operator that
+    # rounds the other factor to 8 bits.
     codes = codes[..., None]
   axis = axes.index(value.ndim - 1)
   if scales.shape[1] == 1:
-    # As many as there are rows: one scale and a reshape after it give wrong
-    # weights in ONNX Runtime before 1.27.
+    # One scale a row: ONNX Runtime before 1.27 gives wrong weights for a
+    # single scale with a reshape after it.
     axis, scales = 0, np.repeat(scales, len(codes), 1)
   stored = _constant(graph, codes, graph.type, name)
   parts = [
@@ -262,7 +274,7 @@ def _leaf(
 
 
 def _reshape(graph: Graph, x: str, shape: tuple[int, ...]) -> str:
-  """To a shape in which 0 is the size that there is."""
+  """Reshapes; a size of 0 keeps the size of that axis."""
   return _node(graph, 'Reshape', x, _constant(graph, shape, np.int64))
 
 
@@ -270,7 +282,7 @@ def _constant(
   graph: Graph, value: Any, dtype: Any = np.float32, name: str = ''
 ) -> str:
   array = np.asarray(value).astype(dtype)
-  # Names are bytes, and a node says what it is without one.
+  # Short names keep files small.
   name = name or f'c{len(graph.tensors)}'
   graph.tensors.append(numpy_helper.from_array(array, name))
   return name

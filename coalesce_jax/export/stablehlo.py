@@ -1,8 +1,10 @@
-"""StableHLO programs of generators, which unpack their weights themselves.
+"""StableHLO programs of generators that unpack their own weights.
 
-`jax.export` keeps the program for any batch, on CPUs, CUDA and TPUs. Ternary
-leaves are constants of four weights a byte (see `packing`); that they become
-float32 is part of the program.
+`jax.export` writes one program for batches of any size, on CPUs, CUDA and TPUs.
+The program holds ternary leaves as constants of four weights a byte, packed as
+'2bit' of `packing`, and turns them into float32 when it runs.
+
+Shapes: B batch, Z latent.
 """
 
 from collections.abc import Callable
@@ -23,29 +25,35 @@ from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import packing
 from coalesce_jax.ops import patch_geometry
 
-KINDS = ('int2', 'float32')
+# Ways to write weights -> the encoding whose leaves they write in few bits.
+WEIGHTS: dict[str, str | None] = {'int2': 'ternary', 'float32': None}
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
 def encode(generator: generator_lib.Generator, weights: str) -> bytes:
-  """A program from latents `[B, Z]` to samples `[B, ...]`, as bytes.
+  """Encodes a program from latents `[B, Z]` to samples `[B, ...]`.
+
+  Equal generators give equal bytes.
 
   Args:
     generator: one generator, without ensemble axes.
-    weights: one of `KINDS`.
+    weights: one of `WEIGHTS`.
 
   Raises:
-    ValueError: leaves that are not ternary though the spec says so.
+    ValueError: a leaf is not ternary although the spec says so.
   """
   spec = generator.spec
-  ternary = spec.ternary if weights == 'int2' else None
-  leaves = tuple(ternary['leaves']) if ternary else ()
-  granularity = ternary['granularity'] if ternary else 'layer'
+  encoding = WEIGHTS[weights]
+  described = {} if encoding is None else spec.encodings[encoding]
+  granularity = described.get('granularity', 'layer')
   params = {
     name: np.asarray(value, np.float32)
     for name, value in trees.flatten(generator.params).items()
   }
-  packed = {name: packing.pack(params[name], granularity) for name in leaves}
+  packed = {
+    name: packing.pack(params[name], granularity)
+    for name in described.get('leaves', ())
+  }
 
   def apply(z: jax.Array) -> jax.Array:
     dense = {
@@ -64,15 +72,18 @@ def encode(generator: generator_lib.Generator, weights: str) -> bytes:
 
 
 def load(data: bytes) -> Callable[[np.ndarray], types.Array]:
-  """The function of a program that `encode` gave.
+  """Loads a program as a function from latents `[B, Z]` to samples.
 
-  A program is code: only for one's own files.
+  Loading a program of another origin is not safe, since a program is code.
+
+  Args:
+    data: bytes that `encode` gave.
   """
   return jax.jit(export.deserialize(bytearray(data)).call)
 
 
 def _without_locations(exported: export.Exported) -> export.Exported:
-  """The same program without the places in source files it was traced from.
+  """Removes the source locations of operations from a program.
 
   They name folders of this machine, and differ from one trace to the next.
   """
@@ -92,7 +103,10 @@ def _without_locations(exported: export.Exported) -> export.Exported:
 def unpack(
   packed: packing.Packed, shape: tuple[int, ...], granularity: str
 ) -> jax.Array:
-  """`packing.unpack` within a program, without its checks."""
+  """Unpacks a '2bit' leaf within a program; see `packing.unpack`.
+
+  The codes are not checked.
+  """
   groups = packing.group_count(shape, granularity)
   shifts = jnp.array([0, 2, 4, 6], jnp.uint8)
   codes = (jnp.asarray(packed.codes)[:, None] >> shifts[None]) & 3

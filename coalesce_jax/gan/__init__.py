@@ -1,1 +1,1 @@
-"""One game for any source of samples."""
+"""The game: generators and critics that are trained against each other."""

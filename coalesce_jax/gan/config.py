@@ -1,4 +1,4 @@
-"""The rules of a game: its static settings, checked where they are made.
+"""Defines and checks the static settings of a game.
 
 Shapes: K critics, B batch.
 """
@@ -7,71 +7,82 @@ import dataclasses
 
 from coalesce_jax.data import augmentation
 from coalesce_jax.gan import objectives
-from coalesce_jax.gan import wgan
+from coalesce_jax.gan.adversarial import registry
+from coalesce_jax.gan.adversarial import wgan
 from coalesce_jax.ops import precision
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """Static settings of a game.
+  """The static settings of a game.
 
   Attributes:
-    objective: one of `objectives.NAMES`.
-    batch_size: B, of every source and of the generator.
+    objective: which functional of the distances the generator descends, one of
+      `objectives.NAMES`.
+    batch_size: B, for every source and for the generator.
     critic_steps: critic updates per generator update.
-    generator_batches: as many batches of B make one generator update. Where its
-      noise is what limits a few steps, more are worth more than in the critics'
-      updates, which cost most (`docs/few_shot_attempts.md`).
-    penalty: 'two_sided' or 'one_sided'.
-    penalty_weight: of the gradient penalty.
-    gp_norm: 'sample' or 'channel'.
-    learning_rate: of the generator's Adam.
-    critic_learning_rate: of the critics' Adam; None is `learning_rate`.
-    beta1: of both.
-    beta2: of both.
-    epsilon: of the generator's Adam. A small one moves every parameter by the
-      rate, those that nothing but noise moves too; in many dimensions 1e-3
-      keeps them still.
-    decay_steps: generator steps over which both rates fall linearly to zero; 0
-      keeps them constant.
+    generator_batches: number of batches of size B in one generator update. In a
+      short run, which the noise of this update limits, more batches here help
+      more than in the critic updates, which cost most
+      (`docs/few_shot_attempts.md`).
+    adversarial: name of the losses, one of `adversarial.registry.NAMES`.
+    penalty: kind of gradient penalty, 'two_sided', 'one_sided' or 'none'.
+    penalty_weight: weight of the gradient penalty.
+    gp_norm: norm of the gradient in the penalty, 'sample' or 'channel', see
+      `adversarial.wgan.gradient_penalty`.
+    learning_rate: learning rate of the generator's Adam.
+    critic_learning_rate: learning rate of the critics' Adam; None uses
+      `learning_rate`.
+    beta1: decay of the first moment of both Adams.
+    beta2: decay of the second moment of both Adams.
+    epsilon: epsilon of the generator's Adam. With a small value Adam moves
+      every parameter by the learning rate, even one whose gradient is only
+      noise. In many dimensions 1e-3 keeps such parameters still.
+    decay_steps: generator steps over which both learning rates fall linearly to
+      zero; 0 keeps them constant.
     ema: decay of the moving average of the generator.
     w1_smoothing: decay of the moving average of the distance estimates.
-    augment: see `augmentation.build`.
-    freeze: patterns of critic leaves that keep their start values.
-    phases: patterns of generator leaves; each generator step updates them in
-      turn on the same batch, every phase by its own Adam. Empty: one phase.
-    reuse_batch: one real batch serves all critic steps of a generator step.
-    paired: the generator and its frozen sources of the same latent size read
-      the same latents (common random numbers). Gaps stay unbiased; their noise
-      falls to that of what differs, so that a generator is held close to the
-      source it started from by far fewer samples.
-    precision: of the products of convolutions and dense layers, see
-      `networks.precision`; 'tensorfloat32' and 'bfloat16' are faster where
-      there are matrix units. Critics of bounded slope stay in float32.
-    ball_penalty: rho of the augmented Lagrangian, positive; one over a length.
-    ball_rate: step of its multipliers, one over a length.
-    segment: whether two sources are two ends, between which a position is
-      reported; not where two critics judge one and the same.
+    augment: augmentation of what the critics see, see `augmentation.build`; the
+      empty string is none.
+    freeze: patterns of critic leaves that keep their initial values.
+    reuse_batch: whether one real batch serves all critic updates of a step.
+    paired: whether the generator and the frozen generators among its sources
+      use the same latents (common random numbers), if their latent sizes agree.
+      The gaps stay unbiased, and only what differs between two generators adds
+      noise. Far fewer samples then hold a generator close to the one it started
+      from.
+    precision: precision of the products in convolutions and dense layers, one
+      of `ops.precision.NAMES`. 'tensorfloat32' and 'bfloat16' are faster on
+      devices with matrix units. Critics that are Lipschitz by construction stay
+      in float32.
+    ball_penalty: rho of the augmented Lagrangian, positive, one over a length.
+    ball_rate: step size of its multipliers, one over a length.
+    segment: whether a game of two sources reports the generator's position
+      between them. It is False where both critics have the same source.
+
+  Raises:
+    ValueError: a setting is out of range or unknown, or `paired` is used with
+      `reuse_batch` or several `generator_batches`.
   """
 
   objective: str = 'w1'
   batch_size: int = 64
-  critic_steps: int = 5
+  critic_steps: int = 3
   generator_batches: int = 1
+  adversarial: str = 'wgan'
   penalty: str = 'two_sided'
   penalty_weight: float = 10.0
   gp_norm: str = 'sample'
-  learning_rate: float = 1e-4
+  learning_rate: float = 2e-3
   critic_learning_rate: float | None = None
   beta1: float = 0.0
   beta2: float = 0.9
   epsilon: float = 1e-8
   decay_steps: int = 0
-  ema: float = 0.999
+  ema: float = 0.995
   w1_smoothing: float = 0.95
   augment: str = ''
   freeze: tuple[str, ...] = ()
-  phases: tuple[str, ...] = ()
   reuse_batch: bool = False
   paired: bool = False
   precision: str = 'float32'
@@ -82,6 +93,7 @@ class Config:
   def __post_init__(self):
     for field, choices in [
       ('objective', objectives.NAMES),
+      ('adversarial', registry.NAMES),
       ('penalty', wgan.PENALTIES),
       ('gp_norm', wgan.NORMS),
       ('precision', precision.NAMES),
@@ -108,5 +120,35 @@ class Config:
     if self.paired and self.reuse_batch:
       raise ValueError('paired needs fresh samples: reuse_batch must be off')
     if self.paired and self.generator_batches > 1:
-      raise ValueError('paired needs generator_batches 1: sources have no more')
+      raise ValueError(
+        'paired needs generator_batches 1: held-out samples are one batch'
+      )
     augmentation.build(self.augment)
+
+
+def decaying(config: Config, steps: int) -> Config:
+  """Returns the settings with learning rates that fall to zero over a run.
+
+  Args:
+    config: settings of the game.
+    steps: generator steps of the run.
+  """
+  return dataclasses.replace(config, decay_steps=steps)
+
+
+def paper_code() -> Config:
+  """Returns settings like those of the authors' code, for comparison only.
+
+  They penalise the gradient norm over channels at each pixel, and one real
+  batch serves all critic updates of a step. The rest is of the WGAN-GP paper,
+  https://arxiv.org/abs/1704.00028, with momentum.
+  """
+  return Config(
+    gp_norm='channel',
+    reuse_batch=True,
+    beta1=0.5,
+    beta2=0.9,
+    ema=0.999,
+    critic_steps=5,
+    learning_rate=1e-4,
+  )

@@ -1,136 +1,68 @@
-r"""The game: one generator, K critics, one source of samples per critic.
+r"""Trains generators against K critics, each with its own source of samples.
 
 .. math::
-  f_k &= \arg\max E_{x \sim \mu_k} f(x) - E_z f(G(z)) - \text{penalty}(f) \\
-  G   &= \arg\min \sum_k c_k \, (- E_z f_k(G(z)))
+  f_k &= \arg\min_f L_f(f, \mu_k, G) \\
+  G   &= \arg\min_G \sum_k c_k L_G(f_k, G) + \sum_t T_t(G)
 
-The coefficients `c_k` select which functional of the distances descends:
-`objectives`.
+In a Wasserstein GAN the critic loss `L_f` is the gradient penalty minus the
+dual gap, and the generator loss `L_G` is the negative mean score
+(`adversarial`). The coefficients `c_k` select which functional of the distances
+the generator descends (`objectives`). The terms `T_t` are further losses of the
+generator (`terms`).
 
-Every stage of the package is this game with other sources, weights and
-starting points. All functions are pure; an ensemble of games (seeds, nodes) is
-a `vmap` over states, inputs and keys.
+Every method of the package is this game with other sources, targets, terms and
+reparametrizations. All functions are pure. An ensemble of games is a `vmap`
+over states, inputs and keys.
 
-Shapes: K critics, B batch, Z latent. Distances in the units of the samples.
+Shapes: K critics, B batch, R critic updates of a step. Distances are in the
+units of the samples.
 """
 
 from collections.abc import Callable
 import functools
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
-import optax
 
 from coalesce_jax.core import types
-from coalesce_jax.data import augmentation
+from coalesce_jax.gan import batches
+from coalesce_jax.gan import buffers
 from coalesce_jax.gan import config as config_lib
+from coalesce_jax.gan import critics as critics_lib
+from coalesce_jax.gan import distances
+from coalesce_jax.gan import generators
 from coalesce_jax.gan import objectives
 from coalesce_jax.gan import sources
-from coalesce_jax.gan import wgan
+from coalesce_jax.gan import state as state_lib
+from coalesce_jax.gan import terms as terms_lib
+from coalesce_jax.gan.adversarial import base as adversarial_lib
+from coalesce_jax.gan.adversarial import registry as adversarials
 from coalesce_jax.ops import precision
-from coalesce_jax.parallel import batch_shards
-from coalesce_jax.training import optimizers
-
-# ``(generator parameters, z, samples, extra) -> scalar`` added to the loss.
-Term = Callable[[Any, jax.Array, jax.Array, Any], jax.Array]
-
+from coalesce_jax.training import task
+from coalesce_jax.transforms import base
+from coalesce_jax.transforms import masks
 
 Config = config_lib.Config
-
-
-class Inputs(NamedTuple):
-  """What a game plays with; constant during a run, an ensemble axis allowed.
-
-  Attributes:
-    sources: sources that feed K critics together.
-    held_out: sources of the same K for the distance estimates.
-    weights: lambda, `[K]`.
-    radii: eta, `[K]`; the first is not used. Only for `'ball'`.
-    generator_rate: multiplies the generator's updates; 0 freezes it.
-    critic_rate: multiplies the critics' updates.
-    warmup: steps at the start during which only the critics learn.
-    extra: arguments of the additional loss term.
-  """
-
-  sources: tuple[sources.Source, ...]
-  held_out: tuple[sources.Source, ...]
-  weights: jax.Array
-  radii: jax.Array
-  generator_rate: jax.Array
-  critic_rate: jax.Array
-  warmup: jax.Array
-  extra: Any = ()
-
-
-class State(NamedTuple):
-  """All that changes.
-
-  Attributes:
-    step: generator updates done, `[]` int32.
-    generator: parameters of G (latent parameters where they are transformed).
-    ema: their moving average.
-    critics: parameters, stacked along K.
-    generator_optimizer: one Adam state a phase.
-    critic_optimizer: Adam state of the stacked critics.
-    w1: moving average of the distance estimates, `[K]`, without bias
-      correction.
-    start_w1: `w1`, corrected, at the end of the warm-up, `[K]`: where a run
-      starts at one of two sources, its larger entry estimates their distance.
-    multipliers: of the ball constraints, `[K]`.
-  """
-
-  step: jax.Array
-  generator: Any
-  ema: Any
-  critics: Any
-  generator_optimizer: Any
-  critic_optimizer: Any
-  w1: jax.Array
-  start_w1: jax.Array
-  multipliers: jax.Array
+Inputs = state_lib.Inputs
+State = state_lib.State
+inputs = state_lib.inputs
 
 
 class Game(NamedTuple):
-  """A pair of pure functions.
+  """A task with critics.
 
   Attributes:
-    init: ``(generator, critics) -> State``; critics stacked along K.
-    step: ``(state, inputs, key) -> (state, metrics)``, one generator update
-      after `critic_steps` critic updates. The key is that of the whole run:
-      the step folds its own number in.
+    task: the task that the loop drives. Its
+      ``init(key, generator, critics, inputs)`` takes the parameters of both
+      networks, those of the critics stacked along K. One step is `critic_steps`
+      critic updates and one generator update.
+    critics: ``state -> parameters`` of the critic network, stacked along K.
   """
 
-  init: Callable[[Any, Any], State]
-  step: Callable[[State, Inputs, types.PRNGKey], tuple[State, types.Metrics]]
-
-
-def inputs(
-  parts: tuple[sources.Source, ...],
-  *,
-  held_out: tuple[sources.Source, ...] | None = None,
-  weights: Any = None,
-  radii: Any = None,
-  generator_rate: Any = 1.0,
-  critic_rate: Any = 1.0,
-  warmup: int = 0,
-  extra: Any = (),
-) -> Inputs:
-  """Inputs with defaults: equal weights, fresh draws as held-out samples."""
-  count = sources.total(parts)
-  if weights is None:
-    weights = jnp.full((count,), 1.0 / count)
-  radii = jnp.zeros(count) if radii is None else radii
-  return Inputs(
-    sources=parts,
-    held_out=parts if held_out is None else held_out,
-    weights=jnp.asarray(weights, jnp.float32),
-    radii=jnp.asarray(radii, jnp.float32),
-    generator_rate=jnp.asarray(generator_rate, jnp.float32),
-    critic_rate=jnp.asarray(critic_rate, jnp.float32),
-    warmup=jnp.int32(warmup),
-    extra=extra,
-  )
+  task: task.Task
+  critics: Callable[[State], types.Params]
 
 
 @functools.lru_cache(maxsize=64)
@@ -139,226 +71,136 @@ def make(
   *,
   generator: types.Network,
   critic: types.Network,
-  latent_size: int,
-  term: Term | None = None,
+  terms: tuple[terms_lib.Term, ...] = (),
+  reparam: base.Reparam | None = None,
+  critic_reparam: base.Reparam | None = None,
+  adversarial: adversarial_lib.Adversarial | None = None,
+  view: Callable[[Any, Any], jax.Array] | None = None,
+  buffer: buffers.Buffer | None = None,
 ) -> Game:
   """Builds the game.
 
   Args:
     config: static settings.
-    generator: maps latents `[B, Z]` to samples; its parameters may be the
-      latent parameters of a transform (`transforms.base.attach`).
-    critic: maps samples to scores `[B]`; all K critics share it.
-    latent_size: Z.
-    term: an additional generator loss.
+    generator: network that maps a draw of the prior to samples.
+    critic: network that maps samples to scores `[B]`. All K critics share it.
+    terms: additional losses of the generator, with different names.
+    reparam: reparametrization of the generator's parameters.
+    critic_reparam: reparametrization of the parameters of each critic.
+    adversarial: adversarial losses; None builds those that `config` names.
+    view: ``(prior, samples) -> what the critics see``, `[B, ...]` for all
+      critics or `[K, B, ...]`, one for each. The prior is what the samples were
+      made from, such as images to translate. None shows the samples.
+    buffer: buffer of old fakes; None shows the critics the new fakes.
 
   Returns:
-    `Game(init, step)`; the same one for the same arguments, so that compiled
-    programs are shared.
+    The game. Equal arguments return the same object, so that they share
+    compiled programs.
+
+  Raises:
+    ValueError: two terms have one name.
   """
-  augment = augmentation.build(config.augment)
-  repeats = config.critic_steps
+  if len({term.name for term in terms}) < len(terms):
+    raise ValueError(f'terms {[t.name for t in terms]}: a name appears twice')
+  reparam = base.identity() if reparam is None else reparam
+  critic_reparam = base.identity() if critic_reparam is None else critic_reparam
+  adversarial = adversarial or adversarials.build(
+    config.adversarial,
+    penalty_weight=config.penalty_weight,
+    penalty=config.penalty,
+    norm=config.gp_norm,
+  )
+  objective = objectives.build(
+    config.objective, config.ball_penalty, config.ball_rate
+  )
+  critic_fns = critics_lib.make(
+    config,
+    critic,
+    adversarial,
+    base.compose(masks.freeze(config.freeze), critic_reparam),
+  )
+  generator_fns = generators.make(config, generator, reparam, terms, view)
+  distance_fns = distances.make(config, critic_fns, adversarial, objective)
+  buffer = buffers.none() if buffer is None else buffer
 
-  def generator_optimizers(params: Any) -> list[optax.GradientTransformation]:
-    adam = optimizers.adam(
-      config.learning_rate,
-      config.beta1,
-      config.beta2,
-      config.decay_steps,
-      config.epsilon,
+  def init(
+    key: types.PRNGKey, params: Any, critics: Any, inputs: Inputs
+  ) -> State:
+    key_generator, key_critics = jax.random.split(key)
+    latent, frozen, optimizer = generator_fns.init(key_generator, params)
+    count = sources.total(inputs.sources)
+    chex.assert_tree_shape_prefix(critics, (count,))
+    critics, critics_frozen, critic_optimizer = critic_fns.init(
+      key_critics, critics
     )
-    return optimizers.phased(adam, config.phases, params)
-
-  def critic_optimizer(critics: Any) -> optax.GradientTransformation:
-    rate = config.critic_learning_rate
-    adam = optimizers.adam(
-      config.learning_rate if rate is None else rate,
-      config.beta1,
-      config.beta2,
-      config.decay_steps * repeats,
-    )
-    return optimizers.frozen(adam, config.freeze, critics)
-
-  def augmented(key: types.PRNGKey, x: jax.Array) -> jax.Array:
-    return x if augment is None else augment(key, x)
-
-  def critic_update(carry, xs, rate):
-    critics, optimizer_state = carry
-    real, fake, key = xs  # [K, B, ...], [B, ...]
-
-    def loss(params, real, key):
-      key_real, key_fake, key_points = jax.random.split(key, 3)
-      return wgan.critic_loss(
-        lambda x: critic.apply(params, x),
-        augmented(key_real, real),
-        augmented(key_fake, fake),
-        key_points,
-        penalty_weight=config.penalty_weight,
-        penalty=config.penalty,
-        norm=config.gp_norm,
-      )
-
-    keys = jax.random.split(key, real.shape[0])
-    gradients, aux = batch_shards.mean(
-      _each(jax.grad(loss, has_aux=True), critics, real, keys)
-    )
-    updates, optimizer_state = critic_optimizer(critics).update(
-      gradients, optimizer_state
-    )
-    critics = optax.apply_updates(critics, _scale(updates, rate))
-    return (critics, optimizer_state), aux
-
-  def init(params: Any, critics: Any) -> State:
-    count = jax.tree.leaves(critics)[0].shape[0]
-    # Distinct buffers: the driver may donate the state.
-    copy = lambda tree: jax.tree.map(jnp.copy, tree)  # noqa: E731
+    fakes = generator_fns.shape(params, inputs.prior)
     return State(
       step=jnp.int32(0),
-      generator=copy(params),
-      ema=copy(params),
-      critics=copy(critics),
-      generator_optimizer=tuple(
-        o.init(params) for o in generator_optimizers(params)
-      ),
-      critic_optimizer=critic_optimizer(critics).init(critics),
+      generator=latent,
+      frozen=frozen,
+      ema=latent,
+      critics=critics,
+      critics_frozen=critics_frozen,
+      generator_optimizer=optimizer,
+      critic_optimizer=critic_optimizer,
       w1=jnp.zeros(count),
       start_w1=jnp.zeros(count),
-      multipliers=jnp.zeros(count),
+      objective=objective.init(count),
+      buffer=buffers.start(buffer, fakes, batches.own_fakes(fakes, inputs)),
     )
 
   @precision.use(config.precision)
   def step(
     state: State, inputs: Inputs, key: types.PRNGKey
   ) -> tuple[State, types.Metrics]:
-    key = jax.random.fold_in(key, state.step)
-    key_z, key_real, key_held, key_critic, key_aug = jax.random.split(key, 5)
-    batch = batch_shards.size(config.batch_size)
-    z = batch_shards.rows(
-      lambda n: jax.random.normal(
-        key_z, (repeats + config.generator_batches, n, latent_size)
-      ),
-      batch,
-      1,
+    keys = batches.keys(key, state.step)
+    prior, generator_prior = batches.prior(config, inputs.prior, keys.prior)
+    real = batches.real(config, inputs.sources, keys.real, prior)
+    # The generator is constant during the critic updates, so that one large
+    # product makes the fakes of all of them.
+    fake = generator_fns.fakes(
+      state.generator, state.frozen, batches.flat(prior)
     )
-    z_generator = z[repeats:].reshape(-1, latent_size)
-
-    # G is constant during the critic steps: one large product makes the fakes
-    # of all of them.
-    z_critics = z[:repeats].reshape(-1, latent_size)
-    fake = generator.apply(state.generator, z_critics)
-    fake = fake.reshape(repeats, batch, *fake.shape[1:])
-    draws = 1 if config.reuse_batch else repeats
-    shared = z_critics if config.paired else None
-    real = sources.draw(inputs.sources, key_real, draws * batch, shared)
-    real = real.reshape(-1, draws, batch, *real.shape[2:]).swapaxes(0, 1)
-    if config.reuse_batch:
-      real = jnp.broadcast_to(real, (repeats, *real.shape[1:]))
-    keys = jax.random.split(key_critic, repeats)
-    (critics, critic_state), critic_aux = jax.lax.scan(
-      lambda carry, xs: critic_update(carry, xs, inputs.critic_rate),
-      (state.critics, state.critic_optimizer),
-      (real, fake, keys),
+    shared = fake.ndim < real.ndim - 1  # By all critics.
+    buffer_state, fake = buffers.exchange(
+      buffer, state.buffer, fake, keys.buffer, shared
     )
-
-    shared = z[-1] if config.paired else None
-    held = sources.draw(inputs.held_out, key_held, batch, shared)
-    key_aug_held, key_aug_fake = jax.random.split(key_aug)
-    held = jax.vmap(augmented, (None, 0))(key_aug_held, held)
-    held_scores = batch_shards.mean(
-      jax.vmap(critic.apply)(critics, held).mean(-1)
+    fake = batches.by_round(fake, config.critic_steps, shared)
+    critics, critic_optimizer, critic_aux = critic_fns.rounds(
+      state, real, fake, inputs.critic_rate, keys.critic
     )
-    slope = critic_aux['slope'][-1]
+    state = state._replace(
+      critics=critics, critic_optimizer=critic_optimizer, buffer=buffer_state
+    )
+    held = distance_fns.held_out(
+      state, inputs, generator_prior, keys.held_out, keys.augment_held_out
+    )
+    adversary = distance_fns.adversary(
+      state, inputs, held, critic_aux['slope'], keys.augment, shared
+    )
     count = state.step + 1
-    correction = 1.0 - config.w1_smoothing ** count.astype(jnp.float32)
-
-    def loss(params):
-      x = generator.apply(params, z_generator)
-      seen = augmented(key_aug_fake, x)
-      scores = jax.vmap(critic.apply, (0, None))(critics, seen).mean(-1)
-      whole = batch_shards.mean(jax.lax.stop_gradient(scores))
-      now = jax.lax.stop_gradient(wgan.distance(held_scores - whole, slope))
-      mean = config.w1_smoothing * state.w1 + (1.0 - config.w1_smoothing) * now
-      c = objectives.coefficients(
-        config.objective, mean / correction, inputs.weights, inputs.radii,
-        state.multipliers, config.ball_penalty,
-      )  # fmt: skip
-      # A steep critic would pull by more than its weight.
-      steep = jnp.maximum(slope, 1.0) if config.gp_norm == 'sample' else 1.0
-      value = -jnp.sum(jax.lax.stop_gradient(c / steep) * scores)
-      if term is not None:
-        value = value + term(params, z_generator, x, inputs.extra)
-      return value, (now, mean, c)
-
     rate = jnp.where(count <= inputs.warmup, 0.0, inputs.generator_rate)
-    params, optimizer_states, aux = state.generator, [], None
-    for optimizer, optimizer_state in zip(
-      generator_optimizers(params),
-      state.generator_optimizer,
-      strict=True,
-    ):
-      gradients, found = jax.grad(loss, has_aux=True)(params)
-      gradients = batch_shards.mean(gradients)
-      aux = found if aux is None else aux
-      updates, optimizer_state = optimizer.update(gradients, optimizer_state)
-      updates = _scale(updates, rate)
-      params = optax.apply_updates(params, updates)
-      optimizer_states.append(optimizer_state)
-    assert aux is not None
-    now, mean, c = aux
-    w1 = mean / correction
-
-    # Early averages forget the start quickly, later ones reach far.
-    decay = jnp.minimum(config.ema, (1.0 + count) / (10.0 + count))
-    ema = jax.tree.map(lambda a, b: decay * a + (1.0 - decay) * b, state.ema,
-                       params)  # fmt: skip
-    warming = count <= jnp.maximum(inputs.warmup, 1)
-    start_w1 = jnp.where(warming, w1, state.start_w1)
-    multipliers = objectives.multipliers(
-      state.multipliers, w1, inputs.radii, config.ball_penalty, config.ball_rate
+    generator, optimizer, estimate, term_metrics = generator_fns.update(
+      state, generator_prior, inputs.terms, adversary, rate
     )
-    multipliers = jnp.where(warming, state.multipliers, multipliers)
-    metrics = {
-      'w1': now,
-      'w1_smooth': w1,
-      'penalty': critic_aux['penalty'][-1],
-      'slope': slope,
-      'train_gap': critic_aux['gap'][-1],
-      'coefficient': c,
-      'objective': objectives.value(config.objective, w1, inputs.weights),
-    }
-    if config.segment and sources.total(inputs.sources) == 2:
-      metrics['position'] = w1[0] / jnp.maximum(w1[0] + w1[1], 1e-12)
-      metrics['distance'] = jnp.max(start_w1)
-      metrics['residual'] = w1[0] + w1[1] - jnp.max(start_w1)
-    if config.objective == 'ball':
-      metrics['multiplier'] = multipliers
-      metrics['violation'] = jnp.maximum(w1 - inputs.radii, 0.0).at[0].set(0.0)
-    state = State(
+    state, metrics = distance_fns.update(state, inputs, estimate)
+    state = state._replace(
       step=count,
-      generator=params,
-      ema=ema,
-      critics=critics,
-      generator_optimizer=tuple(optimizer_states),
-      critic_optimizer=critic_state,
-      w1=mean,
-      start_w1=start_w1,
-      multipliers=multipliers,
+      generator=generator,
+      generator_optimizer=optimizer,
+      ema=generators.averaged(config.ema, count, state.ema, generator),
     )
-    return state, metrics
+    critic_metrics = {
+      'penalty': critic_aux['penalty'],
+      'slope': critic_aux['slope'],
+      'train_gap': critic_aux['gap'],
+    }
+    return state, {**metrics, **critic_metrics, **term_metrics}
 
-  return Game(init, step)
+  def model(state: State) -> types.Params:
+    return reparam.apply(state.ema, state.frozen)
 
-
-def _each(
-  fn: Callable[..., Any], critics: Any, real: jax.Array, keys: jax.Array
-) -> Any:
-  """`fn` of each of K critics and its samples `[K, B, ...]`."""
-  mesh = jax.sharding.get_abstract_mesh().shape
-  apart = len(real) == 1 or mesh.get('critics', 1) > 1
-  if apart or not batch_shards.in_turns(real[0].size):
-    return jax.vmap(fn)(critics, real, keys)
-  return jax.lax.map(lambda args: fn(*args), (critics, real, keys))
-
-
-def _scale(updates: Any, rate: jax.Array) -> Any:
-  return jax.tree.map(lambda u: rate * u, updates)
+  return Game(
+    task.Task(init, step, model, state_lib.SHARDED),
+    lambda state: critic_fns.params(state.critics, state.critics_frozen),
+  )

@@ -1,4 +1,4 @@
-"""Local samples as sources: the rows to learn from, the rows held out.
+"""Turns local samples into sources for training and for distance estimates.
 
 Shapes: N local samples.
 """
@@ -6,39 +6,79 @@ Shapes: N local samples.
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
+from coalesce_jax.data import partition
 from coalesce_jax.gan import sources
 
-# Local samples are padded to so many rows where all of them take at most so
-# many bytes.
+# Samples are padded to so many rows if these take at most so many bytes.
 PADDED_ROWS, PADDED_BYTES = 1024, 2**22
 
 
+def check(
+  images: Any, image_shape: tuple[int, ...], replicas: tuple[int, ...] = ()
+) -> jax.Array:
+  """Returns local samples after checking their shape and number.
+
+  Args:
+    images: `[*replicas, N, *image_shape]`, uint8 or in [-1, 1].
+    image_shape: shape of one sample.
+    replicas: sizes of the leading axes.
+
+  Raises:
+    ValueError: the shape differs, or there are fewer than `partition.MIN_LOCAL`
+      samples.
+  """
+  shape, lead = tuple(images.shape), 1 + len(replicas)
+  if len(shape) < lead or shape[lead:] != tuple(image_shape):
+    raise ValueError(
+      f'local samples have shape {shape[lead:]}, the generator makes '
+      f'{tuple(image_shape)}'
+    )
+  if shape[lead - 1] < partition.MIN_LOCAL:
+    raise ValueError(
+      f'{shape[lead - 1]} local samples, at least {partition.MIN_LOCAL} are '
+      'needed'
+    )
+  return jnp.asarray(images)
+
+
 def held_out(count: int, fraction: float) -> int:
-  """How many of so many samples are held out: one at least, or none for 0."""
+  """Returns how many samples are held out: at least one, or none for 0.
+
+  Args:
+    count: number of samples.
+    fraction: fraction that is held out.
+  """
   return min(count - 1, max(1, round(fraction * count))) if fraction else 0
 
 
 def split_held_out(
   images: Any, fraction: float
 ) -> tuple[sources.Source, sources.Source]:
-  """The first rows to learn from, the last ones to measure on.
+  """Splits samples into training samples and held-out samples, the last rows.
 
   Args:
     images: `[N, ...]`.
-    fraction: of N that is held out, at least one sample; 0 measures on the
-      training samples.
+    fraction: fraction that is held out, at least one sample. For 0 the training
+      samples also serve the distance estimates.
+
+  Returns:
+    Two sources: the training samples and the held-out samples.
   """
   n = images.shape[0]
   held = held_out(n, fraction)
   if not held:
-    return _few(images), _few(images)
-  return _few(images[: n - held]), _few(images[n - held :])
+    return _padded(images), _padded(images)
+  return _padded(images[: n - held]), _padded(images[n - held :])
 
 
-def _few(images: Any) -> sources.Source:
-  """Their source, padded where that is small: one program for any number."""
+def _padded(images: Any) -> sources.Source:
+  """Returns a source, padded where that is cheap.
+
+  Padded sources of different numbers of samples share one compiled program.
+  """
   n, *shape = images.shape
   rows = max(n, PADDED_ROWS)
   if rows * math.prod(shape) * images.dtype.itemsize > PADDED_BYTES:

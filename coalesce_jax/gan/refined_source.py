@@ -1,6 +1,7 @@
-"""Samples of generators, moved by the critics that they came with.
+"""Draws from frozen generators and moves the samples by their own critics.
 
-What moves them is `networks.transport`.
+The samples are moved by discriminator optimal transport (DOT), see
+`networks.latent_transport`.
 
 Shapes: K generators of one architecture, Z latent, N samples.
 """
@@ -27,15 +28,15 @@ def generators(
   latent_size: int,
   config: Config,
 ) -> sources.Source:
-  """Refined samples from K frozen generators, as `sources.generators`.
+  """Returns a source of samples from K frozen generators, moved by DOT.
 
   Args:
-    generator: the network of all.
-    critic: that of their critics.
-    params: stacked along a leading axis K.
-    critic_params: likewise.
+    generator: the network that all K generators share.
+    critic: the network that their critics share.
+    params: parameters of the generators, stacked along a leading axis K.
+    critic_params: parameters of the critics, stacked along K.
     latent_size: Z.
-    config: settings.
+    config: settings of DOT.
   """
   return sources.Source(
     {'generators': params, 'critics': critic_params},

@@ -1,17 +1,18 @@
-"""Sources: where a critic's real samples come from.
+"""Defines sources of samples: real samples, and what a generator starts from.
 
-A source is a pytree of arrays and a static draw function, so that it can be
-an argument of a compiled step and carry a leading axis of seeds or nodes.
-One source may feed several critics at once (its `count`).
+A source is a pytree of arrays and a static draw function. It can be an argument
+of a compiled step, and its arrays can have a leading axis of replicas. One
+source may feed several critics (its `count`).
 
-Shapes: K sources, B batch, N samples of a data set, Z latent.
+Shapes: K critics or generators, B batch, N samples of a data set, Z latent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 from typing import Any
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -27,47 +28,95 @@ from coalesce_jax.parallel import batch_shards
 )
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """Samples for `count` critics.
+  """A source of samples for `count` critics.
 
   Attributes:
     data: pytree of arrays.
-    draw: ``(data, key, n) -> [count, n, ...]``, static.
-    count: number of critics it feeds, static.
-    push: ``(data, z [n, Z]) -> [count, n, ...]``, static; None where samples
-      have no latents.
+    draw: ``(data, key, n) -> [count, n, ...]``, static. A prior may return a
+      pytree of such arrays.
+    count: number of critics that the source feeds, static.
+    push: ``(data, z [n, Z]) -> [count, n, ...]``, static. Maps given latents to
+      samples; None for samples without latents.
     latent_size: Z of `push`, static.
   """
 
   data: Any
-  draw: Callable[[Any, types.PRNGKey, int], jax.Array]
+  draw: Callable[[Any, types.PRNGKey, int], Any]
   count: int = 1
   push: Callable[[Any, jax.Array], jax.Array] | None = None
   latent_size: int = 0
 
 
-def array(samples: jax.Array, size: jax.Array | int | None = None) -> Source:
-  """Uniform draws with replacement from a data set.
+def normal(latent_size: int) -> Source:
+  """Returns a source of standard normal latents, the prior of a generator.
 
   Args:
-    samples: `[N, ...]`, uint8 images or float32.
-    size: only the first `size` rows are drawn (rows beyond are padding).
+    latent_size: Z.
   """
-  size = samples.shape[0] if size is None else size
+  return Source((), _draw_normal(latent_size))
+
+
+@functools.lru_cache(maxsize=64)
+def _draw_normal(latent_size):
+  def draw(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
+    del data
+    return batch_shards.rows(
+      lambda n: jax.random.normal(key, (n, latent_size)), n
+    )[None]
+
+  return draw
+
+
+def array(samples: Any, size: jax.Array | int | None = None) -> Source:
+  """Returns a source that draws uniformly with replacement from a data set.
+
+  Args:
+    samples: `[N, ...]`, uint8 images or float32. A pytree of such arrays, for
+      example pairs of images, is drawn row by row.
+    size: number of rows to draw from; the rows after them are padding. None is
+      all rows.
+  """
+  size = jax.tree.leaves(samples)[0].shape[0] if size is None else size
   return Source({'samples': samples, 'size': jnp.int32(size)}, _draw_array)
 
 
-def _draw_array(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
+def _draw_array(data: Any, key: types.PRNGKey, n: int) -> Any:
   index = batch_shards.rows(
     lambda n: jax.random.randint(key, (n,), 0, data['size']), n
   )
-  return pixels.decode(data['samples'][index])[None]
+  return jax.tree.map(
+    lambda samples: pixels.decode(samples[index])[None], data['samples']
+  )
+
+
+def together(sources: Mapping[str, Source]) -> Source:
+  """Returns a prior that draws several things, such as latents and images.
+
+  Args:
+    sources: sources of one output each, by name. A draw is a dict by these
+      names.
+  """
+  names = tuple(sorted(sources))
+  return Source(tuple(sources[name] for name in names), _draw_together(names))
+
+
+@functools.lru_cache(maxsize=64)
+def _draw_together(names):
+  def draw(data: Any, key: types.PRNGKey, n: int) -> dict[str, Any]:
+    keys = jax.random.split(key, len(names))
+    return {
+      name: source.draw(source.data, k, n)
+      for name, source, k in zip(names, data, keys, strict=True)
+    }
+
+  return draw
 
 
 def generators(network: types.Network, params: Any, latent_size: int) -> Source:
-  """Fresh samples from K frozen generators of one architecture.
+  """Returns a source of fresh samples from K frozen generators.
 
   Args:
-    network: their network.
+    network: the network that all generators share.
     params: their parameters, stacked along a leading axis K.
     latent_size: Z.
   """
@@ -100,12 +149,12 @@ def _push_generators(apply):
 def mixture(
   network: types.Network, params: Any, weights: jax.Array, latent_size: int
 ) -> Source:
-  """One source: the mixture of K frozen generators.
+  """Returns one source that draws from the mixture of K frozen generators.
 
   Args:
-    network: their network.
-    params: stacked along a leading axis K.
-    weights: `[K]`, probabilities.
+    network: the network that all generators share.
+    params: their parameters, stacked along a leading axis K.
+    weights: mixing probabilities, `[K]`.
     latent_size: Z.
   """
   data = {'params': params, 'log_weights': jnp.log(weights)}
@@ -125,21 +174,21 @@ def _draw_mixture(apply, latent_size):
   return draw
 
 
-def pooled(parts: Sequence[Source], weights: jax.Array) -> Source:
-  """One source: a mixture over the critics' sources of `parts`.
+def pooled(sources: Sequence[Source], weights: jax.Array) -> Source:
+  """Returns one source that draws from the mixture of several sources.
 
   Args:
-    parts: sources with K outputs together.
-    weights: `[K]`, probabilities.
+    sources: sources with K outputs in all.
+    weights: mixing probabilities of the outputs, `[K]`.
   """
-  data = {'parts': tuple(parts), 'log_weights': jnp.log(weights)}
+  data = {'sources': tuple(sources), 'log_weights': jnp.log(weights)}
   return Source(data, _draw_pooled)
 
 
 def _draw_pooled(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
   key_pick, key_draw = jax.random.split(key)
   pick = _picks(key_pick, data['log_weights'], n)
-  return draw(data['parts'], key_draw, n)[pick, jnp.arange(n)][None]
+  return draw(data['sources'], key_draw, n)[pick, jnp.arange(n)][None]
 
 
 def _picks(key: types.PRNGKey, log_weights: jax.Array, n: int) -> jax.Array:
@@ -149,58 +198,84 @@ def _picks(key: types.PRNGKey, log_weights: jax.Array, n: int) -> jax.Array:
 
 
 def fixed(
-  parts: Sequence[Source], key: types.PRNGKey, n: int, batch: int = 500
+  sources: Sequence[Source], key: types.PRNGKey, n: int, batch: int = 500
 ) -> tuple[Source, ...]:
-  """Replaces sources by `n` samples of each, drawn once and kept in 8 bits.
+  """Replaces sources by fixed sets of `n` samples each, stored in 8 bits.
 
   Args:
-    parts: sources.
+    sources: sources.
     key: consumed.
-    n: samples of each.
-    batch: largest number computed at once.
+    n: number of samples of each output.
+    batch: largest number of samples to compute at once.
+
+  Returns:
+    One source for each output.
   """
   count = -(-n // batch)
   size = min(n, batch)
 
-  def some(key: types.PRNGKey) -> jax.Array:
+  def sample(key: types.PRNGKey) -> jax.Array:
     levels = jnp.round(
-      (jnp.clip(draw(parts, key, size), -1.0, 1.0) + 1) * 127.5
+      (jnp.clip(draw(sources, key, size), -1.0, 1.0) + 1) * 127.5
     )
     return levels.astype(jnp.uint8)
 
-  drawn = jax.lax.map(some, jax.random.split(key, count))  # [., K, size, ...]
+  drawn = jax.lax.map(sample, jax.random.split(key, count))  # [., K, size, ...]
   drawn = jnp.moveaxis(drawn, 0, 1)
   drawn = drawn.reshape(len(drawn), count * size, *drawn.shape[3:])
   return tuple(array(x[:n]) for x in drawn)
 
 
-def total(parts: Sequence[Source]) -> int:
-  """K: number of critics that these sources feed."""
-  return sum(part.count for part in parts)
+def total(sources: Sequence[Source]) -> int:
+  """Returns K, the number of critics that these sources feed."""
+  return sum(source.count for source in sources)
+
+
+def draw_one(source: Source, key: types.PRNGKey, n: int) -> Any:
+  """Draws from a source of one output.
+
+  Args:
+    source: a source with `count` 1.
+    key: consumed.
+    n: number of samples.
+
+  Returns:
+    `[n, ...]`, or a pytree of such arrays.
+  """
+  return jax.tree.map(lambda leaf: leaf[0], source.draw(source.data, key, n))
 
 
 def draw(
-  parts: Sequence[Source],
+  sources: Sequence[Source],
   key: types.PRNGKey,
   n: int,
   latents: jax.Array | None = None,
 ) -> jax.Array:
-  """Draws `n` samples for every critic: `[K, n, ...]`.
+  """Draws `n` samples for every critic.
 
   Args:
-    parts: sources.
+    sources: sources that feed K critics together.
     key: consumed.
-    n: samples of each.
-    latents: `[n, Z]`, read by every source that has latents of that size
-      instead of its own; None draws all independently.
+    n: number of samples for each critic.
+    latents: `[n, Z]`. Every source that has latents of this size uses them
+      instead of new ones. None makes all draws independent.
+
+  Returns:
+    `[K, n, ...]`.
+
+  Raises:
+    AssertionError: samples of the sources have different shapes.
   """
-  keys = jax.random.split(key, len(parts))
+  keys = jax.random.split(key, len(sources))
 
-  def one(part: Source, key: types.PRNGKey) -> jax.Array:
-    if latents is not None and part.push is not None:
-      if part.latent_size == latents.shape[1]:
-        return part.push(part.data, latents)
-    return part.draw(part.data, key, n)
+  def one(source: Source, key: types.PRNGKey) -> jax.Array:
+    if latents is not None and source.push is not None:
+      if source.latent_size == latents.shape[1]:
+        return source.push(source.data, latents)
+    return source.draw(source.data, key, n)
 
-  drawn = [one(part, k) for part, k in zip(parts, keys, strict=True)]
+  drawn = [one(source, k) for source, k in zip(sources, keys, strict=True)]
+  chex.assert_equal_shape_suffix(
+    drawn, drawn[0].ndim - 1, custom_message='sources of unlike samples'
+  )
   return jnp.concatenate(drawn) if len(drawn) > 1 else drawn[0]

@@ -1,1 +1,1 @@
-"""Methods: each is a small file on the one game."""
+"""The methods, one file each. Every method is a setting of the game."""

@@ -1,18 +1,20 @@
-r"""Fast adaptation of a generator to few local samples, in float or ternary.
+r"""Adapts a generator to few local samples, in float or ternary.
 
 .. math:: \min_\nu (1 - a) W_1(\hat\mu_0, \nu)^p + a \, W_1(\nu, \mu)^p
 
-with local samples :math:`\hat\mu_0` and the metamodel's law :math:`\mu`. The
-anchor weight `a` in [0, 1) is, for `p = 2`, the position on the segment
-between them: `W_1(local, nu) = a W_1(local, metamodel)`. With `a = 0` this is
-plain fine-tuning, and the anchor critic is left out.
+:math:`\hat\mu_0` is the distribution of the local samples, :math:`\mu` that of
+the metamodel. The weight `a` in [0, 1) is the proximal weight, the setting
+`anchor`. It holds the generator near the metamodel. For `p = 2` it is the
+position on the segment between the two: `W_1(local, nu) = a W_1(local,
+metamodel)`. With `a = 0` this is plain fine-tuning, without a critic of the
+metamodel.
 
-Of all measures on that segment the mixture :math:`(1 - a) \hat\mu_0 + a \mu`
-alone has no samples between those of its ends, which of images look like
-neither: `Config.mixed` asks for it, :math:`\min_\nu W_1(\nu, (1 - a) \hat\mu_0
-+ a \mu)`, a game of one critic.
+With `Config.mixed` the generator learns the mixture of both, against a single
+critic: :math:`\min_\nu W_1(\nu, (1 - a) \hat\mu_0 + a \mu)`. Only the mixture,
+of all distributions on the segment, has no samples between those of its ends.
+Images in between look like neither end.
 
-Shapes: N local samples, S seeds, B batch, Z latent.
+Shapes: J critics of the local samples, N local samples, S replicas.
 """
 
 from collections.abc import Sequence
@@ -21,37 +23,60 @@ from typing import Any
 
 import numpy as np
 
+from coalesce_jax.core import trees
 from coalesce_jax.core import types
+from coalesce_jax.gan import config as config_lib
 from coalesce_jax.gan import game as game_lib
+from coalesce_jax.gan import sources
+from coalesce_jax.gan import terms
 from coalesce_jax.methods import fine_tuning
+from coalesce_jax.methods import local_targets
+from coalesce_jax.methods import runner
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.networks import registry
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import ternary_config
 
 Config = fine_tuning.Config
 
 TERNARIZE = Config(
-  game=game_lib.Config(objective='w1'),
-  schedule=loop.Schedule(steps=2000),
+  game=game_lib.Config(objective='w1', augment='translation'),
+  schedule=loop.Schedule(steps=1500),
+  decay=True,
   anchor=0.75,
   ternary=ternary_config.Ternary(),
 )
 
 
-def paper_code(steps: int = 1000, samples: int = 10000) -> Config:
-  """The habits of the authors' published code, for comparison only.
+def ternarize_default(spec: generator_lib.Spec) -> Config:
+  """Returns the default settings of ternarization.
 
-  See `barycenters.paper_code`; both critics weigh the same, the anchor is a
-  fixed set of samples.
+  All kernels but that of the output layer become ternary. In perceptrons the
+  output layer becomes ternary too.
+
+  Args:
+    spec: spec of the generator.
+  """
+  config = fine_tuning.default(spec, TERNARIZE)
+  if spec.network != 'mlp':
+    return config
+  return dataclasses.replace(
+    config, ternary=ternary_config.Ternary(leaves=('.*/kernel',))
+  )
+
+
+def paper_code(steps: int = 1000, samples: int = 10000) -> Config:
+  """Returns settings like those of the authors' code, for comparison only.
+
+  See `barycenter.paper_code`. Both critics have the same weight. The critic of
+  the metamodel sees a fixed set of samples.
 
   Args:
     steps: generator steps.
-    samples: of the anchor, drawn once.
+    samples: samples of the metamodel, drawn once.
   """
   return Config(
-    game=game_lib.Config(
-      gp_norm='channel', reuse_batch=True, beta1=0.5, beta2=0.9
-    ),
+    game=config_lib.paper_code(),
     schedule=loop.Schedule(steps=steps, chunk=loop.chunk_of(steps)),
     anchor=0.5,
     warmup=0,
@@ -71,44 +96,92 @@ def adapt(
   part: str = 'adapted',
   judges: Sequence[generator_lib.Generator] = (),
 ) -> tuple[generator_lib.Generator, loop.History]:
-  """Adapts `meta` to local samples, held near its own law.
+  """Adapts a metamodel to local samples and holds it near its own distribution.
 
-  With `judges` the critics of several nodes learn what local samples are, each
-  from what it knew, and the generator descends the mean of their estimates:
-  where samples are few, critics that begin alike err alike.
+  With `judges` the local samples have a critic ensemble instead of one critic.
+  Each critic of the ensemble starts from the critic of another generator, and
+  the generator descends the mean of their distance estimates. Critics with one
+  start have similar errors where samples are few.
 
   Args:
     key: one key, or `[S]` keys with `[S, ...]` leaves in `meta`.
-    meta: the start and the anchor.
+    meta: the metamodel, which the generator starts from and stays near.
     images: local samples, `[N, ...]` or `[S, N, ...]`, uint8 or in [-1, 1].
-    config: settings.
-    hooks: effects; called with `part`.
+    config: settings; None is `fine_tuning.default`.
+    hooks: maps the name of a stage to its effects.
     part: name of this stage for `hooks`.
-    judges: generators whose critics judge the local samples, J of them; none
-      is that of `meta` alone.
+    judges: J generators whose critics form the critic ensemble. None is the
+      critic of `meta` alone.
 
   Returns:
-    The adapted generator with the (first) critic of the local samples, and the
-    history; critics 0 to J - 1 are those of the local samples, the last one is
-    the anchor's.
+    The adapted generator with the first critic of the local samples, and the
+    history. Critics 0 to J - 1 are those of the local samples. The last critic
+    is that of the metamodel.
 
   Raises:
-    ValueError: too few samples or of another shape; a judge without a critic.
+    ValueError: there are too few samples, their shape differs, or one of
+      `judges` has no critic like that of `meta`.
   """
-  config = Config() if config is None else config
+  config = fine_tuning.default(meta.spec) if config is None else config
+  network, spec = meta.network, meta.spec
   held = np.any(np.asarray(config.anchor)) or config.game.objective == 'ball'
-  anchors = (meta,) if held else ()
-  if not config.mixed:
-    return fine_tuning.fit(
-      key, meta, images, config=config, hooks=hooks, part=part, anchors=anchors,
-      judges=tuple(judges),
-    )  # fmt: skip
-  game = dataclasses.replace(config.game, objective='w1')
-  config = dataclasses.replace(config, game=game)
+  targets: local_targets.Targets = local_targets.alone
+  args: tuple[Any, ...] = ()
+  if config.mixed:
+    game = dataclasses.replace(config.game, objective='w1')
+    config = dataclasses.replace(config, game=game)
+  if held and config.mixed:
+    targets = local_targets.pooled(network, spec.latent_size)
+    args = ((meta.params,),)
+  elif held:
+    targets = _with_metamodel(network, spec.latent_size, config.fixed_samples)
+    args = (meta.params,)
   return fine_tuning.fit(
-    key, meta, images, config=config, hooks=hooks, part=part, pool=anchors,
-    share=config.anchor, judges=tuple(judges),
+    key, meta, images, config=config, hooks=hooks, part=part, judges=judges,
+    targets=targets, args=args, share=config.anchor,
+    **_ternary(config.ternary, meta),
   )  # fmt: skip
+
+
+def _with_metamodel(
+  network: types.Network, latent_size: int, fixed_samples: int
+) -> local_targets.Targets:
+  """Returns the targets of a game with local samples and a metamodel."""
+
+  def targets(local, hyper, params):
+    meta = sources.generators(network, trees.stack([params]), latent_size)
+    if fixed_samples:
+      (meta,) = sources.fixed((meta,), local.key, fixed_samples)
+    return (
+      *local_targets.alone(local, hyper),
+      runner.Target(
+        meta, meta, hyper['anchor'], local.extra_critic, hyper['radius']
+      ),
+    )
+
+  return targets
+
+
+def _ternary(
+  settings: ternary_config.Ternary | None, start: generator_lib.Generator
+) -> dict[str, Any]:
+  """Returns the arguments that ternarization adds to fine-tuning.
+
+  Raises:
+    ValueError: the generator is a mixture, which has several networks.
+  """
+  if settings is None:
+    return {}
+  if start.spec.network == registry.MIXTURE:
+    raise ValueError('a mixture of nodes cannot be ternarized')
+  extra: dict[str, Any] = {
+    'reparam': ternary_config.reparam(settings),
+    'critic_reparam': ternary_config.critic_reparam(settings),
+  }
+  if settings.distill:
+    term = terms.distillation(start.network, settings.distill)
+    extra |= {'terms': (term,), 'term_data': lambda params: {term.name: params}}
+  return extra
 
 
 def ternarize(
@@ -120,12 +193,24 @@ def ternarize(
   hooks: loop.HooksFor | None = None,
   part: str = 'ternary',
 ) -> tuple[generator_lib.Generator, loop.History]:
-  """Adapts a ternary copy of `generator`, anchored at the float one.
+  """Trains a ternary copy of a generator, held near the float one.
 
-  Args and returns are those of `adapt`; the default settings are `TERNARIZE`.
-  The result's ternary leaves are named in its spec.
+  Args:
+    key: one key, or `[S]` keys with `[S, ...]` leaves in `generator`.
+    generator: the float generator.
+    images: see `adapt`.
+    config: settings; None is `ternarize_default`.
+    hooks: see `adapt`.
+    part: see `adapt`.
+
+  Returns:
+    See `adapt`. The spec of the generator names its ternary leaves.
+
+  Raises:
+    ValueError: see `adapt`; or the generator is a mixture.
   """
-  config = TERNARIZE if config is None else config
+  if config is None:
+    config = ternarize_default(generator.spec)
   if config.ternary is None:
     config = dataclasses.replace(config, ternary=ternary_config.Ternary())
   return adapt(key, generator, images, config=config, hooks=hooks, part=part)

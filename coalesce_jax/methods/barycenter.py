@@ -1,21 +1,23 @@
-r"""The Wasserstein-1 barycenter of pretrained generators: the metamodel.
+r"""Learns the Wasserstein-1 barycenter of pretrained generators, the metamodel.
 
-Jointly, one generator against K critics,
+The joint method trains one generator against K critics:
 
-.. math:: \min_\nu \sum_k \lambda_k W_1(\mu_k, \nu)^{p}, \quad p = 1, 2,
+.. math:: \min_\nu \sum_k \lambda_k W_1(\mu_k, \nu)^{p}, \quad p = 1, 2.
 
-or recursively, the previous barycenter against the next generator with
-:math:`t_k = \lambda_k / \sum_{j \le k} \lambda_j`. With `p = 1` the joint
-problem is a median, and the recursion with `p = 2` a mean along segments: they
-target different measures. Of two generators of equal weights every measure on
-a W1 segment is a barycenter for `p = 1`, and among them the mixture
-:math:`\sum_k \lambda_k \mu_k` is the one without samples between those of its
-ends, which of images look like neither: it is a game of one critic. For more
-generators, or other weights, the mixture is no barycenter in general.
+The recursive method moves the previous barycenter towards the next generator
+with :math:`t_k = \lambda_k / \sum_{j \le k} \lambda_j`. The joint problem with
+`p = 1` is a median, the recursion with `p = 2` is a mean along segments. Their
+solutions differ.
+
+For two generators of equal weights, every distribution on a W1 segment is a
+barycenter for `p = 1`. Of these only the mixture :math:`\sum_k \lambda_k \mu_k`
+has no samples between those of its ends. Images in between look like neither
+end. The mixture method trains against one critic. For more generators, or
+other weights, the mixture is in general no barycenter.
 
 Dedeoglu, Lin, Zhang, Zhang, https://arxiv.org/abs/2101.09225.
 
-Shapes: K generators, S seeds.
+Shapes: K input generators, S replicas. Distances are in the units of samples.
 """
 
 from collections.abc import Sequence
@@ -26,47 +28,60 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.core import trees
 from coalesce_jax.core import types
+from coalesce_jax.gan import config as config_lib
 from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import refined_source
 from coalesce_jax.gan import sources
+from coalesce_jax.methods import barycenter_sources
+from coalesce_jax.methods import replicas
 from coalesce_jax.methods import runner
 from coalesce_jax.models import checks
-from coalesce_jax.models import ensembles
-from coalesce_jax.models import generator
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
+from coalesce_jax.training import schedules
 
 METHODS = ('joint', 'recursive', 'mixture')
+# Default number of steps that update only the critics.
+WARMUP = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-  """Settings of the barycenter.
+  """The settings of a barycenter.
 
   Attributes:
-    game: the game's settings; its objective is replaced by the argument of
-      `barycenter`.
-    schedule: the driver's; of every round, for the recursion.
-    start: index of the generator that the barycenter starts from; None is new
-      parameters: a trained generator goes on learning badly, over thousands of
-      steps a new one overtakes it.
-    spec: architecture of the new generator; None is that of the first one.
-      Critics are warm where its critic is theirs; if it names none, it is.
-    warmup: steps at the start during which only the critics learn.
-    warm_critics: start from the generators' critics where all have one.
-    fixed_samples: 0 draws fresh samples at every step; otherwise each
-      generator is replaced by this many 8-bit samples drawn once.
-    scale_weights: multiply the weights, which sum to 1, by K.
-    refine: moves the fixed samples by the generators' own critics, see
-      `refinement`, which have to be those between each generator and its data;
-      None leaves them as they are.
+    game: settings of the game. The argument `objective` of `barycenter`
+      replaces its objective.
+    schedule: schedule of the loop, for every round of the recursion.
+    decay: whether the learning rates fall linearly to zero over the steps,
+      instead of over `game.decay_steps`.
+    start: index of the input generator to start from. None is new parameters,
+      which give a better barycenter after thousands of steps.
+    spec: architecture of a new generator; None is that of the first input. If
+      it names no critic, it gets that of the inputs.
+    warmup: steps at the start that update only the critics; None is 100, at
+      most a fifth of the steps.
+    warm_critics: whether critics start from those of the inputs, if all inputs
+      have a critic of the architecture that is trained.
+    fixed_samples: number of samples of each input, drawn once and stored in 8
+      bits; 0 draws new samples at every step.
+    scale_weights: whether to multiply the weights, which sum to 1, by K.
+    refine: settings of discriminator optimal transport (DOT), which moves the
+      fixed samples by the critics of the inputs. Each critic must have been
+      trained with its input on real data. None leaves the samples unchanged.
+
+  Raises:
+    ValueError: settings are out of range or contradict each other.
   """
 
   game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
-  schedule: loop.Schedule = loop.Schedule(steps=5000)
+  schedule: loop.Schedule = loop.Schedule(steps=1000)
+  decay: bool = True
   start: int | None = 0
-  spec: generator.Spec | None = None
-  warmup: int = 100
+  spec: generator_lib.Spec | None = None
+  warmup: int | None = None
   warm_critics: bool = True
   fixed_samples: int = 0
   scale_weights: bool = False
@@ -78,24 +93,23 @@ class Config:
     if self.refine is not None and not self.fixed_samples:
       raise ValueError('refine needs fixed_samples: each takes many steps')
     if self.spec is not None and self.start is not None:
-      raise ValueError('spec is of a new generator: start is None')
+      raise ValueError('spec is of a new generator: set start to None')
 
 
 def paper_code(steps: int = 5000, samples: int = 10000) -> Config:
-  """The habits of the authors' published code, for comparison only.
+  """Returns settings like those of the authors' code, for comparison only.
 
-  Penalty on the gradient norm over channels at each pixel, one real batch for
-  all critic steps, fixed 8-bit samples instead of fresh ones, random critics,
-  weights that sum to K. Use it with `objective='w1'`.
+  They penalise the gradient norm over channels at each pixel. One real batch
+  serves all critic updates of a step. The 8-bit samples are fixed, critics
+  start at random, and weights sum to K. Use them with `objective='w1'`.
 
   Args:
     steps: generator steps.
-    samples: of each generator, drawn once.
+    samples: samples of each input generator, drawn once.
   """
   return Config(
-    game=game_lib.Config(
-      gp_norm='channel', reuse_batch=True, beta1=0.5, beta2=0.9
-    ),
+    game=config_lib.paper_code(),
+    decay=False,
     schedule=loop.Schedule(steps=steps, chunk=loop.chunk_of(steps)),
     warmup=0,
     warm_critics=False,
@@ -105,29 +119,29 @@ def paper_code(steps: int = 5000, samples: int = 10000) -> Config:
 
 
 def check(
-  members: list[generator.Generator],
+  inputs: list[generator_lib.Generator],
   method: str,
   objective: str | None,
   radii: Any,
   config: Config,
 ) -> str:
-  """Refuses what `barycenter` cannot do, before anything is done.
+  """Checks the arguments of `barycenter` before any work is done.
 
   Args:
-    members: as of `barycenter`, as all that follows.
-    method: how.
-    objective: which point, or None.
-    radii: of 'ball'.
+    inputs: see `barycenter`, as for all arguments.
+    method: name of the method.
+    objective: name of the objective, or None.
+    radii: radii of 'ball'.
     config: settings.
 
   Returns:
-    The objective, the default in place of None.
+    The objective, where None is replaced by the default.
 
   Raises:
-    ValueError: one line.
+    ValueError: the arguments are out of range or contradict each other.
   """
-  if len(members) < 2:
-    raise ValueError(f'a barycenter needs 2 generators, not {len(members)}')
+  if len(inputs) < 2:
+    raise ValueError(f'a barycenter needs 2 generators, not {len(inputs)}')
   if method not in METHODS:
     raise ValueError(f'method {method!r} is not one of {METHODS}')
   if method == 'mixture':
@@ -135,28 +149,28 @@ def check(
       raise ValueError(f"method 'mixture' has no objective {objective!r}")
     objective = 'w1'
   if objective is None:
-    two = len(members) == 2 or method == 'recursive'
+    two = len(inputs) == 2 or method == 'recursive'
     objective = 'w1_squared' if two else 'w1'
   if objective == 'ball' and (radii is None or method != 'joint'):
     raise ValueError("objective 'ball' needs radii and method 'joint'")
-  if config.start is not None and not 0 <= config.start < len(members):
-    raise ValueError(f'start {config.start} of {len(members)} generators')
-  shape = checks.same_samples(members)
+  if config.start is not None and not 0 <= config.start < len(inputs):
+    raise ValueError(f'start {config.start} of {len(inputs)} generators')
+  shape = checks.same_samples(inputs)
   if config.spec is not None and config.spec.image_shape != shape:
     raise ValueError(
       f'spec has image_shape {config.spec.image_shape}, generators have {shape}'
     )
   if config.refine is not None and method == 'recursive':
-    # The critic of a round knows the way to its last source, not to data.
+    # The critic of a round is not trained on real data.
     raise ValueError("refine goes with method 'joint' or 'mixture'")
-  if config.refine is not None and any(m.critic is None for m in members):
+  if config.refine is not None and any(g.critic is None for g in inputs):
     raise ValueError('refine needs a critic with every generator')
   return objective
 
 
 def barycenter(
   key: types.PRNGKey,
-  members: Sequence[generator.Generator],
+  inputs: Sequence[generator_lib.Generator],
   weights: Any = None,
   *,
   method: str = 'joint',
@@ -164,183 +178,111 @@ def barycenter(
   radii: Any = None,
   config: Config | None = None,
   hooks: loop.HooksFor | None = None,
-) -> tuple[generator.Generator, loop.History]:
+) -> tuple[generator_lib.Generator, loop.History]:
   """Learns a generator of the barycenter.
 
   Args:
-    key: one key, or `[S]` keys with `[S, ...]` leaves in all `members`.
-    members: K >= 2 generators of samples of one shape; their networks may
+    key: one key, or `[S]` keys with `[S, ...]` leaves in all `inputs`.
+    inputs: K >= 2 input generators of samples of one shape. Their networks may
       differ.
-    weights: `[K]`, sum to 1; None is equal weights.
+    weights: lambda, `[K]`, sum 1; None is equal weights.
     method: 'joint', 'recursive' or 'mixture'.
-    objective: 'w1', 'w1_squared' or 'ball'; None is 'w1_squared' for two
-      generators and for the recursion, 'w1' otherwise. Always 'w1' for the
-      mixture.
+    objective: 'w1', 'w1_squared' or 'ball'. None is 'w1_squared' for two inputs
+      and for the recursion, 'w1' otherwise. The mixture has only 'w1'.
     radii: `[K]` for 'ball', in units of the samples; the first is not used.
-    config: settings.
-    hooks: effects; called with 'barycenter', or 'barycenter_1', ...,
-      'barycenter_{K-1}' for the rounds of the recursion.
+    config: settings; None is `Config()`.
+    hooks: maps the name of a stage to its effects. The stage is 'barycenter',
+      or 'barycenter_1', ..., 'barycenter_{K-1}' for the rounds of the
+      recursion.
 
   Returns:
-    The generator, of the network of the member that it starts from, with the
-    critic of its last source, and the history.
+    The generator with the critic of its last source, and the history.
 
   Raises:
-    ValueError: samples of different shapes, bad weights, fewer than 2
-      generators.
+    ValueError: samples have different shapes, weights are invalid, there are
+      fewer than 2 inputs, or see `check`.
   """
   config = Config() if config is None else config
-  members = list(members)
-  objective = check(members, method, objective, radii, config)
-  weights = checks.check_weights(weights, len(members))
+  inputs = list(inputs)
+  objective = check(inputs, method, objective, radii, config)
+  weights = checks.check_weights(weights, len(inputs))
   config = dataclasses.replace(
     config, game=dataclasses.replace(config.game, objective=objective)
   )
   if method != 'recursive':
     return _joint(
-      key, members, weights, radii, config,
+      key, inputs, weights, radii, config,
       loop.hooks_for(hooks, 'barycenter'), mixed=method == 'mixture',
     )  # fmt: skip
-  keys = _split(key, len(members) - 1)
-  current, histories = members[0], []
-  for k in range(1, len(members)):
+  rounds = len(inputs) - 1
+  keys = replicas.each(lambda k: tuple(jax.random.split(k, rounds)), key)
+  current, histories = inputs[0], []
+  for k in range(1, len(inputs)):
     t = weights[k] / max(weights[: k + 1].sum(), 1e-12)
     current, history = _joint(
       keys[k - 1],
-      [current, members[k]],
+      [current, inputs[k]],
       np.array([1.0 - t, t]),
       None,
       config if config.start is None else dataclasses.replace(config, start=0),
       loop.hooks_for(hooks, f'barycenter_{k}'),
     )
     histories.append(history)
-  return current, _joined(histories)
+  return current, schedules.joined(histories)
 
 
-def _joint(key, members, weights, radii, config, hooks, mixed=False):
-  batched, count = bool(key.ndim), len(members)
-  start = members[config.start or 0]
+def _joint(key, inputs, weights, radii, config, hooks, mixed=False):
+  """Trains one generator against a critic for each input or for the mixture."""
+  start = inputs[config.start or 0]
   network, spec = start.network, start.spec
   if config.spec is not None:
     network, spec = config.spec.build(), config.spec
-  spec = _with_critic(spec, members)
-  critic = (spec.critic, spec.critic_options)
+  spec = barycenter_sources.with_critic(spec, inputs)
+  kind = (spec.critic, spec.critic_options)
   warm = config.warm_critics and all(
-    m.critic is not None and (m.spec.critic, m.spec.critic_options) == critic
-    for m in members
+    g.critic is not None and (g.spec.critic, g.spec.critic_options) == kind
+    for g in inputs
   )
-  groups = _groups(members)
-  params = [ensembles.stacked(group, batched) for group in groups]
-  owns: list[types.Params] = [() for _ in groups]
-  if config.refine is not None:
-    owns = [ensembles.stacked(group, batched, 'critic') for group in groups]
-  # The critic of the start is the one that knows it.
-  known = [start] if mixed else members
-  critics = ensembles.stacked(known, batched, 'critic') if warm else ()
-  scaled = weights * count if config.scale_weights else weights
+  # The critic of the start has been trained with it.
+  warm_starts = [start] if mixed else inputs
+  critic = spec.build_critic()
+  radii = np.zeros(len(inputs)) if radii is None else radii
+  scaled = weights * len(inputs) if config.scale_weights else weights
 
-  def setup(key, params, owns, first, critics):
+  def setup(key, hyper, params, own_critics, initial, critics):
+    del hyper
     key_critic, key_samples, key_start = jax.random.split(key, 3)
     if config.start is None:
-      first = network.init(key_start)
-    parts = tuple(
-      _source(group[0], p, own, config.refine)
-      for group, p, own in zip(groups, params, owns, strict=True)
-    )
+      initial = network.init(key_start)
+    drawn = barycenter_sources.build(inputs, params, own_critics, config.refine)
     if config.fixed_samples:
-      parts = sources.fixed(parts, key_samples, config.fixed_samples)
+      drawn = sources.fixed(drawn, key_samples, config.fixed_samples)
     if not warm:
-      critics = runner.fresh_critics(key_critic, spec, len(known))
+      keys = jax.random.split(key_critic, len(warm_starts))
+      critics = trees.unstack(jax.vmap(critic.init)(keys))
     if mixed:
-      parts = (sources.pooled(parts, jnp.asarray(weights, jnp.float32)),)
-    inputs = game_lib.inputs(
-      parts,
-      weights=None if mixed else scaled,
-      radii=radii,
-      warmup=config.warmup,
-    )
-    return runner.Setup(first, critics, inputs)
+      pool = sources.pooled(drawn, jnp.asarray(weights, jnp.float32))
+      targets = [runner.Target(pool, pool, 1.0, critics[0])]
+    else:
+      targets = barycenter_sources.targets(drawn, critics, scaled, radii)
+    warmup = loop.warmup_of(config.warmup, WARMUP, config.schedule.steps)
+    return runner.Setup(initial, targets, warmup=warmup)
 
-  result = runner.play(
+  result = runner.run(
     key,
     setup,
-    (params, owns, start.params, critics),
-    config=config.game,
-    schedule=config.schedule,
-    spec=spec,
-    generator=network,
+    (
+      [g.params for g in inputs],
+      [g.critic for g in inputs] if config.refine is not None else (),
+      start.params,
+      [g.critic for g in warm_starts] if warm else (),
+    ),
+    runner.method(
+      config.game, config.schedule, spec, decay=config.decay, generator=network
+    ),
     hooks=hooks,
   )
-  last = jax.tree.map(
-    (lambda c: c[:, -1]) if batched else (lambda c: c[-1]),
-    result.state.critics,
+  generator = generator_lib.Generator(
+    network, result.params, spec, result.critics[-1]
   )
-  made = generator.Generator(network, result.generator, spec, last)
-  return made, result.history
-
-
-def _source(
-  first: generator.Generator,
-  params: types.Params,
-  critics: types.Params,
-  refine: refined_source.Config | None,
-) -> sources.Source:
-  """Of a group: its first member, all parameters, all critics of its own."""
-  size = first.spec.latent_size
-  if refine is None:
-    return sources.generators(first.network, params, size)
-  return refined_source.generators(
-    first.network, first.spec.build_critic(), params, critics, size, refine
-  )
-
-
-def _groups(
-  members: list[generator.Generator],
-) -> list[list[generator.Generator]]:
-  """Runs of members of one pair of networks, which draw as one source."""
-  groups: list[list[generator.Generator]] = []
-  for member in members:
-    last = groups[-1][0] if groups else None
-    same = last is not None and _kind(last) == _kind(member)
-    if same:
-      groups[-1].append(member)
-    else:
-      groups.append([member])
-  return groups
-
-
-def _kind(member: generator.Generator) -> tuple[Any, ...]:
-  spec = member.spec
-  return member.network, spec.latent_size, spec.critic, spec.critic_options
-
-
-def _with_critic(
-  spec: generator.Spec, members: list[generator.Generator]
-) -> generator.Spec:
-  """The spec, without provenance, with its critic or the first there is."""
-  spec = dataclasses.replace(spec, provenance={})
-  named = [m.spec for m in members if m.spec.critic is not None]
-  if spec.critic is None and named:
-    spec = dataclasses.replace(
-      spec, critic=named[0].critic, critic_options=named[0].critic_options
-    )
-  return checks.with_critic(spec)
-
-
-def _split(key: types.PRNGKey, count: int) -> Any:
-  if not key.ndim:
-    return jax.random.split(key, count)
-  return jnp.swapaxes(jax.vmap(lambda k: jax.random.split(k, count))(key), 0, 1)
-
-
-def _joined(histories: list[loop.History]) -> loop.History:
-  """The rounds one after another; `round` counts them from 1."""
-  joined = {
-    name: np.concatenate([h[name] for h in histories])
-    for name in histories[0]
-    if all(name in h for h in histories)
-  }
-  joined['round'] = np.concatenate(
-    [np.full(len(h['step']), i) for i, h in enumerate(histories, 1)]
-  )
-  return joined
+  return generator, result.history

@@ -1,14 +1,15 @@
-"""What a user would try instead of coalescing; each is the same game.
+"""Trains the baselines of coalescing, each a setting of the game.
 
-* edge-only: from random networks, on the local samples alone.
-* transfer: from one node's generator and critic, at a tenth of the rate
-  (Wang et al., "Transferring GANs", https://arxiv.org/abs/1805.01677), with
-  FreezeD (Mo et al., https://arxiv.org/abs/2002.10964) where asked for.
-* ensemble: from one node's generator, on the node generators' samples and the
-  local samples pooled into one source.
-* model average: the mean of the nodes' parameters, untrained.
+* Edge-only: learns from the local samples alone, from random networks.
+* Transfer: fine-tunes the generator and critic of one node at a tenth of the
+  learning rate (Wang et al., "Transferring GANs",
+  https://arxiv.org/abs/1805.01677). FreezeD is an option (Mo et al.,
+  https://arxiv.org/abs/2002.10964).
+* Ensemble: fine-tunes the generator of one node on the mixture of local samples
+  and samples of all nodes.
+* Model average: takes the mean of the nodes' parameters, without training.
 
-Shapes: K nodes, N local samples, S seeds.
+Shapes: K nodes, N local samples, S replicas.
 """
 
 from collections.abc import Sequence
@@ -21,8 +22,10 @@ import numpy as np
 
 from coalesce_jax.core import types
 from coalesce_jax.methods import fine_tuning
+from coalesce_jax.methods import local_targets
+from coalesce_jax.methods import replicas
 from coalesce_jax.models import checks
-from coalesce_jax.models import generator
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 
 # The image-side layers of the DCGAN critics.
@@ -31,30 +34,28 @@ FREEZE_D = ('conv_0/.*', 'conv_1/.*')
 
 def edge_only(
   key: types.PRNGKey,
-  spec: generator.Spec,
+  spec: generator_lib.Spec,
   images: Any,
   *,
   config: fine_tuning.Config | None = None,
   hooks: loop.HooksFor | None = None,
-) -> tuple[generator.Generator, loop.History]:
-  """Learns from the local samples alone.
+) -> tuple[generator_lib.Generator, loop.History]:
+  """Learns a generator from the local samples alone.
 
   Args:
     key: one key, or `[S]` keys; consumed.
     spec: architecture.
-    images: `[N, ...]` or `[S, N, ...]`.
-    config: settings; its anchor is not used.
-    hooks: effects; called with 'edge_only'.
+    images: local samples, `[N, ...]` or `[S, N, ...]`.
+    config: settings; its `anchor` is not used.
+    hooks: maps the name of a stage to its effects. The stage is 'edge_only'.
 
   Returns:
-    Generator and history.
+    The generator and the history.
   """
-  config = fine_tuning.Config() if config is None else config
+  config = fine_tuning.default(spec) if config is None else config
   network = spec.build()
-  init = jax.vmap(network.init) if key.ndim else network.init
-  fold = lambda k: jax.random.fold_in(k, 1)  # noqa: E731
-  start = init(jax.vmap(fold)(key) if key.ndim else fold(key))
-  fresh = generator.Generator(network, start, spec)
+  start = replicas.each(lambda k: network.init(jax.random.fold_in(k, 1)), key)
+  fresh = generator_lib.Generator(network, start, spec)
   config = dataclasses.replace(config, warmup=0)
   return fine_tuning.fit(
     key, fresh, images, config=_plain(config), hooks=hooks, part='edge_only'
@@ -63,29 +64,30 @@ def edge_only(
 
 def transfer(
   key: types.PRNGKey,
-  node: generator.Generator,
+  node: generator_lib.Generator,
   images: Any,
   *,
   config: fine_tuning.Config | None = None,
   hooks: loop.HooksFor | None = None,
   rate: float = 0.1,
   freeze: tuple[str, ...] = (),
-) -> tuple[generator.Generator, loop.History]:
-  """Fine-tunes one node's generator and critic.
+) -> tuple[generator_lib.Generator, loop.History]:
+  """Fine-tunes the generator and critic of one node.
 
   Args:
-    key: as in `edge_only`.
-    node: the pretrained pair.
-    images: as in `edge_only`.
-    config: settings; its anchor is not used.
-    hooks: effects; called with 'transfer'.
+    key: see `edge_only`.
+    node: generator with its critic.
+    images: see `edge_only`.
+    config: settings; its `anchor` is not used.
+    hooks: maps the name of a stage to its effects. The stage is 'transfer'.
     rate: multiplies the learning rates.
-    freeze: critic leaves that stay, `FREEZE_D` for FreezeD.
+    freeze: patterns of critic leaves that stay constant, `FREEZE_D` for
+      FreezeD.
 
   Returns:
-    Generator and history.
+    The generator and the history.
   """
-  config = _plain(fine_tuning.Config() if config is None else config)
+  config = _plain(config or fine_tuning.default(node.spec))
   config = dataclasses.replace(
     config,
     rate=np.multiply(config.rate, rate),
@@ -99,52 +101,52 @@ def transfer(
 
 def ensemble(
   key: types.PRNGKey,
-  nodes: Sequence[generator.Generator],
+  nodes: Sequence[generator_lib.Generator],
   images: Any,
   *,
   config: fine_tuning.Config | None = None,
   hooks: loop.HooksFor | None = None,
   share: Any = None,
-) -> tuple[generator.Generator, loop.History]:
-  """One critic on the pooled samples of all nodes and the edge.
+) -> tuple[generator_lib.Generator, loop.History]:
+  """Trains against one critic on the mixture of local and node samples.
 
   Args:
-    key: as in `edge_only`.
+    key: see `edge_only`.
     nodes: K generators of one architecture.
-    images: as in `edge_only`.
-    config: settings; its anchor is not used.
-    hooks: effects; called with 'ensemble'.
-    share: probability of the nodes together, a number or `[S]`; None is that
-      each of them and the edge are equally likely.
+    images: see `edge_only`.
+    config: settings; its `anchor` is not used.
+    hooks: maps the name of a stage to its effects. The stage is 'ensemble'.
+    share: mixing probability of all nodes together, a number or `[S]`. None
+      makes each node and the local samples equally likely.
 
   Returns:
-    Generator and history.
+    The generator and the history.
   """
-  config = _plain(fine_tuning.Config() if config is None else config)
-  checks.same_architecture(list(nodes))
+  config = _plain(config or fine_tuning.default(nodes[0].spec))
+  spec = checks.same_architecture(list(nodes))
+  if share is None:
+    share = len(nodes) / (len(nodes) + 1.0)
   return fine_tuning.fit(
-    key,
-    nodes[0],
-    images,
-    config=config,
-    hooks=hooks,
-    part='ensemble',
-    pool=tuple(nodes),
-    share=share,
-  )
+    key, nodes[0], images, config=config, hooks=hooks, part='ensemble',
+    targets=local_targets.pooled(nodes[0].network, spec.latent_size),
+    args=(tuple(node.params for node in nodes),), share=share,
+  )  # fmt: skip
 
 
 def model_average(
-  nodes: Sequence[generator.Generator], weights: Any = None
-) -> generator.Generator:
-  """The weighted mean of the nodes' generator parameters.
+  nodes: Sequence[generator_lib.Generator], weights: Any = None
+) -> generator_lib.Generator:
+  """Returns the weighted mean of the nodes' generator parameters.
 
   Args:
     nodes: K generators of one architecture.
-    weights: `[K]`, sum to 1; None is equal weights.
+    weights: `[K]`, sum 1; None is equal weights.
 
   Returns:
     A generator without a critic.
+
+  Raises:
+    ValueError: architectures differ, or weights are invalid.
   """
   spec = checks.same_architecture(list(nodes))
   weights = checks.check_weights(weights, len(nodes))
@@ -154,11 +156,11 @@ def model_average(
     ),
     *[node.params for node in nodes],
   )
-  return generator.Generator(nodes[0].network, params, spec)
+  return generator_lib.Generator(nodes[0].network, params, spec)
 
 
 def _plain(config: fine_tuning.Config) -> fine_tuning.Config:
-  """One critic and the plain objective."""
+  """Returns settings with one critic and the objective 'w1'."""
   return dataclasses.replace(
     config,
     anchor=0.0,

@@ -1,15 +1,17 @@
-r"""MineGAN: miners in front of frozen generators, with learned selection.
+r"""Trains MineGAN: miners before frozen generators, with learned selection.
 
 .. math:: G(z, u) = G_{i(u)}(M_{i(u)}(z)), \quad P(i) = \mathrm{softmax}(s)_i
 
-Only the miners :math:`M_i` and the scores `s` learn, by the game on the local
-samples: Wang et al., "MineGAN: effective knowledge transfer from GANs to target
-domains with few images", https://arxiv.org/abs/1912.05270, section 3.3. There
-the critic's loss is weighted by the probabilities; here a generator is drawn by
-its own latents (Gumbel-max), and the scores learn by the straight-through
-gradient of the softmax, so that the result is a generator like any other.
+The game on the local samples trains only the miners :math:`M_i` and the scores
+`s`. Sec. 3.3 of Wang et al., "MineGAN: effective knowledge transfer from GANs
+to target domains with few images", https://arxiv.org/abs/1912.05270.
 
-Shapes: K nodes, Z latent of a node, B batch, S seeds.
+The paper weights the critic's loss by the probabilities. Here a generator is
+selected by its own latents (Gumbel-max). The scores learn by the
+straight-through gradient of the softmax. The result is therefore a generator
+like any other.
+
+Shapes: K nodes, Z latent of a node, B batch, N local samples, S replicas.
 """
 
 from collections.abc import Sequence
@@ -22,34 +24,33 @@ import jax.numpy as jnp
 
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
-from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import local_samples
 from coalesce_jax.methods import fine_tuning
 from coalesce_jax.methods import runner
 from coalesce_jax.models import checks
-from coalesce_jax.models import ensembles
-from coalesce_jax.models import generator
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.networks import mixture
 from coalesce_jax.ops import precision
 from coalesce_jax.training import loop
+from coalesce_jax.transforms import masks
 
 
 @functools.lru_cache(maxsize=16)
 def network(
   base: types.Network, latent_size: int, count: int, hidden: int = 128
 ) -> types.Network:
-  """K frozen generators behind miners, as one generator.
+  """Combines K frozen generators and their miners in one network.
 
   Args:
-    base: the network of all K.
+    base: the network that all K generators share.
     latent_size: Z.
     count: K.
-    hidden: units of each miner's one hidden layer.
+    hidden: units of the hidden layer of each miner.
 
   Returns:
-    A network of latents `[B, Z + K]`, of which the last K select. Its
-    parameters have `miners` and `scores`, which learn, and `nodes`, which get
-    no gradient. A new miner passes latents on as they are.
+    A network of latents `[B, Z + K]`, whose last K values select a generator.
+    Its parameters `miners` and `scores` are trained; `mine` freezes its
+    parameters `nodes`. A new miner is the identity.
   """
 
   def init(key: types.PRNGKey) -> types.Params:
@@ -69,13 +70,14 @@ def network(
 
   def apply(params: types.Params, inputs: jax.Array) -> jax.Array:
     z, chance = inputs[:, :latent_size], inputs[:, latent_size:]
-    of = params['miners']
-    inner = jax.nn.relu(precision.matmul(z[None], of['inwards']) + of['bias'])
+    miners = params['miners']
+    inner = jax.nn.relu(
+      precision.matmul(z[None], miners['inwards']) + miners['bias']
+    )
     mined = (
-      z[None] + precision.matmul(inner, of['outwards']) + of['shift']
+      z[None] + precision.matmul(inner, miners['outwards']) + miners['shift']
     )  # [K, B, Z]
-    nodes = jax.lax.stop_gradient(params['nodes'])
-    samples = jax.vmap(base.apply)(nodes, mined)
+    samples = jax.vmap(base.apply)(params['nodes'], mined)
     chosen = mixture.select(params['scores'], chance)
     return jnp.sum(mixture.masked(chosen, samples), 0)
 
@@ -84,65 +86,69 @@ def network(
 
 def mine(
   key: types.PRNGKey,
-  nodes: Sequence[generator.Generator],
+  nodes: Sequence[generator_lib.Generator],
   images: Any,
   *,
   config: fine_tuning.Config | None = None,
   hooks: loop.HooksFor | None = None,
-) -> tuple[generator.Generator, loop.History]:
-  """Learns where in the nodes' latent spaces the local samples are.
+) -> tuple[generator_lib.Generator, loop.History]:
+  """Learns where in the latent spaces of the nodes the local samples lie.
 
   Args:
     key: one key, or `[S]` keys; consumed.
-    nodes: K generators of one architecture, the first one's critic is the
-      start of the critic.
-    images: `[N, ...]` or `[S, N, ...]`.
-    config: settings; its anchor is not used.
-    hooks: effects; called with 'mined'.
+    nodes: K generators of one architecture. The critic starts from that of the
+      first one.
+    images: local samples, `[N, ...]` or `[S, N, ...]`.
+    config: settings; its `anchor` is not used.
+    hooks: maps the name of a stage to its effects. The stage is 'mined'.
 
   Returns:
-    A generator of latents `[Z + K]` that holds all nodes, and the history. No
-    bundle can hold it: its spec is that of a node but for the latents.
+    A generator of latents `[Z + K]` that holds all nodes, and the history. Its
+    spec is that of a node except for the latents, so that it cannot be saved.
   """
-  config = fine_tuning.Config() if config is None else config
-  nodes, batched = list(nodes), bool(key.ndim)
+  config = fine_tuning.default(nodes[0].spec) if config is None else config
+  nodes = list(nodes)
   spec = checks.with_critic(checks.same_architecture(nodes))
-  images = fine_tuning.check_images(images, spec, batched)
+  images = local_samples.check(images, spec.image_shape, key.shape)
   mined = network(spec.build(), spec.latent_size, len(nodes))
   spec = dataclasses.replace(spec, latent_size=spec.latent_size + len(nodes))
+  critic = spec.build_critic()
   warm = config.warm_critics and nodes[0].critic is not None
 
-  def setup(key, params, critic, images, numbers):
+  def setup(key, hyper, params, critic_params, images):
     key_miners, key_critic = jax.random.split(key)
     local, held = local_samples.split_held_out(images, config.held_out)
-    inputs = game_lib.inputs(
-      (local,),
-      held_out=(held,),
-      generator_rate=numbers.rate * numbers.generator_rate,
-      critic_rate=numbers.rate,
-      warmup=config.warmup,
+    first = critic_params if warm else critic.init(key_critic)
+    return runner.Setup(
+      generator=mined.init(key_miners) | {'nodes': trees.stack(params)},
+      targets=(runner.Target(local, held, 1.0, first),),
+      generator_rate=hyper['rate'] * hyper['generator_rate'],
+      critic_rate=hyper['rate'],
+      warmup=loop.warmup_of(
+        config.warmup, fine_tuning.WARMUP, config.schedule.steps
+      ),
     )
-    start = mined.init(key_miners) | {'nodes': params}
-    first = critic if warm else spec.build_critic().init(key_critic)
-    return runner.Setup(start, trees.stack([first]), inputs)
 
-  params = ensembles.stacked(nodes, batched)
-  result = runner.play(
+  result = runner.run(
     key,
     setup,
     (
-      params,
+      [node.params for node in nodes],
       nodes[0].critic if warm else (),
       images,
-      fine_tuning.by_member(config, key.shape),
     ),
-    config=dataclasses.replace(config.game, objective='w1'),
-    schedule=config.schedule,
-    spec=spec,
-    generator=mined,
+    runner.method(
+      dataclasses.replace(config.game, objective='w1'),
+      config.schedule,
+      spec,
+      decay=config.decay,
+      generator=mined,
+      reparam=masks.freeze(('nodes/.*',)),
+    ),
+    hyper=fine_tuning.hyperparameters(config),
     hooks=loop.hooks_for(hooks, 'mined'),
   )
-  # The moving average of what stands still is what it is, to rounding.
-  made = result.generator | {'nodes': params}
-  critics = ensembles.first_critic(result.state.critics, batched)
-  return generator.Generator(mined, made, spec, critics), result.history
+  generator = generator_lib.Generator(
+    mined, result.params, spec, result.critics[0]
+  )
+  return generator, result.history

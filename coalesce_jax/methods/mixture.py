@@ -1,10 +1,10 @@
-"""The mixture of generators itself: all of them kept, one drawn for a sample.
+"""Combines generators in their mixture: each sample comes from one of them.
 
-No training: what a metamodel of one network learns from, and what an edge node
-has that can hold every node's generator (and critic) and pay for the transport
-of each sample. Of two generators of equal weights it is a W1 barycenter.
+The mixture is not trained. A metamodel of one network can learn from it. An
+edge node can use it directly if it can hold all generators (and critics) and
+move each sample. For two generators of equal weights it is a W1 barycenter.
 
-Shapes: K nodes, Z latent of a node, S seeds.
+Shapes: K nodes, Z latent of a node, S replicas.
 """
 
 from collections.abc import Sequence
@@ -17,68 +17,72 @@ import jax.numpy as jnp
 from coalesce_jax.core import types
 from coalesce_jax.gan import refined_source
 from coalesce_jax.models import checks
-from coalesce_jax.models import generator
+from coalesce_jax.models import generator as generator_lib
 
 
 def mixture(
-  nodes: Sequence[generator.Generator],
+  nodes: Sequence[generator_lib.Generator],
   weights: Any = None,
   refine: refined_source.Config | None = None,
-) -> generator.Generator:
-  """All nodes as one generator that draws among them.
+) -> generator_lib.Generator:
+  """Returns all nodes as one generator that selects a node for each sample.
 
   Args:
-    nodes: K generators of one architecture; `[S, ...]` leaves give S mixtures.
-      One alone, refined, is moved by its critic.
-    weights: `[K]`, sum to 1; None is equal weights.
-    refine: moves latents by the nodes' critics.
+    nodes: K generators of one architecture. Leaves `[S, ...]` give S mixtures.
+      With `refine` a single node is useful too.
+    weights: mixing probabilities, `[K]`, sum 1; None is equal weights.
+    refine: settings of discriminator optimal transport (DOT), which moves
+      latents by the critics of the nodes; None leaves them unchanged.
 
   Returns:
-    A generator of the network 'mixture', of latents `[Z + K]` of which the last
-    K draw, with log probabilities `scores` among its parameters. It adapts like
-    any other, all nodes together; critics that move latents stay.
+    A generator of the network 'mixture' with latents `[Z + K]`, whose last K
+    values select a node. Its parameters contain the log probabilities `scores`.
+    Adaptation trains all nodes together; the critics of DOT stay constant.
 
   Raises:
-    ValueError: architectures differ, bad weights, a ternary node, a node
-      without a critic, or with another one, where latents are to be moved.
+    ValueError: architectures differ, weights are invalid or a node is ternary;
+      with `refine`, nodes do not all have critics of one architecture.
   """
   nodes = list(nodes)
   spec = checks.same_architecture(nodes)
   weights = checks.check_weights(weights, len(nodes))
   for k, node in enumerate(nodes):
-    if node.spec.ternary is not None:
+    if node.spec.encodings:
       raise ValueError(
-        f'generator {k} is ternary: a mixture would keep its weights as floats'
+        f'generator {k} is {", ".join(sorted(node.spec.encodings))}: a mixture '
+        'would keep its weights as floats'
       )
   options: dict[str, Any] = {'of': spec.network, 'count': len(nodes)}
   options |= {f'of_{name}': value for name, value in spec.options}
-  parts = {'nodes': [n.params for n in nodes]}
+  stacked = {'nodes': [n.params for n in nodes]}
   if refine is not None:
     critic = (spec.critic, spec.critic_options)
     if any(
       n.critic is None or (n.spec.critic, n.spec.critic_options) != critic
       for n in nodes
     ):
-      raise ValueError('refine needs a critic, the same, with every generator')
-    parts['critics'] = [n.critic for n in nodes]
+      raise ValueError(
+        'refine needs critics of one architecture with all nodes'
+      )
+    stacked['critics'] = [n.critic for n in nodes]
     options |= {'critic': spec.critic, **dataclasses.asdict(refine)}
     options |= {f'critic_{name}': value for name, value in spec.critic_options}
-  # Seeds lead, where there are any; nodes come next.
-  alone = jax.eval_shape(spec.build().init, jax.random.key(0))
-  first, one = (jax.tree.leaves(t)[0] for t in (nodes[0].params, alone))
-  seeds = first.shape[: first.ndim - one.ndim]
+  # The axis of replicas, if any, comes before that of nodes.
+  single = jax.eval_shape(spec.build().init, jax.random.key(0))
+  first, one = (jax.tree.leaves(t)[0] for t in (nodes[0].params, single))
+  replicas = first.shape[: first.ndim - one.ndim]
   params: types.Params = {
-    name: jax.tree.map(lambda *x: jnp.stack(x, len(seeds)), *each)
-    for name, each in parts.items()
+    name: jax.tree.map(lambda *x: jnp.stack(x, len(replicas)), *each)
+    for name, each in stacked.items()
   }
-  # A weight of 0 is never drawn, and its logarithm is a number.
+  # The bound keeps the logarithm of a weight of 0 finite.
   scores = jnp.log(jnp.maximum(jnp.asarray(weights, jnp.float32), 1e-30))
-  params['scores'] = jnp.broadcast_to(scores, (*seeds, len(nodes)))
-  return generator.create(
+  params['scores'] = jnp.broadcast_to(scores, (*replicas, len(nodes)))
+  return generator_lib.create(
     dataclasses.replace(
       spec,
       network='mixture',
-      options=generator.freeze(options),
+      options=generator_lib.freeze(options),
       latent_size=spec.latent_size + len(nodes),
     ),
     params,

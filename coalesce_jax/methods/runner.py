@@ -1,109 +1,282 @@
-"""What every stage does: set up one member, play the game, wrap the result.
+"""Runs a method: sets up its game for one replica or many, and trains it.
 
-A stage is a pure function that sets up one game, ``setup(key, *args) ->
-Setup``. Played with a batch of S keys, every array in `args` carries a leading
-axis S and the whole ensemble is one program.
+A method is a pure function that sets up the game of one replica, ``setup(key,
+hyper, *args) -> Setup``. With `[S]` keys, every array in `args` has a leading
+axis S and all replicas run as one program. Methods do not see that axis.
 
-Shapes: K critics, S members of an ensemble.
+Shapes: K critics, S replicas (seeds), N nodes, T rows of history.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import math
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from coalesce_jax.core import types
+from coalesce_jax.gan import config as config_lib
 from coalesce_jax.gan import game as game_lib
+from coalesce_jax.gan import sources
+from coalesce_jax.gan import targets as targets_lib
+from coalesce_jax.gan import terms as terms_lib
+from coalesce_jax.methods import replicas
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.parallel import batch_shards
 from coalesce_jax.parallel import mesh as mesh_lib
 from coalesce_jax.training import loop
 from coalesce_jax.training import scan
+from coalesce_jax.transforms import base
+
+Target = targets_lib.Target
 
 
 class Setup(NamedTuple):
-  """The start of one game.
+  """The initial game of one replica.
 
   Attributes:
-    generator: parameters of G.
-    critics: parameters, ensembles.stacked along K.
-    inputs: what the game plays with.
+    generator: parameters of the generator's network.
+    targets: targets of the generator.
+    generator_rate: multiplies the generator's updates.
+    critic_rate: multiplies the critics' updates.
+    warmup: steps at the start that update only the critics.
+    terms: data of the loss terms, by name.
   """
 
-  generator: Any
-  critics: Any
-  inputs: game_lib.Inputs
+  generator: types.Params
+  targets: Sequence[Target]
+  generator_rate: Any = 1.0
+  critic_rate: Any = 1.0
+  warmup: Any = 0
+  terms: Mapping[str, Any] = {}
 
 
-def play(
-  key: types.PRNGKey,
-  setup: Callable[..., Setup],
-  args: tuple[Any, ...],
-  *,
+class Trained(NamedTuple):
+  """The result of a run.
+
+  Attributes:
+    params: parameters of the generator's network, averaged over steps; leaves
+      `[S, ...]` for `[S]` keys.
+    critics: parameters of the K critics, one tree each, leaves likewise.
+    history: metrics by name, `[T, ...]`.
+  """
+
+  params: types.Params
+  critics: list[types.Params]
+  history: loop.History
+
+
+class Method(NamedTuple):
+  """The static settings of a run.
+
+  Attributes:
+    config: settings of the game.
+    schedule: schedule of the loop.
+    generator: network of the generator.
+    critic: network of the critics.
+    latent_size: Z of the prior.
+    image_shape: shape of one sample. It decides how many replicas a device
+      computes at once.
+    reparam: reparametrization of the generator's parameters.
+    critic_reparam: reparametrization of the parameters of each critic.
+    terms: additional losses of the generator.
+  """
+
+  config: game_lib.Config
+  schedule: loop.Schedule
+  generator: types.Network
+  critic: types.Network
+  latent_size: int
+  image_shape: tuple[int, ...]
+  reparam: base.Reparam = base.identity()
+  critic_reparam: base.Reparam = base.identity()
+  terms: tuple[terms_lib.Term, ...] = ()
+
+
+def method(
   config: game_lib.Config,
   schedule: loop.Schedule,
   spec: generator_lib.Spec,
-  generator: types.Network | None = None,
-  critic: types.Network | None = None,
-  term: game_lib.Term | None = None,
+  *,
+  decay: bool = False,
+  **changes: Any,
+) -> Method:
+  """Returns the settings of a run for the networks of a spec.
+
+  Args:
+    config: settings of the game.
+    schedule: schedule of the loop.
+    spec: names the generator and the critic.
+    decay: whether the learning rates fall to zero over the steps.
+    **changes: other fields of `Method`, such as another generator network.
+  """
+  if decay:
+    config = config_lib.decaying(config, schedule.steps)
+  return Method(
+    **{
+      'config': config,
+      'schedule': schedule,
+      'generator': spec.build(),
+      'critic': spec.build_critic(),
+      'latent_size': spec.latent_size,
+      'image_shape': spec.image_shape,
+      **changes,
+    }
+  )
+
+
+def run(
+  key: types.PRNGKey,
+  setup: Callable[..., Setup],
+  args: tuple[Any, ...],
+  method: Method,
+  *,
+  hyper: Mapping[str, Any] | None = None,
   hooks: loop.Hooks | None = None,
-  score: Callable[[Any], jax.Array] | None = None,
-) -> loop.Result:
-  """Sets up one game, or an ensemble of them, and plays it.
+  score: Callable[..., jax.Array] | None = None,
+) -> Trained:
+  """Sets up one game for each replica and trains it.
 
   Args:
     key: one key, or `[S]` keys; consumed.
-    setup: pure, for one member.
-    args: of `setup`, after its key.
-    config: of the game.
-    schedule: of the driver.
-    spec: names generator and critic.
-    generator: replaces the network of `spec` (a transformed one).
-    critic: likewise.
-    term: an additional generator loss.
-    hooks: effects.
-    score: for early stopping.
+    setup: pure function ``(key, hyper, *args) -> Setup`` of one replica.
+    args: arguments of `setup`; leaves `[S, ...]` for `[S]` keys.
+    method: static settings.
+    hyper: hyperparameters by name, each a number or `[S]`. `setup` gets those
+      of its replica, `[]` float32.
+    hooks: effects of the loop.
+    score: ``(params of the generator's network, *args) -> []`` of one replica,
+      lower is better; for early stopping.
+
+  Raises:
+    ValueError: a hyperparameter has another number of replicas.
   """
-  spec_generator = spec.build() if generator is None else generator
-  table = game_lib.make(
-    config,
-    generator=spec_generator,
-    critic=spec.build_critic() if critic is None else critic,
-    latent_size=spec.latent_size,
-    term=term,
+  game = game_lib.make(
+    method.config,
+    generator=method.generator,
+    critic=method.critic,
+    terms=method.terms,
+    reparam=method.reparam,
+    critic_reparam=method.critic_reparam,
   )
+  values = replicas.per_replica(hyper or {}, key.shape)
 
-  def start(key: types.PRNGKey, *args: Any) -> tuple[Any, ...]:
+  def start(key: types.PRNGKey, values: Any, *args: Any) -> tuple[Any, ...]:
     key_setup, key_run = jax.random.split(key)
-    made = setup(key_setup, *args)
-    return table.init(made.generator, made.critics), made.inputs, key_run
+    ready = setup(key_setup, values, *args)
+    stacked = targets_lib.stack(ready.targets)
+    inputs = game_lib.inputs(
+      stacked.sources,
+      prior=sources.normal(method.latent_size),
+      held_out=stacked.held_out,
+      weights=stacked.weights,
+      radii=stacked.radii,
+      generator_rate=ready.generator_rate,
+      critic_rate=ready.critic_rate,
+      warmup=ready.warmup,
+      terms=ready.terms,
+    )
+    state = game.task.init(key_setup, ready.generator, stacked.critics, inputs)
+    return state, inputs, key_run
 
+  schedule = method.schedule
   if schedule.at_once is None:
-    schedule = dataclasses.replace(schedule, at_once=together(config, spec))
+    schedule = dataclasses.replace(
+      schedule, at_once=together(method.config, method.image_shape)
+    )
   start = jax.vmap(start) if key.ndim else start
-  state, inputs, key_run = scan.once(start)(key, *args)
-  mesh = mesh_lib.fitting(math.prod(key.shape), config.batch_size)
+  state, inputs, key_run = scan.once(start)(key, values, *args)
+  scored = None
+  if score is not None:
+    compiled = jax.jit(jax.vmap(score) if key.ndim else score)
+    scored = lambda params: compiled(params, *args)  # noqa: E731
+
+  def drive() -> loop.Result:
+    return loop.drive(
+      game.task, state, inputs, key_run, schedule, hooks, scored
+    )
+
+  mesh = mesh_lib.fitting(math.prod(key.shape), method.config.batch_size)
   if mesh is None:
-    return loop.drive(table, state, inputs, key_run, schedule, hooks, score)
-  with mesh_lib.use(mesh):
-    result = loop.drive(table, state, inputs, key_run, schedule, hooks, score)
-  # What comes next runs where it would without.
-  state, generator = jax.device_put(
-    (result.state, result.generator), mesh.devices.flat[0]
+    result = drive()
+  else:
+    with mesh_lib.use(mesh):
+      result = drive()
+    # Later stages run on the device that they would use without a mesh.
+    moved = jax.device_put((result.state, result.model), mesh.devices.flat[0])
+    result = result._replace(state=moved[0], model=moved[1])
+  critics = scan.each(game.critics, bool(key.ndim))(result.state)
+  count = jax.tree.leaves(critics)[0].shape[key.ndim]
+  return Trained(
+    params=result.model,
+    critics=[replicas.at(critics, k, key.ndim) for k in range(count)],
+    history=result.history,
   )
-  return result._replace(state=state, generator=generator)
 
 
-def together(config: game_lib.Config, spec: generator_lib.Spec) -> int | None:
-  """How many members of an ensemble to compute at once; None is all."""
-  values = config.batch_size * math.prod(spec.image_shape)
+def run_nodes(
+  key: types.PRNGKey,
+  setup: Callable[..., Setup],
+  args: tuple[Any, ...],
+  method: Method,
+  *,
+  hooks: loop.Hooks | None = None,
+) -> tuple[list[Trained], loop.History]:
+  """Trains one game for each node and replica, all as one program.
+
+  Args:
+    key: one key, or `[S]` keys; consumed.
+    setup: see `run`; sets up one node of one replica.
+    args: arguments of `setup`, leaves `[N, ...]`, the same for all replicas.
+    method: static settings.
+    hooks: effects of the loop over all nodes and replicas.
+
+  Returns:
+    The results of the N nodes, and the history of all nodes, metrics
+    `[T, (S,) N, ...]`.
+  """
+  count = jax.tree.leaves(args)[0].shape[0]
+  keys = replicas.each(lambda k: jax.random.split(k, count), key)
+  copies = keys.size // count
+
+  def repeated(leaf: jax.Array) -> jax.Array:
+    copied = jnp.broadcast_to(leaf[None], (copies, *leaf.shape))
+    return copied.reshape(-1, *leaf.shape[1:])
+
+  trained = run(
+    keys.reshape(-1), setup, jax.tree.map(repeated, args), method, hooks=hooks
+  )
+
+  def split_nodes(leaf: Any) -> Any:
+    return leaf.reshape(*keys.shape, *leaf.shape[1:])
+
+  params, critics = jax.tree.map(split_nodes, (trained.params, trained.critics))
+  history = {
+    name: value
+    if name == 'step'
+    else value.reshape(len(value), *keys.shape, *value.shape[2:])
+    for name, value in trained.history.items()
+  }
+  nodes = [
+    Trained(
+      replicas.at(params, k, key.ndim),
+      [replicas.at(c, k, key.ndim) for c in critics],
+      history,
+    )
+    for k in range(count)
+  ]
+  return nodes, history
+
+
+def together(
+  config: game_lib.Config, image_shape: tuple[int, ...]
+) -> int | None:
+  """Returns how many replicas a device computes at once; None is all.
+
+  Args:
+    config: settings of the game.
+    image_shape: shape of one sample.
+  """
+  values = config.batch_size * math.prod(image_shape)
   return 1 if batch_shards.in_turns(values) else None
-
-
-def fresh_critics(
-  key: types.PRNGKey, spec: generator_lib.Spec, count: int
-) -> types.Params:
-  """Random critics, ensembles.stacked along K."""
-  return jax.vmap(spec.build_critic().init)(jax.random.split(key, count))

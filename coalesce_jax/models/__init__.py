@@ -1,1 +1,1 @@
-"""Generators with what they promise, and the files that hold them."""
+"""Generators with their specs, and the files that hold them."""

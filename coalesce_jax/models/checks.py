@@ -1,8 +1,9 @@
 """Checks of what several generators must have in common.
 
-Shapes: K generators.
+Shapes: K input generators.
 """
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -11,44 +12,55 @@ import numpy as np
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.networks import registry
 
+# Fields of a spec that are no part of the generator's architecture.
+_MAY_DIFFER = ('critic', 'critic_options', 'encodings', 'provenance')
+
 
 def same_architecture(
-  members: list[generator_lib.Generator],
+  generators: Sequence[generator_lib.Generator],
 ) -> generator_lib.Spec:
-  """The spec that all generators share, without their provenance.
+  """Returns the spec of the first generator if all have its architecture.
+
+  Critics, encodings and provenance may differ.
+
+  Args:
+    generators: K generators.
+
+  Returns:
+    The spec of the first generator without encodings and provenance.
 
   Raises:
-    ValueError: architectures differ, or there is none.
+    ValueError: the architectures differ, or K is 0.
   """
-  if not members:
+  if not generators:
     raise ValueError('no generators given')
-
-  def strip(spec: generator_lib.Spec) -> generator_lib.Spec:
-    return dataclasses.replace(spec, provenance={}, ternary=None)
-
-  first = strip(members[0].spec)
-  for i, other in enumerate(members[1:], 1):
-    spec = strip(other.spec)
-    for field in dataclasses.fields(spec):
-      mine, theirs = getattr(first, field.name), getattr(spec, field.name)
-      if field.name not in ('critic', 'critic_options') and mine != theirs:
+  first = generators[0].spec
+  for i, other in enumerate(generators[1:], 1):
+    for field in dataclasses.fields(first):
+      value, expected = (getattr(s, field.name) for s in (other.spec, first))
+      if field.name not in _MAY_DIFFER and value != expected:
         raise ValueError(
-          f'generator {i} has {field.name} {theirs}, generator 0 has {mine}: '
-          'all must share one architecture'
+          f'generator {i} has {field.name} {value}, generator 0 has '
+          f'{expected}: all must share one architecture'
         )
-  return first
+  return dataclasses.replace(first, provenance={}, encodings={})
 
 
-def same_samples(members: list[generator_lib.Generator]) -> tuple[int, ...]:
-  """The shape of the samples that all generators make.
+def same_samples(
+  generators: Sequence[generator_lib.Generator],
+) -> tuple[int, ...]:
+  """Returns the shape of one sample if it is the same for all generators.
+
+  Args:
+    generators: K generators.
 
   Raises:
-    ValueError: shapes differ, or there is no generator.
+    ValueError: the shapes differ, or K is 0.
   """
-  if not members:
+  if not generators:
     raise ValueError('no generators given')
-  first = members[0].spec.image_shape
-  for i, other in enumerate(members[1:], 1):
+  first = generators[0].spec.image_shape
+  for i, other in enumerate(generators[1:], 1):
     if other.spec.image_shape != first:
       raise ValueError(
         f'generator {i} has image_shape {other.spec.image_shape}, generator 0 '
@@ -58,11 +70,13 @@ def same_samples(members: list[generator_lib.Generator]) -> tuple[int, ...]:
 
 
 def with_critic(spec: generator_lib.Spec) -> generator_lib.Spec:
-  """The spec with a critic: its own, or one like its generator.
+  """Returns the spec with a critic and without encodings.
 
-  Of a mixture that is the one that moves its samples, or one like its nodes.
+  A spec that names no critic gets one with the options of its generator. The
+  critic of a mixture is the one that transports its latents, or else one with
+  the options of its input generators.
   """
-  spec = dataclasses.replace(spec, ternary=None)
+  spec = dataclasses.replace(spec, encodings={})
   if spec.critic is not None:
     return spec
   critic, options = registry.critic_like(spec.network, dict(spec.options))
@@ -72,10 +86,15 @@ def with_critic(spec: generator_lib.Spec) -> generator_lib.Spec:
 
 
 def check_weights(weights: Any, count: int) -> np.ndarray:
-  """Weights as `[K]` float64; equal ones for None.
+  """Returns mixing weights as `[K]` float64.
+
+  Args:
+    weights: K numbers, or None for equal weights.
+    count: K.
 
   Raises:
-    ValueError: wrong length, a negative weight, or a sum other than 1.
+    ValueError: there are not K weights, one is negative, or their sum differs
+      from 1 by more than 1e-6.
   """
   if weights is None:
     return np.full(count, 1.0 / count)

@@ -1,6 +1,8 @@
-"""Generators of S members, kept as one bundle a member.
+"""Ensembles: a generator of S replicas, kept as one bundle a replica.
 
-Shapes: S members.
+The parameters of an ensemble have a leading axis S, such as one index a seed.
+
+Shapes: S replicas, K input generators.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,70 +15,112 @@ import jax.numpy as jnp
 
 from coalesce_jax.core import trees
 from coalesce_jax.models import bundle
-from coalesce_jax.models import generator
 from coalesce_jax.models import generator as generator_lib
 
 
-def count(made: generator.Generator) -> int:
-  """S."""
-  return int(jax.tree.leaves(made.params)[0].shape[0])
+def count(ensemble: generator_lib.Generator) -> int:
+  """Returns S."""
+  return int(jax.tree.leaves(ensemble.params)[0].shape[0])
 
 
-def member(made: generator.Generator, index: int) -> generator.Generator:
-  """One member alone."""
-  critic = made.critic
-  return made._replace(
-    params=trees.member(made.params, index),
+def member(
+  ensemble: generator_lib.Generator, index: int
+) -> generator_lib.Generator:
+  """Returns one replica as a generator without the axis S."""
+  critic = ensemble.critic
+  return ensemble._replace(
+    params=trees.member(ensemble.params, index),
     critic=None if critic is None else trees.member(critic, index),
   )
 
 
 def path(folder: pathlib.Path, name: str, index: int) -> pathlib.Path:
-  """The bundle of a member."""
+  """Returns the path of a replica's bundle."""
   return folder / f'{name}_s{index}.safetensors'
 
 
 def write(
   folder: pathlib.Path,
   name: str,
-  made: generator.Generator,
+  ensemble: generator_lib.Generator,
   provenance: Mapping[str, str],
 ) -> None:
-  """One bundle a member, with its number in the provenance."""
-  for s in range(count(made)):
-    one = member(made, s)
+  """Writes one bundle a replica.
+
+  Args:
+    folder: folder of the bundles.
+    name: start of their file names.
+    ensemble: S replicas.
+    provenance: of all replicas; each bundle adds the index of its replica under
+      the key 'member'.
+  """
+  for s in range(count(ensemble)):
+    replica = member(ensemble, s)
     spec = dataclasses.replace(
-      one.spec, provenance={**provenance, 'member': str(s)}
+      replica.spec, provenance={**provenance, 'member': str(s)}
     )
-    bundle.save(path(folder, name, s), one._replace(spec=spec))
+    bundle.save(path(folder, name, s), replica._replace(spec=spec))
 
 
-def read(folder: pathlib.Path, name: str, size: int) -> generator.Generator:
-  """The first `size` members of what `write` kept, as one generator."""
+def read(folder: pathlib.Path, name: str, size: int) -> generator_lib.Generator:
+  """Reads the first `size` replicas that `write` kept, as one ensemble.
+
+  Raises:
+    BundleError: a bundle is missing or damaged.
+  """
   return batched([bundle.load(path(folder, name, s)) for s in range(size)])
 
 
-def batched(members: Sequence[generator.Generator]) -> generator.Generator:
-  """One generator with a leading axis S from one a member."""
-  critics = [m.critic for m in members]
-  has_critic = all(c is not None for c in critics)
-  return members[0]._replace(
-    params=trees.stack([m.params for m in members]),
+def batched(
+  replicas: Sequence[generator_lib.Generator],
+) -> generator_lib.Generator:
+  """Stacks S generators of one architecture into an ensemble.
+
+  Args:
+    replicas: S generators.
+
+  Returns:
+    The ensemble with the spec of the first replica. It has critics if all
+    replicas have one.
+  """
+  critics = [replica.critic for replica in replicas]
+  has_critic = all(critic is not None for critic in critics)
+  return replicas[0]._replace(
+    params=trees.stack([replica.params for replica in replicas]),
     critic=trees.stack(critics) if has_critic else None,
   )
 
 
 def first_critic(critics: Any, batched: bool) -> Any:
-  """Critic 0 of a final state, with the ensemble axis kept."""
+  """Returns the first of K critics.
+
+  Args:
+    critics: parameters with leaves `[K, ...]`, or `[S, K, ...]` where batched.
+    batched: whether the leaves have a leading axis S.
+
+  Returns:
+    Parameters with leaves `[...]`, or `[S, ...]` where batched.
+  """
   index = (lambda c: c[:, 0]) if batched else (lambda c: c[0])
   return jax.tree.map(index, critics)
 
 
 def stacked(
-  members: list[generator_lib.Generator], batched: bool, field: str = 'params'
+  generators: Sequence[generator_lib.Generator],
+  batched: bool,
+  field: str = 'params',
 ) -> Any:
-  """Parameters of K generators along an axis K, after S where batched."""
-  tree = trees.stack([getattr(m, field) for m in members])
+  """Stacks the parameters of K input generators of one architecture.
+
+  Args:
+    generators: K generators, each an ensemble of S replicas where batched.
+    batched: whether their leaves have a leading axis S.
+    field: 'params', or 'critic' for the parameters of their critics.
+
+  Returns:
+    Parameters with leaves `[K, ...]`, or `[S, K, ...]` where batched.
+  """
+  tree = trees.stack([getattr(each, field) for each in generators])
   if not batched:
     return tree
   return jax.tree.map(lambda leaf: jnp.swapaxes(leaf, 0, 1), tree)

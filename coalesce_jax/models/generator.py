@@ -1,4 +1,7 @@
-"""Pretrained generators: a network, its parameters, and what they promise."""
+"""Generators: a network, its parameters, and the spec that rebuilds it.
+
+Shapes: Z latent, H, W, C image, D dimensions of a plain vector.
+"""
 
 from collections.abc import Mapping
 import dataclasses
@@ -15,25 +18,28 @@ Options = tuple[tuple[str, Any], ...]
 
 
 def freeze(options: Mapping[str, Any]) -> Options:
-  """A mapping as a hashable, sorted tuple of pairs."""
+  """Returns a mapping as a hashable tuple of pairs, sorted by name."""
   return tuple(sorted(options.items()))
 
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-  """What a generator is, enough to rebuild its networks by name.
+  """Describes a generator; its networks can be rebuilt from the spec.
 
   Attributes:
     network: registered name of the generator network.
-    options: its keyword options, as pairs.
-    latent_size: Z; latents are standard normal.
-    image_shape: shape of one sample, `(H, W, C)` for images in [-1, 1], `(D,)`
+    latent_size: Z. Latents are standard normal.
+    image_shape: shape of one sample: `(H, W, C)` for images in [-1, 1], `(D,)`
       for plain vectors.
-    critic: registered name of the critic that came with it, or None.
-    critic_options: the critic's keyword options, as pairs.
-    ternary: scheme, granularity and ternary leaves of a ternarized generator
-      (keys `scheme`, `granularity`, `leaves`), or None.
-    provenance: free text by key: data set, classes, stage, seed, versions.
+    options: keyword options of the network, as pairs.
+    critic: registered name of the critic that the generator was trained
+      against, or None.
+    critic_options: keyword options of the critic, as pairs.
+    encodings: how a bundle holds leaves in fewer bits than float32. Maps the
+      name of an encoding to its description, see `models.encodings`. The
+      description of 'ternary' has the keys `scheme`, `granularity` and
+      `leaves`.
+    provenance: free text by key, such as data set, classes, stage and seed.
   """
 
   network: str
@@ -42,7 +48,9 @@ class Spec:
   options: Options = ()
   critic: str | None = None
   critic_options: Options = ()
-  ternary: Mapping[str, Any] | None = None
+  encodings: Mapping[str, Mapping[str, Any]] = dataclasses.field(
+    default_factory=dict
+  )
   provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def __post_init__(self):
@@ -53,7 +61,11 @@ class Spec:
       )
 
   def build(self) -> types.Network:
-    """The generator network."""
+    """Builds the generator network.
+
+    Raises:
+      ValueError: an unknown network, or options out of bounds.
+    """
     return registry.generator(
       self.network,
       latent_size=self.latent_size,
@@ -62,7 +74,11 @@ class Spec:
     )
 
   def build_critic(self) -> types.Network:
-    """The critic network; ValueError if the spec names none."""
+    """Builds the critic network.
+
+    Raises:
+      ValueError: no or an unknown critic, or options out of bounds.
+    """
     if self.critic is None:
       raise ValueError('this generator came without a critic')
     return registry.critic(
@@ -71,13 +87,15 @@ class Spec:
 
 
 class Generator(NamedTuple):
-  """A generator ready to sample from.
+  """Holds what sampling needs.
 
   Attributes:
     network: `Network(init, apply)` from latents to samples.
-    params: its parameters; ternarized leaves hold their dense ternary values.
-    spec: what it is.
-    critic: parameters of the critic it was trained against, or None.
+    params: parameters of the network. Leaves with an encoding hold dense values
+      too.
+    spec: the spec of the network and its critic.
+    critic: parameters of the critic that the generator was trained against, or
+      None.
   """
 
   network: types.Network
@@ -86,12 +104,19 @@ class Generator(NamedTuple):
   critic: types.Params | None = None
 
   def sample(self, key: types.PRNGKey, n: int, batch: int = 500) -> jax.Array:
-    """Draws `n` samples, `[n, *image_shape]`.
+    """Draws `n` samples.
 
     Args:
       key: consumed.
       n: number of samples, at least 1.
-      batch: largest number computed at once; does not change the samples.
+      batch: the most samples that are computed at once. It does not change the
+        samples.
+
+    Returns:
+      Samples, `[n, *image_shape]`.
+
+    Raises:
+      ValueError: `n` is below 1.
     """
     if n < 1:
       raise ValueError(f'cannot draw {n} samples')
@@ -107,7 +132,16 @@ class Generator(NamedTuple):
 def create(
   spec: Spec, params: types.Params, critic: types.Params | None = None
 ) -> Generator:
-  """A `Generator` whose network is rebuilt from the spec."""
+  """Makes a `Generator` with the network of the spec.
+
+  Args:
+    spec: the spec.
+    params: parameters of its network.
+    critic: parameters of its critic, or None.
+
+  Raises:
+    ValueError: an unknown network, or options out of bounds.
+  """
   return Generator(spec.build(), params, spec, critic)
 
 

@@ -1,9 +1,15 @@
-"""Ternary weights as codes of few bits, with their scales; exact both ways.
+"""Ternary weights as codes of few bits and scales; both ways are exact.
 
-Codes: 0 is zero, 1 is the positive value, 2 the negative. A byte holds some of
-them as digits of a number, the first one the lowest: four of base 4 ('2bit', in
-which a code 3 never occurs), or five of base 3 ('trits', 1.6 bits a weight; a
-byte is below 243).
+A code is 0 for a weight of zero, 1 for a positive one and 2 for a negative one.
+A byte holds several codes as the digits of a number, the lowest digit first.
+
+| packing | base | codes a byte | bits a weight | never occurs |
+|---|---|---|---|---|
+| '2bit' | 4 | 4 | 2 | the digit 3 |
+| 'trits' | 3 | 5 | 1.6 | bytes from 243 |
+
+The weights of a group share one positive and one negative value. A group is the
+whole leaf ('layer') or one index of its last axis ('channel').
 
 Shapes: n weights, c groups (1, or the size of the last axis).
 """
@@ -15,7 +21,7 @@ import numpy as np
 
 
 class Digits(NamedTuple):
-  """How codes lie in a byte: `places` digits of base `base`."""
+  """Says how codes lie in a byte: as `places` digits of base `base`."""
 
   base: int
   places: int
@@ -25,12 +31,12 @@ PACKINGS = {'2bit': Digits(4, 4), 'trits': Digits(3, 5)}
 
 
 class Packed(NamedTuple):
-  """A packed leaf.
+  """Holds a packed leaf.
 
   Attributes:
     codes: uint8 `[ceil(n / 4)]` for '2bit', `[ceil(n / 5)]` for 'trits'.
-    scales: float32 `[1, c]` where the negative value is minus the positive
-      one, else `[2, c]`, positive and negative magnitude.
+    scales: magnitudes, float32. `[1, c]` where the negative value is minus the
+      positive one, else `[2, c]`: first the positive, then the negative ones.
   """
 
   codes: np.ndarray
@@ -38,10 +44,16 @@ class Packed(NamedTuple):
 
 
 def pack(weight: np.ndarray, granularity: str, packing: str = '2bit') -> Packed:
-  """Packs a dense leaf that is already ternary in each group.
+  """Packs a dense leaf that is ternary in each group.
+
+  Args:
+    weight: a leaf of any shape.
+    granularity: 'layer' or 'channel'.
+    packing: one of `PACKINGS`.
 
   Raises:
-    ValueError: a group holds more than one positive or negative value.
+    ValueError: a group holds more than one positive or negative value, or a
+      setting is unknown.
   """
   base, count = digits(packing)
   weight = np.asarray(weight, np.float32)
@@ -68,11 +80,20 @@ def unpack(
   granularity: str,
   packing: str = '2bit',
 ) -> np.ndarray:
-  """The dense float32 leaf.
+  """Unpacks a leaf to float32.
+
+  Args:
+    packed: untrusted codes and scales.
+    shape: shape of the leaf.
+    granularity: 'layer' or 'channel'.
+    packing: one of `PACKINGS`.
+
+  Returns:
+    The leaf, float32 of the given shape.
 
   Raises:
-    ValueError: sizes do not fit, a byte that holds something else than codes,
-      or padding that is not zero.
+    ValueError: sizes do not fit the shape, a byte holds something other than
+      codes, the padding is not zero, or a setting is unknown.
   """
   base, count = digits(packing)
   codes, scales = packed
@@ -96,21 +117,35 @@ def unpack(
 
 
 def group_count(shape: tuple[int, ...], granularity: str) -> int:
-  """Number of groups: 1 for 'layer', size of the last axis for 'channel'."""
+  """Counts groups: 1 for 'layer', the size of the last axis for 'channel'.
+
+  A leaf without axes is one group.
+
+  Raises:
+    ValueError: unknown granularity.
+  """
   if granularity not in ('layer', 'channel'):
     raise ValueError(f"granularity {granularity!r} is not 'layer' or 'channel'")
-  return shape[-1] if granularity == 'channel' else 1
+  return shape[-1] if granularity == 'channel' and shape else 1
 
 
 def digits(packing: str) -> Digits:
-  """Of a packing by name."""
+  """Looks up a packing by name.
+
+  Raises:
+    ValueError: unknown packing.
+  """
   if packing not in PACKINGS:
     raise ValueError(f'packing {packing!r} is not one of {tuple(PACKINGS)}')
   return PACKINGS[packing]
 
 
 def code_bytes(shape: tuple[int, ...], packing: str = '2bit') -> int:
-  """Bytes of the codes of a leaf of this shape."""
+  """Counts the bytes of the codes of a leaf of this shape.
+
+  Raises:
+    ValueError: unknown packing.
+  """
   return -(-math.prod(shape) // digits(packing).places)
 
 

@@ -46,6 +46,11 @@ def split(shards: int) -> Iterator[None]:
     _shards.reset(token)
 
 
+def count() -> int:
+  """Returns how many shards the batch of what is traced has."""
+  return _shards.get()
+
+
 def one_core() -> bool:
   """Returns whether each batch shard runs on one core of a CPU.
 

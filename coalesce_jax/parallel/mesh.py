@@ -29,12 +29,6 @@ import numpy as np
 
 AXES = ('replicas', 'critics', 'batch')
 
-# Leaves with an axis of critics, which follows the axis of replicas.
-_OF_CRITICS = (
-  'critics', 'critic_optimizer', 'w1', 'start_w1', 'multipliers', 'weights',
-  'radii',
-)  # fmt: skip
-
 _current: contextvars.ContextVar[Any] = contextvars.ContextVar(
   'mesh', default=None
 )
@@ -136,35 +130,49 @@ def fitting(replicas: int, batch: int) -> jax_sharding.Mesh | None:
   return None
 
 
-def shardings(tree: Any, over: jax_sharding.Mesh, batched: bool) -> Any:
-  """Returns the sharding of every leaf of a training's state, inputs or keys.
+def shardings(
+  tree: Any,
+  over: jax_sharding.Mesh,
+  batched: bool,
+  sharded: Sequence[tuple[str, str]] = (),
+) -> Any:
+  """Returns the sharding of every leaf of a task's state, inputs or keys.
 
   Args:
-    tree: arrays. The leaves of `game.State` and `game.Inputs` with an axis K
-      are spread over critics; all other leaves are copied along that axis.
+    tree: arrays.
     over: the mesh.
     batched: whether leaves have a leading axis S.
+    sharded: pairs of (field, mesh axis). Leaves under a field of that name have
+      an axis, after S, that lies along the mesh axis; all others are copied
+      along it.
 
   Returns:
     A tree of shardings with the structure of `tree`.
   """
+  axis_of = dict(sharded)
 
   def of(path: tuple[Any, ...], leaf: Any) -> jax_sharding.NamedSharding:
     axes: list[str | None] = []
     if batched and leaf.ndim:
       axes.append(_axis(over, 'replicas', leaf.shape[0]))
-    names = {getattr(entry, 'name', None) for entry in path}
+    names = [getattr(entry, 'name', None) for entry in path]
+    along = [axis_of[name] for name in names if name in axis_of]
     at = int(batched)
-    if names & set(_OF_CRITICS) and leaf.ndim > at:
-      axes.append(_axis(over, 'critics', leaf.shape[at]))
+    if along and leaf.ndim > at:
+      axes.append(_axis(over, along[0], leaf.shape[at]))
     return jax_sharding.NamedSharding(over, jax_sharding.PartitionSpec(*axes))
 
   return jax.tree_util.tree_map_with_path(of, tree)
 
 
-def place(tree: Any, over: jax_sharding.Mesh, batched: bool) -> Any:
+def place(
+  tree: Any,
+  over: jax_sharding.Mesh,
+  batched: bool,
+  sharded: Sequence[tuple[str, str]] = (),
+) -> Any:
   """Spreads every array of a tree over the mesh, see `shardings`."""
-  return jax.tree.map(_put, tree, shardings(tree, over, batched))
+  return jax.tree.map(_put, tree, shardings(tree, over, batched, sharded))
 
 
 def everywhere(over: jax_sharding.Mesh) -> jax_sharding.NamedSharding:

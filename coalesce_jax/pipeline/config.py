@@ -1,5 +1,6 @@
-"""From the flat configuration to the settings of each stage."""
+"""From the configuration of the pipeline to the settings of each stage."""
 
+from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
@@ -13,14 +14,24 @@ from coalesce_jax.models import generator
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import ternary_config
 
-METHODS = (
-  'edge_only', 'transfer', 'ensemble', 'model_average', 'all_nodes',
-  'barycenter', 'adapted', 'ternary',
-)  # fmt: skip
+
+def override(config: Any, changes: Mapping[str, Any]) -> Any:
+  """Copies a configuration with some fields replaced or added.
+
+  Args:
+    config: a `ConfigDict`; it stays as it is.
+    changes: value by path of the field, `{'adapt.anchor': 0.5}`.
+  """
+  changed = config.copy_and_resolve_references()
+  with changed.unlocked():
+    changed.update_from_flattened_dict(dict(changes))
+  return changed
 
 
 def validate(config: Any) -> dict[str, Any]:
-  """Checks every setting before anything is done.
+  """Checks the settings of all stages before anything is done.
+
+  Which stages there are, `stages.selected` checks.
 
   Returns:
     The resolved configuration as JSON values.
@@ -34,29 +45,36 @@ def validate(config: Any) -> dict[str, Any]:
     raise ValueError(
       f'local_samples {config.local_samples} is below {partition.MIN_LOCAL}'
     )
-  for name in config.methods:
-    if name not in METHODS:
-      raise ValueError(f'method {name!r} is not one of {METHODS}')
   for name in ('adapt', 'transfer'):
     rate = config[name].rate
     if not 0.0 < rate < float('inf'):
       raise ValueError(f'{name}.rate {rate} is not positive')
   partition.parse(config.split)
-  pretrain(config), barycenter(config), adapt(config), ternary(config)
+  for settings in (pretrain, barycenter, adapted, transfer, ternary):
+    settings(config)
   return config.to_dict()
 
 
 def spec(config: Any, image_shape: tuple[int, ...]) -> generator.Spec:
-  """The architecture."""
+  """Returns the architecture of all generators and critics.
+
+  Args:
+    config: configuration of the pipeline.
+    image_shape: `(H, W, C)`.
+
+  Raises:
+    ValueError: a network that is not registered, or cannot have these options.
+  """
   net = config.network
   options = {'width': net.width}
   if net.name == 'dcgan':
     options['norm'] = net.norm
+  if 'options' in net:
+    options = net.options.to_dict()
   critic = net.critic or net.name
+  critic_options = {'width': net.critic_width}
   if critic in net.critic_options:
     critic_options = net.critic_options[critic].to_dict()
-  else:
-    critic_options = {'width': net.critic_width}
   made = generator.Spec(
     network=net.name,
     latent_size=net.latent_size,
@@ -73,8 +91,7 @@ def pretrain(config: Any) -> pretraining.Config:
   """Settings of pretraining."""
   part = config.pretrain
   return pretraining.Config(
-    game=_game(config, decay_steps=part.steps if part.decay else 0),
-    schedule=_schedule(config, part),
+    game=_game(config), schedule=_schedule(config, part), decay=part.decay
   )
 
 
@@ -82,8 +99,8 @@ def barycenter(config: Any) -> barycenter_lib.Config:
   """Settings of the barycenter."""
   part = config.barycenter
   return barycenter_lib.Config(
-    game=_game(config, decay_steps=part.steps if part.decay else 0),
-    schedule=_schedule(config, part), warmup=part.warmup,
+    game=_game(config), schedule=_schedule(config, part), decay=part.decay,
+    warmup=part.warmup,
     fixed_samples=part.fixed_samples, refine=refine(config),
     start=0 if part.warm_generator else None, warm_critics=part.warm_critics,
   )  # fmt: skip
@@ -98,6 +115,16 @@ def refine(config: Any) -> refined_source.Config | None:
 def adapted(config: Any) -> adaptation.Config:
   """Settings of adaptation: those of the baselines but for its rate."""
   return dataclasses.replace(adapt(config), rate=config.adapt.rate)
+
+
+def transfer(config: Any) -> adaptation.Config:
+  """Settings of transfer: its own rate, and the leaves that it freezes."""
+  found = adapt(config)
+  return dataclasses.replace(
+    found,
+    rate=config.transfer.rate,
+    game=dataclasses.replace(found.game, freeze=tuple(config.transfer.freeze)),
+  )
 
 
 def adapt(config: Any) -> adaptation.Config:
@@ -122,25 +149,27 @@ def ternary(config: Any) -> adaptation.Config:
   """Settings of ternarization."""
   part = config.ternary
   return adaptation.Config(
-    game=_game(
-      config,
-      objective=part.objective,
-      augment=config.adapt.augment,
-      decay_steps=part.steps,
-    ),
+    game=_game(config, objective=part.objective, augment=config.adapt.augment),
     schedule=_schedule(config, part),
+    decay=True,
     anchor=part.anchor,
     warmup=part.warmup,
     held_out=config.adapt.held_out,
-    ternary=ternary_config.Ternary(
-      scheme=part.scheme,
-      granularity=part.granularity,
-      leaves=tuple(part.leaves),
-      threshold_init=part.threshold_init,
-      thresholds_first=part.thresholds_first,
-      distill=part.distill,
-      critic=part.critic,
-    ),
+    ternary=scheme(config),
+  )
+
+
+def scheme(config: Any) -> ternary_config.Ternary:
+  """How generators are made ternary."""
+  part = config.ternary
+  return ternary_config.Ternary(
+    scheme=part.scheme,
+    granularity=part.granularity,
+    leaves=tuple(part.leaves),
+    threshold_init=part.threshold_init,
+    thresholds_first=part.thresholds_first,
+    distill=part.distill,
+    critic=part.critic,
   )
 
 

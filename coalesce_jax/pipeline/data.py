@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from coalesce_jax.data import datasets
-from coalesce_jax.data import partition as nodes_lib
+from coalesce_jax.data import partition
 from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import evaluate
 from coalesce_jax.metrics import feature_registry
@@ -32,7 +32,7 @@ class Problem:
     spec: architecture of all generators.
   """
 
-  split: nodes_lib.Split
+  split: partition.Split
   nodes: list[np.ndarray]
   local: np.ndarray
   target: np.ndarray
@@ -41,42 +41,50 @@ class Problem:
   held_out: np.ndarray
   spec: generator.Spec
 
-  def known(self, rows: np.ndarray) -> evaluate.Reference:
-    """Training images of the target, measured like the held-out split."""
+  def training_reference(self, rows: np.ndarray) -> evaluate.Reference:
+    """Measures training images of the target like the held-out split.
+
+    Args:
+      rows: their positions in `target`.
+    """
     return evaluate.reference(
       self.reference.network, self.target[rows], self.held_out
     )
 
 
 def load(config: Any) -> Problem:
-  """Loads images, splits them over nodes, draws local samples."""
+  """Loads images, splits them over nodes, draws local samples.
+
+  Raises:
+    ValueError: images without labels; features that the images cannot have.
+  """
   train_set, test_set = (
-    datasets.load(config.dataset, part, config.data_dir or None)
-    for part in datasets.SPLITS
+    datasets.load(config.dataset, half, config.data_dir or None)
+    for half in datasets.SPLITS
   )
   if train_set.labels is None:
     raise ValueError(
       f'{config.dataset}: nodes are split by class, and there are no labels'
     )
   labels = train_set.labels
-  split = nodes_lib.parse(config.split)
-  parts = [
-    train_set.images[nodes_lib.indices(labels, classes)]
+  split = partition.parse(config.split)
+  nodes = [
+    train_set.images[partition.indices(labels, classes)]
     for classes in split.nodes
   ]
   local = np.stack(
     [
       train_set.images[
-        nodes_lib.few(
+        partition.few(
           config.seed + s, labels, split.target, config.local_samples
         )
       ]
       for s in range(config.seeds)
     ]
   )
-  rows = nodes_lib.indices(labels, split.target)
+  rows = partition.indices(labels, split.target)
   assert test_set.labels is not None
-  held = test_set.images[nodes_lib.indices(test_set.labels, split.target)]
+  held = test_set.images[partition.indices(test_set.labels, split.target)]
   name = config.evaluate.features or config.dataset
   if config.evaluate.features or name in feature_registry.COMMITTED:
     network = feature_registry.named(name, held.shape[1:])
@@ -88,5 +96,5 @@ def load(config: Any) -> Problem:
   target = train_set.images[rows]
   reference = evaluate.reference(network, held, target)
   return Problem(
-    split, parts, local, target, labels[rows], reference, held, spec
+    split, nodes, local, target, labels[rows], reference, held, spec
   )

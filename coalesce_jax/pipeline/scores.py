@@ -16,9 +16,10 @@ from coalesce_jax.core import files
 from coalesce_jax.core import trees
 from coalesce_jax.metrics import evaluate
 from coalesce_jax.metrics import generators
+from coalesce_jax.metrics import spread
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator
-from coalesce_jax.pipeline import data as problem_lib
+from coalesce_jax.pipeline import data
 from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir
 from coalesce_jax.training import loop
@@ -28,7 +29,7 @@ Generators = list[generator.Generator]
 
 def score(
   config: Any,
-  problem: problem_lib.Problem,
+  problem: data.Problem,
   made: dict[str, Generators],
   work: workdir.Workspace,
   stop: Callable[[], bool],
@@ -67,14 +68,11 @@ def summarize(
   paths: dict[str, str],
   scores: dict[str, dict[str, Any]],
   made: dict[str, Generators],
-  problem: problem_lib.Problem,
+  problem: data.Problem,
 ) -> dict[str, Any]:
   """The one-line result."""
   frechet = {k: float(np.mean(v['frechet'])) for k, v in scores.items()}
-  deviation = {
-    k: float(np.std(v['frechet'], ddof=1)) if len(v['frechet']) > 1 else 0.0
-    for k, v in scores.items()
-  }
+  deviation = {k: spread.deviation(v['frechet']) for k, v in scores.items()}
   frechet['real'] = problem.reference.floor
   sizes = {'float': scores['adapted']['bytes'][0]}
   if 'ternary' in scores:
@@ -89,9 +87,7 @@ def summarize(
   }
 
 
-def curve(
-  config: Any, problem: problem_lib.Problem, params: Any
-) -> list[float]:
+def curve(config: Any, problem: data.Problem, params: Any) -> list[float]:
   """Frechet distance of each seed's generator on a smaller sample."""
   return generators.frechet(
     generator.create(problem.spec, params),
@@ -102,7 +98,7 @@ def curve(
 
 
 def grids(
-  problem: problem_lib.Problem, made: dict[str, Generators], count: int = 64
+  problem: data.Problem, made: dict[str, Generators], count: int = 64
 ) -> dict[str, np.ndarray]:
   """Images of every method's first seed, and real ones."""
   real = problem.held_out

@@ -1,1 +1,1 @@
-"""One loop for anything that learns."""
+"""The training loop, which runs anything that learns."""

@@ -1,16 +1,14 @@
-"""Drives a game for many steps: chunks, logs, checkpoints, early stopping.
+"""Runs a task for many steps, with logs, checkpoints and early stopping.
 
-The loop over steps is a compiled scan; this host loop walks over chunks of
-it. An ensemble (a batch of keys) is driven as one program. What a caller does
-at chunk boundaries, saving, logging, looking at samples, comes in as `Hooks`,
-so that this module touches no file.
+Steps are a compiled scan, and this loop on the host walks over chunks of it.
+Replicas of a task (a batch of keys) run as one program. `Hooks` say what
+happens between chunks, such as saving, logging and evaluating. This module
+therefore touches no file.
 
-Shapes: S members of an ensemble, T rows of history.
+Shapes: S replicas, T rows of history.
 """
 
 from collections.abc import Callable
-import dataclasses
-import math
 import time
 from typing import Any, NamedTuple
 
@@ -21,152 +19,142 @@ import numpy as np
 
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
-from coalesce_jax.gan import game as game_lib
 from coalesce_jax.parallel import mesh as mesh_lib
 from coalesce_jax.training import scan
+from coalesce_jax.training import schedules
+from coalesce_jax.training import task as task_lib
 
 MAX_ROLLBACKS = 3
 
 
 class Interrupted(Exception):
-  """The run was asked to stop; its state is saved."""
+  """The run was asked to stop. Its state is saved."""
 
 
 class Diverged(RuntimeError):
-  """Parameters became NaN or infinite again after every rollback."""
+  """Parameters became NaN or infinite again after the last rollback."""
 
 
 class Hooks(NamedTuple):
-  """What happens at chunk boundaries; the defaults do nothing.
+  """The effects between chunks. By default nothing happens.
 
   Attributes:
-    restore: ``like -> (step, tree) or None``, the newest saved progress.
-    save: ``(step, tree)``, after `save_seconds`, when asked to stop, and at
-      the end, so that a later stage that is interrupted finds this one done.
-    log: ``(step, row)``, mean metrics of one chunk as NumPy arrays.
-    observe: ``(step, parameters)``, the averaged generator, at step 0, every
-      `observe_every` steps and at the end.
-    observe_latent: likewise, before it, with the latent parameters of a
-      generator that a stage transforms; not called for others.
-    stop: whether to save and stop now.
-    progress: ``(step, total)``.
+    restore: ``like -> (step, tree) or None``. Returns the newest saved state, a
+      tree like the given one.
+    save: ``(step, tree)``. Called at the end, when the run is asked to stop,
+      and between chunks once `save_seconds` have passed. Saving at the end lets
+      an interrupted later stage find this one complete.
+    log: ``(step, row)``. Called after each chunk with its mean metrics, as
+      NumPy arrays.
+    observe: ``(step, parameters)`` of `Task.model`. Called at step 0, every
+      `observe_every` steps and at the end, for evaluations.
+    observe_state: ``(step, state)``. Called just before `observe`.
+    stop: returns whether the run shall save and stop.
+    progress: ``(step, total)``. Called after each chunk.
   """
 
   restore: Callable[[Any], tuple[int, Any] | None] = lambda like: None
   save: Callable[[int, Any], None] = lambda step, tree: None
   log: Callable[[int, dict[str, np.ndarray]], None] = lambda step, row: None
   observe: Callable[[int, Any], None] = lambda step, params: None
-  observe_latent: Callable[[int, Any], None] = lambda step, latent: None
+  observe_state: Callable[[int, Any], None] = lambda step, state: None
   stop: Callable[[], bool] = lambda: False
   progress: Callable[[int, int], None] = lambda step, total: None
 
 
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-  """How long and how often.
+# Name of a stage -> its effects.
+HooksFor = Callable[[str], Hooks]
+History = schedules.History
+Schedule = schedules.Schedule
+chunk_of = schedules.chunk_of
+warmup_of = schedules.warmup_of
 
-  Attributes:
-    steps: generator steps in all.
-    chunk: steps of one compiled scan; one row of history each.
-    observe_every: steps between two calls of `Hooks.observe`; a multiple of
-      `chunk`, or 0 for never.
-    save_seconds: least time between two checkpoints.
-    select_every: steps between two scores of early stopping; a multiple of
-      `chunk`, or 0 for none.
-    patience: scores without a gain before a member counts as finished.
-    at_once: members of an ensemble that a device computes together, the others
-      after them in the same program; None is all. Fewer need less memory, and
-      on a CPU stay in its caches.
+
+def hooks_for(hooks: HooksFor | None, name: str) -> Hooks | None:
+  """Returns the hooks of a stage, or None.
+
+  Args:
+    hooks: maps the name of a stage to its hooks; None is no hooks.
+    name: name of the stage.
   """
-
-  steps: int
-  chunk: int = 50
-  observe_every: int = 0
-  save_seconds: float = 60.0
-  select_every: int = 0
-  patience: int = 5
-  at_once: int | None = None
-
-  def __post_init__(self):
-    if self.steps < 1 or self.chunk < 1:
-      raise ValueError(f'steps {self.steps}, chunk {self.chunk}: below 1')
-    if self.at_once is not None and self.at_once < 1:
-      raise ValueError(f'at_once {self.at_once} is below 1')
-    for name in ('observe_every', 'select_every'):
-      if getattr(self, name) % self.chunk:
-        raise ValueError(
-          f'{name} {getattr(self, name)} is no multiple of chunk {self.chunk}'
-        )
+  return None if hooks is None else hooks(name)
 
 
 class Result(NamedTuple):
-  """What a run returns.
+  """The result of a run.
 
   Attributes:
     state: the last state.
-    generator: the averaged generator, of the best score with early stopping.
-    history: metrics by name, `[T, ...]`, with `step` `[T]`.
-    seconds: wall time of this process's share, compilation included.
+    model: parameters of `Task.model` at the end. With early stopping they are
+      those of the best score.
+    history: metrics by name, `[T, ...]`, with `step` `[T]`. A resumed run has
+      only the rows after it was resumed.
+    seconds: wall time of this process, compilation included.
   """
 
-  state: game_lib.State
-  generator: Any
-  history: dict[str, np.ndarray]
+  state: Any
+  model: types.Params
+  history: History
   seconds: float
 
 
 def drive(
-  game: game_lib.Game,
-  state: game_lib.State,
-  inputs: game_lib.Inputs,
+  task: task_lib.Task,
+  state: Any,
+  inputs: Any,
   key: types.PRNGKey,
   schedule: Schedule,
   hooks: Hooks | None = None,
-  score: Callable[[Any], jax.Array] | None = None,
+  score: Callable[[types.Params], jax.Array] | None = None,
 ) -> Result:
-  """Plays the game to the end of the schedule.
+  """Runs a task to the end of the schedule.
 
   Args:
-    game: what is played.
-    state: the start; leading axis S where `key` has one.
-    inputs: likewise.
-    key: a key, or `[S]` keys for an ensemble.
-    schedule: how long.
-    hooks: effects at chunk boundaries.
-    score: averaged generator -> `[]` or `[S]`, lower is better; for early
-      stopping by `schedule.select_every`.
+    task: the task.
+    state: initial state, with a leading axis S if `key` has one.
+    inputs: data of the steps, with a leading axis S if `key` has one.
+    key: one key, or `[S]` keys for S replicas; consumed.
+    schedule: number of steps, and steps between effects.
+    hooks: effects between chunks.
+    score: ``model -> []`` or `[S]`, lower is better. It is evaluated every
+      `schedule.select_every` steps, for early stopping.
 
   Returns:
-    `Result`; the same bits whether or not it was interrupted and resumed.
+    The result. Its bits do not depend on interruptions of the run.
 
   Raises:
-    Interrupted: `hooks.stop` said so.
-    Diverged: see `MAX_ROLLBACKS`.
+    Interrupted: `hooks.stop` returned True.
+    Diverged: the state was not finite after `MAX_ROLLBACKS` rollbacks.
   """
   hooks = Hooks() if hooks is None else hooks
-  began = saved = time.monotonic()
+  started = saved = time.monotonic()
   select = score is not None and schedule.select_every > 0
-  members = key.shape
+  model = scan.each(task.model, bool(key.ndim))
   carry = {
     'state': state,
-    'best': state.ema if select else (),
-    'best_score': jnp.full(members, jnp.inf),
-    'stale': jnp.zeros(members, jnp.int32),
+    'best': model(state) if select else (),
+    'best_score': jnp.full(key.shape, jnp.inf),
+    'stale': jnp.zeros(key.shape, jnp.int32),
     'rollbacks': jnp.int32(0),
   }
   done = 0
   restored = hooks.restore(carry)
   if restored is not None:
     done, carry = restored
+
+  def observe() -> None:
+    hooks.observe_state(done, carry['state'])
+    hooks.observe(done, model(carry['state']))
+
   if not done:
-    hooks.observe(0, carry['state'].ema)
+    observe()
   rows: list[dict[str, np.ndarray]] = []
   mesh = mesh_lib.current()
   if mesh is not None:
     carry, inputs, key = mesh_lib.place(
-      (carry, inputs, key), mesh, bool(key.ndim)
+      (carry, inputs, key), mesh, bool(key.ndim), task.sharded
     )
-  chunk = scan.compiled(game.step, bool(key.ndim), mesh, schedule.at_once)
+  chunk = scan.compiled(task, bool(key.ndim), mesh, schedule.at_once)
   while done < schedule.steps:
     if select and bool(jnp.all(carry['stale'] >= schedule.patience)):
       logging.info('early stopping at step %d', done)
@@ -186,28 +174,29 @@ def drive(
     hooks.progress(done, schedule.steps)
     if select and done % schedule.select_every == 0:
       assert score is not None
-      carry = {**carry, **_select(carry, score(after.ema))}
+      now = model(after)
+      carry = {**carry, **_select(carry, now, score(now))}
     last = done == schedule.steps
     due = schedule.observe_every and done % schedule.observe_every == 0
     if due or last:
-      hooks.observe(done, after.ema)
+      observe()
     stopping = hooks.stop()
     if stopping or last or time.monotonic() - saved > schedule.save_seconds:
       hooks.save(done, carry)
       saved = time.monotonic()
     if stopping and not last:
       raise Interrupted(f'saved at step {done} of {schedule.steps}')
-  best = carry['state'].ema
+  best = model(carry['state'])
   if select:
     best = _where(carry['best_score'] < jnp.inf, carry['best'], best)
   history = {
     name: np.stack([row[name] for row in rows]) for name in (rows or [{}])[0]
   }
-  return Result(carry['state'], best, history, time.monotonic() - began)
+  return Result(carry['state'], best, history, time.monotonic() - started)
 
 
 def _attempt(key: types.PRNGKey, rollbacks: int) -> types.PRNGKey:
-  """The run's key; another one after each rollback."""
+  """Returns the key of the run, another one after each rollback."""
   if not rollbacks:
     return key
   fold = lambda k: jax.random.fold_in(k, 0x7FFFFFFF - rollbacks)  # noqa: E731
@@ -215,19 +204,19 @@ def _attempt(key: types.PRNGKey, rollbacks: int) -> types.PRNGKey:
 
 
 def _roll_back(count: int, done: int, after: Any, metrics: Any) -> None:
+  """Logs a rollback, or raises `Diverged` after the last one."""
   bad = [
     name
-    for name, leaf in trees.flatten(
-      {'generator': after.generator, 'critics': after.critics}
-    ).items()
-    if not bool(jnp.all(jnp.isfinite(leaf)))
+    for name, leaf in trees.flatten(after).items()
+    if jnp.issubdtype(leaf.dtype, jnp.inexact)
+    and not bool(jnp.all(jnp.isfinite(leaf)))
   ]
   last = {k: np.asarray(v).tolist() for k, v in metrics.items()}
   if count > MAX_ROLLBACKS:
     raise Diverged(
       f'not finite after step {done}, {MAX_ROLLBACKS} rollbacks did not help; '
       f'first bad leaves {bad[:3]}; mean metrics {last}. '
-      'Lower the learning rate or raise the penalty weight.'
+      'Lower the learning rate.'
     )
   logging.warning(
     'not finite after step %d (%s): rolled back, other random numbers '
@@ -235,12 +224,14 @@ def _roll_back(count: int, done: int, after: Any, metrics: Any) -> None:
   )  # fmt: skip
 
 
-def _select(carry: dict[str, Any], value: jax.Array) -> dict[str, Any]:
-  """Keeps, member by member, the averaged generator of the lowest score."""
+def _select(
+  carry: dict[str, Any], model: types.Params, value: jax.Array
+) -> dict[str, Any]:
+  """Keeps the model of the lowest score of each replica."""
   value = jnp.asarray(value, jnp.float32)
   better = value < carry['best_score']
   return {
-    'best': _where(better, carry['state'].ema, carry['best']),
+    'best': _where(better, model, carry['best']),
     'best_score': jnp.where(better, value, carry['best_score']),
     'stale': jnp.where(better, 0, carry['stale'] + 1),
   }
@@ -252,23 +243,3 @@ def _where(mask: jax.Array, a: Any, b: Any) -> Any:
     return jnp.where(mask.reshape(shape), x, y)
 
   return jax.tree.map(pick, a, b)
-
-
-def chunk_of(steps: int, wanted: int = 50) -> int:
-  """A chunk length near `wanted` that divides `steps`, or `wanted`."""
-  for n in range(wanted, max(wanted // 2, 1) - 1, -1):
-    if steps % n == 0:
-      return n
-  return min(wanted, max(1, math.ceil(steps / 2)))
-
-
-# Name of a part of a stage -> its effects.
-HooksFor = Callable[[str], Hooks]
-
-
-History = dict[str, np.ndarray]
-
-
-def hooks_for(hooks: HooksFor | None, part: str) -> Hooks | None:
-  """The effects of one part of a stage."""
-  return None if hooks is None else hooks(part)

@@ -1,4 +1,4 @@
-"""Adam with frozen leaves, phases and linear decay, by optax.
+"""Builds Adam with linear decay, and optimizers that update leaves in turns.
 
 Kingma and Ba, https://arxiv.org/abs/1412.6980.
 """
@@ -19,10 +19,17 @@ def adam(
   decay_steps: int = 0,
   epsilon: float = 1e-8,
 ) -> optax.GradientTransformation:
-  """Adam whose rate falls linearly to zero over `decay_steps` updates, or 0.
+  """Returns Adam, with a constant learning rate or one that falls to zero.
 
-  Gradients far below `epsilon` move a parameter in proportion to them, not by
-  the rate.
+  Args:
+    learning_rate: initial learning rate, positive.
+    beta1: decay of the first moment.
+    beta2: decay of the second moment.
+    decay_steps: updates over which the learning rate falls linearly to zero; 0
+      keeps it constant.
+    epsilon: added to the root of the second moment. A parameter whose gradients
+      are far below epsilon moves in proportion to them, not by the learning
+      rate.
   """
   rate: Any = learning_rate
   if decay_steps:
@@ -34,43 +41,22 @@ def phased(
   optimizer: optax.GradientTransformation,
   patterns: Sequence[str],
   params: Any,
-) -> list[optax.GradientTransformation]:
-  """One optimiser a phase, each updating the leaves of its pattern alone.
+) -> tuple[optax.GradientTransformation, ...]:
+  """Returns one optimizer for each pattern, which updates the matching leaves.
 
   Args:
-    optimizer: of every phase.
-    patterns: of leaf names, first match wins; empty is one phase of all.
-    params: what is updated.
+    optimizer: the optimizer of every phase.
+    patterns: regular expressions over whole leaf names. The first match wins.
+    params: the parameters, whose leaf names are matched.
 
   Raises:
-    ValueError: a leaf without a phase, or a phase without a leaf.
+    ValueError: a leaf matches no pattern, or a pattern matches no leaf.
   """
-  if not patterns:
-    return [optimizer]
   labels = trees.label(params, [(p, p) for p in patterns])
-  return [
-    _only(
-      optimizer, jax.tree.map(lambda x, p=p: 'on' if x == p else 'off', labels)
-    )
-    for p in patterns
-  ]
 
+  def only(pattern: str) -> optax.GradientTransformation:
+    # Not `optax.masked`: it passes raw gradients through to the other leaves.
+    on = jax.tree.map(lambda x: 'on' if x == pattern else 'off', labels)
+    return optax.partition({'on': optimizer, 'off': optax.set_to_zero()}, on)
 
-def frozen(
-  optimizer: optax.GradientTransformation,
-  patterns: Sequence[str],
-  params: Any,
-) -> optax.GradientTransformation:
-  """An optimiser that leaves the matching leaves as they are."""
-  if not patterns:
-    return optimizer
-  return _only(
-    optimizer, trees.label(params, [(p, 'off') for p in patterns], 'on')
-  )
-
-
-def _only(
-  optimizer: optax.GradientTransformation, labels: Any
-) -> optax.GradientTransformation:
-  # Not `optax.masked`: it passes raw gradients through to the other leaves.
-  return optax.partition({'on': optimizer, 'off': optax.set_to_zero()}, labels)
+  return tuple(only(pattern) for pattern in patterns)

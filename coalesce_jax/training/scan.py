@@ -1,6 +1,6 @@
-"""Some steps of a game as one compiled program, alone, as an ensemble, spread.
+"""Compiles steps of a task into one program, for replicas and several devices.
 
-Shapes: S members of an ensemble.
+Shapes: S replicas.
 """
 
 from collections.abc import Callable
@@ -13,27 +13,32 @@ import jax.numpy as jnp
 from coalesce_jax.core import types
 from coalesce_jax.parallel import batch_shards
 from coalesce_jax.parallel import mesh as mesh_lib
+from coalesce_jax.training import task as task_lib
 
 
 @functools.lru_cache(maxsize=32)
 def compiled(
-  step: Callable[..., Any],
+  task: task_lib.Task,
   batched: bool,
   mesh: Any = None,
   at_once: int | None = None,
 ) -> Callable[..., Any]:
-  """The program, the same one for the same arguments.
+  """Returns the program of several steps.
+
+  Equal arguments return the same program.
 
   Args:
-    step: of a game.
+    task: the task.
     batched: whether state, inputs and key have a leading axis S.
-    mesh: over which they are spread, see `sharding`; the state stays so, the
-      metrics are whole everywhere.
-    at_once: members that a device computes together; None is all.
+    mesh: mesh of devices, see `parallel.mesh`. The state stays sharded over it;
+      every device holds the metrics. None is one device.
+    at_once: replicas that a device computes together; None is all.
 
   Returns:
-    ``(state, inputs, key, steps) -> (state, mean metrics, finite)``.
+    ``(state, inputs, key, steps) -> (state, mean metrics, finite)``, where
+    `finite` says whether the last state is finite.
   """
+  step = task.step
 
   def chunk(state, inputs, key, num_steps):
     if not batched:
@@ -45,45 +50,59 @@ def compiled(
   if mesh is None:
     return jax.jit(chunk, static_argnums=3)
 
-  def spread(state, inputs, key, num_steps):
-    some = functools.partial(chunk, num_steps=num_steps)
-    after, metrics, finite = _by_hand(some, mesh, batched, state, inputs, key)
+  def sharded(state, inputs, key, num_steps):
+    steps = functools.partial(chunk, num_steps=num_steps)
+    after, metrics, finite = _sharded(steps, mesh, batched, state, inputs, key)
     after = jax.lax.with_sharding_constraint(
-      after, mesh_lib.shardings(after, mesh, batched)
+      after, mesh_lib.shardings(after, mesh, batched, task.sharded)
     )
-    whole = mesh_lib.everywhere(mesh)
-    metrics = jax.lax.with_sharding_constraint(metrics, whole)
+    replicated = mesh_lib.everywhere(mesh)
+    metrics = jax.lax.with_sharding_constraint(metrics, replicated)
     return after, metrics, jnp.all(finite)
 
-  return jax.jit(spread, static_argnums=3)
+  return jax.jit(sharded, static_argnums=3)
+
+
+@functools.lru_cache(maxsize=64)
+def each(fn: Callable[..., Any], batched: bool) -> Callable[..., Any]:
+  """Returns `fn`, compiled and mapped over replicas where there are several.
+
+  Args:
+    fn: pure function of one replica.
+    batched: whether its arguments have a leading axis S.
+  """
+  return jax.jit(jax.vmap(fn) if batched else fn)
 
 
 def once(fn: Callable[..., Any]) -> Callable[..., Any]:
-  """`fn` compiled for one call, such as the start of a run.
+  """Returns `fn`, compiled for a single call, such as the start of a run.
 
-  On a CPU drawing parameters takes milliseconds and compiling it, with all of
-  LLVM's optimisations, seconds: the first level of them has the same bits in a
-  quarter of the time.
+  On a CPU, drawing parameters takes milliseconds. Compiling the draw with all
+  optimizations of LLVM takes seconds. Their first level computes the same bits
+  and compiles in a quarter of the time.
+
+  Args:
+    fn: pure function.
   """
   cpu = jax.default_backend() == 'cpu'
   options = {'xla_backend_optimization_level': 1} if cpu else None
   return jax.jit(fn, compiler_options=options)
 
 
-def _by_hand(chunk, mesh, batched, state, inputs, key):
-  """Members and shares of the batch, placed; critics are left to XLA."""
+def _sharded(chunk, mesh, batched, state, inputs, key):
+  """Maps a chunk over replicas and batch shards; other axes are left to XLA."""
   manual = {'replicas', batch_shards.AXIS}
   replicas = batched and key.shape[0] % mesh.shape['replicas'] == 0
   spec = jax.sharding.PartitionSpec(*(['replicas'] if replicas else []))
   each = jax.sharding.PartitionSpec('replicas')
 
-  def part(state, inputs, key):
+  def shard(state, inputs, key):
     with batch_shards.split(mesh.shape[batch_shards.AXIS]):
       after, metrics, finite = chunk(state, inputs, key)
     return after, metrics, finite[None]
 
   return jax.shard_map(
-    part,
+    shard,
     mesh=mesh,
     in_specs=spec,
     out_specs=(spec, spec, each),
@@ -93,7 +112,7 @@ def _by_hand(chunk, mesh, batched, state, inputs, key):
 
 
 def _in_turns(step, at_once, state, inputs, key, num_steps):
-  """`_chunk` of some members after the other."""
+  """Computes `_chunk` for a few replicas at a time."""
 
   def one(args):
     state, inputs, key = args
@@ -108,10 +127,15 @@ def _in_turns(step, at_once, state, inputs, key, num_steps):
 
 
 def _chunk(step, state, inputs, key, num_steps):
-  """One scan; mean metrics, and whether the final state is finite."""
+  """Returns the last state, mean metrics, and whether the state is finite."""
   state, metrics = run(step, state, inputs, key, num_steps)
-  leaves = jax.tree.leaves((state.generator, state.critics, state.ema))
-  finite = jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in leaves])
+  finite = jnp.array(
+    [
+      jnp.all(jnp.isfinite(leaf))
+      for leaf in jax.tree.leaves(state)
+      if jnp.issubdtype(leaf.dtype, jnp.inexact)
+    ]
+  )
   means = {name: jnp.mean(value, 0) for name, value in metrics.items()}
   return state, means, jnp.all(finite)
 
@@ -123,9 +147,19 @@ def run(
   key: types.PRNGKey,
   num_steps: int,
 ) -> tuple[Any, types.Metrics]:
-  """`num_steps` steps by `lax.scan`: final state, metrics `[num_steps, ...]`.
+  """Takes steps by `lax.scan`.
 
-  Runs of 10 and then 20 steps with the same key equal one of 30, bit for bit.
+  10 steps followed by 20 steps with the same key equal 30 steps, bit for bit.
+
+  Args:
+    step: ``(state, inputs, key) -> (state, metrics)``.
+    state: initial state.
+    inputs: data of the steps.
+    key: key of the run.
+    num_steps: number of steps.
+
+  Returns:
+    The last state, and metrics `[num_steps, ...]`.
   """
   return jax.lax.scan(
     lambda state, _: step(state, inputs, key), state, None, num_steps

@@ -1,1 +1,1 @@
-"""Transforms of parameters between the trained ones and the network's."""
+"""Reparametrizations: maps from trained parameters to those of a network."""

@@ -1,7 +1,7 @@
-"""Weights rounded to 8 bits, symmetric, one scale a channel: no training.
+"""Rounds weights to 8 bits without training: symmetric, one scale per channel.
 
-Krishnamoorthi, https://arxiv.org/abs/1806.08342, section 3.1: what a user would
-try before ternary weights.
+Sec. 3.1 of Krishnamoorthi, https://arxiv.org/abs/1806.08342. This is the
+baseline of ternary weights.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,16 @@ LEVELS = 127
 
 
 def rounded(params: types.Params, leaves: Sequence[str]) -> types.Params:
-  """Parameters whose chosen leaves are multiples of a channel's scale.
+  """Returns parameters whose selected leaves are rounded to 8 bits.
 
   Args:
-    params: of a generator.
-    leaves: patterns of whole names; a channel is one index of the last axis.
+    params: parameters of a generator.
+    leaves: patterns of whole leaf names. A channel is one index of the last
+      axis.
+
+  Returns:
+    Parameters of the same shapes in float32. A selected weight is a whole
+    multiple, at most 127, of the scale of its channel.
 
   Raises:
     ValueError: a pattern matches no leaf.

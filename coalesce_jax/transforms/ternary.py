@@ -1,68 +1,58 @@
-r"""Ternary weights with scales and thresholds trained jointly.
+"""Trains ternary weights together with their scales and thresholds.
 
-Each scheme maps a float weight `w` to `{-n, 0, +p}` by a threshold:
-
-* `'truncated_gaussian'` (He and Fan, https://arxiv.org/abs/1810.01018), with
-  :math:`\mu, \sigma` the mean and deviation of the group, `D = clip(|delta|,
-  0, 3 sigma)`, `a = D / sigma`:
-
-  .. math::
-    t = [w > \mu + D] - [w < \mu - D], \quad
-    \alpha = \mu + \sigma \frac{\phi(a)}{1 - \Phi(a)}, \quad w_q = \alpha t
-
-  The gradient passes unchanged to `w`; `delta` learns through `alpha`.
-* `'twn'` (Li et al., https://arxiv.org/abs/1605.04711): `alpha` is the mean
-  of `|w|` over the weights beyond the threshold; its derivative by the
-  threshold is that of a truncated mean under a Gaussian of the group's
-  second moment. The threshold starts at `0.7 E|w|`.
-* `'ttq'` (Zhu et al., https://arxiv.org/abs/1612.01064): two learned scales,
-  threshold `0.05 max|w|`, learned here through the scales' gradients alone:
-  it stays where it starts, as published.
-
-A group is a layer or an output channel (last axis). The forward value is
-exactly ternary in float32, through `jax.custom_vjp`.
+A ternary weight has one of the values `{-n, 0, +p}`. The scheme defines how a
+float weight becomes ternary, see `ternary_schemes`. A group of weights shares
+threshold and scale. It is a layer or an output channel (last axis).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+import functools
 import re
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
+from coalesce_jax.training import optimizers
 from coalesce_jax.transforms import base
+from coalesce_jax.transforms import ternary_schemes
 
-SCHEMES = ('truncated_gaussian', 'twn', 'ttq')
+SCHEMES = ternary_schemes.NAMES
 GRANULARITIES = ('layer', 'channel')
-THRESHOLD_INITS = ('sigma', 'max')
-_EPSILON = 1e-8
+THRESHOLD_INITS = ternary_schemes.THRESHOLD_INITS
+# Patterns of the two phases: thresholds, then weights and scales.
+PHASES = ('thresholds/.*', '(?!thresholds/).*')
 
 
+@functools.lru_cache(maxsize=64)
 def ternary(
   *,
   scheme: str = 'truncated_gaussian',
   granularity: str = 'layer',
-  leaves: Sequence[str] = ('.*/kernel',),
+  leaves: tuple[str, ...] = ('.*/kernel',),
   threshold_init: str = 'sigma',
-) -> base.Transform:
-  """Ternarizes the leaves whose whole name matches a pattern.
+  thresholds_first: bool = False,
+) -> base.Reparam:
+  """Returns the reparametrization that ternarizes the matching leaves.
 
-  The latent parameters are `{'weights': params, 'thresholds': {leaf: delta}}`
-  and, for 'ttq', `'scales': {leaf: {'positive', 'negative'}}`; slashes in leaf
-  names become points there.
+  The latent parameters are `{'weights': params, 'thresholds': {leaf: delta}}`.
+  Schemes that learn scales add `'scales': {leaf: {...}}`. Points replace the
+  slashes of leaf names there. Nothing is frozen.
 
   Args:
     scheme: one of `SCHEMES`.
-    granularity: one threshold and scale a 'layer' or a 'channel'.
-    leaves: patterns.
-    threshold_init: 'sigma', 0.61 standard deviations (the least-squares
-      optimum for Gaussian weights), or 'max', 0.05 times the largest weight
-      (the value in the paper's experiments). Only for 'truncated_gaussian'.
+    granularity: group of one threshold and scale, a 'layer' or a 'channel'.
+    leaves: regular expressions over whole leaf names.
+    threshold_init: initial thresholds of 'truncated_gaussian', one of
+      `THRESHOLD_INITS`, see `ternary_schemes`.
+    thresholds_first: whether a step updates first the thresholds and then the
+      weights, on the same batch, instead of both at once.
 
   Raises:
-    ValueError: unknown setting; at `init`, a pattern that matches no leaf.
+    ValueError: a setting is unknown; at `init`, a pattern matches no leaf.
   """
   for name, value, choices in (
     ('scheme', scheme, SCHEMES),
@@ -71,59 +61,63 @@ def ternary(
   ):
     if value not in choices:
       raise ValueError(f'{name} {value!r} is not one of {choices}')
+  scheme_fns = ternary_schemes.TABLE[scheme]
 
-  def init(key: types.PRNGKey, params: types.Params) -> Any:
+  def init(key: types.PRNGKey, params: types.Params) -> tuple[Any, Any]:
     del key
-    chosen = selected(params, leaves)
     flat = trees.flatten(params)
     thresholds, scales = {}, {}
-    for path in chosen:
-      w = flat[path]
-      axes = _axes(w, granularity)
-      size = jnp.abs(w)
-      if scheme == 'twn':
-        delta = 0.7 * jnp.mean(size, axes)
-      elif scheme == 'ttq' or threshold_init == 'max':
-        delta = 0.05 * jnp.max(size, axes)
-      else:
-        delta = 0.61 * jnp.std(w, axes)
+    for path in selected(params, leaves):
+      axes = ternary_schemes.axes_of(flat[path], granularity)
+      delta, learned = scheme_fns.start(flat[path], axes, threshold_init)
       thresholds[_key(path)] = delta
-      if scheme == 'ttq':
-        kept = size > _spread(delta, w)
-        scales[_key(path)] = {
-          'positive': _mean_where(w, kept & (w > 0), axes),
-          'negative': _mean_where(-w, kept & (w < 0), axes),
-        }
+      if learned is not None:
+        scales[_key(path)] = learned
     latent = {'weights': params, 'thresholds': thresholds}
-    return latent | ({'scales': scales} if scheme == 'ttq' else {})
+    return latent | ({'scales': scales} if scales else {}), ()
 
-  def apply(latent: Any) -> types.Params:
+  def apply(latent: Any, frozen: Any) -> types.Params:
+    del frozen
+
     def one(path: str, w: jax.Array) -> jax.Array:
       if _key(path) not in latent['thresholds']:
         return w
       delta = latent['thresholds'][_key(path)]
-      axes = _axes(w, granularity)
-      if scheme == 'ttq':
-        pair = latent['scales'][_key(path)]
-        codes = _codes(w, 0.0, jnp.abs(delta))
-        positive, negative = (
-          jnp.maximum(pair[side], _EPSILON) for side in ('positive', 'negative')
-        )
-        return _two_scales(axes, codes, w, positive, negative)
-      make = _gaussian if scheme == 'truncated_gaussian' else _twn
-      codes, alpha = make(w, delta, axes)
-      return _straight_through(axes, codes, w, alpha)
+      scales = latent.get('scales', {}).get(_key(path))
+      axes = ternary_schemes.axes_of(w, granularity)
+      return scheme_fns.weights(w, delta, scales, axes)
 
     return trees.map_named(one, latent['weights'])
 
-  return base.Transform(init, apply)
+  def phased(
+    optimizer: optax.GradientTransformation, latent: Any
+  ) -> base.Optimizers:
+    return optimizers.phased(optimizer, PHASES, latent)
+
+  def described(params: types.Params) -> dict[str, dict[str, Any]]:
+    return {
+      'ternary': describe(
+        params, scheme=scheme, granularity=granularity, leaves=leaves
+      )
+    }
+
+  return base.Reparam(
+    init,
+    apply,
+    phased if thresholds_first else base.at_once,
+    describe=described,
+  )
 
 
 def selected(params: types.Params, leaves: Sequence[str]) -> list[str]:
-  """Names of the leaves that match, in tree order.
+  """Returns the names of the matching leaves, in tree order.
+
+  Args:
+    params: parameters of a network.
+    leaves: regular expressions over whole leaf names.
 
   Raises:
-    ValueError: a pattern matches none.
+    ValueError: a pattern matches no leaf.
   """
   names = list(trees.flatten(params))
   for pattern in leaves:
@@ -139,7 +133,14 @@ def describe(
   granularity: str,
   leaves: Sequence[str],
 ) -> dict[str, Any]:
-  """What `generators.Spec.ternary` holds."""
+  """Returns what `Spec.encodings` holds under the name 'ternary'.
+
+  Args:
+    params: parameters of a network.
+    scheme: see `ternary`.
+    granularity: see `ternary`.
+    leaves: see `ternary`. They are replaced by the names of the leaves.
+  """
   return {
     'scheme': scheme,
     'granularity': granularity,
@@ -148,7 +149,12 @@ def describe(
 
 
 def summary(params: types.Params, leaves: Sequence[str]) -> dict[str, float]:
-  """Fraction of zeros by ternary leaf, `'sparsity/<leaf>'`."""
+  """Returns the fraction of zeros of each ternary leaf, `'sparsity/<leaf>'`.
+
+  Args:
+    params: ternary parameters of a network.
+    leaves: regular expressions over whole leaf names.
+  """
   flat = trees.flatten(params)
   return {
     f'sparsity/{name}': float(jnp.mean(flat[name] == 0.0))
@@ -157,128 +163,23 @@ def summary(params: types.Params, leaves: Sequence[str]) -> dict[str, float]:
 
 
 def thresholds(latent: Any) -> dict[str, jax.Array]:
-  """Threshold over deviation of the weights by leaf, mean over its groups.
+  """Returns the mean threshold of each leaf, in deviations of its weights.
+
+  The mean is over the groups of a leaf, each with its own deviation.
 
   Args:
-    latent: parameters as of `ternary`.
+    latent: latent parameters of `ternary`.
   """
-  found = {}
+  relative = {}
   for path, w in trees.flatten(latent['weights']).items():
     delta = latent['thresholds'].get(_key(path))
     if delta is not None:
       sigma = jnp.std(w, tuple(range(w.ndim - delta.ndim)))
-      found[path] = jnp.mean(jnp.abs(delta) / jnp.maximum(sigma, _EPSILON))
-  return found
+      relative[path] = jnp.mean(
+        jnp.abs(delta) / jnp.maximum(sigma, ternary_schemes.EPSILON)
+      )
+  return relative
 
 
 def _key(path: str) -> str:
   return path.replace('/', '.')
-
-
-def _axes(w: jax.Array, granularity: str) -> tuple[int, ...]:
-  """Axes that a group runs over."""
-  return tuple(range(w.ndim - (granularity == 'channel')))
-
-
-def _spread(group: jax.Array, w: jax.Array) -> jax.Array:
-  """A value a group, `[]` or `[C]`, with the rank of `w`."""
-  return jnp.reshape(group, (1,) * (w.ndim - group.ndim) + group.shape)
-
-
-def _codes(w: jax.Array, centre: Any, threshold: jax.Array) -> jax.Array:
-  """-1, 0 or +1 for each weight; no gradient."""
-  threshold = _spread(threshold, w)
-  return jax.lax.stop_gradient(
-    (w > centre + threshold).astype(w.dtype)
-    - (w < centre - threshold).astype(w.dtype)
-  )
-
-
-def _mean_where(w: jax.Array, mask: jax.Array, axes: Any) -> jax.Array:
-  """Mean over a mask; over the whole group where the mask is empty."""
-  count = jnp.sum(mask, axes)
-  some = jnp.sum(jnp.where(mask, w, 0.0), axes) / jnp.maximum(count, 1)
-  return jnp.where(count > 0, some, jnp.mean(jnp.abs(w), axes))
-
-
-def hazard(a: jax.Array) -> jax.Array:
-  """``phi(a) / (1 - Phi(a))`` of the standard normal, without underflow."""
-  log_density = -0.5 * a * a - 0.5 * jnp.log(2.0 * jnp.pi)
-  return jnp.exp(log_density - jax.scipy.stats.norm.logsf(a))
-
-
-def _gaussian(
-  w: jax.Array, delta: jax.Array, axes: tuple[int, ...]
-) -> tuple[jax.Array, jax.Array]:
-  w = jax.lax.stop_gradient(w)
-  mean, sigma = jnp.mean(w, axes), jnp.std(w, axes)
-  safe = jnp.maximum(sigma, _EPSILON)
-  a = jnp.clip(jnp.abs(delta) / safe, 0.0, 3.0)
-  codes = _codes(w, _spread(mean, w), a * sigma)
-  return codes, jnp.maximum(mean + safe * hazard(a), _EPSILON)
-
-
-def _twn(
-  w: jax.Array, delta: jax.Array, axes: tuple[int, ...]
-) -> tuple[jax.Array, jax.Array]:
-  w = jax.lax.stop_gradient(w)
-  size = jnp.abs(w)
-  # Beyond the largest weight the group would be all zero.
-  limit = 0.99 * jnp.max(size, axes)
-  threshold = jnp.clip(jnp.abs(delta), 0.0, limit)
-  codes = _codes(w, 0.0, threshold)
-  exact = _mean_where(size, codes != 0.0, axes)
-  scale = jnp.maximum(jnp.sqrt(jnp.mean(w * w, axes)), _EPSILON)
-  smooth = scale * hazard(threshold / scale)
-  # The value is the exact mean, the derivative the smooth one's.
-  alpha = jax.lax.stop_gradient(exact) + (
-    smooth - jax.lax.stop_gradient(smooth)
-  )
-  return codes, jnp.maximum(alpha, _EPSILON)
-
-
-def _custom(
-  value: Callable[..., jax.Array], backward: Callable[..., Any]
-) -> Callable[..., jax.Array]:
-  """A function with static `axes` whose gradient is `backward`."""
-  fn = jax.custom_vjp(value, nondiff_argnums=(0,))
-  fn.defvjp(lambda axes, *args: (value(axes, *args), args), backward)
-  return fn
-
-
-def _one_value(axes, codes, w, alpha):
-  del axes
-  return codes * _spread(alpha, w)
-
-
-def _one_backward(axes, saved, g):
-  codes, _, _ = saved
-  return jnp.zeros_like(codes), g, jnp.sum(g * codes, axes)
-
-
-def _two_value(axes, codes, w, positive, negative):
-  del axes
-  return jnp.where(
-    codes > 0,
-    _spread(positive, w),
-    jnp.where(codes < 0, -_spread(negative, w), 0.0),
-  )
-
-
-def _two_backward(axes, saved, g):
-  codes, w, positive, negative = saved
-  scale = jnp.where(
-    codes > 0,
-    _spread(positive, w),
-    jnp.where(codes < 0, _spread(negative, w), 1.0),
-  )
-  return (
-    jnp.zeros_like(codes),
-    g * scale,
-    jnp.sum(jnp.where(codes > 0, g, 0.0), axes),
-    -jnp.sum(jnp.where(codes < 0, g, 0.0), axes),
-  )
-
-
-_straight_through = _custom(_one_value, _one_backward)
-_two_scales = _custom(_two_value, _two_backward)

@@ -1,36 +1,35 @@
-"""Settings of ternarization, and what they add to a game."""
+"""Defines the settings of ternarization."""
 
 import dataclasses
-import functools
-from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-
-from coalesce_jax.core import types
 from coalesce_jax.transforms import base
 from coalesce_jax.transforms import ternary as ternary_lib
 
 
 @dataclasses.dataclass(frozen=True)
 class Ternary:
-  """How the generator is ternarized.
+  """The settings of ternarization.
 
   Attributes:
     scheme: 'truncated_gaussian', 'twn' or 'ttq'.
-    granularity: one scale a 'layer' or a 'channel'.
-    leaves: patterns of the leaves that become ternary.
+    granularity: group of one scale, a 'layer' or a 'channel'.
+    leaves: patterns of the leaves that become ternary. By default these are all
+      kernels but that of the output layer.
     threshold_init: see `transforms.ternary`.
-    thresholds_first: update thresholds and then weights on the same batch,
-      instead of both at once.
-    distill: weight of the distance to the float generator at shared latents.
-    critic: whether the critics are ternary too, by the same settings; they do
-      not ship.
+    thresholds_first: whether a step updates first the thresholds and then the
+      weights, on the same batch, instead of both at once.
+    distill: weight of the squared distance to the float generator at the same
+      latents.
+    critic: whether the critics are ternary too, with the same settings. Critics
+      are not deployed.
+
+  Raises:
+    ValueError: a setting is unknown, or `distill` is negative.
   """
 
   scheme: str = 'truncated_gaussian'
   granularity: str = 'channel'
-  leaves: tuple[str, ...] = ('.*/kernel',)
+  leaves: tuple[str, ...] = ('(?!out/).*kernel',)
   threshold_init: str = 'sigma'
   thresholds_first: bool = True
   distill: float = 100.0
@@ -39,54 +38,40 @@ class Ternary:
   def __post_init__(self):
     if not self.distill >= 0.0:
       raise ValueError(f'ternary: distill {self.distill} is negative')
-    transform(self)
+    reparam(self)
 
 
-class Built(NamedTuple):
-  """What a ternary scheme adds to a game; nothing, by default.
+def reparam(settings: Ternary) -> base.Reparam:
+  """Returns the reparametrization of the generator.
 
-  Attributes:
-    generator: transform of the generator's parameters.
-    critic: of the critics'.
-    term: loss of distillation.
-    phases: of the generator's optimiser.
+  Args:
+    settings: settings of ternarization.
+
+  Raises:
+    ValueError: a setting is unknown.
   """
-
-  generator: base.Transform | None = None
-  critic: base.Transform | None = None
-  term: Any = None
-  phases: tuple[str, ...] = ()
-
-
-@functools.lru_cache(maxsize=32)
-def build(settings: Ternary | None, network: types.Network) -> Built:
-  """Transforms, distillation term and phases of a ternary scheme.
-
-  Cached, so that equal settings share one compiled game.
-  """
-  if settings is None:
-    return Built()
-  made = transform(settings)
-
-  def distill(latent, z, x, teacher):
-    del latent
-    target = jax.lax.stop_gradient(network.apply(teacher, z))
-    return settings.distill * jnp.mean((x - target) ** 2)
-
-  phases = ('thresholds/.*', '(?!thresholds/).*')
-  return Built(
-    generator=made,
-    critic=made if settings.critic else None,
-    term=distill if settings.distill else None,
-    phases=phases if settings.thresholds_first else (),
-  )
-
-
-def transform(settings: Ternary) -> base.Transform:
-  """The transform of a scheme; ValueError for unknown settings."""
   return ternary_lib.ternary(
     scheme=settings.scheme,
     granularity=settings.granularity,
-    leaves=settings.leaves,
+    leaves=tuple(settings.leaves),
+    threshold_init=settings.threshold_init,
+    thresholds_first=settings.thresholds_first,
+  )
+
+
+def critic_reparam(settings: Ternary) -> base.Reparam:
+  """Returns the reparametrization of the critics.
+
+  Their thresholds and weights are updated at once.
+
+  Args:
+    settings: settings of ternarization.
+  """
+  if not settings.critic:
+    return base.identity()
+  return ternary_lib.ternary(
+    scheme=settings.scheme,
+    granularity=settings.granularity,
+    leaves=tuple(settings.leaves),
     threshold_init=settings.threshold_init,
   )

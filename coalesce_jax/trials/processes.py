@@ -2,10 +2,15 @@
 
 Two threads of one process share one compiler; processes do not. A child builds
 the trials itself, from settings: functions cannot be sent, settings can.
+
+JAX reads its settings from the environment when it is imported, which a child
+does before any function of this module runs in it. So what children are to
+find is in the environment that they are started with.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -14,8 +19,9 @@ import threading
 from typing import Any
 
 from absl import logging
-import jax
 
+# Where JAX keeps compiled programs.
+_CACHE = 'JAX_COMPILATION_CACHE_DIR'
 # What `_start` made, in a child.
 _trials: dict[str, Callable[[], None]] = {}
 
@@ -37,7 +43,8 @@ def run(
     stop: whether a stop was asked for; asked here, told to the children.
     done: called with a name when it is finished.
     workers: number of children. They end with this process, and share the
-      programs that they compile.
+      programs that they compile, in the folder of the environment's
+      `JAX_COMPILATION_CACHE_DIR` or in one that is gone afterwards.
 
   Raises:
     Exception: the first one that a function raised; the rest is not begun.
@@ -50,10 +57,12 @@ def run(
       workers,
       context,
       _start,
-      (make, arguments, stopped, logging.get_verbosity(), cache),
+      (make, arguments, stopped, logging.get_verbosity()),
     ) as pool,
   ):
-    running = {pool.submit(_call, name): name for name in names}
+    # Children are started here, one with each of the first names.
+    with _environment(_CACHE, os.environ.get(_CACHE) or cache):
+      running = {pool.submit(_call, name): name for name in names}
     waiting = set(running)
     try:
       while waiting:
@@ -69,12 +78,25 @@ def run(
       raise
 
 
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+  """Gives a variable of the environment a value for a while."""
+  before = os.environ.get(name)
+  os.environ[name] = value
+  try:
+    yield
+  finally:
+    if before is None:
+      del os.environ[name]
+    else:
+      os.environ[name] = before
+
+
 def _start(
   make: Callable[..., dict[str, Callable[[], None]]],
   arguments: tuple[Any, ...],
   stopped: Any,
   verbosity: int,
-  cache: str,
 ) -> None:
   # A stop goes to the parent, which passes it on.
   signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -83,8 +105,6 @@ def _start(
   logging.use_absl_handler()
   logging.set_verbosity(verbosity)
   logging.set_stderrthreshold('info')
-  if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
-    jax.config.update('jax_compilation_cache_dir', cache)
   _trials.update(make(*arguments, stopped.is_set))
 
 

@@ -59,6 +59,7 @@ class Experiment(NamedTuple):
   Attributes:
     name: of its folder.
     help: one line.
+    config: path of the default configuration file, see `configuration`.
     plan: of the trials; a function at the top of a module.
     report: ``(config, results by trial) -> Report``.
     stages: of the trials; None is one stage in which each is a task.
@@ -70,6 +71,7 @@ class Experiment(NamedTuple):
 
   name: str
   help: str
+  config: str
   plan: Plan
   report: Callable[[Any, dict[str, dict[str, Any]]], Report]
   stages: Stages | None = None
@@ -78,14 +80,37 @@ class Experiment(NamedTuple):
   partial: bool = False
 
 
-def play(
+def configuration(main: str) -> str:
+  """Finds the default configuration of an experiment from any folder.
+
+  Args:
+    main: the `__file__` of the experiment's main module.
+
+  Returns:
+    The absolute path of `configs/default.py` beside it.
+  """
+  folder = pathlib.Path(main).resolve().parent
+  return str(folder / 'configs' / 'default.py')
+
+
+def workspace(workdir: str, config: Any, stop: Stop) -> workdir_lib.Workspace:
+  """Opens the work folder of an experiment, for bundles and checkpoints.
+
+  Raises:
+    ValueError: it is not writable, or was made with other settings.
+  """
+  settings = json.loads(config.to_json_best_effort())
+  return workdir_lib.open_workspace(workdir, config=settings, stop=stop)
+
+
+def complete(
   experiment: Experiment,
   config: Any,
   workdir: str | os.PathLike[str],
   stop: Stop = lambda: False,
   **more: str | None,
 ) -> dict[str, Any]:
-  """All trials that have no result yet, then summary, tables and figures.
+  """Runs all trials that have no result yet; writes summary, tables, figures.
 
   Args:
     experiment: what to run.
@@ -117,7 +142,7 @@ def summarise(
   """Summary, tables and figures of the trials that are done; runs none.
 
   Returns:
-    As of `play`.
+    As of `complete`.
 
   Raises:
     ValueError: one line; no trial is done, or too few for this experiment.
@@ -199,8 +224,7 @@ def run(
       raise ValueError(f'trial {name!r} is not among the {len(todo)} of these '
                        'settings')  # fmt: skip
   todo = {name: todo[name] for name in todo if not only or name in only}
-  settings = json.loads(config.to_json_best_effort())
-  path = workdir_lib.open_workspace(workdir, config=settings, stop=stop).path
+  path = workspace(str(workdir), config, stop).path
   folder = path / 'trials'
   kept = {name: folder / f'{name}.json' for name in todo}
   missing = [name for name in todo if not kept[name].is_file()]
@@ -252,17 +276,10 @@ def _kept(folder: pathlib.Path, name: str, trial: Trial, stop: Stop) -> None:
   files.write_json(file, result)
 
 
-def word(text: str) -> str:
-  """A text, a data set or a split, as a part of a trial's name."""
-  return ''.join(c if c.isalnum() or c in '_-' else '-' for c in text)
-
-
-def sizes(name: str, values: Any) -> list[int]:
-  """One size or several, from flags that read '2' as a number."""
-  sizes = [values] if isinstance(values, int) else list(values)
-  if not sizes or any(not isinstance(v, int) or v < 1 for v in sizes):
-    raise ValueError(f'{name} {sizes} are not whole numbers of at least 1')
-  return sizes
+def result(workdir: str | os.PathLike[str], name: str) -> dict[str, Any]:
+  """Reads what a trial returned that is done."""
+  file = pathlib.Path(workdir) / 'trials' / f'{name}.json'
+  return json.loads(file.read_text())
 
 
 def names(stages: list[list[list[str]]]) -> list[str]:

@@ -9,6 +9,7 @@ from experiments.ablations import train
 EXPERIMENT = trials.Experiment(
   'ablations',
   'one setting varied at a time, and corrupted nodes',
+  trials.configuration(__file__),
   train.plan,
   train.report,
   train.stages,

@@ -14,7 +14,8 @@ from coalesce_jax.core import trees
 from coalesce_jax.methods import adaptation
 from coalesce_jax.models import generator
 from coalesce_jax.pipeline import config as config_lib
-from coalesce_jax.pipeline import data as problem_lib
+from coalesce_jax.pipeline import data
+from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.training import loop
 from coalesce_jax.trials import timing
 
@@ -44,13 +45,14 @@ def measure(
     over those of the run of S, set-up and tracing included, and `seconds` of
     both, medians.
   """
-  made = shared.copy_and_resolve_references()
-  made.seeds, made.adapt.steps = seeds, steps
-  made.adapt.chunk = loop.chunk_of(steps)
-  made.adapt.observe_every = made.adapt.select_every = made.adapt.warmup = 0
-  problem = problem_lib.load(made)
+  changes = {'seeds': seeds, 'adapt.steps': steps}
+  changes |= {'adapt.chunk': loop.chunk_of(steps)}
+  for field in ('observe_every', 'select_every', 'warmup'):
+    changes[f'adapt.{field}'] = 0
+  made = config_lib.override(shared, changes)
+  problem = data.load(made)
   config, spec = config_lib.adapted(made), problem.spec
-  keys = jax.random.split(jax.random.key(made.seed), seeds)
+  keys = keys_lib.of_seeds(made.seed, seeds)
   start = jax.vmap(spec.build().init)(keys)
   critics = jax.vmap(spec.build_critic().init)(keys)
   meta = generator.Generator(spec.build(), start, spec, critics)

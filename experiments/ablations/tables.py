@@ -5,6 +5,7 @@ from typing import Any
 from matplotlib import figure
 import numpy as np
 
+from coalesce_jax.metrics import spread
 from experiments.ablations import variants
 
 Summary = dict[str, Any]
@@ -24,8 +25,8 @@ def write(summary: Summary) -> str:
       edge = row['edge']
       lines.append(
         f'| {row["label"]} '
-        f'| {_spread(meta["frechet"]) if meta else ""} '
-        f'| {_spread(edge["frechet"])} | {np.mean(edge["coverage"]):.2f} '
+        f'| {spread.text(meta["frechet"]) if meta else ""} '
+        f'| {spread.text(edge["frechet"])} | {np.mean(edge["coverage"]):.2f} '
         f'| {np.mean(edge["memorisation"]):.2f} | {row["bytes"] / 1024:.0f} |'
       )
     lines.append('')
@@ -80,7 +81,7 @@ def draw(summary: Summary) -> figure.Figure:
   axis.errorbar(
     [np.mean(scores) for _, scores in rows],
     [name for name, _ in rows],
-    xerr=[_deviation(scores) for _, scores in rows],
+    xerr=[spread.deviation(scores) for _, scores in rows],
     fmt='o',
   )
   axis.grid(True, axis='y', alpha=0.4)
@@ -94,11 +95,3 @@ def draw(summary: Summary) -> figure.Figure:
 
 def _groups(summary: Summary) -> list[str]:
   return list(dict.fromkeys(row['group'] for row in summary['rows']))
-
-
-def _deviation(scores: list[float]) -> float:
-  return float(np.std(scores, ddof=1)) if len(scores) > 1 else 0.0
-
-
-def _spread(scores: list[float]) -> str:
-  return f'{np.mean(scores):.1f} ± {_deviation(scores):.1f}'

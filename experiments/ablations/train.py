@@ -5,31 +5,30 @@ Nodes are trained once and shared by all variants that name them.
 Shapes: K nodes, S seeds, N local samples.
 """
 
+import dataclasses
 import functools
-import json
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.data import datasets
-from coalesce_jax.data import partition as nodes_lib
-from coalesce_jax.methods import adaptation
-from coalesce_jax.methods import barycenter
-from coalesce_jax.methods import baselines
-from coalesce_jax.methods import pretraining
+from coalesce_jax.data import partition
 from coalesce_jax.metrics import generators
 from coalesce_jax.models import bundle
 from coalesce_jax.models import ensembles
 from coalesce_jax.models import generator
 from coalesce_jax.pipeline import config as config_lib
-from coalesce_jax.pipeline import data as problem_lib
+from coalesce_jax.pipeline import data
+from coalesce_jax.pipeline import stages as stages_lib
 from coalesce_jax.runs import workdir as workdir_lib
 from coalesce_jax.trials import trials
 from experiments.ablations import seeds as seeds_lib
 from experiments.ablations import tables
 from experiments.ablations import variants
+
+# Scores of the stages before the last one, by stage.
+_SCORES = {'barycenter': 'metamodel', 'adapted': 'float'}
 
 
 def validate(config: Any) -> None:
@@ -39,7 +38,7 @@ def validate(config: Any) -> None:
     ValueError: one line with the field.
   """
   for variant in _chosen(config).values():
-    config_lib.validate(_pipeline(config, variant))
+    config_lib.validate(pipeline(config, variant))
 
 
 def stages(config: Any) -> list[list[list[str]]]:
@@ -62,9 +61,7 @@ def plan(
   """
   validate(config)
   chosen = _chosen(config)
-  work = workdir_lib.open_workspace(
-    workdir, config=json.loads(config.to_json_best_effort()), stop=stop
-  )
+  work = trials.workspace(workdir, config, stop)
   load = functools.cache(lambda split: _load(config, split))
   todo: dict[str, trials.Trial] = {}
   for name, (split, index, corrupted) in _needed(chosen).items():
@@ -73,7 +70,7 @@ def plan(
     )
   for name, variant in _first(config).items():
     todo[f'play-{name}'] = functools.partial(
-      _play, config, work, load, name, variant
+      _train, config, work, load, name, variant
     )
   if config.together.seeds:
     todo['seeds'] = functools.partial(
@@ -129,7 +126,7 @@ def _same(config: Any) -> dict[str, str]:
   found: dict[str, str] = {}
   first: dict[tuple[str, str, str], str] = {}
   for name, variant in _chosen(config).items():
-    made = _pipeline(config, variant).to_json_best_effort(sort_keys=True)
+    made = pipeline(config, variant).to_json_best_effort(sort_keys=True)
     key = (made, variant.corrupted, variant.kind)
     found[name] = first.setdefault(key, name)
   return found
@@ -147,7 +144,7 @@ def _needed(
   """Trials of nodes: name -> split, index of the node, what corrupts it."""
   found = {}
   for variant in chosen.values():
-    count = len(nodes_lib.parse(variant.split).nodes)
+    count = len(partition.parse(variant.split).nodes)
     for k in range(count):
       bad = variant.corrupted if k == count - 1 else ''
       found[_node_name(variant.split, k, bad)] = (variant.split, k, bad)
@@ -157,34 +154,22 @@ def _needed(
 def _node_name(split: str, index: int, corrupted: str) -> str:
   if corrupted:
     return f'node-{corrupted}'
-  classes = nodes_lib.parse(split).nodes[index]
+  classes = partition.parse(split).nodes[index]
   return f'node-{"_".join(map(str, classes))}-{index}'
 
 
-def _pipeline(config: Any, variant: variants.Variant) -> Any:
-  """The settings of the pipeline for a variant."""
-  made = config.shared.copy_and_resolve_references()
-  with made.unlocked():
-    made.split = variant.split
-    made.update_from_flattened_dict(dict(variant.changes))
-  return made
+def pipeline(config: Any, variant: variants.Variant) -> Any:
+  """Returns the configuration of the pipeline for a variant."""
+  changes = {'split': variant.split, **variant.changes}
+  return config_lib.override(config.shared, changes)
 
 
-def _load(config: Any, split: str) -> problem_lib.Problem:
-  return problem_lib.load(
-    _pipeline(config, variants.Variant('', '', split=split))
-  )
-
-
-def _keys(config: Any, index: int) -> jax.Array:
-  seeds = jax.random.split(
-    jax.random.key(config.shared.seed), config.shared.seeds
-  )
-  return jax.vmap(jax.random.fold_in, (0, None))(seeds, index)
+def _load(config: Any, split: str) -> data.Problem:
+  return data.load(pipeline(config, variants.Variant('', '', split=split)))
 
 
 def _images(
-  config: Any, problem: problem_lib.Problem, index: int, corrupted: str
+  config: Any, problem: data.Problem, index: int, corrupted: str
 ) -> np.ndarray:
   """What a node is trained on, uint8."""
   images = problem.nodes[index]
@@ -204,73 +189,39 @@ def _images(
 
 def _node(config, work, load, name, split, index, corrupted):
   problem = load(split)
-  (made,), _ = pretraining.pretrain(
-    _keys(config, 10 + index), [_images(config, problem, index, corrupted)],
-    problem.spec, config=config_lib.pretrain(config.shared),
-    hooks=_hooks(work, name),
+  images = _images(config, problem, index, corrupted)
+  stage = stages_lib.TABLE['pretrain']._replace(number=10 + index)
+  (made,) = stage.run(
+    config.shared, dataclasses.replace(problem, nodes=[images]), {},
+    _hooks(work, name),
   )  # fmt: skip
   ensembles.write(work.path / 'bundles', name, made, {'stage': name})
   work.clear(f'{name}-pretrain')
   return {'frechet': _frechet(config, problem, made)}
 
 
-def _play(config, work, load, name, variant):
-  problem, made = load(variant.split), _pipeline(config, variant)
+def _train(config, work, load, name, variant):
+  problem, settings = load(variant.split), pipeline(config, variant)
   count = len(problem.nodes)
-  nodes = [
-    _read(
-      config, work,
-      _node_name(
-        variant.split, k, variant.corrupted if k == count - 1 else ''
-      ),
-    )
-    for k in range(count)
-  ]  # fmt: skip
-  local = jnp.asarray(problem.local)
-  hooks = _hooks(work, name)
+  bad = ['' for _ in range(count - 1)] + [variant.corrupted]
+  done = {
+    'pretrain': [
+      _read(config, work, _node_name(variant.split, k, bad[k]))
+      for k in range(count)
+    ]
+  }
   result: dict[str, Any] = {}
-  if variant.kind == 'model_average':
-    edge = baselines.model_average(nodes)
-  elif variant.kind == 'ensemble':
-    edge, _ = baselines.ensemble(
-      _keys(config, 2), nodes, local, config=config_lib.adapt(made), hooks=hooks
-    )
-  else:
-    part = made.barycenter
-    meta, _ = barycenter.barycenter(
-      _keys(config, 1), nodes, method=part.method,
-      objective=part.objective or None, config=config_lib.barycenter(made),
-      hooks=hooks,
-    )  # fmt: skip
-    result['metamodel'] = _scores(config, problem, meta)
-    edge, _ = _adapted(_keys(config, 2), meta, local, made, variant.kind, hooks)
-  if variant.kind == 'ternary':
-    result['float'] = _scores(config, problem, edge)
-    edge, _ = adaptation.ternarize(
-      _keys(config, 3),
-      edge,
-      local,
-      config=config_lib.ternary(made),
-      hooks=hooks,
-    )
-  result['edge'] = _scores(config, problem, edge)
+  hooks = _hooks(work, name)
+  *_, last = variants.STAGES[variant.kind]
+  for stage in variants.STAGES[variant.kind]:
+    done[stage.name] = stage.run(settings, problem, done, hooks)
+    scored = 'edge' if stage is last else _SCORES[stage.name]
+    result[scored] = _scores(config, problem, done[stage.name][0])
+  (edge,) = done[last.name]
   result['bytes'] = bundle.size_bytes(ensembles.member(edge, 0))
   for kept in list((work.path / 'checkpoints').glob(f'{name}-*')):
     work.clear(kept.name)
   return result
-
-
-def _adapted(key, meta, local, made, kind, hooks):
-  """Adaptation, or for 'straight' ternarization of as many steps as both."""
-  if kind != 'straight':
-    return adaptation.adapt(
-      key, meta, local, config=config_lib.adapted(made), hooks=hooks
-    )
-  made = made.copy_and_resolve_references()
-  made.ternary.steps += made.adapt.steps
-  return adaptation.ternarize(
-    key, meta, local, config=config_lib.ternary(made), hooks=hooks
-  )
 
 
 def _hooks(work: workdir_lib.Workspace, name: str) -> Any:
@@ -285,7 +236,7 @@ def _read(
 
 
 def _scores(
-  config: Any, problem: problem_lib.Problem, made: generator.Generator
+  config: Any, problem: data.Problem, made: generator.Generator
 ) -> dict[str, list[float]]:
   """Measures of every seed, lists by name."""
   return generators.scores(
@@ -294,7 +245,7 @@ def _scores(
 
 
 def _frechet(
-  config: Any, problem: problem_lib.Problem, made: generator.Generator
+  config: Any, problem: data.Problem, made: generator.Generator
 ) -> list[float]:
   seeds = range(config.shared.seeds)
   return generators.frechet(

@@ -4,6 +4,10 @@ from collections.abc import Mapping
 import types
 from typing import Any, NamedTuple
 
+from coalesce_jax.methods import adaptation
+from coalesce_jax.pipeline import config as config_lib
+from coalesce_jax.pipeline import recipes
+from coalesce_jax.pipeline import stages
 from coalesce_jax.transforms import ternary
 
 SAME = types.MappingProxyType[str, Any]({})
@@ -11,7 +15,7 @@ SAME = types.MappingProxyType[str, Any]({})
 TWO = '0-4|5-9->0-9'
 FIVE = '0-1|2-3|4-5|6-7|8-9->0-9'
 TEN = '0|1|2|3|4|5|6|7|8|9->0-9'
-# Five nodes of one law: they differ by their training.
+# Five nodes of one distribution: they differ by their training.
 AGREEING = '0-9|0-9|0-9|0-9|0-9->0-9'
 
 _REFINED = {
@@ -19,6 +23,37 @@ _REFINED = {
   'barycenter.fixed_samples': 8000,
   'barycenter.refine_steps': 10,
 }
+
+
+def straight(config: Any) -> adaptation.Config:
+  """Settings of ternarization in the steps of it and of adaptation together."""
+  steps = config.ternary.steps + config.adapt.steps
+  return config_lib.ternary(
+    config_lib.override(config, {'ternary.steps': steps})
+  )
+
+
+def _stage(name: str, number: int) -> stages.Stage:
+  """A stage of the pipeline, with random numbers of the ablations."""
+  return stages.TABLE[name]._replace(number=number)
+
+
+# What is trained after the nodes, by kind of a variant.
+STAGES: dict[str, tuple[stages.Stage, ...]] = {
+  'ours': (_stage('barycenter', 1), _stage('adapted', 2)),
+  'ternary': (
+    _stage('barycenter', 1), _stage('adapted', 2), _stage('ternary', 3),
+  ),
+  'straight': (
+    _stage('barycenter', 1),
+    stages.Stage(
+      'straight', lambda run: recipes.ternarize(run, 'barycenter'), 2,
+      ('barycenter',), straight,
+    ),
+  ),
+  'ensemble': (_stage('ensemble', 2),),
+  'model_average': (stages.TABLE['model_average'],),
+}  # fmt: skip
 
 
 class Variant(NamedTuple):
@@ -30,9 +65,9 @@ class Variant(NamedTuple):
     split: classes of nodes and target.
     corrupted: what the last node was trained on instead: '', 'noise', 'other'
       (another data set).
-    kind: 'ours' (metamodel and adaptation), 'ternary' (then ternarized),
-      'straight' (the metamodel is adapted as a ternary one, in as many steps
-      together), 'ensemble' or 'model_average'.
+    kind: names the stages of `STAGES`. 'ours' is metamodel and adaptation;
+      'ternary' ternarizes then; 'straight' ternarizes the metamodel, in as many
+      steps as both take.
     changes: of the pipeline's settings, by field.
   """
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.core import types
-from coalesce_jax.gan import wgan
+from coalesce_jax.gan.adversarial import wgan
 from coalesce_jax.ot import funnels
 
 BLOCK = 4096

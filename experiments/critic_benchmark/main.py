@@ -9,6 +9,7 @@ from experiments.critic_benchmark import train
 EXPERIMENT = trials.Experiment(
   'critic_benchmark',
   'how well critics measure W1',
+  trials.configuration(__file__),
   train.plan,
   train.report,
   prepare=train.prepare,

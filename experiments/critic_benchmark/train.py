@@ -18,6 +18,7 @@ from coalesce_jax.gan import sources
 from coalesce_jax.networks import registry
 from coalesce_jax.ot import funnels
 from coalesce_jax.training import loop
+from coalesce_jax.trials import names as names_lib
 from coalesce_jax.trials import trials
 from experiments.critic_benchmark import evaluation
 from experiments.critic_benchmark import plots
@@ -43,8 +44,8 @@ def plan(
   file, seed = config.pairs, config.seed
   cells = [
     Cell(d, n, load(file, d, n) if file else draw(seed, d, n))
-    for n in trials.sizes('funnels', config.funnels)
-    for d in trials.sizes('dims', config.dims)
+    for n in names_lib.sizes('funnels', config.funnels)
+    for d in names_lib.sizes('dims', config.dims)
   ]
   todo: dict[str, trials.Trial] = {}
   for cell in cells:
@@ -121,24 +122,22 @@ def measure(cell: Cell, name: str, config: Any) -> dict[str, Any]:
   game = _game(config, name)
   steps = game.decay_steps
   schedule = loop.Schedule(steps, chunk=loop.chunk_of(steps, CHUNK))
-  table = game_lib.make(
-    game,
-    generator=standing(cell.pair),
-    critic=critic,
-    latent_size=cell.dimension,
-  )
+  played = game_lib.make(game, generator=standing(cell.pair), critic=critic)
   key_init, key_run, key_eval = jax.random.split(
     jax.random.key(config.seed + 1), 3
   )
   inputs = game_lib.inputs(
-    (sources.Source(cell.pair, _draw_uniform),), generator_rate=0.0
+    (sources.Source(cell.pair, _draw_uniform),),
+    prior=sources.normal(cell.dimension),
+    generator_rate=0.0,
   )
   critics = jax.vmap(critic.init)(key_init[None])
   # Of the processor, not of the clock: whatever else runs does not count.
   began = time.process_time()
-  result = loop.drive(table, table.init({}, critics), inputs, key_run, schedule)
+  state = played.task.init(key_init, {}, critics, inputs)
+  result = loop.drive(played.task, state, inputs, key_run, schedule)
   spent = time.process_time() - began
-  params = jax.tree.map(lambda leaf: leaf[0], result.state.critics)
+  params = jax.tree.map(lambda leaf: leaf[0], played.critics(result.state))
   row = {'D': cell.dimension, 'N': cell.number, 'critic': name}
   row |= evaluation.evaluate(
     critic, params, cell.pair, key_eval, config.eval_samples

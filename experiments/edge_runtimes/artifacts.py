@@ -16,8 +16,8 @@ from coalesce_jax.core import trees
 from coalesce_jax.export import export
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
-from coalesce_jax.transforms import ternary as ternary_lib
 from coalesce_jax.transforms import ternary_config
+from coalesce_jax.trials import recipes
 from experiments.edge_runtimes import runtimes
 from experiments.speed import shapes
 
@@ -39,26 +39,21 @@ def generator(config: Any) -> generator_lib.Generator:
   """
   if config.node:
     found = bundle.load(config.node)
-    if found.spec.ternary is None:
+    if 'ternary' not in found.spec.encodings:
       raise ValueError(f'{config.node}: is not ternary')
     return found
   network = shapes.Network(
     config.size, config.channels, config.width, config.latent_size
   )
-  made = network.spec()
-  settings = ternary_config.Ternary(leaves=LEAVES)
-  start, parameters = jax.random.split(jax.random.key(config.seed))
-  params = made.build().init(parameters)
-  transform = ternary_config.transform(settings)
+  described = network.spec()
   spec = generator_lib.Spec(
-    made.network, made.latent_size, made.image_shape, made.options,
-    ternary=ternary_lib.describe(
-      params, scheme=settings.scheme, granularity=settings.granularity,
-      leaves=LEAVES,
-    ),
+    described.network, described.latent_size, described.image_shape,
+    described.options,
   )  # fmt: skip
-  return generator_lib.create(
-    spec, transform.apply(transform.init(start, params))
+  _, key = jax.random.split(jax.random.key(config.seed))
+  return recipes.ternarize_untrained(
+    generator_lib.create(spec, spec.build().init(key)),
+    ternary_config.Ternary(leaves=LEAVES),
   )
 
 
@@ -107,9 +102,10 @@ def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
       export.write(path, made, format=format, weights=stem)
     result['bytes'][name] = path.stat().st_size if runtime.file else 0
   sizes = {name: leaf.size for name, leaf in trees.flatten(made.params).items()}
-  assert spec.ternary is not None
   result['parameters'] = sum(sizes.values())
-  result['ternary'] = sum(sizes[name] for name in spec.ternary['leaves'])
+  result['ternary'] = sum(
+    sizes[name] for name in spec.encodings['ternary']['leaves']
+  )
   return result
 
 
@@ -138,8 +134,7 @@ def compress(made: generator_lib.Generator) -> dict[str, Any]:
     | {kind: len(squeeze(data)) for kind, squeeze in COMPRESSORS.items()}
     for name, data in stored.items()
   ]
-  assert made.spec.ternary is not None
-  leaves = made.spec.ternary['leaves']
+  leaves = made.spec.encodings['ternary']['leaves']
   flat = trees.flatten(made.params)
   codes = sum(entropy_bytes(np.sign(flat[name])) for name in leaves)
   return {'rows': rows, 'entropy_bytes': math.ceil(codes)}

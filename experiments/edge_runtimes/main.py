@@ -9,6 +9,7 @@ from experiments.edge_runtimes import train
 EXPERIMENT = trials.Experiment(
   'edge_runtimes',
   'a generator on one core: file, start, memory and speed by runtime',
+  trials.configuration(__file__),
   train.plan,
   train.report,
   train.stages,

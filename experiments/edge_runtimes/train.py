@@ -11,6 +11,7 @@ import numpy as np
 
 from coalesce_jax.models import bundle
 from coalesce_jax.training import loop
+from coalesce_jax.trials import names as names_lib
 from coalesce_jax.trials import timing
 from coalesce_jax.trials import trials
 from experiments.edge_runtimes import artifacts
@@ -35,7 +36,7 @@ def validate(config: Any) -> None:
       raise ValueError(f'rounds {part.rounds} are below 1')
   if not config.speed.seconds > 0.0:
     raise ValueError(f'speed.seconds {config.speed.seconds} are not positive')
-  trials.sizes('speed.batches', config.speed.batches)
+  names_lib.sizes('speed.batches', config.speed.batches)
   runtimes.core(config.core)
   if config.node:
     if bundle.inspect(config.node)['ternary'] is None:
@@ -147,7 +148,7 @@ def speed(
     By runtime and batch, a text, the `seconds` an image in every round.
   """
   core, part = runtimes.core(config.core), config.speed
-  batches = trials.sizes('speed.batches', part.batches)
+  batches = names_lib.sizes('speed.batches', part.batches)
   with contextlib.ExitStack() as stack:
     cases, images = {}, {}
     for name in _present(config, folder):

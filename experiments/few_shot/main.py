@@ -9,6 +9,7 @@ from experiments.few_shot import train
 EXPERIMENT = trials.Experiment(
   'few_shot',
   'coalescing against its baselines on few local samples',
+  trials.configuration(__file__),
   train.plan,
   train.report,
   train.stages,

@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 
 from coalesce_jax.metrics import evaluate
+from coalesce_jax.metrics import spread
+from coalesce_jax.trials import methods
+from coalesce_jax.trials import selection
 
 Summary = dict[str, Any]
 
@@ -53,11 +56,7 @@ def mean(row: dict[str, Any], measure: str = 'frechet') -> float:
 
 def deviation(row: dict[str, Any], measure: str = 'frechet') -> float:
   """Over seeds, of a sample."""
-  return _deviation(row['scores'][measure])
-
-
-def _deviation(values: Any) -> float:
-  return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+  return spread.deviation(row['scores'][measure])
 
 
 def held_out(rows: list[dict[str, Any]], method: str) -> dict[str, Any] | None:
@@ -191,7 +190,7 @@ def best(summary: Summary) -> list[dict[str, Any]]:
   out.
   """
   tuned = {
-    (c['setting'], c['samples'], c['method'], c['value']): rank(c)
+    (c['setting'], c['samples'], c['method'], c['value']): selection.rank(c)
     for c in summary['choices']
   }
 
@@ -204,7 +203,7 @@ def best(summary: Summary) -> list[dict[str, Any]]:
     tested = of(summary, setting, samples)
     if {r['method'] for r in tested} != set(summary['methods']):
       continue
-    rows = [r for r in tested if r['method'] not in ('full', 'ternary')]
+    rows = [r for r in tested if methods.TABLE[r['method']].competes]
     ours = [r for r in rows if r['ours'] and np.isfinite(before(r)[1])]
     theirs = [r for r in rows if not r['ours'] and r['chosen']]
     if not ours or not theirs:
@@ -222,7 +221,7 @@ def best(summary: Summary) -> list[dict[str, Any]]:
         'baseline_frechet': mean(b),
         'baseline_deviation': deviation(b),
         'difference': float(np.mean(apart)),
-        'difference_deviation': _deviation(apart),
+        'difference_deviation': spread.deviation(apart),
         'coverage': mean(a, 'coverage'),
         'baseline_coverage': mean(b, 'coverage'),
         'copied': mean(a, 'copied'),
@@ -233,11 +232,6 @@ def best(summary: Summary) -> list[dict[str, Any]]:
       }
     )
   return found
-
-
-def rank(choice: dict[str, Any]) -> tuple[bool, float]:
-  """Of two choices the better one comes first: copies, then the distance."""
-  return not choice['allowed'], choice['frechet']
 
 
 def steps(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:

@@ -1,20 +1,23 @@
-"""The grid as trials: what is shared, choices, tests; then the summary."""
+"""The grid as trials: what is shared, tuning, tests; then the summary."""
 
 import functools
 import itertools
-import json
 from typing import Any
 
-from coalesce_jax.data import partition as nodes_lib
+from coalesce_jax.data import partition
 from coalesce_jax.pipeline import config as config_lib
-from coalesce_jax.runs import workdir as workdir_lib
+from coalesce_jax.trials import bench as bench_lib
+from coalesce_jax.trials import budget as budget_lib
+from coalesce_jax.trials import methods
+from coalesce_jax.trials import names as names_lib
+from coalesce_jax.trials import selection
+from coalesce_jax.trials import setting as setting_lib
+from coalesce_jax.trials import starts as starts_lib
+from coalesce_jax.trials import testing
 from coalesce_jax.trials import trials
-from experiments.few_shot import methods
+from coalesce_jax.trials import tuning
 from experiments.few_shot import plots
-from experiments.few_shot import selection
-from experiments.few_shot import starts as starts_lib
 from experiments.few_shot import tables
-from experiments.few_shot import tuning
 
 # Variants of methods in a task, which loads data and compiles once for all
 # numbers of samples; there are tasks enough to end together.
@@ -29,32 +32,17 @@ def validate(config: Any) -> None:
   """
   if not config.methods:
     raise ValueError('methods are empty')
-  for name in config.methods:
-    if name not in methods.TABLE:
-      raise ValueError(f'method {name!r} is not one of {list(methods.TABLE)}')
-    missing = set(methods.TABLE[name].after) - set(config.methods)
-    if missing:
-      raise ValueError(f'method {name!r} goes after {sorted(missing)}')
-  for count in trials.sizes('samples', config.samples):
-    if count < nodes_lib.MIN_LOCAL:
-      raise ValueError(f'samples {count} are below {nodes_lib.MIN_LOCAL}')
+  methods.ordered(config.methods)
+  for count in names_lib.sizes('samples', config.samples):
+    if count < partition.MIN_LOCAL:
+      raise ValueError(f'samples {count} are below {partition.MIN_LOCAL}')
   if config.seeds < 1:
     raise ValueError(f'seeds {config.seeds} is below 1')
   if not 1 <= config.tuning.draws <= config.seeds:
     raise ValueError(
       f'tuning.draws {config.tuning.draws} is not in [1, seeds {config.seeds}]'
     )
-  rates, generator_rates = config.tuning.rates, config.tuning.generator_rates
-  if not rates or len(rates) != len(generator_rates):
-    raise ValueError(
-      f'tuning: {len(rates)} rates and {len(generator_rates)} generator_rates '
-      'are no pairs'
-    )
-  for rate in (*rates, *generator_rates):
-    if not rate > 0.0:
-      raise ValueError(f'tuning: rate {rate} is not positive')
-  if not 0.0 <= config.tuning.copied <= 1.0:
-    raise ValueError(f'tuning.copied {config.tuning.copied} is not in [0, 1]')
+  tuning.Tuning(**config.tuning)
   for name, low in (('anchors', 0.0), ('shares', 0.0), ('radii', 1e-6)):
     values = tuple(config[name])
     if not values or not all(low <= v < 1.0 for v in values):
@@ -62,43 +50,71 @@ def validate(config: Any) -> None:
   if not config.settings:
     raise ValueError('settings are empty')
   for name, texts in (
-    ('settings', [trials.word(text) for text in config.settings]),
-    ('samples', trials.sizes('samples', config.samples)),
+    ('settings', [names_lib.word(text) for text in config.settings]),
+    ('samples', names_lib.sizes('samples', config.samples)),
   ):
     if len(set(texts)) < len(texts):
       raise ValueError(f'{name} {texts}: one of them is there twice')
   for text in config.settings:
-    resolved = starts_lib.pipeline(config, text)
+    resolved = pipeline(config, text)
     for check in (
       config_lib.pretrain,
       config_lib.barycenter,
       config_lib.ternary,
     ):
       check(resolved)
-  part = config.budget
-  for field in ('steps', 'look_every', 'chunk', 'generator_batches'):
-    if part[field] < 1:
-      raise ValueError(f'budget: {field} {part[field]} is below 1')
-  if not 0 <= part.warmup < part.steps:
-    raise ValueError(f'budget: warmup {part.warmup} is not in [0, steps)')
-  if not 0.0 <= part.held_out < 1.0:
-    raise ValueError(f'budget: held_out {part.held_out} is not in [0, 1)')
-  if part.steps % part.look_every or part.look_every % part.chunk:
-    raise ValueError(
-      f'budget: steps {part.steps}, look_every {part.look_every} and chunk '
-      f'{part.chunk} do not divide each other'
-    )
+  budget_lib.Budget(**config.budget)
+
+
+def pipeline(config: Any, text: str) -> Any:
+  """Returns the configuration of the pipeline for a setting, 'DATASET:SPLIT'.
+
+  Raises:
+    ValueError: no such split.
+  """
+  dataset, colon, split = text.partition(':')
+  if not colon:
+    raise ValueError(f'setting {text!r} is not DATASET:SPLIT')
+  partition.parse(split)
+  changes = {
+    'dataset': dataset, 'split': split, 'seed': config.seed,
+    'seeds': config.seeds,
+    # Of the pipeline; the trials draw their own.
+    'local_samples': partition.MIN_LOCAL,
+    'adapt': {
+      'augment': config.augment.get(dataset, ''),
+      'held_out': config.budget.held_out,
+    },
+  }  # fmt: skip
+  return config_lib.override(config.shared, changes)
+
+
+def load(config: Any, text: str) -> setting_lib.Setting:
+  """Loads the data of a setting.
+
+  Raises:
+    ValueError: no such data set or split, too few images.
+  """
+  return setting_lib.load(
+    text,
+    pipeline(config, text),
+    most=max(names_lib.sizes('samples', config.samples)),
+    draws=config.tuning.draws,
+    shuffle=config.tuning.seed,
+  )
 
 
 def stages(config: Any) -> list[list[list[str]]]:
   """Trials by stages and tasks, see `trials.Stages`.
 
-  The nodes of a setting; then what is made of them; then some methods of a
-  setting, chosen and tested with every number of local samples.
+  The nodes of a setting; then its metamodels; then some methods of a setting,
+  tuned and tested with every number of local samples.
   """
   validate(config)
-  counts = trials.sizes('samples', config.samples)
-  starts = [name for name in _starts(config) if name != 'nodes']
+  counts = names_lib.sizes('samples', config.samples)
+  starts = [
+    name for name in starts_lib.needed(config.methods) if name != 'nodes'
+  ]
   made = [[_made(text, n)] for text in config.settings for n in starts]
   return [
     [[_made(text, 'nodes')] for text in config.settings],
@@ -120,25 +136,21 @@ def plan(
   workdir: str, config: Any, stop: trials.Stop
 ) -> dict[str, trials.Trial]:
   """All trials, by name, in the order in which they build on each other."""
-  work = workdir_lib.open_workspace(
-    workdir, config=json.loads(config.to_json_best_effort()), stop=stop
-  )
-  load = functools.cache(functools.partial(starts_lib.load, config))
-  counts = trials.sizes('samples', config.samples)
+  work = trials.workspace(workdir, config, stop)
+  bench = functools.cache(functools.partial(_bench, config, work, stop))
+  counts = names_lib.sizes('samples', config.samples)
   todo: dict[str, trials.Trial] = {}
   for text in config.settings:
-    for name in _starts(config):
-      todo[_made(text, name)] = functools.partial(
-        _shared, load, text, work, name
-      )
+    for name in starts_lib.needed(config.methods):
+      todo[_made(text, name)] = functools.partial(_shared, bench, text, name)
     for count in counts:
-      for name in _ordered(config):
+      for name in methods.ordered(config.methods):
         todo[_tuned(text, count, name)] = functools.partial(
-          _choose, config, work, load, text, count, name, stop
+          _tune, config, bench, text, count, name
         )
-      for name in _ordered(config):
+      for name in methods.ordered(config.methods):
         todo[_tested(text, count, name)] = functools.partial(
-          _test, config, work, load, text, count, name, stop
+          _test, config, bench, text, count, name
         )
   return todo
 
@@ -157,13 +169,13 @@ def summarise(
 ) -> dict[str, Any]:
   """Rows of all tests that there are, and what was chosen."""
   rows, choices = [], []
-  for text, count, name in itertools.product(
-    config.settings, trials.sizes('samples', config.samples), _ordered(config)
-  ):
+  counts = names_lib.sizes('samples', config.samples)
+  ordered = methods.ordered(config.methods)
+  for text, count, name in itertools.product(config.settings, counts, ordered):
     method = methods.TABLE[name]
     here = {'setting': text, 'samples': count, 'method': name}
     tuned = results.get(_tuned(text, count, name), {'rows': []})['rows']
-    best = min(tuned, key=tables.rank, default=None)
+    best = min(tuned, key=selection.rank, default=None)
     for row in tuned:
       choices.append(
         here
@@ -197,44 +209,46 @@ def summarise(
   }
   return {
     'rows': rows, 'choices': choices, 'shared': common,
-    'methods': _ordered(config),
+    'methods': ordered,
   }  # fmt: skip
 
 
-def _shared(load, text, work, name):
-  return starts_lib.stages(load(text), work)[name]()
+def _bench(config, work, stop, text):
+  budget = budget_lib.Budget(**config.budget)
+  return bench_lib.Bench(work, load(config, text), budget, stop)
 
 
-def _choose(config, work, load, text, count, name, stop):
-  before = _before(work, name, functools.partial(_tuned, text, count))
-  return tuning.choose(config, work, load(text), count, name, before, stop)
+def _shared(bench, text, name):
+  return starts_lib.train(bench(text).setting, bench(text).work, name)
 
 
-def _test(config, work, load, text, count, name, stop):
-  rows = _result(work, _tuned(text, count, name))['rows']
-  chosen = [
+def _tune(config, bench, text, count, name):
+  here = bench(text)
+  return tuning.tune(
+    here, tuning.Tuning(**config.tuning), name, count,
+    methods.values(config, name),
+    _before(here.work, name, functools.partial(_tuned, text, count)),
+  )  # fmt: skip
+
+
+def _test(config, bench, text, count, name):
+  here = bench(text)
+  rows = trials.result(here.work.path, _tuned(text, count, name))['rows']
+  selected = [
     selection.Choice(*(row[field] for field in selection.Choice._fields))
     for row in rows
   ]
-  before = _before(work, name, functools.partial(_tested, text, count))
-  return tuning.test(
-    config, work, load(text), count, name, chosen, before, stop
-  )
+  return testing.test(
+    here, name, count, methods.values(config, name), selected,
+    _before(here.work, name, functools.partial(_tested, text, count)),
+  )  # fmt: skip
 
 
 def _before(work, name, named):
   return {
-    other: _result(work, named(other)) for other in methods.TABLE[name].after
+    other: trials.result(work.path, named(other))
+    for other in methods.TABLE[name].after
   }
-
-
-def _result(work: workdir_lib.Workspace, name: str) -> dict[str, Any]:
-  return json.loads((work.path / 'trials' / f'{name}.json').read_text())
-
-
-def _ordered(config: Any) -> list[str]:
-  """The methods, those that others go after first."""
-  return [name for name in methods.TABLE if name in config.methods]
 
 
 def _shared_out(config: Any) -> list[list[str]]:
@@ -246,11 +260,9 @@ def _shared_out(config: Any) -> list[list[str]]:
   of_method: dict[str, list[str]] = {}
 
   def length(names: list[str]) -> int:
-    return sum(
-      len(tuning.variants(config, methods.TABLE[name])) for name in names
-    )
+    return sum(len(methods.values(config, name)) for name in names)
 
-  for name in _ordered(config):
+  for name in methods.ordered(config.methods):
     after = methods.TABLE[name].after
     if after:
       group = of_method[after[0]]
@@ -263,21 +275,13 @@ def _shared_out(config: Any) -> list[list[str]]:
   return sorted(groups, key=length, reverse=True)
 
 
-def _starts(config: Any) -> list[str]:
-  """What the methods share, in the order in which it is made."""
-  needed = {
-    start for m in _ordered(config) for start in methods.TABLE[m].starts
-  }
-  return [name for name in starts_lib.NAMES if name in {'nodes', *needed}]
-
-
 def _made(text: str, name: str) -> str:
-  return f'shared-{trials.word(text)}-{name}'
+  return f'shared-{names_lib.word(text)}-{name}'
 
 
 def _tuned(text: str, count: int, name: str) -> str:
-  return f'choose-{trials.word(text)}-n{count}-{name}'
+  return f'choose-{names_lib.word(text)}-n{count}-{name}'
 
 
 def _tested(text: str, count: int, name: str) -> str:
-  return f'test-{trials.word(text)}-n{count}-{name}'
+  return f'test-{names_lib.word(text)}-n{count}-{name}'

@@ -9,6 +9,7 @@ from experiments.ground_truth import train
 EXPERIMENT = trials.Experiment(
   'ground_truth',
   'barycenters whose answers are known',
+  trials.configuration(__file__),
   train.plan,
   train.report,
 )

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from coalesce_jax.trials import names as names_lib
 from coalesce_jax.trials import trials
 from experiments.ground_truth import estimators
 from experiments.ground_truth import peers
@@ -29,7 +30,7 @@ def plan(
 ) -> dict[str, trials.Trial]:
   """All trials of a configuration, by name."""
   del workdir
-  dims = trials.sizes('dims', config.dims)
+  dims = names_lib.sizes('dims', config.dims)
   wanted = tuple(config.truths)
   unknown = sorted(set(wanted) - set(TRUTHS))
   if unknown:

@@ -9,6 +9,7 @@ from experiments.speed import train
 EXPERIMENT = trials.Experiment(
   'speed',
   'the game against PyTorch and against the machine',
+  trials.configuration(__file__),
   train.plan,
   train.report,
   train.stages,

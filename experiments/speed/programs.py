@@ -111,44 +111,50 @@ def _program(
     key = jax.random.split(key, members)
   # Rounding is of the steps alone.
   exact = dataclasses.replace(config, precision='float32')
-  state, key_source, key = _start(network, exact, critics, batched)(key)
+  spec = network.spec()
+  prior = sources.normal(spec.latent_size)
 
   def inputs_of(key: jax.Array) -> Any:
-    return game_lib.inputs((source(key),))
+    return game_lib.inputs((source(key),), prior=prior)
 
+  def key_of_source(key: jax.Array) -> jax.Array:
+    return jax.random.split(key, 4)[2]
+
+  key_source = (jax.vmap(key_of_source) if batched else key_of_source)(key)
   inputs = (jax.vmap(inputs_of) if batched else inputs_of)(key_source)
-  spec = network.spec()
-  at_once = runner.together(config, spec) if members > 1 else None
+  state, key = _start(network, exact, critics, batched)(key, inputs)
+  at_once = runner.together(config, spec.image_shape) if members > 1 else None
   with mesh_lib.use(devices):
     mesh = mesh_lib.fitting(max(members, 1), config.batch_size)
   if mesh is not None:
-    state, inputs, key = mesh_lib.place((state, inputs, key), mesh, batched)
-  chunk = scan.compiled(_game(network, config).step, batched, mesh, at_once)
+    sharded = _game(network, config).task.sharded
+    state, inputs, key = mesh_lib.place(
+      (state, inputs, key), mesh, batched, sharded
+    )
+  chunk = scan.compiled(_game(network, config).task, batched, mesh, at_once)
   return Program(state, inputs, key, chunk)
 
 
 def _game(network: shapes.Network, config: game_lib.Config) -> game_lib.Game:
   spec = network.spec()
   return game_lib.make(
-    config,
-    generator=spec.build(),
-    critic=spec.build_critic(),
-    latent_size=spec.latent_size,
+    config, generator=spec.build(), critic=spec.build_critic()
   )
 
 
 @functools.lru_cache(maxsize=16)
 def _start(
   network: shapes.Network, config: game_lib.Config, critics: int, batched: bool
-) -> Callable[[jax.Array], tuple[Any, jax.Array, jax.Array]]:
-  """Compiled once: ``key -> (state, key of the source, key of the run)``."""
+) -> Callable[[jax.Array, Any], tuple[Any, jax.Array]]:
+  """Compiled once: ``(key, inputs) -> (state, key of the run)``."""
   spec = network.spec()
   generator, critic = spec.build(), spec.build_critic()
 
-  def start(key: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
-    key_start, key_critics, key_source, key_run = jax.random.split(key, 4)
+  def start(key: jax.Array, inputs: Any) -> tuple[Any, jax.Array]:
+    key_start, key_critics, _, key_run = jax.random.split(key, 4)
     many = jax.vmap(critic.init)(jax.random.split(key_critics, critics))
-    state = _game(network, config).init(generator.init(key_start), many)
-    return state, key_source, key_run
+    params = generator.init(key_start)
+    state = _game(network, config).task.init(key_start, params, many, inputs)
+    return state, key_run
 
   return scan.once(jax.vmap(start) if batched else start)

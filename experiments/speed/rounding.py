@@ -66,6 +66,7 @@ def measure(
     settings = pretraining.Config(
       game=dataclasses.replace(config, precision=name),
       schedule=loop.Schedule(steps=steps, chunk=50),
+      decay=False,
     )
     began = time.perf_counter()
     (made,), _ = cj.pretrain(

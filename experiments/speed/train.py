@@ -11,6 +11,7 @@ from absl import logging
 import jax
 
 from coalesce_jax.gan import game as game_lib
+from coalesce_jax.trials import names as names_lib
 from coalesce_jax.trials import timing
 from coalesce_jax.trials import trials
 from experiments.speed import ensembles
@@ -253,7 +254,7 @@ def _probe(config: Any, width: int, **changes: Any) -> dict[str, Any]:
 
 
 def _sizes(values: Any) -> tuple[int, ...]:
-  return tuple(trials.sizes('sizes', values)) if values else ()
+  return tuple(names_lib.sizes('sizes', values)) if values else ()
 
 
 _PLANS: dict[str, Callable[[Any, trials.Stop], dict[str, trials.Trial]]] = {

@@ -9,6 +9,7 @@ from experiments.ternary import train
 EXPERIMENT = trials.Experiment(
   'ternary',
   'quality against bytes: ternary generators and others as small',
+  trials.configuration(__file__),
   train.plan,
   train.report,
   train.stages,

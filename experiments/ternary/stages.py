@@ -1,48 +1,49 @@
-"""How the rows are made: pretrained, narrowed, rounded, ternarized, judged.
+"""How the rows are made: pretrained, narrowed, by a method, and scored.
 
 Shapes: S seeds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
-import functools
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax.core import trees
-from coalesce_jax.data import partition as nodes_lib
+from coalesce_jax.data import partition
 from coalesce_jax.methods import adaptation
-from coalesce_jax.methods import pretraining
 from coalesce_jax.metrics import generators
 from coalesce_jax.models import bundle
 from coalesce_jax.models import ensembles
 from coalesce_jax.models import generator
 from coalesce_jax.pipeline import config as config_lib
-from coalesce_jax.pipeline import data as problem_lib
+from coalesce_jax.pipeline import data
+from coalesce_jax.pipeline import keys
+from coalesce_jax.pipeline import recipes
+from coalesce_jax.pipeline import stages as stages_lib
 from coalesce_jax.runs import workdir
-from coalesce_jax.transforms import int8
 from coalesce_jax.transforms import ternary as ternary_lib
-from coalesce_jax.trials import trials
+from coalesce_jax.trials import methods
+from coalesce_jax.trials import names as names_lib
+from coalesce_jax.trials import recipes as trial_recipes
+from coalesce_jax.trials import selection
 from experiments.ternary import variants
 
-Load = Callable[[str], problem_lib.Problem]
+Load = Callable[[str], data.Problem]
 
 
 def float_name(dataset: str) -> str:
   """Of the trial, and of its bundles; so below."""
-  return f'float-{trials.word(dataset)}'
+  return f'float-{names_lib.word(dataset)}'
 
 
 def row_name(dataset: str, name: str) -> str:
-  return f'row-{trials.word(dataset)}-{name}'
+  return f'row-{names_lib.word(dataset)}-{name}'
 
 
 def narrow_name(dataset: str, times: float) -> str:
-  return f'narrow-{trials.word(dataset)}-{times:g}'
+  return f'narrow-{names_lib.word(dataset)}-{times:g}'
 
 
 def narrowed(spec: generator.Spec, size: int) -> generator.Spec:
@@ -65,37 +66,40 @@ def narrowed(spec: generator.Spec, size: int) -> generator.Spec:
   raise ValueError(f'no width up to {options["width"]} has {size} bytes')
 
 
-def pipeline(config: Any, dataset: str) -> Any:
-  """The settings of the pipeline for a data set, all of one node."""
-  made = config.shared.copy_and_resolve_references()
-  with made.unlocked():
-    made.dataset, made.split = dataset, '0-9->0-9'
+def pipeline(config: Any, dataset: str, changes: Mapping[str, Any]) -> Any:
+  """Returns the configuration of the pipeline for a data set.
+
+  All classes are of one node, and of the target.
+
+  Args:
+    config: of the experiment.
+    dataset: its name.
+    changes: of fields, by path.
+  """
+  fields = {
+    'dataset': dataset, 'split': '0-9->0-9',
     # Drawn, and not used.
-    made.local_samples = nodes_lib.MIN_LOCAL
-  return made
+    'local_samples': partition.MIN_LOCAL,
+  }  # fmt: skip
+  return config_lib.override(config.shared, fields | dict(changes))
 
 
-def ternarization(
-  config: Any, made: Any, variant: variants.Variant
+def settings(config: Any, dataset: str, variant: variants.Variant) -> Any:
+  """Returns the configuration of the pipeline for a row."""
+  changes = {f'ternary.{name}': v for name, v in variant.changes.items()}
+  return pipeline(config, dataset, changes)
+
+
+def training(
+  config: Any, resolved: Any, variant: variants.Variant
 ) -> adaptation.Config:
   """Settings of ternarization, or of as long a training in float."""
-  made = made.copy_and_resolve_references()
-  made.ternary.update(dict(variant.changes))
-  found = config_lib.ternary(made)
+  found = config_lib.ternary(resolved)
   schedule = dataclasses.replace(
     found.schedule, observe_every=config.look_every
   )
-  found = dataclasses.replace(found, schedule=schedule)
-  if variant.kind == 'longer':
-    found = dataclasses.replace(found, ternary=None)
-  return found
-
-
-def _keys(config: Any, index: int) -> jax.Array:
-  seeds = jax.random.split(
-    jax.random.key(config.shared.seed), config.shared.seeds
-  )
-  return jax.vmap(jax.random.fold_in, (0, None))(seeds, index)
+  ternary = found.ternary if variant.ternary else None
+  return dataclasses.replace(found, schedule=schedule, ternary=ternary)
 
 
 def _read(config: Any, work: workdir.Workspace, dataset: str) -> Any:
@@ -104,15 +108,15 @@ def _read(config: Any, work: workdir.Workspace, dataset: str) -> Any:
   )
 
 
-def _pretrained(config, work, problem, spec, part, index, steps):
-  """A generator of S members, on all training images."""
-  made = pipeline(config, config.datasets[0])
-  made.pretrain.steps = steps
+def _pretrained(config, work, problem, spec, part, number, steps):
+  """A generator of S seeds, on all training images."""
+  resolved = pipeline(config, config.datasets[0], {'pretrain.steps': steps})
   hooks = work.hooks(None)
-  (found,), _ = pretraining.pretrain(
-    _keys(config, index), [problem.target], spec,
-    config=config_lib.pretrain(made),
-    hooks=lambda name: hooks(f'{part}-{name}'),
+  stage = stages_lib.TABLE['pretrain']._replace(number=number)
+  (found,) = stage.run(
+    resolved,
+    dataclasses.replace(problem, nodes=[problem.target], spec=spec), {},
+    lambda name: hooks(f'{part}-{name}'),
   )  # fmt: skip
   return found
 
@@ -141,9 +145,8 @@ def make_narrow(
   problem, part = load(dataset), narrow_name(dataset, times)
   # As many bytes as the packed form of the float generator.
   first = ensembles.member(_read(config, work, dataset), 0)
-  packed = bundle.size_bytes(
-    _afterwards(first, config_lib.ternary(pipeline(config, dataset)).ternary)
-  )
+  how = config_lib.scheme(pipeline(config, dataset, {}))
+  packed = bundle.size_bytes(trial_recipes.ternarize_untrained(first, how))
   spec = narrowed(problem.spec, round(times * packed))
   # As long as a float generator and what is made of it together.
   steps = config.shared.pretrain.steps + config.shared.ternary.steps
@@ -162,132 +165,101 @@ def make_row(
 ) -> dict[str, Any]:
   """The trial of a variant."""
   problem, variant = load(dataset), variants.TABLE[name]
+  method = methods.TABLE[variants.METHODS[variant.kind]]
   part = row_name(dataset, name)
-  start = _read(config, work, dataset)
-  settled = ternarization(config, pipeline(config, dataset), variant)
+  resolved = settings(config, dataset, variant)
+  run = recipes.Run(
+    key=keys.of_stage(config.shared.seed, config.shared.seeds, 3),
+    problem=problem,
+    local=None,
+    config=training(config, resolved, variant),
+    settings=resolved,
+    nodes=[_read(config, work, dataset)],
+  )
   result: dict[str, Any] = {}
-  size: Callable[[generator.Generator], int] = bundle.size_bytes
-  if variant.kind == 'float':
-    made = start
-  elif variant.kind == '8 bits':
-    assert settled.ternary is not None
-    leaves = settled.ternary.leaves
-    params = jax.vmap(lambda p: int8.rounded(p, leaves))(start.params)
-    made = start._replace(params=params)
-    size = functools.partial(_bytes_of_8_bits, leaves=leaves)
-  elif variant.kind == 'afterwards':
-    made = ensembles.batched(
-      [
-        _afterwards(ensembles.member(start, s), settled.ternary)
-        for s in range(config.shared.seeds)
-      ]
-    )
-  else:
-    made, more = _best_trained(config, work, problem, start, settled, part)
-    result |= more
-  result['scores'] = _scores(config, problem, made)
-  one = ensembles.member(made, 0)
-  result['bytes'] = size(one)
-  if one.spec.ternary is not None:
-    result['bytes_trits'] = bundle.size_bytes(one, 'trits')
-    result['sparsity'] = ternary_lib.summary(
-      one.params, one.spec.ternary['leaves']
-    )
-  if variant.kind in ('trained', 'longer'):
+  if method.trains:
+    made, result = _best_trained(config, work, method, run, part)
     ensembles.write(work.path / 'bundles', part, made, {'dataset': dataset})
     for rate in config.rates:
       work.clear(_at(part, rate))
+  else:
+    made = method.recipe(run)
+  result['scores'] = _scores(config, problem, made)
+  one = ensembles.member(made, 0)
+  result['bytes'] = method.size(one, resolved)
+  if 'ternary' in one.spec.encodings:
+    result['bytes_trits'] = bundle.size_bytes(one, 'trits')
+    result['sparsity'] = ternary_lib.summary(
+      one.params, one.spec.encodings['ternary']['leaves']
+    )
   return result
-
-
-def _afterwards(made: generator.Generator, how: Any) -> generator.Generator:
-  """Ternary without training: where training would start."""
-  described = {
-    'scheme': how.scheme, 'granularity': how.granularity, 'leaves': how.leaves
-  }  # fmt: skip
-  transform = ternary_lib.ternary(
-    **described, threshold_init=how.threshold_init
-  )
-  params = transform.apply(transform.init(jax.random.key(0), made.params))
-  spec = dataclasses.replace(
-    made.spec, ternary=ternary_lib.describe(params, **described)
-  )
-  return made._replace(params=params, spec=spec)
-
-
-def _bytes_of_8_bits(made: generator.Generator, leaves: Any) -> int:
-  """A byte a weight and a float a channel; counted, nothing writes it."""
-  flat = trees.flatten(made.params)
-  shapes = [flat[name].shape for name in ternary_lib.selected(flat, leaves)]
-  saved = sum(3 * math.prod(shape) - 4 * shape[-1] for shape in shapes)
-  return bundle.size_bytes(made) - saved
 
 
 def _at(part: str, rate: float) -> str:
   return f'{part}-rate_{rate:g}'
 
 
-def _best_trained(config, work, problem, start, settled, part):
-  """Trained at the rate of the best score against training images."""
+def _best_trained(config, work, method, run, part):
+  """Trained at the rate that is selected, against training images."""
+  problem = run.problem
   order = np.random.default_rng(config.shared.seed).permutation(
     len(problem.target)
   )
-  known = problem.known(order[: len(problem.held_out)])
+  known = problem.training_reference(order[: len(problem.held_out)])
   latents = [jax.random.key(30_000)] * config.shared.seeds
-  found = {}
+  steps, trained = run.config.schedule.steps, {}
+  frechet: dict[selection.Rates, dict[int, float]] = {}
   for rate in config.rates:
     made, curve = _trained(
-      config, work, problem, start,
-      dataclasses.replace(settled, rate=rate), _at(part, rate),
-    )  # fmt: skip
+      config, work, method, recipes.change(run, rate=rate), _at(part, rate)
+    )
     scores = generators.frechet(
       made, known, config.shared.evaluate.curve_samples, latents
     )
-    found[rate] = float(np.mean(scores)), made, curve
-  rate = min(found, key=lambda rate: found[rate][0])
-  _, made, curve = found[rate]
-  tried = {f'{each:g}': score for each, (score, _, _) in found.items()}
+    frechet[rate, 1.0] = {steps: float(np.mean(scores))}
+    trained[rate] = made, curve
+  rate = selection.select(frechet)['rate']
+  made, curve = trained[rate]
+  tried = {f'{each:g}': row[steps] for (each, _), row in frechet.items()}
   return made, {'rate': rate, 'rates': tried, 'curve': curve}
 
 
-def _trained(config, work, problem, start, settled, part):
+def _trained(config, work, method, run, part):
   """Trained on all training images, with curves of every seed."""
-  images = jnp.broadcast_to(
-    jnp.asarray(problem.target), (config.shared.seeds, *problem.target.shape)
-  )
   latents = [jax.random.key(20_000)] * config.shared.seeds
   thresholds: dict[str, float] = {}
 
-  def latent(step: int, values: Any) -> None:
+  def latent(step: int, state: Any) -> None:
     del step
-    seen = jax.vmap(ternary_lib.thresholds)(values)
+    if run.config.ternary is None:
+      return
+    seen = jax.vmap(ternary_lib.thresholds)(state.ema)
     thresholds.update(
       {f'threshold/{k}': float(jnp.mean(v)) for k, v in seen.items()}
     )
 
   def look(name: str, step: int, params: Any) -> dict[str, Any]:
     del name, step
-    one = start._replace(params=params, critic=None)
+    one = run.nodes[0]._replace(params=params, critic=None)
     found = generators.frechet(
-      one, problem.reference, config.shared.evaluate.curve_samples, latents
+      one, run.problem.reference, config.shared.evaluate.curve_samples, latents
     )
     return {'frechet': np.asarray(found), **thresholds, **_sparsity(params)}
 
   def _sparsity(params: Any) -> dict[str, float]:
-    if settled.ternary is None:
+    if run.config.ternary is None:
       return {}
-    return ternary_lib.summary(params, settled.ternary.leaves)
+    return ternary_lib.summary(params, run.config.ternary.leaves)
 
   hooks = work.hooks(look)
-  made, _ = adaptation.adapt(
-    _keys(config, 3), start, images, config=settled,
-    hooks=lambda name: hooks(part)._replace(observe_latent=latent),
-  )  # fmt: skip
+  made = method.recipe(
+    run._replace(hooks=lambda name: hooks(part)._replace(observe_state=latent))
+  )
   return made, work.recorder.rows(f'{part}/curve')
 
 
 def _scores(
-  config: Any, problem: problem_lib.Problem, made: generator.Generator
+  config: Any, problem: data.Problem, made: generator.Generator
 ) -> dict[str, list[float]]:
   return generators.scores(
     made, problem.reference, config.shared.evaluate.samples

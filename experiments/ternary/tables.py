@@ -6,6 +6,8 @@ from matplotlib import figure
 from matplotlib import ticker
 import numpy as np
 
+from coalesce_jax.metrics import spread
+
 Summary = dict[str, Any]
 
 _COLORS = {
@@ -31,8 +33,7 @@ def mean(row: dict[str, Any], measure: str = 'frechet') -> float:
 
 def deviation(row: dict[str, Any], measure: str = 'frechet') -> float:
   """Over seeds, of a sample."""
-  values = row['scores'][measure]
-  return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+  return spread.deviation(row['scores'][measure])
 
 
 def write(summary: Summary) -> str:
@@ -53,7 +54,7 @@ def write(summary: Summary) -> str:
       trits = row.get('bytes_trits')
       lines.append(
         f'| {row["label"]} | {row.get("rate", "")} '
-        f'| {mean(row):.1f} ± {deviation(row):.1f} | {times} '
+        f'| {spread.text(row["scores"]["frechet"])} | {times} '
         f'| {mean(row, "coverage"):.3f} '
         f'| {f"{np.mean(list(zeros.values())):.2f}" if zeros else ""} '
         f'| {row["bytes"]:,} | {f"{trits:,}" if trits else ""} |'

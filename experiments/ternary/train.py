@@ -1,12 +1,10 @@
 """The rows as trials, then the summary."""
 
 import functools
-import json
 from typing import Any
 
 from coalesce_jax.pipeline import config as config_lib
-from coalesce_jax.pipeline import data as problem_lib
-from coalesce_jax.runs import workdir as workdir_lib
+from coalesce_jax.pipeline import data
 from coalesce_jax.trials import trials
 from experiments.ternary import stages as stages_lib
 from experiments.ternary import tables
@@ -28,12 +26,13 @@ def validate(config: Any) -> None:
     raise ValueError(f'narrow {tuple(config.narrow)} are not positive')
   if not config.rates or any(not rate > 0.0 for rate in config.rates):
     raise ValueError(f'rates {tuple(config.rates)} are not positive numbers')
-  made = stages_lib.pipeline(config, config.datasets[0])
-  if made.seeds < 1:
-    raise ValueError(f'shared.seeds {made.seeds} is below 1')
-  config_lib.pretrain(made)
-  for name in _chosen(config):
-    stages_lib.ternarization(config, made, variants.TABLE[name])
+  first = config.datasets[0]
+  if config.shared.seeds < 1:
+    raise ValueError(f'shared.seeds {config.shared.seeds} is below 1')
+  config_lib.pretrain(stages_lib.pipeline(config, first, {}))
+  for variant in (variants.TABLE[name] for name in _chosen(config)):
+    resolved = stages_lib.settings(config, first, variant)
+    stages_lib.training(config, resolved, variant)
 
 
 def stages(config: Any) -> list[list[list[str]]]:
@@ -58,11 +57,9 @@ def plan(
 ) -> dict[str, trials.Trial]:
   """All trials, by name, in the order in which they build on each other."""
   validate(config)
-  work = workdir_lib.open_workspace(
-    workdir, config=json.loads(config.to_json_best_effort()), stop=stop
-  )
+  work = trials.workspace(workdir, config, stop)
   load = functools.cache(
-    lambda name: problem_lib.load(stages_lib.pipeline(config, name))
+    lambda name: data.load(stages_lib.pipeline(config, name, {}))
   )
   todo: dict[str, trials.Trial] = {}
   for dataset in config.datasets:

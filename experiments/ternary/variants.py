@@ -12,16 +12,26 @@ class Variant(NamedTuple):
 
   Attributes:
     label: in tables and figures.
-    kind: 'float' (as it is), 'longer' (trained on in float), '8 bits',
-      'afterwards' (ternarized without training) or 'trained'.
+    kind: of rows that share a colour; names the method in `METHODS`.
     changes: of the settings of ternarization, by field.
+    ternary: whether what is trained is ternary.
   """
 
   label: str
   kind: str
   changes: Mapping[str, Any] = SAME
+  ternary: bool = True
 
 
+# Kind -> method in the table of all methods, which makes the row of a float
+# generator, the only node.
+METHODS = {
+  'float': 'node',
+  'longer': 'node_trained',
+  '8 bits': 'node_8_bits',
+  'afterwards': 'node_ternary',
+  'trained': 'node_trained',
+}
 SCHEMES = {
   'truncated_gaussian': 'truncated Gaussian',
   'twn': 'TWN',
@@ -67,7 +77,7 @@ def _trained() -> dict[str, Variant]:
 
 TABLE: dict[str, Variant] = {
   'float': Variant('float', 'float'),
-  'longer': Variant('float, trained as much longer', 'longer'),
+  'longer': Variant('float, trained as much longer', 'longer', ternary=False),
   'bits8': Variant('8 bits afterwards', '8 bits'),
   **_afterwards(),
   'paper': Variant(

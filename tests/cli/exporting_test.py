@@ -16,9 +16,9 @@ import coalesce_jax as cj
 from coalesce_jax.export import export
 from coalesce_jax.models import bundle as bundle_lib
 from tests import small
-from tests.cli import main_test
+from tests.cli import calls
 
-PAGE = pathlib.Path(__file__).resolve().parents[1] / 'docs' / 'edge.md'
+PAGE = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'edge.md'
 
 
 @pytest.fixture(scope='module', name='generator')
@@ -39,7 +39,7 @@ def _bundle(tmp_path, generator):
 )
 def test_a_bundle_is_exported(capsys, tmp_path, bundle, format, weights):
   out = tmp_path / 'new' / f'edge.{format}'
-  code, result, _ = main_test.run(
+  code, result, _ = calls.run(
     capsys, 'export', f'--node={bundle}', f'--format={format}',
     f'--weights={weights}', f'--out={out}',
   )  # fmt: skip
@@ -61,13 +61,13 @@ def test_a_bundle_is_exported(capsys, tmp_path, bundle, format, weights):
 
 def test_an_exported_file_is_sampled(capsys, tmp_path, bundle, generator):
   out = tmp_path / 'edge.onnx'
-  code, result, _ = main_test.run(
+  code, result, _ = calls.run(
     capsys, 'export', f'--node={bundle}', f'--out={out}'
   )
   assert code == 0 and result['weights'] == 'int2'
   grid, array = tmp_path / 'g.png', tmp_path / 'x.npz'
   for target in (grid, array):
-    code, result, _ = main_test.run(
+    code, result, _ = calls.run(
       capsys, 'sample', '--backend=onnx', f'--node={out}', '--n=9',
       '--seed=5', f'--out={target}',
     )  # fmt: skip
@@ -117,7 +117,7 @@ def bundled(path):
 def test_what_cannot_be_sampled_exits_with_2(capsys, tmp_path, make, message):
   make(tmp_path)
   before = sorted(tmp_path.rglob('*'))
-  code, _, error = main_test.run(
+  code, _, error = calls.run(
     capsys, 'sample', '--backend=onnx', f'--node={tmp_path / "edge.onnx"}',
     f'--out={tmp_path / "x.png"}',
   )  # fmt: skip
@@ -140,7 +140,7 @@ def test_what_cannot_be_exported_exits_with_2(
 ):
   # The last: a folder that cannot be, below a file.
   name = 'new/x' if argv else 'edge.safetensors/x/y'
-  code, _, error = main_test.run(
+  code, _, error = calls.run(
     capsys, 'export', f'--node={bundle}', f'--out={tmp_path / name}', *argv
   )
   assert code == 2 and message in error and error.startswith('coalesce export')
@@ -161,10 +161,10 @@ def python(folder, blocked, *argv):
 
 def test_without_the_extra_all_but_export_works(tmp_path, bundle):
   program = (
-    'from coalesce_jax import cli; import sys; '
-    f'code = cli.main(["coalesce", "sample", "--node={bundle}", "--n=1", '
+    'from coalesce_jax.cli import main; import sys; '
+    f'code = main.main(["coalesce", "sample", "--node={bundle}", "--n=1", '
     '"--out=x.png"]); assert code == 0; '
-    f'sys.exit(cli.main(["coalesce", "export", "--node={bundle}", "--out=y"]))'
+    f'sys.exit(main.main(["coalesce", "export", "--node={bundle}", "--out=y"]))'
   )
   done = python(tmp_path, ['onnx', 'onnxruntime', 'flatbuffers'], '-c', program)
   assert done.returncode == 2

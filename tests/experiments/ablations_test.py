@@ -29,7 +29,7 @@ def quick(**changes):
 def test_every_variant_has_settings_that_stages_take():
   config = quick()
   for variant in variants.TABLE.values():
-    config_lib.validate(train._pipeline(config, variant))
+    config_lib.validate(train.pipeline(config, variant))
   labels = [(v.group, v.label) for v in variants.TABLE.values()]
   assert len(set(labels)) == len(labels)
 
@@ -46,9 +46,12 @@ def test_stages_have_the_trials_of_the_plan_in_its_order(tmp_path):
 
 def test_nodes_are_shared_by_all_who_name_them():
   clean, bad = ('agreeing_clean_joint_w1', 'agreeing_noise_joint_w1')
-  needed = train._needed({n: variants.TABLE[n] for n in (clean, bad)})
-  assert len(needed) == 6
-  assert [name for name, (_, _, bad) in needed.items() if bad] == ['node-noise']
+  nodes, *_ = train.stages(quick(variants=(clean, bad)))
+  names = [name for task in nodes for name in task]
+  assert len(names) == len(set(names)) == 6 and 'node-noise' in names
+  # The last node has a corrupted copy beside the clean one.
+  clean_nodes = [name for name in names if name != 'node-noise']
+  assert [name[-1] for name in clean_nodes] == ['0', '1', '2', '3', '4']
 
 
 def test_unknown_variants_are_refused(tmp_path):
@@ -104,7 +107,7 @@ def test_some_ablations_run_and_are_not_run_again(tmp_path):
   )  # fmt: skip
   config.together.seeds = 0
   config.shared.barycenter.fixed_samples = 50
-  found = trials.play(main.EXPERIMENT, config, str(tmp_path))
+  found = trials.complete(main.EXPERIMENT, config, str(tmp_path))
   assert found['rows'] == 5
   assert list(found['corrupted']) == ['mean of weights, by noise']
   summary = json.loads((tmp_path / 'summary.json').read_text())
@@ -116,5 +119,5 @@ def test_some_ablations_run_and_are_not_run_again(tmp_path):
   assert 'float' not in straight and 'metamodel' in straight
   assert not list((tmp_path / 'checkpoints').glob('*/*'))
   before = (tmp_path / 'tables.md').read_text()
-  assert trials.play(main.EXPERIMENT, config, str(tmp_path)) == found
+  assert trials.complete(main.EXPERIMENT, config, str(tmp_path)) == found
   assert (tmp_path / 'tables.md').read_text() == before

@@ -1,254 +1,27 @@
-"""The whole pipeline, small: results, report, resumption to the same bits."""
+"""The configurations of the pipeline, which `coalesce run` reads as files."""
 
 import importlib
-import itertools
-import json
-import os
-import pathlib
-import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
-from coalesce_jax.models import bundle as bundles_lib
 from coalesce_jax.pipeline import config as config_lib
-from coalesce_jax.pipeline import data
-from coalesce_jax.pipeline import run
-from coalesce_jax.training import loop
+from coalesce_jax.pipeline import stages
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-CONFIGS = ('digits', 'mnist', 'fashion_mnist', 'cifar10')
-
-
-def config(name='digits', variant='quick'):
-  module = importlib.import_module(f'experiments.coalesce.configs.{name}')
-  return module.get_config(variant)
+SHAPES = {
+  'digits': (8, 8, 1),
+  'mnist': (28, 28, 1),
+  'fashion_mnist': (28, 28, 1),
+  'cifar10': (32, 32, 3),
+}
 
 
-def tiny(**changes):
-  """A run of few methods, steps and channels."""
-  made = config()
-  made.network.width = made.network.critic_width = 4
-  made.methods = ('transfer', 'adapted', 'ternary')
-  for stage in ('pretrain', 'barycenter', 'adapt', 'ternary'):
-    made[stage].steps, made[stage].chunk = 8, 4
-  made.adapt.observe_every = 4
-  made.barycenter.warmup = made.adapt.warmup = made.ternary.warmup = 2
-  made.evaluate.samples, made.evaluate.curve_samples = 60, 60
-  made.save_seconds = 0.0
-  made.seeds = 2
-  for name, value in changes.items():
-    setattr(made, name, value)
-  return made
-
-
-def bundles(workdir):
-  return {
-    p.name: p.read_bytes() for p in sorted((workdir / 'bundles').iterdir())
-  }
-
-
-@pytest.fixture(scope='module', name='finished')
-def _finished(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('run')
-  return workdir, run.run(tiny(), str(workdir))
-
-
-def test_the_summary_holds_scores_sizes_and_the_report(finished):
-  workdir, summary = finished
-  for name in ('transfer', 'barycenter', 'adapted', 'ternary', 'real'):
-    assert summary['frechet'][name] > 0.0
-  assert summary['bytes']['ternary'] < summary['bytes']['float']
-  assert json.loads((workdir / 'summary.json').read_text()) == summary
-  page = pathlib.Path(summary['report']).read_text()
-  assert page.count('data:image/png;base64,') == 3
-  assert 'src="http' not in page and 'href="http' not in page
-  text = (workdir / 'report.md').read_text()
-  assert '| adapted |' in text and '±' in text
-  for figure in ('samples', 'adaptation', 'distances'):
-    assert (workdir / 'figures' / f'{figure}.png').stat().st_size > 5000
-  assert len(bundles(workdir)) == 2 * 6
-  assert not list((workdir / 'checkpoints').iterdir())
-
-
-def test_a_finished_run_is_only_reported_again(finished):
-  workdir, summary = finished
-  before = bundles(workdir)
-  again = run.run(tiny(), str(workdir))
-  assert again['frechet'] == summary['frechet']
-  assert bundles(workdir) == before
-
-
-@pytest.mark.parametrize(
-  ('name', 'match'),
-  [
-    ('imagenet', r"'imagenet1280' take images \[H, W, 3\]"),
-    ('imagenett', "'imagenett' are not one of"),
-  ],
-)
-def test_features_that_the_images_cannot_have_are_refused(name, match):
-  made = config()
-  made.evaluate.features = name
-  with pytest.raises(ValueError, match=match):
-    data.load(made)
-
-
-def test_adaptation_has_a_rate_of_its_own():
-  made = config()
-  made.adapt.rate = 0.3
-  assert (
-    config_lib.adapted(made).rate == 0.3 and config_lib.adapt(made).rate == 1.0
-  )
-  for part in ('adapt', 'transfer'):
-    made = config()
-    made[part].rate = 0.0
-    with pytest.raises(ValueError, match=f'{part}.rate 0.0 is not positive'):
-      config_lib.validate(made)
-
-
-@pytest.mark.slow
-def test_a_run_stopped_again_and_again_ends_in_the_same_bytes(
-  finished, tmp_path
-):
-  calls, stops = itertools.count(), 0
-  while True:
-    try:
-      # Every second look at the flag says stop: in the middle of each stage.
-      run.run(tiny(), str(tmp_path), lambda: next(calls) % 2 == 0)
-      break
-    except loop.Interrupted:
-      stops += 1
-  assert stops >= 4
-  assert bundles(tmp_path) == bundles(finished[0])
-  rows = [
-    json.loads(line)
-    for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()
-  ]
-  steps = [r['step'] for r in rows if r['stage'] == 'adapted']
-  assert steps == [4, 8]
-  curve = [r['step'] for r in rows if r['stage'] == 'adapted/curve']
-  assert curve == [0, 4, 8]
-
-
-def test_other_settings_in_the_same_folder_are_refused(finished):
-  with pytest.raises(ValueError, match='other settings'):
-    run.run(tiny(local_samples=50), str(finished[0]))
-
-
-@pytest.mark.parametrize('name', CONFIGS)
+@pytest.mark.parametrize('name', SHAPES)
 @pytest.mark.parametrize('variant', ['', 'quick'])
 def test_every_configuration_is_valid(name, variant):
-  made = config(name, variant)
-  config_lib.validate(made)
-  shape = {'digits': (8, 8, 1), 'cifar10': (32, 32, 3)}.get(name, (28, 28, 1))
-  assert config_lib.spec(made, shape).image_shape == shape
-  with pytest.raises(ValueError, match='variant'):
-    config(name, 'slow')
-
-
-@pytest.mark.parametrize('name', ['cones', 'envelopes', 'groupsort', 'mlp'])
-def test_critics_are_chosen_by_name_with_options_of_their_own(name):
-  made = config()
-  made.network.critic = name
-  spec = config_lib.spec(made, (8, 8, 1))
-  assert (spec.network, spec.critic) == ('dcgan', name)
-  assert (
-    dict(spec.critic_options) == made.network.critic_options[name].to_dict()
-  )
-  made.network.critic = 'magic'
-  with pytest.raises(ValueError, match='magic'):
-    config_lib.spec(made, (8, 8, 1))
-
-
-def test_critics_learn_at_the_rate_of_the_generator_unless_told_another():
-  made = config()
-  assert config_lib.pretrain(made).game.critic_learning_rate is None
-  made.game.critic_learning_rate = 0.02
-  assert config_lib.adapt(made).game.critic_learning_rate == 0.02
-  made.game.critic_learning_rate = -0.02
-  with pytest.raises(ValueError, match='critic_learning_rate -0.02'):
-    config_lib.validate(made)
-
-
-@pytest.mark.slow
-def test_a_whole_run_takes_a_critic_without_a_penalty(tmp_path):
-  made = tiny(seeds=1, methods=())
-  made.network.critic, made.game.penalty = 'cones', 'none'
-  made.network.critic_options.cones.count = 16
-  made.game.critic_learning_rate = 0.02
-  summary = run.run(made, str(tmp_path))
-  assert set(summary['frechet']) >= {'node_0', 'node_1', 'barycenter'}
-  member = bundles_lib.load(tmp_path / 'bundles' / 'node_0_s0.safetensors')
-  assert member.spec.critic == 'cones'
-  centers = member.critic['centers']
-  assert centers.shape == (16, 64)
-
-
-@pytest.mark.parametrize(
-  'field,value,match',
-  [
-    ('local_samples', 7, 'below 8'),
-    ('seeds', 0, 'below 1'),
-    ('split', '0-4', 'split'),
-    ('methods', ('magic',), 'magic'),
-    ('dataset', 'nope', 'nope'),
-  ],
-)
-def test_bad_settings_leave_nothing_behind(tmp_path, field, value, match):
-  workdir = tmp_path / 'run'
-  with pytest.raises(ValueError, match=match):
-    run.run(tiny(**{field: value}), str(workdir))
-  assert not workdir.exists()
-
-
-def command(workdir):
-  return [
-    sys.executable, '-m', 'experiments.coalesce.main',
-    '--config=experiments/coalesce/configs/digits.py:quick',
-    f'--workdir={workdir}', '--config.save_seconds=0.0',
-    '--config.network.width=4', '--config.network.critic_width=4',
-  ]  # fmt: skip
-
-
-def started(workdir):
-  return subprocess.Popen(
-    command(workdir), cwd=ROOT, stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE, text=True,
-    env={**os.environ, 'PYTHONPATH': str(ROOT)},
-  )  # fmt: skip
-
-
-@pytest.mark.slow
-def test_a_run_killed_at_three_stages_ends_in_the_same_bytes(tmp_path):
-  whole = started(tmp_path / 'whole')
-  out, err = whole.communicate(timeout=600)
-  assert whole.returncode == 0, err
-  assert len(out.strip().splitlines()) == 1
-  for stage in ('pretrain', 'adapted', 'ternary'):
-    process = started(tmp_path / 'killed')
-    folder = tmp_path / 'killed' / 'checkpoints' / stage
-    deadline = time.monotonic() + 300
-    while not list(folder.glob('*/manifest.json')):
-      assert process.poll() is None and time.monotonic() < deadline
-      time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-  process = started(tmp_path / 'killed')
-  _, err = process.communicate(timeout=600)
-  assert process.returncode == 0, err
-  assert bundles(tmp_path / 'killed') == bundles(tmp_path / 'whole')
-
-
-@pytest.mark.slow
-def test_sigterm_saves_and_says_how_to_go_on(tmp_path):
-  process = started(tmp_path)
-  while not (tmp_path / 'metrics.jsonl').is_file():
-    assert process.poll() is None
-    time.sleep(0.05)
-  process.terminate()
-  out, err = process.communicate(timeout=300)
-  assert process.returncode == 1 and not out
-  assert 'same --workdir goes on' in err.strip().splitlines()[-1]
-  assert list((tmp_path / 'checkpoints').glob('*/*/manifest.json'))
+  module = importlib.import_module(f'experiments.coalesce.configs.{name}')
+  config = module.get_config(variant)
+  config_lib.validate(config)
+  assert stages.selected(config) == list(stages.TABLE.values())
+  assert config_lib.spec(config, SHAPES[name]).image_shape == SHAPES[name]
+  with pytest.raises(ValueError, match="variant 'slow'"):
+    module.get_config('slow')

@@ -45,7 +45,7 @@ def tiny(**changes):
 @pytest.fixture(scope='module', name='finished')
 def _finished(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('critics')
-  return workdir, trials.play(main.EXPERIMENT, tiny(), str(workdir))
+  return workdir, trials.complete(main.EXPERIMENT, tiny(), str(workdir))
 
 
 def without_times(summary):
@@ -78,8 +78,8 @@ def test_every_cell_and_critic_has_a_row_beside_what_is_published(finished):
 
 def test_the_same_settings_give_the_same_numbers(finished, tmp_path):
   with pytest.raises(loop.Interrupted, match='0 of 1'):
-    trials.play(main.EXPERIMENT, tiny(), str(tmp_path), lambda: True)
-  summary = trials.play(main.EXPERIMENT, tiny(), str(tmp_path))
+    trials.complete(main.EXPERIMENT, tiny(), str(tmp_path), lambda: True)
+  summary = trials.complete(main.EXPERIMENT, tiny(), str(tmp_path))
   assert without_times(summary) == without_times(finished[1])
 
 
@@ -99,7 +99,7 @@ def test_a_run_that_is_stopped_goes_on_with_the_first_missing_trial(
     calls = itertools.count()
     try:
       # The second look at the flag comes after one trial.
-      summary = trials.play(
+      summary = trials.complete(
         main.EXPERIMENT, config, str(tmp_path), lambda c=calls: next(c) > 0
       )
       break
@@ -108,13 +108,13 @@ def test_a_run_that_is_stopped_goes_on_with_the_first_missing_trial(
   assert stops == 7
   assert measured == list(itertools.product((4, 1), (2, 3), ('gp', 'cones')))
   assert [r['relative_error'] for r in summary['rows']] == list(range(1, 9))
-  again = trials.play(main.EXPERIMENT, config, str(tmp_path))
+  again = trials.complete(main.EXPERIMENT, config, str(tmp_path))
   assert len(measured) == 8 and again == summary
 
 
 def test_other_settings_in_the_same_folder_are_refused(finished):
   with pytest.raises(ValueError, match='other settings'):
-    trials.play(main.EXPERIMENT, tiny(seed=1), str(finished[0]))
+    trials.complete(main.EXPERIMENT, tiny(seed=1), str(finished[0]))
 
 
 def multiple(pair):

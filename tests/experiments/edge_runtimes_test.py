@@ -66,10 +66,10 @@ def ternary(width=4, latent_size=8):
   """A ternary generator of random codes, without what JAX has to compile."""
   spec = generator.Spec(
     'dcgan', latent_size, (8, 8, 1), (('width', width),),
-    ternary={
+    encodings={'ternary': {
       'scheme': 'twn', 'granularity': 'channel',
       'leaves': ['project/kernel', 'up_1/kernel'],
-    },
+    }},
   )  # fmt: skip
   rng = np.random.default_rng(0)
   shapes = jax.eval_shape(spec.build().init, jax.random.key(0))
@@ -274,7 +274,7 @@ def test_without_the_reference_there_are_no_ratios():
 def test_the_runtimes_run_and_are_not_run_again(tmp_path):
   # As the command line hands it over.
   config = default.get_config('quick').lock()
-  first = trials.play(main.EXPERIMENT, config, str(tmp_path))
+  first = trials.complete(main.EXPERIMENT, config, str(tmp_path))
   wanted = [n for n in runtimes.TABLE if not runtimes.missing(n)]
   assert list(first['bytes']) == wanted
   summary = json.loads((tmp_path / 'summary.json').read_text())
@@ -300,7 +300,7 @@ def test_the_runtimes_run_and_are_not_run_again(tmp_path):
   assert rows['onnx_int2_run']['bytes'] < rows['onnx_float32']['bytes']
   kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob('trials/*.json')}
   assert len(kept) == 4
-  assert trials.play(main.EXPERIMENT, config, str(tmp_path)) == first
+  assert trials.complete(main.EXPERIMENT, config, str(tmp_path)) == first
   assert kept == {p: p.stat().st_mtime_ns for p in kept}
 
 

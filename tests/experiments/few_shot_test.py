@@ -1,30 +1,17 @@
-"""The few-shot experiment: its plan, its one rule, who counts as better."""
+"""The few-shot experiment: its plan, its settings, who counts as better."""
 
-import collections
 import json
-import types
 
-import jax
 import numpy as np
 import pytest
 
-from coalesce_jax.core import trees
-from coalesce_jax.methods import runner
-from coalesce_jax.models import generator
-from coalesce_jax.training import loop
+from coalesce_jax.trials import methods
 from coalesce_jax.trials import trials
-from experiments.few_shot import evaluation
 from experiments.few_shot import main
-from experiments.few_shot import methods
 from experiments.few_shot import plots
-from experiments.few_shot import recipes
-from experiments.few_shot import selection
-from experiments.few_shot import starts as starts_lib
 from experiments.few_shot import tables
 from experiments.few_shot import train
-from experiments.few_shot import tuning
 from experiments.few_shot.configs import default
-from tests import small
 
 
 def never() -> bool:
@@ -214,26 +201,6 @@ def test_a_method_that_takes_no_steps_is_scored_before_the_test_too():
   assert tables.best(summary)[0]['ours'] == 'kept'
 
 
-def test_the_tuning_has_no_image_of_the_test_nor_one_twice():
-  config = default.get_config('quick')
-  config.samples, config.seeds = (8, 20), 2
-  setting = starts_lib.load(config, config.settings[0])
-  tested, tuned, reference = setting.parts
-  assert tested.shape == (2, 20) and tuned.shape == (3, 20)
-  assert len(reference) == len(setting.problem.held_out)
-  apart = np.concatenate([tuned.ravel(), reference])
-  assert len(set(apart)) == len(apart) and not set(apart) & set(tested.ravel())
-  # Fewer samples are the first ones of more, and others with other seeds.
-  for draws in (setting.tested, setting.tuned):
-    np.testing.assert_array_equal(draws(8), draws(20)[:, :8])
-  np.testing.assert_array_equal(
-    setting.tested(20)[1], setting.problem.target[tested[1]]
-  )
-  config.samples = (500,)
-  with pytest.raises(ValueError, match='digits:overlapping: 3 draws of 500'):
-    starts_lib.load(config, config.settings[0])
-
-
 def test_every_trial_is_in_one_task_after_what_it_needs(tmp_path):
   config = default.get_config()
   nodes, starts, tasks = train.stages(config)
@@ -324,37 +291,6 @@ def test_a_figure_has_room_for_the_names_of_all_methods():
     assert extent.y0 >= whole.y0 and extent.y1 <= whole.y1
 
 
-def test_the_choice_is_of_those_that_copy_no_more_than_real_images():
-  slow, fast = (1.0, 1.0), (1.0, 3.0)
-  found = {
-    'frechet': {slow: {50: 40.0, 100: 30.0}, fast: {50: 35.0, 100: 20.0}},
-    'copied': {slow: {50: 0.02, 100: 0.05}, fast: {50: 0.04, 100: 0.2}},
-    'unseen': {slow: {50: 0.02, 100: 0.02}, fast: {50: 0.02, 100: 0.02}},
-  }
-
-  def chosen(limit):
-    row = selection.pick(found, limit)
-    assert row['rate'] == 1.0
-    return row['generator_rate'], row['step'], row['allowed']
-
-  assert selection.pick(found, 0.05) == {
-    'rate': 1.0, 'generator_rate': 1.0, 'step': 100, 'frechet': 30.0,
-    'copied': 0.05, 'allowed': True,
-  }  # fmt: skip
-  # Samples near to images that were not trained on are no copies.
-  found['unseen'][fast][100] = 0.19
-  assert chosen(0.05) == (3.0, 100, True)
-  found['unseen'][fast][100] = 0.18
-  assert chosen(0.05) == (1.0, 100, True)
-  # Nobody is good enough: the fewest copies; .02 is what unseen samples have.
-  assert chosen(0.0) == (1.0, 50, True)
-  found['unseen'] = {r: dict.fromkeys((50, 100), 0.0) for r in (slow, fast)}
-  assert selection.pick(found, 0.0) == {
-    'rate': 1.0, 'generator_rate': 1.0, 'step': 50, 'frechet': 40.0,
-    'copied': 0.02, 'allowed': False,
-  }  # fmt: skip
-
-
 def test_ours_is_named_among_those_that_do_not_copy():
   def choice(method, frechet, allowed):
     return {
@@ -388,154 +324,6 @@ def test_choices_and_tests_of_a_full_grid_are_of_one_program(variant):
   assert len(config.samples) == 5
 
 
-@pytest.fixture
-def marked(monkeypatch):
-  """A setting and a method whose members carry what they were given."""
-  config = default.get_config('quick')
-  config.anchors = (0.25, 0.75)
-  spec = starts_lib.pipeline(config, 'digits:overlapping')
-
-  def draws(first, count):
-    images = np.arange(first, first + count, dtype=np.uint8)
-    return lambda n: np.tile(images[:, None, None, None, None], (1, n, 2, 2, 1))
-
-  problem = types.SimpleNamespace(nodes=[0], target=None, reference='test')
-  setting = types.SimpleNamespace(
-    config=spec, problem=problem, tuning='tuning', name='any',
-    tuned=draws(20, config.tuning.draws + 1), tested=draws(10, config.seeds),
-  )  # fmt: skip
-
-  def play(run):
-    given = {
-      'value': run.values, 'rate': run.config.rate,
-      'of_generator': run.config.generator_rate,
-      'draw': np.asarray(run.local)[:, 0, 0, 0, 0],
-      'seed': run.nodes[0].params['seed'],
-    }  # fmt: skip
-    hooks = run.hooks('any')
-    for step in (0, 10, 20):
-      hooks.observe(step, given | {'step': np.full(len(run.values), step)})
-    return generator.Generator(None, given, None, None)
-
-  def read(work, setting, name, seeds):
-    return generator.Generator(None, {'seed': np.array(seeds)}, None, None)
-
-  monkeypatch.setitem(
-    methods.TABLE, 'marked', methods.Method('', play, variants='anchors')
-  )
-  monkeypatch.setattr(starts_lib, 'read', read)
-  return config, setting
-
-
-def test_every_member_is_scored_by_its_draw_and_named_by_its_variant(
-  marked, monkeypatch
-):
-  config, setting = marked
-  best = {0.25: (0.3, 1.0, 20), 0.75: (1.0, 3.0, 10)}
-
-  def curves(config, made, looks, real, draws, clouds):
-    assert real == 'tuning'
-    found = {'frechet': {}, 'copied': {}, 'unseen': {}}
-    for step, params in looks.items():
-      count = len(params['step'])
-      of = [{k: v[i] for k, v in params.items()} for i in range(count)]
-      for i, member in enumerate(of):
-        assert draws[clouds['copied'][i]].flat[0] == member['draw']
-        assert member['draw'] == 20 + member['seed']
-        assert draws[clouds['unseen'][i]].flat[0] == 22
-      found['frechet'][step] = [
-        np.sum(
-          np.abs(
-            np.subtract(
-              best[float(m['value'])], (m['rate'], m['of_generator'], step)
-            )
-          )
-        )
-        # The mean over draws is what counts.
-        + (100.0 if m['seed'] else 0.0)
-        for m in of
-      ]
-      found['copied'][step] = found['unseen'][step] = [0.0] * len(of)
-    return found
-
-  monkeypatch.setattr(evaluation, 'curves', curves)
-  made = tuning.choose(config, None, setting, 20, 'marked', {}, never)
-  found = {
-    row['value']: (row['rate'], row['generator_rate'], row['step'])
-    for row in made['rows']
-  }
-  assert found == best
-  for row in made['rows']:
-    assert row['frechet'] == pytest.approx(50.0, abs=1e-5)
-    assert set(row['curves']) == {'0.3, 1', '1, 3'}
-
-
-def test_every_member_is_tested_at_its_choice(marked, monkeypatch):
-  config, setting = marked
-  chosen = [selection.Choice(0.3, 1.0, 20), selection.Choice(1.0, 3.0, 10)]
-
-  def curves(config, made, looks, real, draws, clouds):
-    assert real == 'test'
-    assert [draws[c].flat[0] for c in clouds['copied']] == [10, 11] * 2
-    found = {s: list(10.0 * p['value'] + s) for s, p in looks.items()}
-    return {'frechet': found, 'copied': found}
-
-  def scores(config, setting, one, local, seed):
-    given = {k: float(v) for k, v in one.params.items()}
-    assert given['draw'] == local.flat[0] == 10 + seed
-    assert given['seed'] == seed
-    return given
-
-  monkeypatch.setattr(evaluation, 'curves', curves)
-  monkeypatch.setattr(evaluation, 'scores', scores)
-  made = tuning.test(config, None, setting, 20, 'marked', chosen, {}, never)
-  for row, value, choice in zip(
-    made['rows'], (0.25, 0.75), chosen, strict=True
-  ):
-    assert row['value'] == value
-    given = row['scores']
-    assert given['value'] == [value] * 2 and given['draw'] == [10, 11]
-    assert given['step'] == [choice.step] * 2
-    np.testing.assert_allclose(given['rate'], choice.rate)
-    np.testing.assert_allclose(given['of_generator'], choice.generator_rate)
-    assert row['curve'][10] == [10.0 * value + 10] * 2
-
-
-@pytest.mark.parametrize(
-  'name', [n for n, m in methods.TABLE.items() if m.trains]
-)
-def test_every_method_takes_steps_of_as_many_batches(name, monkeypatch):
-  class Begun(Exception):
-    pass
-
-  def play(*_, config, **__):
-    raise Begun(config)
-
-  monkeypatch.setattr(runner, 'play', play)
-  config = default.get_config('quick')
-  config.budget.generator_batches = 4
-  settings = starts_lib.pipeline(config, config.settings[0])
-  one = small.generator(spec=small.IMAGES)
-  one = one._replace(
-    params=trees.stack([one.params]), critic=trees.stack([one.critic])
-  )
-  run = recipes.Run(
-    key=jax.random.split(jax.random.key(0), 1),
-    local=small.images(8)[None],
-    nodes=[one, one],
-    starts=collections.defaultdict(lambda: one),
-    values=np.array([0.5]),
-    distance=np.array([1.0]),
-    config=recipes.budget(config, settings, np.ones((1, 2))),
-    target=np.asarray(small.images(8)),
-    settings=settings,
-    hooks=lambda name: loop.Hooks(),
-  )
-  with pytest.raises(Begun) as begun:
-    methods.TABLE[name].play(run)
-  assert begun.value.args[0].generator_batches == 4
-
-
 @pytest.mark.slow
 def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
   config = default.get_config('quick')
@@ -543,7 +331,7 @@ def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
     'transfer', 'mined', 'nodes_refined', 'barycenter', 'ours', 'ours_ball',
     'ours_free', 'ternary',
   )  # fmt: skip
-  first = trials.play(main.EXPERIMENT, config, str(tmp_path))
+  first = trials.complete(main.EXPERIMENT, config, str(tmp_path))
   assert first['rows'] == 8
   (found,) = first['best']
   assert np.isfinite(found['frechet'])
@@ -555,18 +343,5 @@ def test_the_whole_grid_runs_and_is_not_run_again(tmp_path):
   assert {c['method'] for c in summary['choices']} == set(config.methods)
   assert all(np.isfinite(c['frechet']) for c in summary['choices'])
   kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob('trials/*.json')}
-  assert trials.play(main.EXPERIMENT, config, str(tmp_path)) == first
+  assert trials.complete(main.EXPERIMENT, config, str(tmp_path)) == first
   assert kept == {p: p.stat().st_mtime_ns for p in kept}
-
-
-def test_a_ball_has_a_radius_where_critics_see_no_distance(monkeypatch):
-  seen = {}
-  monkeypatch.setattr(recipes, 'adapt', lambda run, start, **k: seen.update(k))
-  fields = dict.fromkeys(recipes.Run._fields)
-  recipes.ball(
-    recipes.Run(**fields | {
-      'values': np.array([0.5, 0.5, 0.25]), 'distance': np.array([2, -0.2, 0]),
-    })
-  )  # fmt: skip
-  assert seen['objective'] == 'ball'
-  np.testing.assert_allclose(seen['radius'], [1.0, 0.005, 0.0025])

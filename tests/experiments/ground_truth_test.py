@@ -217,7 +217,7 @@ def test_shapes_have_exact_values(monkeypatch):
 @pytest.fixture(scope='module', name='finished')
 def _finished(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('truths')
-  return workdir, trials.play(main.EXPERIMENT, tiny(), str(workdir))
+  return workdir, trials.complete(main.EXPERIMENT, tiny(), str(workdir))
 
 
 def plain(summary):
@@ -248,15 +248,17 @@ def test_a_run_ends_in_rows_verdicts_and_a_figure(finished):
 def test_a_stopped_run_ends_in_the_same_numbers(finished, tmp_path):
   calls = itertools.count()
   with pytest.raises(loop.Interrupted, match='of 2 trials'):
-    trials.play(main.EXPERIMENT, tiny(), str(tmp_path), lambda: next(calls) > 1)
+    trials.complete(
+      main.EXPERIMENT, tiny(), str(tmp_path), lambda: next(calls) > 1
+    )
   assert not (tmp_path / 'summary.json').exists()
-  again = trials.play(main.EXPERIMENT, tiny(), str(tmp_path))
+  again = trials.complete(main.EXPERIMENT, tiny(), str(tmp_path))
   assert plain(again) == plain(finished[1])
 
 
 def test_other_settings_in_the_same_folder_are_refused(finished):
   with pytest.raises(ValueError, match='other settings'):
-    trials.play(main.EXPERIMENT, tiny(steps=5), str(finished[0]))
+    trials.complete(main.EXPERIMENT, tiny(steps=5), str(finished[0]))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from coalesce_jax.gan import game as game_lib
-from coalesce_jax.gan import wgan
+from coalesce_jax.gan.adversarial import wgan
 from coalesce_jax.training import loop
 from coalesce_jax.trials import timing
 from experiments.speed import ensembles

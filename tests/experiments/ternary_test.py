@@ -112,7 +112,7 @@ def test_the_rows_run_and_are_not_run_again(tmp_path):
     'float', 'longer', 'bits8', 'afterwards_twn_layer', 'paper', 'ttq_channel',
     'truncated_gaussian_channel_distilled',
   )  # fmt: skip
-  first = trials.play(main.EXPERIMENT, config, str(tmp_path))
+  first = trials.complete(main.EXPERIMENT, config, str(tmp_path))
   assert first['rows'] == 9 and set(first['best']) == {'digits'}
   summary = json.loads((tmp_path / 'summary.json').read_text())
   rows = {r['name']: r for r in summary['rows']}
@@ -133,5 +133,5 @@ def test_the_rows_run_and_are_not_run_again(tmp_path):
       'frechet', 'sparsity', 'threshold',
     }  # fmt: skip
   kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob('trials/*.json')}
-  assert trials.play(main.EXPERIMENT, config, str(tmp_path)) == first
+  assert trials.complete(main.EXPERIMENT, config, str(tmp_path)) == first
   assert kept == {p: p.stat().st_mtime_ns for p in kept}

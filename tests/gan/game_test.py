@@ -1,6 +1,6 @@
 """The game: purity, resumption, objectives, ensembles."""
 
-import dataclasses
+import functools
 
 import chex
 import jax
@@ -9,32 +9,26 @@ import numpy as np
 import pytest
 
 from coalesce_jax.core import trees
-from coalesce_jax.gan import game
 from coalesce_jax.gan import sources
+from coalesce_jax.gan import terms
+from coalesce_jax.training import optimizers
 from coalesce_jax.training import scan
+from coalesce_jax.transforms import base
+from tests import agreement
 from tests import small
 
-
-def equal(a, b):
-  return all(
-    np.array_equal(x, y)
-    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-  )
-
-
-def close(a, b, atol=2e-5):
-  for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-    np.testing.assert_allclose(x, y, atol=atol, rtol=1e-3)
+# One program for all calls of a test with as many steps.
+run = jax.jit(scan.run, static_argnums=(0, 4))
+close = functools.partial(agreement.close, atol=2e-5, rtol=1e-3)
 
 
 def test_a_resumed_run_equals_the_whole_run_bit_for_bit():
   played, state, inputs, key = small.made(small.config())
-  run = jax.jit(scan.run, static_argnums=(0, 4))
   whole, _ = run(played.step, state, inputs, key, 6)
   half, _ = run(played.step, state, inputs, key, 3)
   resumed, _ = run(played.step, half, inputs, key, 3)
   assert int(resumed.step) == 6
-  assert equal(whole, resumed)
+  assert agreement.equal(whole, resumed)
 
 
 def test_steps_are_traced_once():
@@ -52,36 +46,8 @@ def test_vmapped_games_equal_single_ones():
   many = trees.stack([inputs._replace(weights=jnp.array([w, 1.0 - w])) for w in (0.2, 0.5, 0.8)])  # noqa: E501  # fmt: skip
   together, _ = jax.jit(jax.vmap(lambda s, i, k: scan.run(played.step, s, i, k, 3)))(states, many, keys)  # noqa: E501  # fmt: skip
   for k in range(3):
-    alone, _ = scan.run(played.step, state, trees.member(many, k), keys[k], 3)
+    alone, _ = run(played.step, state, trees.member(many, k), keys[k], 3)
     close(trees.member(together, k), alone)
-
-
-def test_critics_in_turns_equal_critics_together(monkeypatch):
-  played, state, inputs, key = small.made(small.config())
-  together, seen = scan.run(played.step, state, inputs, key, 2)
-  asked = []
-  monkeypatch.setattr(game.shares, 'in_turns', lambda n: not asked.append(n))
-  # A game that was not traced before.
-  game.make.cache_clear()
-  played, *_ = small.made(small.config())
-  turns, found = scan.run(played.step, state, inputs, key, 2)
-  # 8 samples of two values.
-  assert set(asked) == {16}
-  close(turns, together)
-  close(found, seen)
-
-
-def test_critics_do_not_see_each_other():
-  played, state, inputs, key = small.made(small.config())
-  after, _ = played.step(state, inputs, key)
-  other = inputs._replace(
-    sources=(inputs.sources[0], sources.array(9.0 + jnp.zeros((4, 2))))
-  )
-  changed, _ = played.step(state, other, key)
-  assert equal(trees.member(after.critics, 0), trees.member(changed.critics, 0))
-  assert not equal(
-    trees.member(after.critics, 1), trees.member(changed.critics, 1)
-  )
 
 
 def test_a_source_of_weight_zero_does_not_move_the_generator():
@@ -98,40 +64,37 @@ def test_a_source_of_weight_zero_does_not_move_the_generator():
 def test_only_critics_learn_during_the_warm_up():
   played, state, inputs, key = small.made(small.config())
   inputs = inputs._replace(warmup=jnp.int32(2))
-  warm, _ = scan.run(played.step, state, inputs, key, 2)
-  assert equal(warm.generator, state.generator)
-  assert not equal(warm.critics, state.critics)
+  warm, _ = run(played.step, state, inputs, key, 2)
+  assert agreement.equal(warm.generator, state.generator)
+  assert not agreement.equal(warm.critics, state.critics)
   after, metrics = played.step(warm, inputs, key)
-  assert not equal(after.generator, warm.generator)
+  assert not agreement.equal(after.generator, warm.generator)
   np.testing.assert_array_equal(after.start_w1, warm.start_w1)
   np.testing.assert_allclose(metrics['distance'], jnp.max(warm.start_w1))
 
 
-def test_frozen_critic_leaves_stay_and_the_others_learn():
-  played, state, inputs, key = small.made(small.config(freeze=('dense_0/.*',)))
-  after, _ = played.step(state, inputs, key)
-  before, now = trees.flatten(state.critics), trees.flatten(after.critics)
-  for name in before:
-    same = np.array_equal(before[name], now[name])
-    # The bias of a critic's last layer has no gradient.
-    assert same == name.startswith('dense_0/') or name == 'head/bias'
+PHASES = ('affine/.*', '(?!affine/).*')
+
+
+def by_phases(optimizer, latent):
+  return optimizers.phased(optimizer, PHASES, latent)
 
 
 def test_phases_update_their_own_leaves_on_the_same_batch():
   fast = {'learning_rate': 0.05}
-  settings = small.config(phases=('affine/.*', '(?!affine/).*'), **fast)
-  played, state, inputs, key = small.made(settings)
+  reparam = base.identity()._replace(optimizers=by_phases)
+  played, state, inputs, key = small.made(small.config(**fast), reparam=reparam)
   together, other_state, _, _ = small.made(small.config(**fast))
   after, _ = played.step(state, inputs, key)
   joint, _ = together.step(other_state, inputs, key)
   # The first phase sees the same gradients as one joint update.
   close(after.generator['affine'], joint.generator['affine'], atol=1e-5)
-  assert not equal(after.generator['out'], state.generator['out'])
+  assert not agreement.equal(after.generator['out'], state.generator['out'])
   # Adam's first step is the sign of the gradient; later ones tell the two.
   for _ in range(3):
     after, _ = played.step(after, inputs, key)
     joint, _ = together.step(joint, inputs, key)
-  assert not equal(after.generator['out'], joint.generator['out'])
+  assert not agreement.equal(after.generator['out'], joint.generator['out'])
 
 
 def test_squared_objective_weighs_each_critic_by_its_distance():
@@ -148,8 +111,8 @@ def test_ball_raises_the_multiplier_of_a_violated_constraint_only():
   wide = inputs._replace(radii=jnp.array([0.0, 100.0]))
   tight = inputs._replace(radii=jnp.array([0.0, -1.0]))
   for given, grows in ((wide, False), (tight, True)):
-    after, metrics = scan.run(played.step, state, given, key, 3)
-    assert (float(after.multipliers[1]) > 0.0) == grows
+    after, metrics = run(played.step, state, given, key, 3)
+    assert (float(after.objective[1]) > 0.0) == grows
     assert (float(metrics['violation'][-1][1]) > 0.0) == grows
     np.testing.assert_allclose(metrics['coefficient'][:, 0], 1.0)
 
@@ -158,35 +121,31 @@ def test_multipliers_do_not_wind_up_far_outside_a_ball():
   settings = small.config(objective='ball', ball_penalty=2.0, ball_rate=0.1)
   played, state, inputs, key = small.made(settings)
   far = inputs._replace(radii=jnp.array([0.0, -50.0]))
-  after, metrics = scan.run(played.step, state, far, key, 4)
+  after, metrics = run(played.step, state, far, key, 4)
   # The first step is a warm-up; each later one adds rate / penalty at most.
-  assert float(after.multipliers[1]) == pytest.approx(3 * 0.1 / 2.0)
+  assert float(after.objective[1]) == pytest.approx(3 * 0.1 / 2.0)
   assert np.all(metrics['coefficient'][:, 1] > 100.0)
-  inside = state._replace(multipliers=jnp.array([0.0, 1.0]))
+  inside = state._replace(objective=jnp.array([0.0, 1.0]))
   wide = inputs._replace(radii=jnp.array([0.0, 50.0]))
-  after, _ = scan.run(played.step, inside, wide, key, 4)
-  assert float(after.multipliers[1]) == pytest.approx(1.0 - 3 * 0.1 / 2.0)
+  after, _ = run(played.step, inside, wide, key, 4)
+  assert float(after.objective[1]) == pytest.approx(1.0 - 3 * 0.1 / 2.0)
 
 
-def test_a_ball_needs_a_penalty():
-  with pytest.raises(ValueError, match='ball_penalty'):
-    small.config(objective='ball', ball_penalty=0.0)
+def pull(params, batch, target):
+  del params
+  return 1e6 * jnp.mean((batch.samples - target[None]) ** 2)
 
 
-def test_extra_term_pulls_the_generator():
-  def term(params, z, x, target):
-    del params, z
-    return 1e6 * jnp.mean((x - target[None]) ** 2)
-
+def test_a_term_pulls_the_generator():
   settings = small.config(learning_rate=0.1, ema=0.0)
-  played, state, inputs, key = small.made(settings, term=term)
+  term = terms.Term(pull, 'pull')
+  played, state, inputs, key = small.made(settings, terms=(term,))
   target = jnp.array([3.0, -2.0])
-  inputs = inputs._replace(extra=target)
-  after, _ = jax.jit(scan.run, static_argnums=(0, 4))(
-    played.step, state, inputs, key, 100
-  )
+  inputs = inputs._replace(terms={'pull': target})
+  after, metrics = run(played.step, state, inputs, key, 100)
   x = small.VECTORS.build().apply(after.generator, jnp.zeros((1, 2)))
   np.testing.assert_allclose(x[0], target, atol=0.3)
+  assert metrics['term/pull'][-1] < 0.01 * metrics['term/pull'][0]
 
 
 def test_reused_batches_repeat_the_real_samples():
@@ -205,7 +164,7 @@ def test_more_batches_of_the_generator_are_less_noise_of_the_same_mean():
     # Critics stand still and all real samples are one, so that estimates differ
     # by what the generator draws.
     one = sources.array(jnp.ones((1, 2)))
-    inputs = game.inputs((one,), critic_rate=0.0)
+    inputs = small.inputs((one,), critic_rate=0.0)
     found.append(
       jax.vmap(lambda k: played.step(state, inputs, k)[1]['w1'][0])(keys)  # noqa: B023
     )
@@ -223,8 +182,8 @@ def test_more_batches_of_the_generator_leave_the_critics_alone():
     )
     after.append(played.step(state, inputs, key)[0])
   few, many = after
-  assert equal(few.critics, many.critics)
-  assert not equal(few.generator, many.generator)
+  assert agreement.equal(few.critics, many.critics)
+  assert not agreement.equal(few.generator, many.generator)
 
 
 def test_rate_scales_the_updates_of_adam():
@@ -238,38 +197,19 @@ def test_rate_scales_the_updates_of_adam():
     np.testing.assert_allclose(c - a, 0.1 * (b - a), atol=1e-6)
 
 
-@pytest.mark.parametrize(
-  'field,value',
-  [
-    ('objective', 'w2'),
-    ('penalty', 'three_sided'),
-    ('gp_norm', 'row'),
-    ('batch_size', 0),
-    ('critic_steps', 0),
-    ('generator_batches', 0),
-    ('beta1', 1.0),
-    ('learning_rate', 0.0),
-    ('critic_learning_rate', 0.0),
-    ('learning_rate', float('nan')),
-    ('penalty_weight', -1.0),
-    ('augment', 'blur'),
-    ('precision', 'float8'),
-  ],
-)
-def test_bad_settings_are_refused(field, value):
-  with pytest.raises(ValueError, match='blur' if field == 'augment' else field):
-    dataclasses.replace(game.Config(), **{field: value})
+@functools.lru_cache
+def paired_game(paired):
+  return small.made(small.config(paired=paired), count=1)
 
 
 def paired_gap(generator_seed, paired):
   """The estimate of the distance of a generator to a source like it."""
-  config = small.config(paired=paired)
-  played, state, _, key = small.made(config, count=1)
+  played, state, _, key = paired_game(paired)
   params = small.VECTORS.build().init(jax.random.key(generator_seed))
   part = sources.generators(
     small.VECTORS.build(), jax.tree.map(lambda x: x[None], params), 2
   )
-  inputs = game.inputs((part,), generator_rate=0.0)
+  inputs = small.inputs((part,), generator_rate=0.0)
   state = state._replace(generator=params)
   if generator_seed:
     own = small.VECTORS.build().init(jax.random.key(0))
@@ -283,29 +223,6 @@ def test_paired_latents_show_no_distance_between_equal_generators():
   assert abs(paired_gap(1, True)) > 1e-4
 
 
-def test_pairs_need_fresh_samples():
-  with pytest.raises(ValueError, match='reuse_batch'):
-    game.Config(paired=True, reuse_batch=True)
-  with pytest.raises(ValueError, match='generator_batches'):
-    game.Config(paired=True, generator_batches=2)
-
-
-def test_only_sources_of_the_latent_size_read_shared_latents():
-  network = small.VECTORS.build()
-  params = jax.tree.map(lambda x: x[None], network.init(jax.random.key(3)))
-  parts = (
-    sources.generators(network, params, 2),
-    sources.array(jnp.arange(10.0)[:, None] * jnp.ones((1, 2))),
-  )
-  key, z = jax.random.key(1), jax.random.normal(jax.random.key(2), (5, 2))
-  alone, shared = sources.draw(parts, key, 5), sources.draw(parts, key, 5, z)
-  own = network.apply(jax.tree.map(lambda x: x[0], params), z)
-  np.testing.assert_allclose(shared[0], own, rtol=1e-5)
-  np.testing.assert_array_equal(shared[1], alone[1])
-  other = sources.draw(parts, key, 5, jnp.zeros((5, 3)))
-  np.testing.assert_array_equal(other, alone)
-
-
 def test_low_precision_rounds_products_and_keeps_the_state_in_float32():
   played, state, inputs, key = small.made(small.config())
   low, *_ = small.made(small.config(precision='bfloat16'))
@@ -313,5 +230,5 @@ def test_low_precision_rounds_products_and_keeps_the_state_in_float32():
   rounded, _ = low.step(state, inputs, key)
   leaves = jax.tree.leaves((rounded.generator, rounded.critics))
   assert all(leaf.dtype == jnp.float32 for leaf in leaves)
-  assert not equal(exact.critics, rounded.critics)
+  assert not agreement.equal(exact.critics, rounded.critics)
   close(exact.ema, rounded.ema, atol=2e-2)

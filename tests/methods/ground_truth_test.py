@@ -19,11 +19,11 @@ from coalesce_jax.ot import exact as exact_lib
 from coalesce_jax.training import loop
 
 STEPS = 800
-# The line is in `experiments/ground_truth` too.
-DIMENSIONS = [pytest.param(1, marks=pytest.mark.slow), 2]
+DIMENSIONS = [1, 2]
 CONFIG = barycenter.Config(
   game=game.Config(
     penalty='one_sided',
+    critic_steps=5,
     learning_rate=1e-3,
     batch_size=256,
     decay_steps=STEPS,
@@ -145,6 +145,7 @@ def test_t3_three_laws_on_the_line_reach_the_median_of_their_quantiles():
   assert best * 0.99 < value < best * 1.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dimension', DIMENSIONS)
 def test_t4_scalings_return_the_median_scale_not_the_mean(dimension):
   scales = np.array([1.0, 2.0, 6.0])
@@ -194,6 +195,7 @@ def test_recursion_with_squared_distances_returns_the_mean_not_the_median():
   assert sorted(set(history['round'].tolist())) == [1, 2]
 
 
+@pytest.mark.slow
 def test_ball_stays_within_its_radius():
   _, distances, history = solve(
     shifted(1, 4.0), None, start=1, objective='ball', radii=(0.0, 1.0)

@@ -49,15 +49,6 @@ def test_generators_are_drawn_with_the_probabilities_of_the_scores():
   assert np.all(np.abs(counts / n - probabilities) < error)
 
 
-def test_gradients_reach_miners_and_scores_but_no_node():
-  network, params = mined()
-  z = jax.random.normal(KEY, (64, SPEC.latent_size + 3))
-  gradients = jax.grad(lambda p: jnp.sum(network.apply(p, z)[:, 0]))(params)
-  assert not any(np.any(g) for g in jax.tree.leaves(gradients['nodes']))
-  assert np.any(gradients['scores'])
-  assert np.any(gradients['miners']['outwards'])
-
-
 def test_mining_moves_towards_the_node_that_has_the_samples():
   nodes = [small.generator(k, SPEC) for k in range(2)]
   nodes = [

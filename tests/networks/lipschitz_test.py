@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from coalesce_jax.gan import wgan
+from coalesce_jax.gan.adversarial import wgan
 from coalesce_jax.networks import lipschitz
 from coalesce_jax.networks import registry
 

@@ -1,15 +1,10 @@
-"""Trials that are done once and kept, in one process and in several."""
+"""Trials that are done once and kept."""
 
 import functools
-import json
-import os
-import time
 
 import ml_collections
 import pytest
 
-from coalesce_jax.cli import experiment as experiment_lib
-from coalesce_jax.training import loop
 from coalesce_jax.trials import trials
 
 
@@ -18,46 +13,16 @@ def settings(**values):
 
 
 def squares(workdir, config, stop):
-  """A plan; children of a pool import it by name."""
   del workdir, stop
   return {f't{i}': functools.partial(square, i) for i in range(config.count)}
 
 
 def square(i):
-  return {'square': i * i, 'process': os.getpid()}
-
-
-def failing(workdir, config, stop):
-  return squares(workdir, config, stop) | {'bad': fail}
+  return {'square': i * i}
 
 
 def fail():
   raise ValueError('no such law')
-
-
-def waiting(workdir, config, stop):
-  del workdir, config
-  return {f't{i}': functools.partial(wait, stop) for i in range(4)}
-
-
-def wait(stop):
-  ends = time.monotonic() + 60.0
-  while not stop():
-    if time.monotonic() > ends:
-      raise RuntimeError('never stopped')
-    time.sleep(0.01)
-  raise loop.Interrupted('as asked')
-
-
-def test_results_do_not_depend_on_the_number_of_workers(tmp_path):
-  for workers in (1, 2):
-    found = trials.run(
-      tmp_path / str(workers), settings(), squares, workers=workers
-    )
-    assert list(found) == [f't{i}' for i in range(5)]
-    assert [r['square'] for r in found.values()] == [0, 1, 4, 9, 16]
-    inside = {r['process'] == os.getpid() for r in found.values()}
-    assert inside == {workers == 1}
 
 
 def test_trials_are_done_once(tmp_path):
@@ -67,21 +32,14 @@ def test_trials_are_done_once(tmp_path):
   assert again['t1'] == first['t1'] and again['t3']['square'] == 9
 
 
-@pytest.mark.parametrize(
-  'workers', [1, pytest.param(2, marks=pytest.mark.slow)]
-)
-def test_a_failing_trial_is_raised_and_leaves_no_result(workers, tmp_path):
+def test_a_failing_trial_is_raised_and_leaves_no_result(tmp_path):
+  def plan(workdir, config, stop):
+    return squares(workdir, config, stop) | {'bad': fail}
+
   with pytest.raises(ValueError, match='no such law'):
-    trials.run(tmp_path, settings(), failing, workers=workers)
-  assert not (tmp_path / 'trials' / 'bad.json').exists()
-
-
-def test_a_stop_reaches_the_children(tmp_path):
-  began = time.monotonic()
-  with pytest.raises(loop.Interrupted, match='0 of 4 trials'):
-    trials.run(
-      tmp_path, settings(), waiting, lambda: time.monotonic() - began > 1.0, 2
-    )
+    trials.run(tmp_path, settings(), plan)
+  kept = [path.name for path in (tmp_path / 'trials').iterdir()]
+  assert sorted(kept) == [f't{i}.json' for i in range(5)]
 
 
 def test_names_are_names_of_files(tmp_path):
@@ -90,22 +48,10 @@ def test_names_are_names_of_files(tmp_path):
   assert not (tmp_path / 'run').exists()
 
 
-def test_words_are_parts_of_names():
-  assert trials.word('/my data/a.npz') == '-my-data-a-npz'
-  assert trials.word('mnist:0-4|5-9->0-9') == 'mnist-0-4-5-9--0-9'
-
-
 def test_there_is_a_worker(tmp_path):
   with pytest.raises(ValueError, match='workers'):
     trials.run(tmp_path / 'run', settings(), squares, workers=0)
   assert not (tmp_path / 'run').exists()
-
-
-@pytest.mark.parametrize('values', [(), (0,), ('a',), (2, -1)])
-def test_sizes_are_whole_numbers(values):
-  with pytest.raises(ValueError, match='dims'):
-    trials.sizes('dims', values)
-  assert trials.sizes('dims', 2) == [2]
 
 
 def test_some_trials_run_by_name(tmp_path):
@@ -118,74 +64,3 @@ def test_some_trials_run_by_name(tmp_path):
   assert list(trials.run(tmp_path, settings(), squares)) == [
     f't{i}' for i in range(5)
   ]
-
-
-def test_the_command_line_lists_trials_and_runs_some(
-  tmp_path, capsys, monkeypatch
-):
-  experiment = trials.Experiment(
-    'ground_truth',
-    'help',
-    lambda workdir, config, stop: {'a': dict, 'b': dict},
-    lambda config, results: trials.Report(
-      {'made': sorted(results)}, {'whole': len(results)}, 'a table\n'
-    ),
-  )
-  arguments = [f'--workdir={tmp_path / "run"}']
-  for more, expected in (
-    (['--list'], {'stages': [[['a'], ['b']]]}),
-    (['--trials=b'], {'workdir': str(tmp_path / 'run'), 'trials': ['b']}),
-    ([], {'workdir': str(tmp_path / 'run'), 'whole': 2}),
-  ):
-    monkeypatch.setattr('sys.argv', ['any', *arguments, *more])
-    assert experiment_lib.main(experiment, [*arguments, *more]) == 0
-    out = capsys.readouterr().out.strip().splitlines()[-1]
-    assert json.loads(out) == expected
-    kept = sorted(f.name for f in (tmp_path / 'run' / 'trials').glob('*'))
-    assert kept == {'--list': [], '--trials=b': ['b.json']}.get(
-      ''.join(more), ['a.json', 'b.json']
-    )
-  found = json.loads((tmp_path / 'run' / 'summary.json').read_text())
-  assert found['made'] == ['a', 'b']
-  # Both by the same revision, on the same device.
-  assert list(found['provenance'].values()) == [2]
-  assert (tmp_path / 'run' / 'tables.md').read_text() == 'a table\n'
-
-
-@pytest.mark.parametrize('partial', [True, False])
-def test_a_report_of_what_is_done_runs_nothing(
-  partial, tmp_path, capsys, monkeypatch
-):
-  experiment = trials.Experiment(
-    'ground_truth',
-    'help',
-    lambda workdir, config, stop: {'a': dict, 'b': fail},
-    lambda config, results: trials.Report(
-      {'made': sorted(results)}, {'whole': len(results)}
-    ),
-    partial=partial,
-  )
-  work = tmp_path / 'run'
-
-  def run(*more):
-    arguments = [f'--workdir={work}', *more]
-    monkeypatch.setattr('sys.argv', ['any', *arguments])
-    return experiment_lib.main(experiment, arguments), capsys.readouterr()
-
-  code, found = run('--report')
-  assert code == 2
-  assert '0 of 2 trials are done' in found.err
-  assert not work.exists()
-  assert run('--report', '--trials=a')[0] == 2
-  assert run('--trials=a')[0] == 0
-  kept = work / 'environment.json'
-  kept.write_text('of the run')
-  code, found = run('--report')
-  assert code == (0 if partial else 2) and kept.read_text() == 'of the run'
-  assert (work / 'summary.json').is_file() == partial
-  if partial:
-    assert json.loads((work / 'summary.json').read_text())['made'] == ['a']
-    code, found = run('--report', '--config.seed=77')
-    assert code == 2 and 'holds a run with other settings' in found.err
-  else:
-    assert 'a summary of ground_truth needs all' in found.err

@@ -12,7 +12,8 @@ are in `variants.py`.
 
 import ml_collections
 
-from experiments.coalesce.configs import base
+from coalesce_jax.pipeline import defaults
+from experiments.coalesce.configs import images
 
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
@@ -23,8 +24,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """
   if variant not in ('', 'quick'):
     raise ValueError(f"variant {variant!r} is not '' or 'quick'")
-  shared = base.get_config()
-  base.choose(shared, variant)
+  shared = images.get_config()
+  defaults.shorten(shared, variant)
   shared.seeds, shared.adapt.augment = 2, ''
   shared.adapt.observe_every = 0
   if variant:

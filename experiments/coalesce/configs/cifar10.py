@@ -7,12 +7,12 @@
 
 import ml_collections
 
-from experiments.coalesce.configs import base
+from coalesce_jax.pipeline import defaults
 
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """The configuration; `variant` is '' or 'quick'."""
-  config = base.get_config()
+  config = defaults.get_config()
   config.dataset = 'cifar10'
   config.seeds = 3
   config.network.width = config.network.critic_width = 64
@@ -27,7 +27,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.ternary.steps = 10000
   config.evaluate.samples = 10000
   config.evaluate.curve_samples = 5000
-  base.choose(config, variant)
+  defaults.shorten(config, variant)
   if variant == 'quick':
     config.network.width = config.network.critic_width = 8
   return config

@@ -8,12 +8,13 @@ r"""Fashion-MNIST, overlapping nodes, 100 local samples.
 
 import ml_collections
 
-from experiments.coalesce.configs import base
+from coalesce_jax.pipeline import defaults
+from experiments.coalesce.configs import images
 
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """The configuration; `variant` is '' or 'quick'."""
-  config = base.get_config()
+  config = images.get_config()
   config.dataset = 'fashion_mnist'
   config.seeds = 3
   config.network.width = config.network.critic_width = 16
@@ -33,5 +34,5 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.ternary.distill = 10.0
   config.evaluate.samples = 10000
   config.evaluate.curve_samples = 2000
-  base.choose(config, variant)
+  defaults.shorten(config, variant)
   return config

@@ -15,8 +15,8 @@ card of 80 GB or more. Others: `--config.settings='("mnist:disjoint",)'`,
 
 import ml_collections
 
-from experiments.coalesce.configs import base
-from experiments.few_shot import methods
+from coalesce_jax.pipeline import defaults
+from experiments.coalesce.configs import images
 
 VARIANTS = ('', 'quick', 'accelerator', 'cifar10')
 
@@ -34,8 +34,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """
   if variant not in VARIANTS:
     raise ValueError(f'variant {variant!r} is not one of {VARIANTS}')
-  shared = base.get_config()
-  base.choose(shared, 'quick' if variant == 'quick' else '')
+  shared = images.get_config()
+  defaults.shorten(shared, 'quick' if variant == 'quick' else '')
   # Of the grid: the seeds and local samples of every trial.
   for field in ('dataset', 'split', 'local_samples', 'seed', 'seeds',
                 'methods', 'adapt', 'transfer', 'tensorboard'):  # fmt: skip
@@ -59,15 +59,14 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # Without those that `experiments.ablations` compares, those that were not
       # the best of ours in earlier grids (docs/few_shot_attempts.md), and the
       # weaker of two controls that cost what three critics do.
-      'methods': tuple(
-        m
-        for m in methods.TABLE
-        if m
-        not in (
-          'ours_mixed', 'barycenter', 'mixture', 'ours_freeze_augment',
-          'ours_together_freeze_augment', 'ours_together_augment',
-          'ours_judged', 'sequential_alike', 'sequential_alike_augment',
-        )
+      'methods': (
+        'edge_only', 'edge_augment', 'transfer', 'transfer_augment',
+        'transfer_freeze_augment', 'sequential', 'sequential_augment',
+        'sequential_larger', 'sequential_larger_augment', 'ensemble',
+        'model_average', 'mined', 'nodes', 'nodes_refined', 'refined',
+        'ours_free', 'ours_sequential', 'ours_sequential_augment',
+        'ours_together', 'ours', 'ours_ball', 'ours_free_freeze_augment',
+        'paper_code', 'ternary', 'full',
       ),
       'seed': 0,
       # Members of an ensemble: node models, local samples and training.

@@ -32,7 +32,10 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # references; empty: all.
       'parts': (),
       # Settings of the game, those of the WGAN-GP paper.
-      'game': {'batch_size': 64, 'critic_steps': 5},
+      'game': {
+        'batch_size': 64, 'critic_steps': 5, 'learning_rate': 1e-4,
+        'ema': 0.999,
+      },
       # Ways in which PyTorch plays; 'graphs' is `torch.compile` with CUDA
       # graphs. 'autocast' is bfloat16, 'rounded' tensorfloat32, against ours.
       'peers': ('eager', 'compile', 'autocast'),

@@ -13,7 +13,8 @@ float generators of fewer weights, down to the same bytes.
 
 import ml_collections
 
-from experiments.coalesce.configs import base
+from coalesce_jax.pipeline import defaults
+from experiments.coalesce.configs import images
 
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
@@ -24,8 +25,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """
   if variant not in ('', 'quick'):
     raise ValueError(f"variant {variant!r} is not '' or 'quick'")
-  shared = base.get_config()
-  base.choose(shared, variant)
+  shared = images.get_config()
+  defaults.shorten(shared, variant)
   # Of the pipeline alone.
   del shared.adapt.rate
   # Every data set has its own; here all classes are the target's.

@@ -1,0 +1,40 @@
+"""Builds adversarial losses by name."""
+
+from collections.abc import Callable
+import functools
+
+from coalesce_jax.gan.adversarial import base
+from coalesce_jax.gan.adversarial import bce
+from coalesce_jax.gan.adversarial import hinge
+from coalesce_jax.gan.adversarial import lsgan
+from coalesce_jax.gan.adversarial import wgan
+
+# Losses without settings.
+PLAIN: dict[str, Callable[[], base.Adversarial]] = {
+  'lsgan': lsgan.make,
+  'bce': bce.make,
+  'hinge': hinge.make,
+}
+NAMES = ('wgan', *PLAIN)
+
+
+@functools.lru_cache(maxsize=64)
+def build(
+  name: str,
+  *,
+  penalty_weight: float = 10.0,
+  penalty: str = 'two_sided',
+  norm: str = 'sample',
+) -> base.Adversarial:
+  """Returns the losses of a name. Equal arguments return the same object.
+
+  Args:
+    name: one of `NAMES`.
+    penalty_weight: weight of the gradient penalty, see `wgan.make`. Only 'wgan'
+      has a penalty; other losses ignore this and the next two arguments.
+    penalty: kind of gradient penalty.
+    norm: norm of the gradient.
+  """
+  if name in PLAIN:
+    return PLAIN[name]()
+  return wgan.make(penalty_weight=penalty_weight, penalty=penalty, norm=norm)

@@ -1,0 +1,132 @@
+"""adapt, ternarize: bad bundles, bad images, judges."""
+
+import dataclasses
+import json
+import pickle
+import struct
+
+import pytest
+
+import coalesce_jax as cj
+from coalesce_jax.models import generator
+from tests import small
+from tests.cli import calls
+
+
+def truncated(path):
+  calls.node(path)
+  path.write_bytes(path.read_bytes()[:-10])
+
+
+def bomb(path):
+  calls.node(path)
+  data = path.read_bytes()
+  (length,) = struct.unpack('<Q', data[:8])
+  header = json.loads(data[8 : 8 + length])
+  header['generator/out/kernel']['shape'] = [10**6, 10**6]
+  text = json.dumps(header).encode()
+  path.write_bytes(struct.pack('<Q', len(text)) + text + data[8 + length :])
+
+
+def pickled(path):
+  path.write_bytes(pickle.dumps({'weights': [1.0] * 1000}))
+
+
+def other_shape(path):
+  width = generator.freeze({'width': 2})
+  spec = dataclasses.replace(
+    small.IMAGES, image_shape=(28, 28, 1), options=width, critic_options=width
+  )
+  calls.node(path, spec=spec)
+
+
+@pytest.mark.parametrize(
+  'damage,match',
+  [
+    (truncated, 'truncated'),
+    (bomb, 'its network has'),
+    (pickled, 'not a safetensors file'),
+    (other_shape, 'makes'),
+    (lambda path: None, 'no such file'),
+  ],
+)
+def test_bad_bundles_exit_with_2_and_leave_nothing(
+  capsys, tmp_path, damage, match
+):
+  a = calls.node(tmp_path / 'a.safetensors')
+  damage(tmp_path / 'b.safetensors')
+  local = calls.folder(tmp_path / 'local')
+  before = sorted(tmp_path.rglob('*'))
+  code, _, error = calls.run(
+    capsys, 'adapt', f'--nodes={a},{tmp_path / "b.safetensors"}',
+    f'--local={local}', f'--out={tmp_path / "edge.safetensors"}', *calls.FEW,
+  )  # fmt: skip
+  assert code == 2 and match in error and 'b.safetensors' in error
+  assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.slow
+def test_judges_are_critics_of_other_bundles(capsys, tmp_path):
+  a, b = (
+    calls.node(tmp_path / f'{k}.safetensors', i, small.PIXELS)
+    for i, k in enumerate('ab')
+  )
+  local = calls.folder(tmp_path / 'local')
+  argv = [
+    'adapt', f'--nodes={a}', f'--judges={a},{b}', f'--local={local}', *calls.FEW
+  ]  # fmt: skip
+  out = tmp_path / 'edge.safetensors'
+  code, result, _ = calls.run(capsys, *argv, f'--out={out}')
+  assert code == 0
+  # One a judge, and the anchor's.
+  assert len(result['w1_smooth']) == 3
+  cj.save(tmp_path / 'c.safetensors', cj.load(b), critic=False)
+  argv[2] += f',{tmp_path / "c.safetensors"}'
+  before = sorted(tmp_path.rglob('*'))
+  code, _, error = calls.run(
+    capsys, *argv, f'--out={tmp_path / "no.safetensors"}'
+  )
+  assert code == 2 and 'c.safetensors: no critic like' in error
+  assert sorted(tmp_path.rglob('*')) == before
+
+
+def broken_images(path):
+  calls.folder(path)
+  (path / '003.png').write_bytes(b'\x89PNG\r\n\x1a\n broken')
+
+
+@pytest.mark.parametrize(
+  'make,match',
+  [
+    (lambda path: path.mkdir(), 'no .png'),
+    (broken_images, '003.png: not a readable image'),
+    (lambda path: calls.folder(path, count=7), '7 images, at least 8'),
+    (lambda path: None, 'no such file or folder'),
+  ],
+)
+def test_bad_local_images_exit_with_2_and_leave_nothing(
+  capsys, tmp_path, make, match
+):
+  a = calls.node(tmp_path / 'a.safetensors')
+  make(tmp_path / 'local')
+  before = sorted(tmp_path.rglob('*'))
+  for command in ('adapt', 'ternarize'):
+    name = 'nodes' if command == 'adapt' else 'node'
+    code, _, error = calls.run(
+      capsys, command, f'--{name}={a}', f'--local={tmp_path / "local"}',
+      f'--out={tmp_path / "edge.safetensors"}', *calls.FEW,
+    )  # fmt: skip
+    assert code == 2 and match in error
+  assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.parametrize(
+  'argv,match',
+  [
+    (['adapt'], 'nodes'),
+    (['adapt', '--nodes=a', '--local=b', '--out=c', '--packing=trits'],
+     'needs --ternary'),
+  ],
+)  # fmt: skip
+def test_bad_usage_exits_with_2_and_one_line(capsys, argv, match):
+  calls.refused(capsys, argv, match)

@@ -1,0 +1,50 @@
+"""The table of commands: each has help and its flags."""
+
+import pytest
+
+from coalesce_jax.cli import commands
+from coalesce_jax.cli import main
+
+TRAINING = """
+  batch_size critic_learning_rate critic_steps generator_batches learning_rate
+  out seed steps tensorboard workdir
+"""
+# Flags are public: none goes, and a new one is written here.
+FLAGS = {
+  'run': 'config workdir',
+  'pretrain': f'{TRAINING} data_dir dataset latent_size network split width',
+  'barycenter': f'{TRAINING} fixed_samples method new_generator nodes '
+  'objective radii refine_steps weights',
+  'mixture': 'nodes out refine_steps weights',
+  'adapt': f'{TRAINING} anchor augment barycenter_steps early_stopping '
+  'freeze_d judges local nodes packing ternary ternary_steps weights',
+  'ternarize': f'{TRAINING} augment local node packing',
+  'export': 'format node out weights',
+  'sample': 'backend n node out seed',
+  'evaluate': 'features images labelled local node samples seed',
+  'report': 'workdir',
+  'data': 'data_dir dataset',
+}
+
+
+@pytest.mark.parametrize('name', commands.TABLE)
+def test_a_command_tells_its_help_and_its_flags(capsys, name):
+  assert main.main(['coalesce', name, '--help']) == 0
+  first, *rows = capsys.readouterr().out.strip().splitlines()
+  assert first == f'coalesce {name}: {commands.TABLE[name].help}'
+  found = {
+    row.split(':')[0].strip()[2:] for row in rows if row.startswith('  --')
+  }
+  assert found == set(FLAGS[name].split()) | {
+    'devices',
+    'traceback',
+    'verbosity',
+  }
+
+
+def test_the_usage_lists_every_command(capsys):
+  assert main.main(['coalesce', '--help']) == 0
+  text = capsys.readouterr().out
+  assert list(FLAGS) == list(commands.TABLE)
+  for name, command in commands.TABLE.items():
+    assert f'  {name:<11} {command.help}' in text

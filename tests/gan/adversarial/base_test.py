@@ -1,0 +1,19 @@
+"""What losses of single scores share."""
+
+import jax.numpy as jnp
+
+from coalesce_jax.gan.adversarial import base
+from tests.gan.adversarial import published
+
+
+def test_losses_are_means_of_functions_of_single_scores():
+  made = base.from_scores(lambda s: s**2, lambda s: 3.0 * s, lambda s: s - 7.0)
+  published.check(made, lambda s: s**2, lambda s: 3.0 * s, lambda s: s - 7.0)
+
+
+def test_a_critic_is_called_with_each_kind_of_samples():
+  made = base.from_scores(lambda s: s, lambda s: 10.0 * s, lambda s: s)
+  loss, aux = made.critic_loss(
+    lambda x: 2.0 * x.sum(-1), jnp.ones((3, 2)), jnp.zeros((5, 2)), None
+  )
+  assert float(loss) == 4.0 and float(aux['gap']) == 4.0

@@ -1,0 +1,27 @@
+"""Cross-entropy losses, the generator's not saturating."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import special
+
+from coalesce_jax.gan.adversarial import bce
+from tests.gan.adversarial import published
+
+
+def test_losses_are_the_published_ones():
+  published.check(
+    bce.make(),
+    of_real=lambda s: -np.log(special.expit(s)),
+    of_fake=lambda s: -np.log(1 - special.expit(s)),
+    of_generator=lambda s: -np.log(special.expit(s)),
+  )
+
+
+def test_scores_far_from_zero_have_finite_losses_and_gradients():
+  made = bce.make()
+  scores = jnp.array([-200.0, 200.0])
+  # -log of the probability of a sample that is surely fake: its score.
+  np.testing.assert_allclose(made.generator_loss(scores), 100.0, rtol=1e-5)
+  gradient = jax.grad(made.generator_loss)(scores)
+  np.testing.assert_allclose(gradient, [-0.5, 0.0], atol=1e-6)
