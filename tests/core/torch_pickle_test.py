@@ -87,6 +87,10 @@ def test_pickles_follow_each_other_in_a_stream():
   assert stream.read() == b'rest'
 
 
+def test_a_mark_alone_is_an_empty_tuple():
+  assert interpret(b'(t.') == ()
+
+
 def test_attributes_of_a_dictionary_are_passed_over():
   assert interpret(DICT + b'}' + text('versions') + b'}sb.') == {}
 

@@ -19,54 +19,57 @@ samples = jax.jit(funnels.samples, static_argnums=2)
 distance = jax.jit(funnels.distance, static_argnums=2)
 potential = jax.jit(funnels.potential)
 gradient = jax.jit(funnels.gradient)
+steepness = jax.jit(
+  jax.grad(lambda x, made: jnp.sum(funnels.potential(made, x)))
+)
 rays = jax.jit(funnels.rays)
 move = jax.jit(funnels.move)
+contract = jax.jit(funnels.contract)
 
 
 def pair(dimension=3, count=5, seed=1):
   return create(jax.random.key(seed), dimension, count)
 
 
-@pytest.mark.parametrize('dimension,count', [(1, 1), (1, 4), (2, 16), (64, 9)])
+@pytest.mark.parametrize('dimension,count', [(1, 1), (3, 5), (64, 9)])
 def test_moves_keep_the_funnel_and_fall_by_their_length(dimension, count):
   made = pair(dimension, count)
-  x = uniform(KEY, made, 500)
-  y = move(made, x, 8.0)
-  assert float(jnp.max(jnp.abs(y))) <= funnels.HALF_WIDTH * (1.0 + 1e-5)
-  fall = potential(made, x) - potential(made, y)
+  x = np.asarray(uniform(KEY, made, 200))
+  y = np.asarray(move(made, x, 8.0))
+  assert np.abs(y).max() <= funnels.HALF_WIDTH * (1.0 + 1e-5)
+  fall = np.asarray(potential(made, x)) - np.asarray(potential(made, y))
   np.testing.assert_allclose(
-    fall, jnp.linalg.norm(x - y, axis=1), rtol=1e-4, atol=1e-4
+    fall, np.linalg.norm(x - y, axis=1), rtol=1e-4, atol=1e-4
   )
 
 
 def test_rays_end_where_another_funnel_or_the_border_begins():
-  made = pair(2, 6)
-  ray = rays(made, uniform(KEY, made, 300))
+  made = pair()
+  ray = jax.tree.map(np.asarray, rays(made, uniform(KEY, made, 200)))
 
   def inside(r):
     point = ray.centers + (r * ray.lengths)[:, None] * ray.directions
-    own = r * ray.lengths + potential(made, ray.centers)
-    in_cube = jnp.max(jnp.abs(point), 1) <= funnels.HALF_WIDTH + 1e-4
-    return in_cube & (jnp.abs(potential(made, point) - own) < 1e-3)
+    own = r * ray.lengths + np.asarray(potential(made, ray.centers))
+    in_cube = np.abs(point).max(1) <= funnels.HALF_WIDTH + 1e-4
+    return in_cube & (np.abs(np.asarray(potential(made, point)) - own) < 1e-3)
 
-  assert bool(jnp.all(inside(0.5))) and bool(jnp.all(inside(0.99)))
-  assert not bool(jnp.any(inside(1.05)))
+  assert inside(0.5).all() and inside(0.99).all()
+  assert not inside(1.05).any()
 
 
 def test_gradient_is_that_of_the_potential():
-  made = pair(4, 5)
-  x = uniform(KEY, made, 200)
-  found = gradient(made, x)
-  auto = jax.grad(lambda v: jnp.sum(potential(made, v)))(x)
-  np.testing.assert_allclose(found, auto, atol=1e-5)
-  step = 1e-2
-  for axis in range(4):
-    move = step * jnp.eye(4)[axis][None]
-    rise = potential(made, x + move) - potential(made, x - move)
+  made = pair()
+  x = np.asarray(uniform(KEY, made, 200))
+  found = np.asarray(gradient(made, x))
+  np.testing.assert_allclose(found, steepness(x, made), atol=1e-5)
+  u = lambda x: np.asarray(potential(made, x))
+  for axis in range(3):
+    step = np.float32(1e-2 * np.eye(3)[axis][None])
+    rise = u(x + step) - u(x - step)
     # Points whose funnel changes within the step are few.
-    error = jnp.abs(rise / (2.0 * step) - found[:, axis])
-    assert float(jnp.quantile(error, 0.9)) < 2e-2
-  np.testing.assert_allclose(jnp.linalg.norm(found, axis=1), 1.0, rtol=1e-5)
+    error = np.abs(rise / 2e-2 - found[:, axis])
+    assert np.quantile(error, 0.9) < 2e-2
+  np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, rtol=1e-5)
 
 
 def test_one_funnel_on_the_line_has_a_closed_form():
@@ -87,8 +90,8 @@ def test_value_equals_exact_transport_on_the_line():
 
 
 def test_moved_clouds_are_matched_optimally_to_their_origins():
-  made = pair(3, 4)
-  x = uniform(KEY, made, 300)
+  made = pair()
+  x = uniform(KEY, made, 200)
   y = move(made, x)
   cost = spatial.distance.cdist(x, y)
   rows, columns = optimize.linear_sum_assignment(cost)
@@ -106,16 +109,16 @@ def test_three_powers_lie_on_one_geodesic():
 
 
 def test_sampler_is_jittable_and_vmaps_over_powers():
-  made = pair(2, 4)
-  powers = jnp.array([1.0, 2.0, 8.0])
+  made = pair()
+  powers = np.array([1.0, 2.0, 8.0], np.float32)
   draw = lambda p: samples(KEY, made, 10, p)  # noqa: E731
   together = jax.jit(jax.vmap(draw))(powers)
-  alone = jnp.stack([draw(p) for p in powers])
+  alone = np.stack([draw(p) for p in powers])
   np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
 def test_points_at_a_centre_stay():
-  made = pair(2, 3)
+  made = pair()
   ray = rays(made, made.centers)
   np.testing.assert_array_equal(ray.lengths, 0.0)
   np.testing.assert_array_equal(move(made, made.centers), made.centers)
@@ -123,7 +126,7 @@ def test_points_at_a_centre_stay():
 
 def test_potential_is_the_lowest_cone_and_no_steeper_than_one():
   made = pair(3, 5)
-  x = np.asarray(uniform(KEY, made, 200), np.float64)
+  x = np.asarray(uniform(KEY, made, 200))
   cones = (
     spatial.distance.cdist(x, made.centers) + np.asarray(made.biases)[None]
   )
@@ -133,25 +136,24 @@ def test_potential_is_the_lowest_cone_and_no_steeper_than_one():
   assert (rise <= spatial.distance.cdist(x, x) + 1e-5).all()
 
 
-@pytest.mark.parametrize('dimension', [1, 4])
-def test_distances_are_symmetric_and_scale_with_the_cube(dimension):
-  made = pair(dimension, 3)
+def test_distances_are_symmetric_and_scale_with_the_cube():
+  made = pair()
   value = lambda f, p, q: float(distance(KEY, f, 1000, p, q).mean)
   found = value(made, 3.0, 8.0)
   assert found > 0.05
   assert value(made, 8.0, 3.0) == pytest.approx(found, rel=1e-6)
   assert value(made, 3.0, 3.0) == 0.0
-  scaled = funnels.Funnels(*(4.0 * leaf for leaf in made))
+  scaled = funnels.Funnels(*(4.0 * np.asarray(leaf) for leaf in made))
   assert value(scaled, 3.0, 8.0) == pytest.approx(4.0 * found, rel=1e-4)
 
 
 def test_a_constant_added_to_the_potential_moves_nothing():
-  made = pair(2, 4)
-  x = uniform(KEY, made, 100)
-  higher = made._replace(biases=made.biases + 1.0)
+  made = pair()
+  x = uniform(KEY, made, 200)
+  higher = made._replace(biases=np.asarray(made.biases) + 1.0)
   np.testing.assert_allclose(move(higher, x), move(made, x), atol=1e-4)
   np.testing.assert_allclose(
-    potential(higher, x), potential(made, x) + 1.0, rtol=1e-5
+    potential(higher, x), np.asarray(potential(made, x)) + 1.0, rtol=1e-5
   )
 
 
@@ -167,13 +169,14 @@ def test_twins_and_funnels_that_never_win_change_nothing():
 
 def test_random_funnels_and_points_follow_the_protocol():
   made = pair(2, 5000)
-  assert float(jnp.max(jnp.abs(made.centers))) <= 2.5
-  assert float(jnp.std(made.centers)) == pytest.approx(5 / 12**0.5, rel=0.03)
-  assert float(jnp.mean(made.biases)) == pytest.approx(0.0, abs=0.006)
-  assert float(jnp.std(made.biases)) == pytest.approx(0.1, rel=0.05)
-  x = uniform(KEY, pair(3), 5000)
-  np.testing.assert_allclose(jnp.mean(x, 0), 0.0, atol=0.1)
-  np.testing.assert_allclose(jnp.std(x, 0), 5 / 12**0.5, rtol=0.05)
+  centers, biases = np.asarray(made.centers), np.asarray(made.biases)
+  assert np.abs(centers).max() <= 2.5
+  assert centers.std() == pytest.approx(5 / 12**0.5, rel=0.03)
+  assert biases.mean() == pytest.approx(0.0, abs=0.006)
+  assert biases.std() == pytest.approx(0.1, rel=0.05)
+  x = np.asarray(uniform(KEY, pair(), 5000))
+  np.testing.assert_allclose(x.mean(0), 0.0, atol=0.1)
+  np.testing.assert_allclose(x.std(0), 5 / 12**0.5, rtol=0.05)
   again = pair(2, 5000)
   np.testing.assert_array_equal(made.centers, again.centers)
   assert not np.array_equal(made.centers, pair(2, 5000, seed=2).centers)
@@ -230,16 +233,15 @@ def test_sizes_below_one_are_refused_by_name():
       call(KEY, pair(3), 0)
 
 
-@pytest.mark.parametrize('dimension,count', [(1, 3), (2, 5), (16, 4)])
+@pytest.mark.parametrize('dimension,count', [(1, 3), (3, 5)])
 def test_contractions_lie_on_one_geodesic(dimension, count):
   found = pair(dimension, count)
-  x = funnels.uniform(jax.random.key(2), found, 300)
-  half, most = (funnels.contract(found, x, s) for s in (0.25, 0.6))
-  radius = float(funnels.rays(found, x).radii.mean())
-  np.testing.assert_allclose(funnels.contract(found, x, 0.0), x, atol=1e-6)
+  x = uniform(jax.random.key(2), found, 200)
+  half, most = (np.asarray(contract(found, x, s)) for s in (0.25, 0.6))
+  radius = np.asarray(rays(found, x).radii).mean()
+  np.testing.assert_allclose(contract(found, x, 0.0), x, atol=1e-6)
   # The potential falls by the length of the move: both are optimal.
-  u = funnels.potential
-  fall = jnp.mean(u(found, half)) - jnp.mean(u(found, most))
-  assert float(fall) == pytest.approx(0.35 * radius, rel=1e-4)
-  moved = jnp.linalg.norm(half - most, axis=1).mean()
-  assert float(moved) == pytest.approx(0.35 * radius, rel=1e-4)
+  u = lambda x: np.asarray(potential(found, x)).mean()
+  assert u(half) - u(most) == pytest.approx(0.35 * radius, rel=1e-4)
+  moved = np.linalg.norm(half - most, axis=1).mean()
+  assert moved == pytest.approx(0.35 * radius, rel=1e-4)

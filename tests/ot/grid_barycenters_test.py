@@ -1,6 +1,7 @@
-"""Barycenters of histograms on a grid, exact and entropic."""
+"""Barycenters on a grid: against medians, each other and every input."""
 
 from hypothesis import given
+from hypothesis import settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
@@ -31,15 +32,18 @@ def test_grid_barycenters_know_no_unit(scale):
 
 
 def test_entropic_barycenter_costs_little_more_than_the_exact_one():
-  grid = np.array([[x, y] for x in range(4) for y in range(4)], float)
-  bars = np.random.default_rng(4).dirichlet(np.ones(16), 3)
+  grid = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+  bars = np.random.default_rng(4).dirichlet(np.ones(4), 3)
   sure = grid_barycenters.linear_programme(grid, bars)
   near = grid_barycenters.entropic(grid, bars, epsilon=0.05)
-  assert near.converged
   assert sure.value - 1e-6 <= near.value < 1.05 * sure.value
+  for found in (sure, near):
+    assert found.converged and found.histogram.min() >= 0.0
+    assert found.histogram.sum() == pytest.approx(1.0, abs=1e-12)
 
 
 @given(st.integers(0, 10_000))
+@settings(max_examples=15)
 def test_grid_barycenters_are_no_worse_than_any_law(seed):
   rng = np.random.default_rng(seed)
   p, d, k = int(rng.integers(1, 7)), int(rng.integers(1, 3)), 3
@@ -89,3 +93,52 @@ def test_entropic_barycenter_moves_and_scales_along():
   early = grid_barycenters.entropic(grid, bars, epsilon=1e-3, iterations=1)
   sure = grid_barycenters.linear_programme(grid, bars)
   assert not early.converged and early.value >= sure.value - 1e-7
+
+
+@pytest.mark.parametrize(
+  'call,name',
+  [
+    (lambda: grid_barycenters.linear_programme([[np.inf]], [[1.0]]), 'points'),
+    (lambda: grid_barycenters.linear_programme([[0.0]], [1.0]), 'histograms'),
+    (
+      lambda: grid_barycenters.linear_programme([[0.0], [1.0]], [[1.5, -0.5]]),
+      r'histograms\[0\]',
+    ),
+    (
+      lambda: grid_barycenters.linear_programme([[0.0]], [[1.0]], [0.5, 0.5]),
+      'weights',
+    ),
+    (
+      lambda: grid_barycenters.entropic(
+        [[0.0]], [[1.0], [np.nan]], epsilon=1.0
+      ),
+      'histograms',
+    ),
+    (
+      lambda: grid_barycenters.entropic(
+        [[0.0]], [[1.0]], epsilon=1.0, iterations=0
+      ),
+      'iterations',
+    ),
+    (
+      lambda: grid_barycenters.linear_programme([[0.0]], [[0.5]]),
+      r'histograms\[0\]',
+    ),
+    (
+      lambda: grid_barycenters.linear_programme(np.zeros((2000, 1)), np.full((2, 2000), 0.0005)),  # noqa: E501
+      'points',
+    ),
+    *(
+      (
+        lambda bad=bad: grid_barycenters.entropic(
+          [[0.0]], [[1.0]], epsilon=bad
+        ),
+        'epsilon',
+      )
+      for bad in (0.0, -1.0, np.nan, np.inf)
+    ),
+  ],
+)  # fmt: skip
+def test_bad_arguments_are_named(call, name):
+  with pytest.raises(ValueError, match=f'^{name}: '):
+    call()

@@ -230,44 +230,10 @@ def test_fermat_weber_converges_far_from_the_origin():
     (lambda: medians.fermat_weber([[np.nan, 0.0]]), 'points'),
     (lambda: medians.fermat_weber([[0.0, 1.0], [0.0]]), 'points'),
     (lambda: medians.fermat_weber([[0.0, 1.0]], [0.5, 0.5]), 'weights'),
-    (lambda: grid_barycenters.linear_programme([[np.inf]], [[1.0]]), 'points'),
-    (lambda: grid_barycenters.linear_programme([[0.0]], [1.0]), 'histograms'),
-    (
-      lambda: grid_barycenters.linear_programme([[0.0], [1.0]], [[1.5, -0.5]]),
-      r'histograms\[0\]',
-    ),
-    (
-      lambda: grid_barycenters.linear_programme([[0.0]], [[1.0]], [0.5, 0.5]),
-      'weights',
-    ),
-    (
-      lambda: grid_barycenters.entropic(
-        [[0.0]], [[1.0], [np.nan]], epsilon=1.0
-      ),
-      'histograms',
-    ),
-    (
-      lambda: grid_barycenters.entropic(
-        [[0.0]], [[1.0]], epsilon=1.0, iterations=0
-      ),
-      'iterations',
-    ),
     (lambda: medians.line_value([]), 'point_clouds'),
     (lambda: medians.line_value([[1.0], [np.inf]]), r'point_clouds\[1\]'),
     (lambda: medians.fermat_weber(np.zeros((0, 2))), 'points'),
     (lambda: medians.fermat_weber([[0.0, 1.0]], [-1.0]), 'weights'),
-    (
-      lambda: grid_barycenters.linear_programme([[0.0]], [[0.5]]),
-      r'histograms\[0\]',
-    ),
-    (
-      lambda: grid_barycenters.linear_programme(np.zeros((2000, 1)), np.full((2, 2000), 0.0005)),  # noqa: E501
-      'points',
-    ),
-    (
-      lambda: grid_barycenters.entropic([[0.0]], [[1.0]], epsilon=0.0),
-      'epsilon',
-    ),
   ],
 )  # fmt: skip
 def test_bad_arguments_are_named(call, name):

@@ -9,7 +9,7 @@ from coalesce_jax.runs import figures
 def levels(n, channels=1, height=2, width=3):
   """Images of one level each, 0 to 255."""
   images = np.zeros((n, height, width, channels), np.uint8)
-  images += np.arange(n, dtype=np.uint8)[:, None, None, None] * 10
+  images += np.arange(n, dtype=np.uint8)[:, None, None, None] * 10 + 10
   return images
 
 
@@ -33,7 +33,7 @@ def test_images_lie_in_a_square_by_rows_with_gaps_between():
   for i, (top, left) in enumerate(
     [(2, 2), (2, 7), (2, 12), (6, 2), (6, 7)]
   ):  # fmt: skip
-    expected[top : top + 2, left : left + 3] = 10 * i / 255
+    expected[top : top + 2, left : left + 3] = (10 * i + 10) / 255
   np.testing.assert_allclose(sheet, expected)
   assert figures.tile(levels(4)).shape == (2 * 3 + 1, 2 * 4 + 1, 1)
 
@@ -103,6 +103,8 @@ def test_curves_are_means_over_replicas_with_their_range():
     ax.collections[0].get_edgecolor()[0, :3]
   )
   assert one.get_marker() == 'o' and real.get_linestyle() == ':'
+  assert real.get_color() == 'black'
+  assert ax.get_figure().get_size_inches().tolist() == [7.5, 4.5]
   assert ax.get_yscale() == 'log' and gridded(ax)
   assert ax.get_xlabel().startswith('generator steps')
   assert ax.get_ylabel() == 'squared Frechet distance'
