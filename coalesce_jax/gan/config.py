@@ -90,6 +90,11 @@ class Config:
   ball_rate: float = 0.01
   segment: bool = True
 
+  @property
+  def needs_radii(self) -> bool:
+    """Whether the objective holds the generator within radii of sources."""
+    return objectives.build(self.objective).needs_radii
+
   def __post_init__(self):
     for field, choices in [
       ('objective', objectives.NAMES),

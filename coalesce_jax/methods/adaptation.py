@@ -124,7 +124,7 @@ def adapt(
   """
   config = fine_tuning.default(meta.spec) if config is None else config
   network, spec = meta.network, meta.spec
-  held = np.any(np.asarray(config.anchor)) or config.game.objective == 'ball'
+  held = np.any(np.asarray(config.anchor)) or config.game.needs_radii
   targets: local_targets.Targets = local_targets.alone
   args: tuple[Any, ...] = ()
   if config.mixed:

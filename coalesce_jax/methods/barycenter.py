@@ -151,8 +151,9 @@ def check(
   if objective is None:
     two = len(inputs) == 2 or method == 'recursive'
     objective = 'w1_squared' if two else 'w1'
-  if objective == 'ball' and (radii is None or method != 'joint'):
-    raise ValueError("objective 'ball' needs radii and method 'joint'")
+  game = dataclasses.replace(config.game, objective=objective)
+  if game.needs_radii and (radii is None or method != 'joint'):
+    raise ValueError(f"objective {objective!r} needs radii and method 'joint'")
   if config.start is not None and not 0 <= config.start < len(inputs):
     raise ValueError(f'start {config.start} of {len(inputs)} generators')
   shape = checks.same_samples(inputs)

@@ -94,12 +94,12 @@ class Config:
       raise ValueError(f'held_out {self.held_out} is not in [0, 1)')
     if self.fixed_samples < 0:
       raise ValueError(f'fixed_samples {self.fixed_samples} is negative')
-    if self.mixed and self.game.objective == 'ball':
-      raise ValueError("objective 'ball' needs two critics: mixed has one")
-    if self.game.objective == 'ball' and not np.all(
-      np.asarray(self.radius) > 0
-    ):
-      raise ValueError("objective 'ball' needs a positive radius")
+    if self.mixed and self.game.needs_radii:
+      name = self.game.objective
+      raise ValueError(f'objective {name!r} needs two critics: mixed has one')
+    if self.game.needs_radii and not np.all(np.asarray(self.radius) > 0):
+      name = self.game.objective
+      raise ValueError(f'objective {name!r} needs a positive radius')
 
 
 def default(spec: generator_lib.Spec, config: Config | None = None) -> Config:
@@ -260,8 +260,9 @@ def check_judges(
       raise ValueError(
         f'{name}: no critic like that of the generator, {spec.critic!r}'
       )
-  if len(judges) > 1 and config.game.objective == 'ball':
-    raise ValueError("objective 'ball' takes one critic of local samples")
+  if len(judges) > 1 and config.game.needs_radii:
+    name = config.game.objective
+    raise ValueError(f'objective {name!r} takes one critic of local samples')
 
 
 def _score(network, latent_size, config):
