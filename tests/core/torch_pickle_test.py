@@ -92,7 +92,8 @@ def test_a_mark_alone_is_an_empty_tuple():
 
 
 def test_attributes_of_a_dictionary_are_passed_over():
-  assert interpret(DICT + b'}' + text('versions') + b'}sb.') == {}
+  data = b'N' + DICT + b'}' + text('versions') + b'}sb\x86.'
+  assert interpret(data) == (None, {})
 
 
 @pytest.mark.parametrize('name,dtype', [('Float', '<f4'), ('Long', '<i8')])
@@ -141,6 +142,9 @@ BAD = {
     b'ccollections\nOrderedDict\n(NtR.', "'collections.*' of 1 arguments"
   ),
   'call of a storage': (FLOATS + b')R.', "'torch FloatS.*' of 0 arguments"),
+  'storage called with six': (
+    FLOATS + b'(NNNNNNtR.', "'torch FloatS.*' of 6 arguments"
+  ),
   'tensor of seven': (
     tensor(more=b'NNN') + b'.', '_rebuild_tensor_v2.* of 7 arguments'
   ),
@@ -162,8 +166,8 @@ BAD = {
   ),
   'negative shape': (tensor(shape=integers((2, -2))) + b'.', KIND),
   'negative strides': (tensor(strides=integers((2, -1))) + b'.', KIND),
-  'list of sizes': (tensor(shape=b']') + b'.', KIND),
-  'list of strides': (tensor(strides=b'](NNe') + b'.', KIND),
+  'list of sizes': (tensor(shape=b'](K\x02K\x02e') + b'.', KIND),
+  'list of strides': (tensor(strides=b'](K\x01K\x02e') + b'.', KIND),
   'other number of strides': (tensor(strides=integers((1,))) + b'.', KIND),
   'nine axes': (
     tensor(shape=integers([1] * 9), strides=integers([1] * 9)) + b'.', KIND

@@ -54,6 +54,19 @@ def test_means_are_over_shares_leaf_by_leaf():
     np.testing.assert_allclose(found['of'][1][part], [[2.5, 3.5]])
 
 
+def test_small_shares_of_a_cpu_have_a_core_each():
+  assert batch_shards.count() == 1 and not batch_shards.one_core()
+  with batch_shards.split(2):
+    assert batch_shards.count() == 2 and batch_shards.one_core()
+    with batch_shards.split(1):
+      assert not batch_shards.one_core()
+    assert batch_shards.size(8) == 4
+  assert batch_shards.count() == 1
+  # 64 images of 8 pixels, and of 28.
+  assert not batch_shards.in_turns(64 * 8 * 8)
+  assert batch_shards.in_turns(64 * 28 * 28)
+
+
 def test_unequal_shares_are_refused():
   with (
     batch_shards.split(3),

@@ -6,8 +6,10 @@ import pathlib
 import socket
 import subprocess
 import sys
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import pytest
 
 from coalesce_jax.parallel import mesh
@@ -112,6 +114,40 @@ def test_one_device_or_a_mesh_of_ones_own_is_left_alone():
   for over in (jax.devices()[:1], [], mesh.mesh(devices=jax.devices()[:1])):
     with mesh.use(over):
       assert mesh.fitting(4, 64) is None
+
+
+class State(NamedTuple):
+  critics: Any
+  step: Any
+  other: Any
+
+
+def test_leaves_lie_along_the_axes_that_divide_them():
+  over = mesh.mesh(4, 2, devices=jax.devices() * 8)
+  tree = State({'w': np.zeros((4, 2, 3))}, np.zeros(()), np.zeros((6, 2)))
+  along = (('critics', 'critics'), ('step', 'critics'))
+
+  def specs(batched, sharded=along):
+    found = mesh.shardings(tree, over, batched, sharded)
+    assert all(s.mesh is over for s in jax.tree.leaves(found))
+    return [tuple(s.spec) for s in jax.tree.leaves(found)]
+
+  assert specs(True) == [('replicas', 'critics'), (), (None,)]
+  assert specs(True, ()) == [('replicas',), (), (None,)]
+  # Four along the critics' axis of two; no replicas.
+  assert specs(False) == [('critics',), (), ()]
+  assert tuple(mesh.everywhere(over).spec) == ()
+
+
+def test_arrays_and_keys_are_placed_as_they_are():
+  over = mesh.mesh(devices=jax.devices()[:1])
+  tree = State(np.arange(6.0).reshape(2, 3), jax.random.key(3), np.ones(()))
+  placed = mesh.place(tree, over, True, (('critics', 'critics'),))
+  assert [tuple(leaf.sharding.spec) for leaf in placed] == [
+    ('replicas', 'critics'), (), ()
+  ]  # fmt: skip
+  np.testing.assert_array_equal(placed.critics, tree.critics)
+  assert jax.random.key_data(placed.step).tolist() == [0, 3]
 
 
 @pytest.mark.slow

@@ -127,7 +127,7 @@ def row(stage, step, w1, position=None):
 
 def test_distances_have_a_column_a_stage():
   records = [
-    row('adapted', 5, [[1.0, 2.0], [3.0, 4.0]]),
+    row('adapted', 5, [[1.0, 2.0], [3.0, 4.0], [5.0, 9.0]]),
     # Replicas disagree: the mean of the last position lies beyond the segment.
     row('barycenter', 0, [[1.0, 8.0], [3.0, 6.0]], [0.25, 0.75]),
     row('barycenter', 10, [[2.0, 2.0], [2.0, 2.0]], [0.5, 1.75]),
@@ -147,7 +147,9 @@ def test_distances_have_a_column_a_stage():
   assert labels(top) == [
     'W1 to source 1', 'W1 to source 2', 'residual', 'distance of the sources'
   ]  # fmt: skip
-  assert [line.get_linestyle() for line in top.get_lines()[2:]] == ['--', ':']
+  dashes = [(x.get_color(), x.get_linestyle()) for x in top.get_lines()[2:]]
+  assert dashes == [('grey', '--'), ('black', ':')]
+  assert top.get_shared_x_axes().joined(top, bottom)
   (position,) = bottom.get_lines()
   np.testing.assert_array_equal(position.get_ydata(), [0.5, np.nan, np.nan])
   assert position.get_xdata().tolist() == [0, 10, 20]
@@ -155,7 +157,7 @@ def test_distances_have_a_column_a_stage():
   assert bottom.get_ylabel() == 'position on the segment'
   # Without a position of the sources there is none.
   top, bottom = axes[:, 1]
-  assert [data(line)[1] for line in top.get_lines()] == [[2.0], [3.0]]
+  assert [data(line)[1] for line in top.get_lines()] == [[3.0], [5.0]]
   assert labels(top) == ['W1 to local samples', 'W1 to metamodel']
   assert not bottom.get_lines()
   for ax in axes.reshape(-1):
