@@ -164,6 +164,8 @@ def test_t4_scalings_return_the_median_scale_not_the_mean(dimension):
     assert distances.mean() == pytest.approx(1.3298, rel=0.04)
 
 
+# The recursion below and `experiments/ground_truth` stay in the default run.
+@pytest.mark.slow
 def test_t5_translates_reach_the_fermat_weber_value():
   means = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 3.0]])
   made, distances, history = solve(
