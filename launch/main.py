@@ -16,8 +16,9 @@ from typing import Any
 
 from absl import flags
 
-from coalesce_jax.cli import common
+from coalesce_jax.cli import command
 from coalesce_jax.cli import main as main_lib
+from coalesce_jax.cli.definitions import kinds
 from launch import local
 from launch import slurm
 from launch import tasks
@@ -28,28 +29,22 @@ def main(arguments: list[str]) -> int:
   arguments, rest = _split(arguments)
 
   def define(values: flags.FlagValues) -> None:
-    common.string(values, 'experiment', None, 'Folder of `experiments`.')
-    common.string(
+    kinds.string(values, 'experiment', None, 'Folder of `experiments`.')
+    kinds.path(
       values, 'workdir', None, 'Folder of the results, seen by all machines.'
     )
-    common.required(values, 'experiment', 'workdir')
-    flags.DEFINE_enum(
-      'where', 'local', ['local', 'slurm'], 'Where to run.', flag_values=values
+    kinds.choice(values, 'where', 'local', ['local', 'slurm'], 'Where to run.')
+    kinds.count(
+      values, 'jobs', 1, 'Tasks at a time; on Slurm 0 is no limit.', 0, 100_000
     )
-    flags.DEFINE_integer(
-      'jobs', 1, 'Tasks at a time; on Slurm 0 is no limit.', lower_bound=0,
-      flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_integer(
-      'cores', 0, 'Cores of each local task alone; 0 is that all share all.',
-      lower_bound=0, flag_values=values,
+    kinds.count(
+      values, 'cores', 0,
+      'Cores of each local task alone; 0 is that all share all.', 0, 100_000,
     )  # fmt: skip
     flags.DEFINE_list('sbatch', [], 'Options of sbatch.', flag_values=values)
-    flags.DEFINE_bool(
-      'dry_run', False, 'Only print what would be started.', flag_values=values
-    )
+    kinds.switch(values, 'dry_run', 'Only print what would be started.')
 
-  def run(values: flags.FlagValues, stop: common.Stop) -> dict[str, Any]:
+  def run(values: flags.FlagValues, stop: command.Stop) -> dict[str, Any]:
     workdir = os.path.abspath(values.workdir)
     job = tasks.Job(values.experiment, workdir, tuple(rest))
     if values.where == 'slurm':
@@ -81,13 +76,10 @@ def main(arguments: list[str]) -> int:
     )
 
   help_line = 'trials side by side, here or on a Slurm cluster'
-  try:
-    return main_lib.execute(
-      'launch', common.Command(help_line, define, run), arguments
-    )
-  except tasks.Failed as error:
-    print(f'launch: {error}', file=sys.stderr)
-    return 1
+  entry = command.Command(
+    help_line, define, run, required=('experiment', 'workdir'), jax=False
+  )
+  return main_lib.execute('launch', entry, arguments)
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -9,14 +9,14 @@ import shlex
 import subprocess
 import sys
 
+from coalesce_jax.core import errors
+
 # Flags of an experiment that the launcher sets.
 _OWN = {'workdir', 'trials', 'list', 'nolist', 'report', 'noreport'}
 # Names of trials on a command line: no shell would read more into them.
 _NAMES = r'[\w.-]+(,[\w.-]+)*'
 
-
-class Failed(Exception):
-  """A task ended with an error that is not one of its settings."""
+Failed = errors.Failed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -203,7 +203,9 @@ def test_the_floors_name_each_room_once_and_no_other():
 
 def test_nothing_puts_the_current_folder_on_the_path():
   for module in modules():
-    assert 'sys.path' not in module.read_text(), below(module)
+    # What `python -m` does to the path is undone there.
+    if below(module) != '__main__.py':
+      assert 'sys.path' not in module.read_text(), below(module)
 
 
 @pytest.mark.parametrize(

@@ -1,57 +1,97 @@
 """Lists the subcommands of `coalesce` by name."""
 
-from coalesce_jax.cli import adapting
-from coalesce_jax.cli import exporting
-from coalesce_jax.cli import inspection
-from coalesce_jax.cli import mixing
-from coalesce_jax.cli import pipeline
-from coalesce_jax.cli import training
-from coalesce_jax.cli.common import Command
+from coalesce_jax.cli.command import Command
+from coalesce_jax.cli.command import later
+from coalesce_jax.cli.definitions import adapting
+from coalesce_jax.cli.definitions import inspection
+from coalesce_jax.cli.definitions import training
 
 TABLE: dict[str, Command] = {
-  'run': Command('runs the whole pipeline', pipeline.define_run, pipeline.run),
+  'run': Command(
+    'runs the whole pipeline',
+    inspection.run,
+    later('pipeline', 'run'),
+    required=('config', 'workdir'),
+    examples=('run --config=mine.py --workdir=runs/mine',),
+  ),
   'pretrain': Command(
     'trains one generator for each node',
-    training.define_pretrain,
     training.pretrain,
+    later('training', 'pretrain'),
+    required=('out',),
+    examples=("pretrain --dataset=photos --split='cat|dog->cat' --out=nodes",),
   ),
   'barycenter': Command(
     'learns the barycenter of bundles',
-    training.define_barycenter,
     training.barycenter,
+    later('training', 'barycenter'),
+    required=('nodes', 'out'),
+    examples=(
+      'barycenter --nodes=a.safetensors,b.safetensors --out=meta.safetensors',
+    ),
   ),
   'mixture': Command(
     'combines all bundles in one generator',
-    mixing.define_mixture,
-    mixing.mixture,
+    training.mixture,
+    later('mixing', 'mixture'),
+    required=('nodes', 'out'),
+    examples=(
+      'mixture --nodes=a.safetensors,b.safetensors --out=all.safetensors',
+    ),
   ),
   'adapt': Command(
     'adapts bundles to local images',
-    adapting.define_adapt,
     adapting.adapt,
+    later('adapting', 'adapt'),
+    required=('nodes', 'local', 'out'),
+    examples=(
+      'adapt --nodes=a.safetensors,b.safetensors --local=photos '
+      '--out=edge.safetensors',
+    ),
   ),
   'ternarize': Command(
     'trains a ternary copy of a generator',
-    adapting.define_ternarize,
     adapting.ternarize,
+    later('adapting', 'ternarize'),
+    required=('node', 'local', 'out'),
+    examples=(
+      'ternarize --node=edge.safetensors --local=photos '
+      '--out=small.safetensors',
+    ),
   ),
   'export': Command(
     'writes a generator as a program for devices',
-    exporting.define_export,
-    exporting.export,
+    inspection.export,
+    later('exporting', 'export'),
+    required=('node', 'out'),
+    examples=('export --node=small.safetensors --out=small.onnx',),
   ),
   'sample': Command(
-    'draws images of a bundle', inspection.define_sample, inspection.sample
+    'draws images of a bundle',
+    inspection.sample,
+    later('inspection', 'sample'),
+    required=('node', 'out'),
+    examples=('sample --node=edge.safetensors --n=64 --out=grid.png',),
   ),
   'evaluate': Command(
     'evaluates a bundle against real images',
-    inspection.define_evaluate,
     inspection.evaluate,
+    later('inspection', 'evaluate'),
+    required=('node', 'images'),
+    examples=('evaluate --node=edge.safetensors --images=held_out',),
   ),
   'report': Command(
-    'writes the report of a run again', pipeline.define_report, pipeline.report
+    'writes the report of a run again',
+    inspection.report,
+    later('pipeline', 'report'),
+    required=('workdir',),
+    examples=('report --workdir=runs/mine',),
   ),
   'data': Command(
-    'finds and describes a data set', inspection.define_data, inspection.data
+    'finds and describes a data set',
+    inspection.data,
+    later('inspection', 'data'),
+    required=('dataset',),
+    examples=('data --dataset=photos',),
   ),
 }

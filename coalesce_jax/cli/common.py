@@ -1,15 +1,14 @@
-"""Defines flags and checks that several subcommands share."""
+"""What several subcommands do with their flags."""
 
-from collections.abc import Callable
 import dataclasses
 import io
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any
 
-from absl import flags
 import numpy as np
 from PIL import Image
 
+from coalesce_jax.cli import command
 from coalesce_jax.core import files
 from coalesce_jax.data import images as images_lib
 from coalesce_jax.data import partition
@@ -19,74 +18,8 @@ from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.runs import workdir
 from coalesce_jax.training import loop
 
-Stop = Callable[[], bool]
-Values = flags.FlagValues
-
-
-class Command(NamedTuple):
-  """A subcommand.
-
-  Attributes:
-    help: a description in one line.
-    define: defines its flags.
-    run: ``(flag values, stop) -> result``, which is printed as one JSON line.
-  """
-
-  help: str
-  define: Callable[[Values], None]
-  run: Callable[[Values, Stop], dict[str, Any]]
-
-
-def string(values: Values, name: str, default: Any, text: str) -> None:
-  """Defines a flag that is a string."""
-  flags.DEFINE_string(name, default, text, flag_values=values)
-
-
-def required(values: Values, *names: str) -> None:
-  """Marks flags as required."""
-  for name in names:
-    flags.mark_flag_as_required(name, flag_values=values)
-
-
-def define_training(values: Values, config: Any) -> None:
-  """Defines the flags of a command that trains.
-
-  Args:
-    values: the flags.
-    config: settings of the stage. Its `game` and `schedule` give the defaults.
-  """
-  game = config.game
-  flags.DEFINE_integer(
-    'steps', config.schedule.steps, 'Generator steps.', flag_values=values
-  )
-  flags.DEFINE_integer('seed', 0, 'Seed.', flag_values=values)
-  flags.DEFINE_integer(
-    'batch_size', game.batch_size, 'Batch size.', flag_values=values
-  )
-  flags.DEFINE_integer(
-    'critic_steps', game.critic_steps, 'Critic steps per generator step.',
-    flag_values=values,
-  )  # fmt: skip
-  flags.DEFINE_integer(
-    'generator_batches', game.generator_batches,
-    'Batches in one generator step.', flag_values=values,
-  )  # fmt: skip
-  flags.DEFINE_float(
-    'learning_rate', game.learning_rate,
-    "Learning rate of the generator's Adam.", flag_values=values,
-  )  # fmt: skip
-  flags.DEFINE_float(
-    'critic_learning_rate', game.critic_learning_rate or 0.0,
-    "Learning rate of the critics' Adam; 0 is that of the generator.",
-    flag_values=values,
-  )  # fmt: skip
-  flags.DEFINE_bool(
-    'tensorboard', False, 'Write event files.', flag_values=values
-  )
-  string(
-    values, 'workdir', None,
-    'Folder of records and checkpoints; default: OUT.run beside the result.',
-  )  # fmt: skip
+Stop = command.Stop
+Values = command.Values
 
 
 def configured(
@@ -101,7 +34,7 @@ def configured(
   """Returns the settings of a stage, changed by the flags.
 
   Args:
-    values: flags of `define_training`.
+    values: flags of `definitions.training.training`.
     config: default settings of the stage.
     steps: generator steps; None is the flag.
     game: further changes of the game's settings.
@@ -213,30 +146,6 @@ def local(path: str, spec: generator_lib.Spec) -> np.ndarray:
   return images
 
 
-def numbers(name: str, values: list[str] | None) -> list[float] | None:
-  """Returns a list flag as numbers.
-
-  Args:
-    name: name of the flag, for the message.
-    values: value of the flag.
-
-  Raises:
-    ValueError: an item is not a number.
-  """
-  if values is None:
-    return None
-  try:
-    return [float(v) for v in values]
-  except ValueError:
-    raise ValueError(f'--{name}={",".join(values)}: not numbers') from None
-
-
-def checked_out(path: str) -> str:
-  """Returns the path of a result after checking that its folder is writable."""
-  files.check_writable(pathlib.Path(path).parent)
-  return path
-
-
 def digests(paths: list[str]) -> dict[str, str]:
   """Returns the digests of input files, which are settings of a run."""
   return {f'sha256 of input {k}': files.sha256(p) for k, p in enumerate(paths)}
@@ -253,9 +162,11 @@ def save(
   name: str,
   values: Values,
   dataset: str,
+  *,
   classes: str = '',
   packing: str = '2bit',
-) -> None:
+  critic: bool = True,
+) -> dict[str, Any]:
   """Writes a bundle with its provenance.
 
   Args:
@@ -266,12 +177,23 @@ def save(
     dataset: name of the data set.
     classes: classes of the node, or the empty string.
     packing: packing of ternary weights.
+    critic: whether the bundle holds the critic.
+
+  Returns:
+    What commands print of a bundle: its path, `bytes` of the generator alone,
+    as it ships, and `file_bytes` with the critic.
   """
   provenance = {'stage': name, 'dataset': dataset, 'seed': str(values.seed)}
   if classes:
     provenance['classes'] = classes
   spec = dataclasses.replace(generator.spec, provenance=provenance)
-  bundle.save(path, generator._replace(spec=spec), packing=packing)
+  generator = generator._replace(spec=spec)
+  bundle.save(path, generator, critic=critic, packing=packing)
+  return {
+    'bundle': str(path),
+    'bytes': bundle.size_bytes(generator, packing),
+    'file_bytes': pathlib.Path(path).stat().st_size,
+  }
 
 
 def last(work: workdir.Workspace, stage: str) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
-from coalesce_jax.cli import common
+from coalesce_jax.cli import command as command_lib
 from coalesce_jax.cli import main as main_lib
+from coalesce_jax.cli.definitions import kinds
 from coalesce_jax.trials import trials
 
 
@@ -33,8 +34,7 @@ def main(experiment: trials.Experiment, arguments: list[str]) -> int:
       'Configuration file, with `:quick` for a smoke test.',
       flag_values=values,
     )
-    common.string(values, 'workdir', None, 'Folder of the results.')
-    common.required(values, 'workdir')
+    kinds.path(values, 'workdir', None, 'Folder of the results.')
     flags.DEFINE_list(
       'trials', [], 'Names of trials; none runs all of them and the summary.',
       flag_values=values,
@@ -47,9 +47,9 @@ def main(experiment: trials.Experiment, arguments: list[str]) -> int:
       flag_values=values,
     )  # fmt: skip
     for flag, help_line in experiment.more.items():
-      common.string(values, flag, None, help_line)
+      kinds.string(values, flag, None, help_line)
 
-  def command(values: flags.FlagValues, stop: common.Stop) -> dict[str, Any]:
+  def command(values: command_lib.Values, stop: command_lib.Stop) -> Any:
     config, workdir = values.config, values.workdir
     texts = {flag: values[flag].value for flag in experiment.more}
     if values.report:
@@ -71,5 +71,7 @@ def main(experiment: trials.Experiment, arguments: list[str]) -> int:
     )
     return {'workdir': workdir, 'trials': list(done)}
 
-  entry = common.Command(experiment.help, define, command)
+  entry = command_lib.Command(
+    experiment.help, define, command, required=('config', 'workdir')
+  )
   return main_lib.execute(experiment.name, entry, arguments)

@@ -1,38 +1,19 @@
-"""Defines the subcommand that makes programs for devices: export."""
+"""Makes programs for devices: export."""
 
 from typing import Any
 
-from absl import flags
-
-from coalesce_jax.cli import common
+from coalesce_jax.cli import outputs
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.export import export as export_lib
+from coalesce_jax.export import names
 from coalesce_jax.models import bundle
-
-
-def define_export(values: Values) -> None:
-  """Defines the flags of `export`."""
-  common.string(values, 'node', None, 'Bundle.')
-  flags.DEFINE_enum(
-    'format', 'onnx', sorted(export_lib.FORMATS), 'Kind of program.',
-    flag_values=values,
-  )  # fmt: skip
-  flags.DEFINE_enum(
-    'weights', None, list(export_lib.FORMATS['onnx'].weights),
-    'Type of ternary leaves; int4 is for older runtimes of ONNX. Default: int2 '
-    'for a ternary bundle, float32 for another.',
-    flag_values=values,
-  )  # fmt: skip
-  common.string(
-    values, 'out', None, 'File to write; StableHLO also writes OUT.json.'
-  )
-  common.required(values, 'node', 'out')
 
 
 def export(values: Values, stop: Stop) -> dict[str, Any]:
   """Writes a bundle's generator as a program, after comparing it with JAX."""
   del stop
+  outputs.file('out', values.out, names.ENDINGS[values.format])
   generator = bundle.load(values.node)
   program = export_lib.build(
     generator,
@@ -40,8 +21,7 @@ def export(values: Values, stop: Stop) -> dict[str, Any]:
     weights=values.weights,
     source_sha256=bundle.inspect(values.node)['payload_sha256'],
   )
-  # Folders are made only after all checks.
-  export_lib.keep(common.checked_out(values.out), program)
+  export_lib.keep(values.out, program)
   return {
     'out': values.out,
     'format': values.format,

@@ -1,15 +1,15 @@
-"""Defines the subcommands that inspect: sample, evaluate, data."""
+"""Commands that inspect: sample, evaluate, data."""
 
 from collections.abc import Callable, Sequence
 import io
 import pathlib
 from typing import Any
 
-from absl import flags
 import jax
 import numpy as np
 
 from coalesce_jax.cli import common
+from coalesce_jax.cli import outputs
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.core import files
@@ -17,44 +17,28 @@ from coalesce_jax.data import datasets
 from coalesce_jax.data import images as images_lib
 from coalesce_jax.export import export
 from coalesce_jax.metrics import classifier_features
-from coalesce_jax.metrics import feature_registry
 from coalesce_jax.metrics import features
 from coalesce_jax.metrics import generators
 from coalesce_jax.models import bundle
 from coalesce_jax.runs import figures
 
 
-def define_sample(values: Values) -> None:
-  """Defines the flags of `sample`."""
-  common.string(values, 'node', None, 'Bundle, or a file of `export`.')
-  flags.DEFINE_enum(
-    'backend', 'jax', ['jax', 'onnx'], 'What runs it: jax a bundle, onnx a '
-    'file of `export --format=onnx` on one core. NumPy draws the latents of '
-    'onnx: the same seed gives other images.',
-    flag_values=values,
-  )  # fmt: skip
-  flags.DEFINE_integer('n', 64, 'Number of samples.', flag_values=values)
-  flags.DEFINE_integer('seed', 0, 'Seed.', flag_values=values)
-  common.string(values, 'out', None, 'A .png grid, .npz, or a folder of PNGs.')
-  common.required(values, 'node', 'out')
-
-
 def sample(values: Values, stop: Stop) -> dict[str, Any]:
   """Writes samples of a bundle to a grid, an array or a folder."""
   del stop
-  if not 1 <= values.n <= 1_000_000:
-    raise ValueError(f'--n={values.n} is not in [1, 1000000]')
+  path = pathlib.Path(
+    outputs.file_or_folder('out', values.out, ('.png', '.npz'))
+  )
   shape, draw = (_exported if values.backend == 'onnx' else _bundle)(values)
   if len(shape) != 3:
     raise ValueError(f'{values.node}: makes no images')
   x = np.asarray(draw())
   levels = np.round((np.clip(x, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
-  path = pathlib.Path(common.checked_out(values.out))
-  if path.suffix == '.npz':
+  if path.suffix.lower() == '.npz':
     buffer = io.BytesIO()
     np.savez_compressed(buffer, images=levels)
     files.write_bytes(path, buffer.getvalue())
-  elif path.suffix == '.png':
+  elif path.suffix.lower() == '.png':
     sheet = np.round(figures.tile(levels) * 255.0).astype(np.uint8)
     files.write_bytes(path, common.png(sheet))
   else:
@@ -79,25 +63,6 @@ def _exported(values: Values) -> tuple[Sequence[int], Callable[[], Any]]:
   )
 
 
-def define_evaluate(values: Values) -> None:
-  """Defines the flags of `evaluate`."""
-  common.string(values, 'node', None, 'Bundle.')
-  common.string(values, 'images', None, 'Held-out real images, or a data set.')
-  common.string(values, 'local', None, 'Images it was trained on, if known.')
-  common.string(
-    values, 'features', None,
-    f'Features, one of {feature_registry.NAMES}; default by data set.',
-  )  # fmt: skip
-  common.string(
-    values, 'labelled', None, 'Labelled images to train features on, cached.'
-  )
-  flags.DEFINE_integer(
-    'samples', None, 'Number of generated samples.', flag_values=values
-  )
-  flags.DEFINE_integer('seed', 0, 'Seed.', flag_values=values)
-  common.required(values, 'node', 'images')
-
-
 def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
   """Evaluates a bundle against held-out real images."""
   del stop
@@ -119,13 +84,6 @@ def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
     local=local, seed=values.seed,
   )  # fmt: skip
   return {'node': values.node, **scores}
-
-
-def define_data(values: Values) -> None:
-  """Defines the flags of `data`."""
-  common.string(values, 'dataset', None, f'One of {datasets.NAMES}, or a path.')
-  common.string(values, 'data_dir', None, 'Folder that is searched first.')
-  common.required(values, 'dataset')
 
 
 def data(values: Values, stop: Stop) -> dict[str, Any]:

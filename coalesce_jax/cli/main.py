@@ -1,24 +1,29 @@
 """Runs the `coalesce` command: one subcommand for each stage, with absl flags.
 
 Every subcommand writes its results atomically, logs to stderr and ends with one
-JSON line on stdout. It exits with 0 on success and with 1 on a fault or a stop
-request. On bad usage or input it exits with 2 and one line that says what is
-wrong and where.
+JSON line on stdout. `boundary` lists the exit codes. JAX is imported when a
+command with valid flags begins, so that help and usage errors come at once.
 """
 
 from collections.abc import Sequence
-import json
-import sys
+import contextlib
+import difflib
 
 from absl import flags
 from absl import logging
-import jax
 
+from coalesce_jax.cli import boundary
 from coalesce_jax.cli import commands
-from coalesce_jax.cli.common import Command
+from coalesce_jax.cli import completion
+from coalesce_jax.cli import start
+from coalesce_jax.cli.command import Command
+from coalesce_jax.cli.command import missing
 from coalesce_jax.core import signals
-from coalesce_jax.parallel import mesh
-from coalesce_jax.training import loop
+from coalesce_jax.core.version import VERSION
+
+_HELP = ('--help', '-help', '-h', '--helpfull', '--helpshort')
+# The same flags for all commands.
+_GENERAL = ('devices', 'traceback', 'verbosity')
 
 
 def main(argv: Sequence[str]) -> int:
@@ -28,16 +33,24 @@ def main(argv: Sequence[str]) -> int:
     argv: program name, subcommand, flags.
 
   Returns:
-    The exit code.
+    The exit code, see `boundary`.
   """
   table = commands.TABLE
   name = argv[1] if len(argv) > 1 else '--help'
-  if name in ('--help', '-h', 'help', '--helpfull'):
+  if name in (*_HELP, 'help'):
+    if len(argv) > 2 and argv[2] in table:
+      return execute(f'coalesce {argv[2]}', table[argv[2]], ['--help'])
     print(_usage(table))
     return 0
+  if name in ('--version', 'version'):
+    print(f'coalesce_jax {VERSION}')
+    return 0
+  if name == 'completion':
+    return completion.run(argv[2:], table)
   if name not in table:
-    names = ', '.join(table)
-    return _refuse(f'coalesce: unknown command {name!r}; one of {names}')
+    near = difflib.get_close_matches(name, table, 1)
+    hint = f'did you mean {near[0]}?' if near else f'one of {", ".join(table)}'
+    return boundary.refuse(f'coalesce: unknown command {name!r}; {hint}')
   return execute(f'coalesce {name}', table[name], argv[2:])
 
 
@@ -50,12 +63,64 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
     arguments: its flags.
 
   Returns:
-    The exit code.
+    The exit code, see `boundary`.
   """
   values = flags.FlagValues()
+  start.log(0)
+  try:
+    # This loads a configuration that is a default, with its overrides.
+    define(command, values)
+  except (AttributeError, KeyError) as error:
+    return boundary.refuse(
+      f'{program}: --config: no such field, {boundary.line(error)}'
+    )
+  if any(argument in _HELP for argument in arguments):
+    print(_help(program, command, values))
+    return 0
+  try:
+    rest = values([program, *arguments])
+  except flags.Error as error:
+    return boundary.refuse(f'{program}: {_usage_error(error)}')
+  except Exception as error:
+    # Configuration files are programs, which raise whatever they like.
+    return boundary.refuse(f'{program}: --config: {boundary.line(error)}')
+  if len(rest) > 1:
+    return boundary.refuse(
+      f'{program}: unexpected argument {rest[1]!r}; a flag is --name=value, '
+      'several values are separated by commas without spaces'
+    )
+  start.log(values.verbosity)
+  try:
+    wanted = missing(values, command)
+  except OSError as error:
+    return boundary.refuse(f'{program}: {_config_error(error)}')
+  if wanted is not None:
+    return boundary.refuse(f'{program}: {wanted}')
+
+  def run() -> None:
+    tell = lambda text: boundary.say(f'{program}: {text}')
+    with signals.catch(tell) as stop:
+      with contextlib.ExitStack() as stack:
+        if command.jax:
+          logging.info('%s: starting', program)
+          start.cache()
+          stack.enter_context(start.devices(values.devices))
+        result = command.run(values, stop)
+    boundary.result(result)
+
+  return boundary.guard(program, run, show=values.traceback)
+
+
+def define(command: Command, values: flags.FlagValues) -> None:
+  """Defines the flags of a command and those that all commands have.
+
+  Args:
+    command: the command.
+    values: where to define them.
+  """
   flags.DEFINE_integer(
     'verbosity', 0, 'Log level: -1 warnings, 0 info, 1 debug.',
-    flag_values=values,
+    lower_bound=-3, upper_bound=3, flag_values=values,
   )  # fmt: skip
   flags.DEFINE_bool(
     'traceback', False, 'Show where an error was raised.', flag_values=values
@@ -63,83 +128,53 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
   flags.DEFINE_integer(
     'devices', 1, 'Devices of JAX that share each game; JAX_NUM_CPU_DEVICES '
     'makes devices of the cores of a CPU.',
-    lower_bound=1, flag_values=values,
+    lower_bound=1, upper_bound=65536, flag_values=values,
   )  # fmt: skip
-  try:
-    # This loads a configuration that is a default, with its overrides.
-    command.define(values)
-  except (AttributeError, KeyError) as error:
-    return _refuse(f'{program}: --config: no such field, {_line(error)}')
-  if any(a in ('--help', '-help', '-h', '--helpfull') for a in arguments):
-    print(_help(program, command, values))
-    return 0
-  try:
-    rest = values([program, *arguments])
-    if len(rest) > 1:
-      return _refuse(f'{program}: unexpected argument {rest[1]!r}')
-  except flags.Error as error:
-    return _refuse(f'{program}: {_line(error)}')
-  except (ValueError, OSError, ImportError, KeyError, AttributeError) as error:
-    return _refuse(f'{program}: --config: {_line(error)}')
-  logging.use_absl_handler()
-  logging.set_verbosity(values.verbosity)
-  logging.set_stderrthreshold('info')
-  return _run(program, command, values)
+  command.define(values)
 
 
-def _run(program: str, command: Command, values: flags.FlagValues) -> int:
-  try:
-    with signals.catch() as stop, mesh.use(_devices(values.devices)):
-      result = command.run(values, stop)
-  except loop.Interrupted as error:
-    print(
-      f'{program}: stopped, {error}; the same command with the same '
-      '--workdir goes on from there',
-      file=sys.stderr,
-    )
-    return 1
-  except loop.Diverged as error:
-    print(f'{program}: diverged: {_line(error)}', file=sys.stderr)
-    return 1
-  except (ValueError, OSError) as error:
-    if values.traceback:
-      raise
-    return _refuse(f'{program}: {_line(error)}')
-  print(json.dumps(result))
-  return 0
+def _usage_error(error: flags.Error) -> str:
+  """Returns the message of absl, without the traceback of a configuration."""
+  text = str(error)
+  marker = 'Error whilst parsing config file:'
+  if marker not in text:
+    return boundary.line(error)
+  where = text[: text.index(marker)].strip().rstrip(':')
+  reason = [row for row in text.splitlines() if row.strip()][-1]
+  return f'{where}: {reason.split(": ", 1)[-1]}'.removeprefix('flag ')
 
 
-def _devices(count: int) -> list[jax.Device]:
-  if count == 1:
-    return []
-  devices = jax.devices()
-  if count > len(devices):
-    raise ValueError(
-      f'--devices={count}: JAX has {len(devices)} of {devices[0].platform}; '
-      f'the cores of a CPU are devices with JAX_NUM_CPU_DEVICES={count}'
-    )
-  return devices[:count]
-
-
-def _refuse(text: str) -> int:
-  print(text, file=sys.stderr)
-  return 2
-
-
-def _line(error: BaseException) -> str:
-  if isinstance(error, OSError) and error.filename is not None:
-    return f'{error.filename}: {error.strerror}'
-  lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-  return ' '.join(lines)[:500] or type(error).__name__
+def _config_error(error: OSError) -> str:
+  """Returns why a configuration file cannot be read."""
+  lines = [row.strip() for row in str(error).splitlines() if row.strip()]
+  return f'--config: {lines[-1].split("] ", 1)[-1]}' + (
+    '; a configuration is a Python file with `get_config`, such as '
+    'experiments/coalesce/configs/digits.py'
+  )
 
 
 def _help(program: str, command: Command, values: flags.FlagValues) -> str:
   rows = [f'{program}: {command.help}', '']
-  for flag_name in sorted(values):
-    flag = values[flag_name]
-    default = '' if flag.default is None else f' [{flag.default}]'
-    rows.append(f'  --{flag_name}: {flag.help}{default}')
+  name = program.split()[0]
+  rows += [f'  {name} {line}' for line in command.examples]
+  rows += [''] if command.examples else []
+  for general in (False, True):
+    if general:
+      rows += ['', 'flags of every command:']
+    for flag_name in sorted(values):
+      if (flag_name in _GENERAL) == general:
+        rows.append(_flag_help(values[flag_name], flag_name, command))
   return '\n'.join(rows)
+
+
+def _flag_help(flag: flags.Flag, name: str, command: Command) -> str:
+  if name in command.required and flag.default is None:
+    note = ' (required)'
+  else:
+    note = '' if flag.default is None else f' [{flag.default}]'
+  choices = getattr(flag.parser, 'enum_values', None)
+  among = f' One of {", ".join(choices)}.' if choices else ''
+  return f'  --{name}: {flag.help}{among}{note}'
 
 
 def _usage(table: dict[str, Command]) -> str:
@@ -149,10 +184,8 @@ def _usage(table: dict[str, Command]) -> str:
       'usage: coalesce COMMAND [--flags]; coalesce COMMAND --help',
       '',
       *rows,
+      f'  {"completion":<11} prints completion of commands for a shell',
+      '',
+      'coalesce --version prints the version.',
     ]
   )
-
-
-def main_console() -> None:
-  """Runs the `coalesce` script."""
-  sys.exit(main(sys.argv))

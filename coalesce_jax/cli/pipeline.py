@@ -1,25 +1,13 @@
-"""Defines the subcommands of the whole pipeline: run, report."""
+"""The commands of the whole pipeline: run, report."""
 
 import json
 import pathlib
 from typing import Any
 
 import ml_collections
-from ml_collections import config_flags
 
-from coalesce_jax.cli import common
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
-
-
-def define_run(values: Values) -> None:
-  """Defines the flags of `run`."""
-  config_flags.DEFINE_config_file(
-    'config', None, 'Configuration file, with `:quick` for a smoke test.',
-    flag_values=values,
-  )  # fmt: skip
-  common.string(values, 'workdir', None, 'Folder of everything the run leaves.')
-  common.required(values, 'config', 'workdir')
 
 
 def run(values: Values, stop: Stop) -> dict[str, Any]:
@@ -27,12 +15,6 @@ def run(values: Values, stop: Stop) -> dict[str, Any]:
   from coalesce_jax.pipeline import run as run_lib
 
   return run_lib.run(values.config, values.workdir, stop)
-
-
-def define_report(values: Values) -> None:
-  """Defines the flags of `report`."""
-  common.string(values, 'workdir', None, 'Folder of a finished `coalesce run`.')
-  common.required(values, 'workdir')
 
 
 def report(values: Values, stop: Stop) -> dict[str, Any]:

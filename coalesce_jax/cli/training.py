@@ -1,43 +1,26 @@
-"""Defines the subcommands that train generators: pretrain, barycenter."""
+"""Trains generators: pretrain, barycenter."""
 
+import pathlib
 from typing import Any
 
-from absl import flags
 import jax
 
 from coalesce_jax.cli import common
+from coalesce_jax.cli import outputs
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
-from coalesce_jax.core import files
 from coalesce_jax.data import datasets
 from coalesce_jax.data import partition
-from coalesce_jax.gan import objectives
 from coalesce_jax.methods import barycenter as barycenter_lib
 from coalesce_jax.methods import pretraining
-from coalesce_jax.models import bundle
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
 
 
-def define_pretrain(values: Values) -> None:
-  """Defines the flags of `pretrain`."""
-  common.string(values, 'dataset', 'digits', 'Data set, folder or array file.')
-  common.string(values, 'data_dir', None, 'Folder that is searched first.')
-  common.string(
-    values, 'split', 'overlapping', 'Classes of each node; see the README.'
-  )
-  common.string(values, 'network', 'dcgan', 'Architecture.')
-  flags.DEFINE_integer('width', 24, 'Width of the network.', flag_values=values)
-  flags.DEFINE_integer(
-    'latent_size', 64, 'Size of the latents.', flag_values=values
-  )
-  common.string(values, 'out', None, 'Folder for the bundles of the nodes.')
-  common.define_training(values, pretraining.Config())
-  common.required(values, 'out')
-
-
 def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
   """Trains one generator for each node."""
+  out = pathlib.Path(outputs.folder('out', values.out))
+  settings = common.configured(values, pretraining.Config())
   data = datasets.load(values.dataset, 'train', values.data_dir)
   if data.labels is None:
     split, node_images = None, [data.images]
@@ -57,62 +40,25 @@ def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
     critic_options=width,
   )
   spec.build(), spec.build_critic()
-  config = common.configured(values, pretraining.Config())
-  out = files.check_writable(values.out)
   work = common.work(values, values.out, stop)
   nodes, _ = pretraining.pretrain(
-    jax.random.key(values.seed), node_images, spec, config=config,
+    jax.random.key(values.seed), node_images, spec, config=settings,
     hooks=work.hooks(None),
   )  # fmt: skip
   paths = []
   for k, node in enumerate(nodes):
     classes = 'all' if split is None else ','.join(map(str, split.nodes[k]))
     path = out / f'node_{k}.safetensors'
-    common.save(path, node, 'pretrain', values, data.name, classes)
+    common.save(path, node, 'pretrain', values, data.name, classes=classes)
     paths.append(str(path))
   return {'bundles': paths, 'workdir': str(work.path)}
 
 
-def define_barycenter(values: Values) -> None:
-  """Defines the flags of `barycenter`."""
-  flags.DEFINE_list('nodes', None, 'Bundles.', flag_values=values)
-  flags.DEFINE_list(
-    'weights',
-    None,
-    'Weights of the bundles, sum 1; default equal.',
-    flag_values=values,
-  )
-  flags.DEFINE_enum(
-    'method', 'joint', barycenter_lib.METHODS, 'Method.', flag_values=values
-  )
-  flags.DEFINE_enum(
-    'objective', None, objectives.NAMES, 'Objective.', flag_values=values
-  )
-  flags.DEFINE_list(
-    'radii', None, "Radii of the 'ball' objective.", flag_values=values
-  )
-  flags.DEFINE_integer(
-    'fixed_samples', 0, 'Samples of each bundle, drawn once; 0 draws new '
-    'samples at every step.', lower_bound=0, flag_values=values,
-  )  # fmt: skip
-  flags.DEFINE_integer(
-    'refine_steps', 0, 'Steps of discriminator optimal transport (DOT), which '
-    'moves fixed samples by the critic of their bundle.',
-    lower_bound=0, flag_values=values,
-  )  # fmt: skip
-  flags.DEFINE_bool(
-    'new_generator', False, 'Start from new parameters instead of those of the '
-    'first bundle: better after thousands of steps.', flag_values=values,
-  )  # fmt: skip
-  common.string(values, 'out', None, 'Bundle to write.')
-  common.define_training(values, barycenter_lib.Config())
-  common.required(values, 'nodes', 'out')
-
-
 def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
   """Learns the barycenter of bundles."""
+  outputs.file('out', values.out, outputs.BUNDLE)
   nodes = common.load_nodes(values.nodes)
-  weights = common.numbers('weights', values.weights)
+  weights = values.weights
   if weights is not None:
     checks.check_weights(weights, len(nodes))
   refine = common.refine(values, nodes)
@@ -123,11 +69,9 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
     fixed_samples=values.fixed_samples,
     refine=refine,
   )
-  radii = common.numbers('radii', values.radii)
+  radii = values.radii
   barycenter_lib.check(nodes, values.method, values.objective, radii, config)
-  work = common.work(
-    values, common.checked_out(values.out), stop, common.digests(values.nodes)
-  )
+  work = common.work(values, values.out, stop, common.digests(values.nodes))
   meta, _ = barycenter_lib.barycenter(
     jax.random.key(values.seed),
     nodes,
@@ -138,12 +82,13 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
     config=config,
     hooks=work.hooks(None),
   )
-  common.save(values.out, meta, 'barycenter', values, common.dataset(nodes))
+  made = common.save(
+    values.out, meta, 'barycenter', values, common.dataset(nodes)
+  )
   recursive = values.method == 'recursive'
   stage = f'barycenter_{len(nodes) - 1}' if recursive else 'barycenter'
   return {
-    'bundle': values.out,
-    'bytes': bundle.size_bytes(meta),
+    **made,
     'workdir': str(work.path),
     **common.last(work, stage),
   }

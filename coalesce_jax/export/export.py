@@ -21,6 +21,7 @@ import numpy as np
 from coalesce_jax.core import files
 from coalesce_jax.core import trees
 from coalesce_jax.export import metadata as metadata_lib
+from coalesce_jax.export import names
 from coalesce_jax.export import stablehlo
 from coalesce_jax.models import generator as generator_lib
 
@@ -253,7 +254,7 @@ def _describe_stablehlo(
 
 FORMATS = {
   'onnx': Format(
-    weights={'int2': 'ternary', 'int4': 'ternary', 'float32': None},
+    weights=names.WEIGHTS['onnx'],
     packages=('onnx', 'onnxruntime'),
     tolerance=1e-4,
     encode=_encode_onnx,

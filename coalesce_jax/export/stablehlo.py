@@ -21,12 +21,13 @@ import numpy as np
 
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
+from coalesce_jax.export import names
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import packing
 from coalesce_jax.ops import patch_geometry
 
 # Ways to write weights -> the encoding whose leaves they write in few bits.
-WEIGHTS: dict[str, str | None] = {'int2': 'ternary', 'float32': None}
+WEIGHTS = names.WEIGHTS['stablehlo']
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 

@@ -1,15 +1,21 @@
-"""Defines and checks the static settings of a game.
+"""Defines and checks the static settings of a game. It needs no JAX.
 
 Shapes: K critics, B batch.
 """
 
 import dataclasses
 
-from coalesce_jax.data import augmentation
-from coalesce_jax.gan import objectives
-from coalesce_jax.gan.adversarial import registry
-from coalesce_jax.gan.adversarial import wgan
-from coalesce_jax.ops import precision
+from coalesce_jax.data import augmentation_names
+from coalesce_jax.ops import precision_names
+
+# What implements these names is in `objectives`, `adversarial.registry` and
+# `adversarial.wgan`.
+OBJECTIVES = ('w1', 'w1_squared', 'ball')
+# The objectives that hold the generator within radii of sources.
+WITH_RADII = ('ball',)
+ADVERSARIAL = ('wgan', 'lsgan', 'bce', 'hinge')
+PENALTIES = ('two_sided', 'one_sided', 'none')
+GRADIENT_NORMS = ('sample', 'channel')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,14 +24,14 @@ class Config:
 
   Attributes:
     objective: which functional of the distances the generator descends, one of
-      `objectives.NAMES`.
+      `OBJECTIVES`.
     batch_size: B, for every source and for the generator.
     critic_steps: critic updates per generator update.
     generator_batches: number of batches of size B in one generator update. In a
       short run, which the noise of this update limits, more batches here help
       more than in the critic updates, which cost most
       (`docs/few_shot_attempts.md`).
-    adversarial: name of the losses, one of `adversarial.registry.NAMES`.
+    adversarial: name of the losses, one of `ADVERSARIAL`.
     penalty: kind of gradient penalty, 'two_sided', 'one_sided' or 'none'.
     penalty_weight: weight of the gradient penalty.
     gp_norm: norm of the gradient in the penalty, 'sample' or 'channel', see
@@ -52,9 +58,9 @@ class Config:
       noise. Far fewer samples then hold a generator close to the one it started
       from.
     precision: precision of the products in convolutions and dense layers, one
-      of `ops.precision.NAMES`. 'tensorfloat32' and 'bfloat16' are faster on
-      devices with matrix units. Critics that are Lipschitz by construction stay
-      in float32.
+      of `ops.precision_names.NAMES`. 'tensorfloat32' and 'bfloat16' are faster
+      on devices with matrix units. Critics that are Lipschitz by construction
+      stay in float32.
     ball_penalty: rho of the augmented Lagrangian, positive, one over a length.
     ball_rate: step size of its multipliers, one over a length.
     segment: whether a game of two sources reports the generator's position
@@ -93,15 +99,15 @@ class Config:
   @property
   def needs_radii(self) -> bool:
     """Whether the objective holds the generator within radii of sources."""
-    return objectives.build(self.objective).needs_radii
+    return self.objective in WITH_RADII
 
   def __post_init__(self):
     for field, choices in [
-      ('objective', objectives.NAMES),
-      ('adversarial', registry.NAMES),
-      ('penalty', wgan.PENALTIES),
-      ('gp_norm', wgan.NORMS),
-      ('precision', precision.NAMES),
+      ('objective', OBJECTIVES),
+      ('adversarial', ADVERSARIAL),
+      ('penalty', PENALTIES),
+      ('gp_norm', GRADIENT_NORMS),
+      ('precision', precision_names.NAMES),
     ]:
       if getattr(self, field) not in choices:
         raise ValueError(
@@ -128,7 +134,7 @@ class Config:
       raise ValueError(
         'paired needs generator_batches 1: held-out samples are one batch'
       )
-    augmentation.build(self.augment)
+    augmentation_names.parse(self.augment)
 
 
 def decaying(config: Config, steps: int) -> Config:

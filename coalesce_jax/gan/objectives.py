@@ -15,7 +15,8 @@ with the coefficients `c_k` held constant:
   (anti-windup). Only the penalty draws a generator that is still far outside a
   ball.
 
-A new objective is a factory in this file and a line of `TABLE`.
+A new objective is a factory in this file, a line of `TABLE`, and its name in
+`config.OBJECTIVES`.
 
 Shapes: K sources. Distances are in the units of the samples.
 """
@@ -39,8 +40,6 @@ class Objective(NamedTuple):
       a warm-up step.
     value: ``(w1, weights) -> scalar``, the value of the functional.
     metrics: ``(state, w1, radii) -> metrics`` of the objective.
-    needs_radii: whether the objective keeps the generator within given radii of
-      all sources but the first.
   """
 
   init: Callable[[int], Any]
@@ -48,7 +47,6 @@ class Objective(NamedTuple):
   update: Callable[[Any, jax.Array, jax.Array], Any]
   value: Callable[[jax.Array, jax.Array], jax.Array]
   metrics: Callable[[Any, jax.Array, jax.Array], types.Metrics]
-  needs_radii: bool = False
 
 
 def w1() -> Objective:
@@ -102,7 +100,6 @@ def ball(penalty: float, rate: float) -> Objective:
     update=update,
     value=lambda w1, weights: w1[0],
     metrics=metrics,
-    needs_radii=True,
   )
 
 
@@ -112,14 +109,13 @@ TABLE: dict[str, Callable[[float, float], Objective]] = {
   'w1_squared': lambda penalty, rate: w1_squared(),
   'ball': ball,
 }
-NAMES = tuple(TABLE)
 
 
 def build(name: str, penalty: float = 1.0, rate: float = 0.01) -> Objective:
   """Returns an objective by name.
 
   Args:
-    name: one of `NAMES`.
+    name: one of `config.OBJECTIVES`.
     penalty: rho of `ball`; other objectives ignore it.
     rate: step size of the multipliers of `ball`; other objectives ignore it.
   """

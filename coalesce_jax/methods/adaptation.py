@@ -26,26 +26,20 @@ import numpy as np
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.gan import config as config_lib
-from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import sources
 from coalesce_jax.gan import terms
 from coalesce_jax.methods import fine_tuning
 from coalesce_jax.methods import local_targets
 from coalesce_jax.methods import runner
+from coalesce_jax.methods import settings
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.networks import registry
 from coalesce_jax.training import loop
+from coalesce_jax.transforms import ternary as ternary_lib
 from coalesce_jax.transforms import ternary_config
 
-Config = fine_tuning.Config
-
-TERNARIZE = Config(
-  game=game_lib.Config(objective='w1', augment='translation'),
-  schedule=loop.Schedule(steps=1500),
-  decay=True,
-  anchor=0.75,
-  ternary=ternary_config.Ternary(),
-)
+Config = settings.FineTuning
+TERNARIZE = settings.TERNARIZE
 
 
 def ternarize_default(spec: generator_lib.Spec) -> Config:
@@ -163,23 +157,23 @@ def _with_metamodel(
 
 
 def _ternary(
-  settings: ternary_config.Ternary | None, start: generator_lib.Generator
+  ternary: ternary_config.Ternary | None, start: generator_lib.Generator
 ) -> dict[str, Any]:
   """Returns the arguments that ternarization adds to fine-tuning.
 
   Raises:
     ValueError: the generator is a mixture, which has several networks.
   """
-  if settings is None:
+  if ternary is None:
     return {}
   if start.spec.network == registry.MIXTURE:
     raise ValueError('a mixture of nodes cannot be ternarized')
   extra: dict[str, Any] = {
-    'reparam': ternary_config.reparam(settings),
-    'critic_reparam': ternary_config.critic_reparam(settings),
+    'reparam': ternary_lib.reparam(ternary),
+    'critic_reparam': ternary_lib.critic_reparam(ternary),
   }
-  if settings.distill:
-    term = terms.distillation(start.network, settings.distill)
+  if ternary.distill:
+    term = terms.distillation(start.network, ternary.distill)
     extra |= {'terms': (term,), 'term_data': lambda params: {term.name: params}}
   return extra
 

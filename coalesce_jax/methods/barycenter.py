@@ -31,69 +31,19 @@ import numpy as np
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.gan import config as config_lib
-from coalesce_jax.gan import game as game_lib
-from coalesce_jax.gan import refined_source
 from coalesce_jax.gan import sources
 from coalesce_jax.methods import barycenter_sources
 from coalesce_jax.methods import replicas
 from coalesce_jax.methods import runner
+from coalesce_jax.methods import settings
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 from coalesce_jax.training import schedules
 
-METHODS = ('joint', 'recursive', 'mixture')
-# Default number of steps that update only the critics.
-WARMUP = 100
+METHODS = settings.METHODS
 
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-  """The settings of a barycenter.
-
-  Attributes:
-    game: settings of the game. The argument `objective` of `barycenter`
-      replaces its objective.
-    schedule: schedule of the loop, for every round of the recursion.
-    decay: whether the learning rates fall linearly to zero over the steps,
-      instead of over `game.decay_steps`.
-    start: index of the input generator to start from. None is new parameters,
-      which give a better barycenter after thousands of steps.
-    spec: architecture of a new generator; None is that of the first input. If
-      it names no critic, it gets that of the inputs.
-    warmup: steps at the start that update only the critics; None is 100, at
-      most a fifth of the steps.
-    warm_critics: whether critics start from those of the inputs, if all inputs
-      have a critic of the architecture that is trained.
-    fixed_samples: number of samples of each input, drawn once and stored in 8
-      bits; 0 draws new samples at every step.
-    scale_weights: whether to multiply the weights, which sum to 1, by K.
-    refine: settings of discriminator optimal transport (DOT), which moves the
-      fixed samples by the critics of the inputs. Each critic must have been
-      trained with its input on real data. None leaves the samples unchanged.
-
-  Raises:
-    ValueError: settings are out of range or contradict each other.
-  """
-
-  game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
-  schedule: loop.Schedule = loop.Schedule(steps=1000)
-  decay: bool = True
-  start: int | None = 0
-  spec: generator_lib.Spec | None = None
-  warmup: int | None = None
-  warm_critics: bool = True
-  fixed_samples: int = 0
-  scale_weights: bool = False
-  refine: refined_source.Config | None = None
-
-  def __post_init__(self):
-    if self.fixed_samples < 0:
-      raise ValueError(f'fixed_samples {self.fixed_samples} is negative')
-    if self.refine is not None and not self.fixed_samples:
-      raise ValueError('refine needs fixed_samples: each takes many steps')
-    if self.spec is not None and self.start is not None:
-      raise ValueError('spec is of a new generator: set start to None')
+Config = settings.Barycenter
 
 
 def paper_code(steps: int = 5000, samples: int = 10000) -> Config:
@@ -266,7 +216,9 @@ def _joint(key, inputs, weights, radii, config, hooks, mixed=False):
       targets = [runner.Target(pool, pool, 1.0, critics[0])]
     else:
       targets = barycenter_sources.targets(drawn, critics, scaled, radii)
-    warmup = loop.warmup_of(config.warmup, WARMUP, config.schedule.steps)
+    warmup = loop.warmup_of(
+      config.warmup, settings.BARYCENTER_WARMUP, config.schedule.steps
+    )
     return runner.Setup(initial, targets, warmup=warmup)
 
   result = runner.run(

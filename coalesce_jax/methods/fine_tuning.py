@@ -12,94 +12,21 @@ import dataclasses
 from typing import Any
 
 import jax
-import numpy as np
 
 from coalesce_jax.core import types
 from coalesce_jax.data import pixels
-from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import local_samples
 from coalesce_jax.gan import terms as terms_lib
 from coalesce_jax.methods import local_targets
 from coalesce_jax.methods import runner
+from coalesce_jax.methods import settings
 from coalesce_jax.metrics import energy
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import base
-from coalesce_jax.transforms import ternary_config
 
-# Default number of steps that update only the critics.
-WARMUP = 50
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-  """The settings of adaptation and of its baselines.
-
-  Attributes:
-    game: settings of the game.
-    schedule: schedule of the loop.
-    decay: whether the learning rates fall linearly to zero over the steps,
-      instead of over `game.decay_steps`.
-    anchor: proximal weight a, the weight of the distance to the metamodel; in
-      [0, 1), a number or `[S]`.
-    mixed: whether one critic sees the mixture of local samples and metamodel,
-      instead of a critic for each.
-    warmup: steps at the start that update only the critics; None is 50, at most
-      a fifth of the steps.
-    warm_critics: whether critics start from that of the generator, if it has
-      one.
-    held_out: fraction of the local samples kept for distance estimates and
-      early stopping.
-    rate: multiplies all learning rates; a number or `[S]`.
-    generator_rate: multiplies the generator's learning rate once more; a number
-      or `[S]`. Three to six is about twice as fast from trained nodes, but may
-      throw a new generator far off (docs/few_shot_attempts.md).
-    radius: eta of the 'ball' objective, the distance allowed from the
-      metamodel; a number or `[S]`.
-    ternary: settings of ternarization; None keeps float weights.
-    fixed_samples: number of samples of the metamodel, drawn once; 0 draws new
-      samples at every step.
-    scale_weights: whether to multiply the weights of the targets, which sum to
-      1, by their number.
-
-  Raises:
-    ValueError: a setting is out of range or contradicts the objective.
-  """
-
-  game: game_lib.Config = dataclasses.field(
-    default_factory=lambda: game_lib.Config(
-      objective='w1_squared', augment='translation'
-    )
-  )
-  schedule: loop.Schedule = loop.Schedule(steps=500, chunk=25)
-  decay: bool = False
-  anchor: Any = 0.5
-  mixed: bool = False
-  warmup: int | None = None
-  warm_critics: bool = True
-  held_out: float = 0.1
-  rate: Any = 1.0
-  generator_rate: Any = 1.0
-  radius: Any = 0.0
-  ternary: ternary_config.Ternary | None = None
-  fixed_samples: int = 0
-  scale_weights: bool = False
-
-  def __post_init__(self):
-    anchor = np.asarray(self.anchor)
-    if not np.all((anchor >= 0.0) & (anchor < 1.0)):
-      raise ValueError(f'anchor {self.anchor} is not in [0, 1)')
-    if not 0.0 <= self.held_out < 1.0:
-      raise ValueError(f'held_out {self.held_out} is not in [0, 1)')
-    if self.fixed_samples < 0:
-      raise ValueError(f'fixed_samples {self.fixed_samples} is negative')
-    if self.mixed and self.game.needs_radii:
-      name = self.game.objective
-      raise ValueError(f'objective {name!r} needs two critics: mixed has one')
-    if self.game.needs_radii and not np.all(np.asarray(self.radius) > 0):
-      name = self.game.objective
-      raise ValueError(f'objective {name!r} needs a positive radius')
+Config = settings.FineTuning
 
 
 def default(spec: generator_lib.Spec, config: Config | None = None) -> Config:
@@ -189,7 +116,9 @@ def fit(
       targets=chosen,
       generator_rate=hyper['rate'] * hyper['generator_rate'],
       critic_rate=hyper['rate'],
-      warmup=loop.warmup_of(config.warmup, WARMUP, config.schedule.steps),
+      warmup=loop.warmup_of(
+        config.warmup, settings.WARMUP, config.schedule.steps
+      ),
       terms=term_data(params),
     )
 

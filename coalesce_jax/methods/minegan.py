@@ -27,6 +27,7 @@ from coalesce_jax.core import types
 from coalesce_jax.gan import local_samples
 from coalesce_jax.methods import fine_tuning
 from coalesce_jax.methods import runner
+from coalesce_jax.methods import settings
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.networks import mixture
@@ -125,7 +126,7 @@ def mine(
       generator_rate=hyper['rate'] * hyper['generator_rate'],
       critic_rate=hyper['rate'],
       warmup=loop.warmup_of(
-        config.warmup, fine_tuning.WARMUP, config.schedule.steps
+        config.warmup, settings.WARMUP, config.schedule.steps
       ),
     )
 

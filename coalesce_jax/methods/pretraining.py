@@ -4,7 +4,6 @@ Shapes: K nodes, S replicas, N and M samples of a node, T rows of history.
 """
 
 from collections.abc import Sequence
-import dataclasses
 from typing import Any
 
 import jax
@@ -12,29 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.core import types
-from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import sources
 from coalesce_jax.methods import runner
+from coalesce_jax.methods import settings
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-  """The settings of pretraining.
-
-  Attributes:
-    game: settings of the game.
-    schedule: schedule of the loop.
-    decay: whether the learning rates fall linearly to zero over the steps,
-      instead of over `game.decay_steps`.
-    held_out: fraction of each node's samples kept for distance estimates.
-  """
-
-  game: game_lib.Config = dataclasses.field(default_factory=game_lib.Config)
-  schedule: loop.Schedule = loop.Schedule(steps=3000)
-  decay: bool = True
-  held_out: float = 0.1
+Config = settings.Pretraining
 
 
 def pretrain(

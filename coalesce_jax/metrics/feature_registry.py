@@ -5,10 +5,12 @@ import functools
 import importlib.resources
 
 from coalesce_jax.metrics import classifier_features
+from coalesce_jax.metrics import feature_names
 from coalesce_jax.metrics import features
 from coalesce_jax.metrics import imagenet
 
-COMMITTED = ('digits', 'mnist', 'fashion_mnist', 'cifar10')
+COMMITTED = feature_names.COMMITTED
+NAMES = feature_names.NAMES
 
 
 @functools.cache
@@ -56,4 +58,3 @@ LOADERS: dict[str, Callable[[tuple[int, ...]], features.Features]] = {
   'imagenet': imagenet.load,
   'random': classifier_features.random,
 }
-NAMES = tuple(LOADERS)

@@ -22,7 +22,9 @@ from jax.interpreters import batching
 from jax.interpreters import mlir
 import jax.numpy as jnp
 
-NAMES = ('float32', 'tensorfloat32', 'bfloat16')
+from coalesce_jax.ops import precision_names
+
+NAMES = precision_names.NAMES
 
 _PASSES = {'float32': lax.Precision.HIGHEST}
 

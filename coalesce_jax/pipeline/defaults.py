@@ -10,11 +10,8 @@ from typing import Any
 
 import ml_collections
 
-from coalesce_jax.gan import game as game_lib
-from coalesce_jax.methods import adaptation
-from coalesce_jax.methods import barycenter as barycenter_lib
-from coalesce_jax.methods import fine_tuning
-from coalesce_jax.methods import pretraining
+from coalesce_jax.gan import config as game_lib
+from coalesce_jax.methods import settings
 
 # Fields of a game that the configuration has.
 _GAME = (
@@ -26,8 +23,8 @@ _GAME = (
 def get_config() -> ml_collections.ConfigDict:
   """Returns the fields; settings of stages are those of their dataclasses."""
   game = game_lib.Config()
-  pretrain, barycenter = pretraining.Config(), barycenter_lib.Config()
-  adapt, ternary = adaptation.Config(), adaptation.TERNARIZE
+  pretrain, barycenter = settings.Pretraining(), settings.Barycenter()
+  adapt, ternary = settings.FineTuning(), settings.TERNARIZE
   how = ternary.ternary
   assert how is not None
   return ml_collections.ConfigDict(
@@ -72,7 +69,7 @@ def get_config() -> ml_collections.ConfigDict:
       'barycenter': {
         **_schedule(barycenter),
         'decay': barycenter.decay,
-        'warmup': barycenter_lib.WARMUP,
+        'warmup': settings.BARYCENTER_WARMUP,
         'method': 'joint',
         # '' is the default of `coalesce_jax.barycenter`.
         'objective': '',
@@ -89,7 +86,7 @@ def get_config() -> ml_collections.ConfigDict:
       # Of adaptation and, but for the anchor, of every baseline.
       'adapt': {
         **_schedule(adapt),
-        'warmup': fine_tuning.WARMUP,
+        'warmup': settings.WARMUP,
         'anchor': adapt.anchor,
         # Of adaptation alone, a factor of the learning rate; `transfer` has
         # its own.
@@ -106,7 +103,7 @@ def get_config() -> ml_collections.ConfigDict:
       'transfer': {'rate': 0.1, 'freeze': ()},
       'ternary': {
         **_schedule(ternary),
-        'warmup': fine_tuning.WARMUP,
+        'warmup': settings.WARMUP,
         'anchor': ternary.anchor,
         'objective': ternary.game.objective,
         **dataclasses.asdict(how),

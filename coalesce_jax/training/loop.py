@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.core import errors
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.parallel import mesh as mesh_lib
@@ -25,14 +26,8 @@ from coalesce_jax.training import schedules
 from coalesce_jax.training import task as task_lib
 
 MAX_ROLLBACKS = 3
-
-
-class Interrupted(Exception):
-  """The run was asked to stop. Its state is saved."""
-
-
-class Diverged(RuntimeError):
-  """Parameters became NaN or infinite again after the last rollback."""
+Interrupted = errors.Interrupted
+Diverged = errors.Diverged
 
 
 class Hooks(NamedTuple):

@@ -18,11 +18,12 @@ from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.training import optimizers
 from coalesce_jax.transforms import base
+from coalesce_jax.transforms import ternary_config
 from coalesce_jax.transforms import ternary_schemes
 
-SCHEMES = ternary_schemes.NAMES
-GRANULARITIES = ('layer', 'channel')
-THRESHOLD_INITS = ternary_schemes.THRESHOLD_INITS
+SCHEMES = ternary_config.SCHEMES
+GRANULARITIES = ternary_config.GRANULARITIES
+THRESHOLD_INITS = ternary_config.THRESHOLD_INITS
 # Patterns of the two phases: thresholds, then weights and scales.
 PHASES = ('thresholds/.*', '(?!thresholds/).*')
 
@@ -54,13 +55,7 @@ def ternary(
   Raises:
     ValueError: a setting is unknown; at `init`, a pattern matches no leaf.
   """
-  for name, value, choices in (
-    ('scheme', scheme, SCHEMES),
-    ('granularity', granularity, GRANULARITIES),
-    ('threshold_init', threshold_init, THRESHOLD_INITS),
-  ):
-    if value not in choices:
-      raise ValueError(f'{name} {value!r} is not one of {choices}')
+  ternary_config.check(scheme, granularity, threshold_init)
   scheme_fns = ternary_schemes.TABLE[scheme]
 
   def init(key: types.PRNGKey, params: types.Params) -> tuple[Any, Any]:
@@ -106,6 +101,42 @@ def ternary(
     apply,
     phased if thresholds_first else base.at_once,
     describe=described,
+  )
+
+
+def reparam(settings: ternary_config.Ternary) -> base.Reparam:
+  """Returns the reparametrization of the generator.
+
+  Args:
+    settings: settings of ternarization.
+
+  Raises:
+    ValueError: a setting is unknown.
+  """
+  return ternary(
+    scheme=settings.scheme,
+    granularity=settings.granularity,
+    leaves=tuple(settings.leaves),
+    threshold_init=settings.threshold_init,
+    thresholds_first=settings.thresholds_first,
+  )
+
+
+def critic_reparam(settings: ternary_config.Ternary) -> base.Reparam:
+  """Returns the reparametrization of the critics.
+
+  Their thresholds and weights are updated at once.
+
+  Args:
+    settings: settings of ternarization.
+  """
+  if not settings.critic:
+    return base.identity()
+  return ternary(
+    scheme=settings.scheme,
+    granularity=settings.granularity,
+    leaves=tuple(settings.leaves),
+    threshold_init=settings.threshold_init,
   )
 
 

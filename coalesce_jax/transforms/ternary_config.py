@@ -1,9 +1,11 @@
-"""Defines the settings of ternarization."""
+"""Defines the settings of ternarization. It needs no JAX."""
 
 import dataclasses
 
-from coalesce_jax.transforms import base
-from coalesce_jax.transforms import ternary as ternary_lib
+# What implements these names is in `ternary_schemes`.
+SCHEMES = ('truncated_gaussian', 'twn', 'ttq')
+THRESHOLD_INITS = ('sigma', 'max')
+GRANULARITIES = ('layer', 'channel')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -11,7 +13,7 @@ class Ternary:
   """The settings of ternarization.
 
   Attributes:
-    scheme: 'truncated_gaussian', 'twn' or 'ttq'.
+    scheme: one of `SCHEMES`.
     granularity: group of one scale, a 'layer' or a 'channel'.
     leaves: patterns of the leaves that become ternary. By default these are all
       kernels but that of the output layer.
@@ -38,40 +40,15 @@ class Ternary:
   def __post_init__(self):
     if not self.distill >= 0.0:
       raise ValueError(f'ternary: distill {self.distill} is negative')
-    reparam(self)
+    check(self.scheme, self.granularity, self.threshold_init)
 
 
-def reparam(settings: Ternary) -> base.Reparam:
-  """Returns the reparametrization of the generator.
-
-  Args:
-    settings: settings of ternarization.
-
-  Raises:
-    ValueError: a setting is unknown.
-  """
-  return ternary_lib.ternary(
-    scheme=settings.scheme,
-    granularity=settings.granularity,
-    leaves=tuple(settings.leaves),
-    threshold_init=settings.threshold_init,
-    thresholds_first=settings.thresholds_first,
-  )
-
-
-def critic_reparam(settings: Ternary) -> base.Reparam:
-  """Returns the reparametrization of the critics.
-
-  Their thresholds and weights are updated at once.
-
-  Args:
-    settings: settings of ternarization.
-  """
-  if not settings.critic:
-    return base.identity()
-  return ternary_lib.ternary(
-    scheme=settings.scheme,
-    granularity=settings.granularity,
-    leaves=tuple(settings.leaves),
-    threshold_init=settings.threshold_init,
-  )
+def check(scheme: str, granularity: str, threshold_init: str) -> None:
+  """Raises ValueError if a name is unknown."""
+  for name, value, choices in (
+    ('scheme', scheme, SCHEMES),
+    ('granularity', granularity, GRANULARITIES),
+    ('threshold_init', threshold_init, THRESHOLD_INITS),
+  ):
+    if value not in choices:
+      raise ValueError(f'{name} {value!r} is not one of {choices}')

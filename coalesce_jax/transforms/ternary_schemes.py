@@ -31,7 +31,6 @@ import jax
 import jax.numpy as jnp
 
 Axes = tuple[int, ...]
-THRESHOLD_INITS = ('sigma', 'max')
 EPSILON = 1e-8
 
 
@@ -242,4 +241,3 @@ TABLE: dict[str, Scheme] = {
   'twn': twn(),
   'ttq': ttq(),
 }
-NAMES = tuple(TABLE)

@@ -191,7 +191,7 @@ def ternarize_untrained(
     made: in float, without ensemble axes.
     how: scheme, granularity, leaves and start of the thresholds.
   """
-  reparam = ternary_config.reparam(how)
+  reparam = ternary_lib.reparam(how)
   params = base.start(reparam, jax.random.key(0), made.params)
   spec = dataclasses.replace(made.spec, encodings=reparam.describe(params))
   return made._replace(params=params, spec=spec)

@@ -124,7 +124,8 @@ def test_bad_local_images_exit_with_2_and_leave_nothing(
   'argv,match',
   [
     (['adapt'], 'nodes'),
-    (['adapt', '--nodes=a', '--local=b', '--out=c', '--packing=trits'],
+    (['adapt', '--nodes=a', '--local=b', '--out=c.safetensors',
+      '--packing=trits'],
      'needs --ternary'),
   ],
 )  # fmt: skip

@@ -17,8 +17,8 @@ FLAGS = {
   'objective radii refine_steps weights',
   'mixture': 'nodes out refine_steps weights',
   'adapt': f'{TRAINING} anchor augment barycenter_steps early_stopping '
-  'freeze_d judges local nodes packing ternary ternary_steps weights',
-  'ternarize': f'{TRAINING} augment local node packing',
+  'freeze_d critic judges local nodes packing ternary ternary_steps weights',
+  'ternarize': f'{TRAINING} augment critic local node packing',
   'export': 'format node out weights',
   'sample': 'backend n node out seed',
   'evaluate': 'features images labelled local node samples seed',

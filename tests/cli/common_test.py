@@ -8,6 +8,7 @@ from PIL import Image
 import pytest
 
 from coalesce_jax.cli import common
+from coalesce_jax.cli.definitions import training
 from coalesce_jax.methods import adaptation
 from tests import small
 from tests.cli import calls
@@ -18,7 +19,7 @@ from tests.cli import calls
   [
     ('0.5,0.4', 'sum to 0.9'),
     ('1', '1 weights for 2'),
-    ('a,b', 'not numbers'),
+    ('a,b', 'not a number'),
   ],
 )
 def test_bad_weights_exit_with_2(capsys, tmp_path, weights, match):
@@ -42,7 +43,7 @@ def test_bad_weights_exit_with_2(capsys, tmp_path, weights, match):
 
 def parsed(*arguments):
   values = flags.FlagValues()
-  common.define_training(values, adaptation.Config())
+  training.training(values, adaptation.Config())
   values(['any', *arguments])
   return values
 
@@ -67,13 +68,6 @@ def test_flags_change_the_settings_that_they_name():
   )  # fmt: skip
   assert (made.schedule.steps, made.schedule.patience) == (6, 2)
   assert made.game.ema == 0.5 and made.game.objective == 'w1_squared'
-
-
-def test_numbers_of_a_list_are_read():
-  assert common.numbers('weights', None) is None
-  assert common.numbers('weights', ['0.25', '1e-3']) == [0.25, 0.001]
-  with pytest.raises(ValueError, match='--weights=1,x: not numbers'):
-    common.numbers('weights', ['1', 'x'])
 
 
 @pytest.mark.parametrize('channels', [1, 3])

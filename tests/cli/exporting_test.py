@@ -132,14 +132,15 @@ def test_what_cannot_be_sampled_exits_with_2(capsys, tmp_path, make, message):
     (['--weights=int8'], 'int8'),
     (['--format=stablehlo', '--weights=int4'], 'int4'),
     (['--node=nowhere'], 'nowhere: no such file'),
-    ([], 'edge.safetensors/x: '),
+    ([], 'edge.safetensors is a file'),
   ],
 )
 def test_what_cannot_be_exported_exits_with_2(
   capsys, tmp_path, bundle, argv, message
 ):
   # The last: a folder that cannot be, below a file.
-  name = 'new/x' if argv else 'edge.safetensors/x/y'
+  ending = 'mlir' if '--format=stablehlo' in argv else 'onnx'
+  name = f'new/x.{ending}' if argv else 'edge.safetensors/x/y.onnx'
   code, _, error = calls.run(
     capsys, 'export', f'--node={bundle}', f'--out={tmp_path / name}', *argv
   )
@@ -164,15 +165,16 @@ def test_without_the_extra_all_but_export_works(tmp_path, bundle):
     'from coalesce_jax.cli import main; import sys; '
     f'code = main.main(["coalesce", "sample", "--node={bundle}", "--n=1", '
     '"--out=x.png"]); assert code == 0; '
-    f'sys.exit(main.main(["coalesce", "export", "--node={bundle}", "--out=y"]))'
+    f'argv = ["coalesce", "export", "--node={bundle}", "--out=y.onnx"]; '
+    'sys.exit(main.main(argv))'
   )
   done = python(tmp_path, ['onnx', 'onnxruntime', 'flatbuffers'], '-c', program)
   assert done.returncode == 2
-  (line,) = done.stderr.strip().splitlines()
+  *_, line = done.stderr.strip().splitlines()
   assert line == (
     "coalesce export: onnx is not installed: pip install 'coalesce_jax[export]'"
   )
-  assert not (tmp_path / 'y').exists()
+  assert not (tmp_path / 'y.onnx').exists()
 
 
 def programs():

@@ -65,8 +65,8 @@ def test_the_program_reads_configurations_from_any_folder(tmp_path):
   program = """
     import sys
     sys.modules['experiments'] = None
-    from coalesce_jax.cli import main
-    main.main_console()
+    from coalesce_jax import __main__
+    __main__.main()
     """
   done = subprocess.run(
     [sys.executable, '-c', textwrap.dedent(program), 'run',

@@ -74,14 +74,14 @@ def test_an_unwritable_result_exits_with_2(capsys, tmp_path):
   code, _, error = calls.run(
     capsys, 'pretrain', f'--out={tmp_path / "file" / "below"}', *calls.FEW
   )
-  assert code == 2 and 'not a writable folder' in error
+  assert code == 2 and f'{tmp_path / "file"} is a file' in error
 
 
 @pytest.mark.parametrize(
   'argv,match',
   [
     (['pretrain', '--out=a', '--critic_learning_rate=-1'],
-     'critic_learning_rate -1.0 is not positive'),
+     'critic_learning_rate=-1: it is not in [0, 10]'),
   ],
 )  # fmt: skip
 def test_bad_usage_exits_with_2_and_one_line(capsys, argv, match):

@@ -18,7 +18,7 @@ PARAMS = {
 
 
 def test_all_kernels_but_the_last_have_a_threshold_a_channel():
-  reparam = ternary_config.reparam(ternary_config.Ternary())
+  reparam = ternary.reparam(ternary_config.Ternary())
   latent, _ = reparam.init(KEY, PARAMS)
   assert {k: v.shape for k, v in latent['thresholds'].items()} == {
     'dense.kernel': (2,)
@@ -37,7 +37,7 @@ def test_settings_reach_the_reparametrization():
     scheme='twn', granularity='layer', leaves=('out/kernel',),
     threshold_init='max', thresholds_first=False,
   )  # fmt: skip
-  made = ternary_config.reparam(settings)
+  made = ternary.reparam(settings)
   # Equal settings give one object.
   assert made is ternary.ternary(
     scheme='twn', granularity='layer', leaves=('out/kernel',),
@@ -48,17 +48,15 @@ def test_settings_reach_the_reparametrization():
 
 
 def test_critics_are_ternary_on_demand_with_the_same_settings_at_once():
-  plain = ternary_config.critic_reparam(ternary_config.Ternary(critic=False))
+  plain = ternary.critic_reparam(ternary_config.Ternary(critic=False))
   assert plain == base.identity()
   settings = ternary_config.Ternary(
     scheme='ttq', granularity='layer', leaves=('dense/.*el',), critic=True
   )
-  made = ternary_config.critic_reparam(settings)
+  made = ternary.critic_reparam(settings)
   latent, _ = made.init(KEY, PARAMS)
   assert len(made.optimizers(optax.adam(0.1), latent)) == 1
-  assert made.describe(PARAMS) == ternary_config.reparam(settings).describe(
-    PARAMS
-  )
+  assert made.describe(PARAMS) == ternary.reparam(settings).describe(PARAMS)
 
 
 @pytest.mark.parametrize(

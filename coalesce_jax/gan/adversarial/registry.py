@@ -15,7 +15,6 @@ PLAIN: dict[str, Callable[[], base.Adversarial]] = {
   'bce': bce.make,
   'hinge': hinge.make,
 }
-NAMES = ('wgan', *PLAIN)
 
 
 @functools.lru_cache(maxsize=64)
@@ -29,7 +28,7 @@ def build(
   """Returns the losses of a name. Equal arguments return the same object.
 
   Args:
-    name: one of `NAMES`.
+    name: one of `config.ADVERSARIAL`.
     penalty_weight: weight of the gradient penalty, see `wgan.make`. Only 'wgan'
       has a penalty; other losses ignore this and the next two arguments.
     penalty: kind of gradient penalty.

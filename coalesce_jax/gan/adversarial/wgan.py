@@ -20,9 +20,6 @@ from coalesce_jax.core import types
 from coalesce_jax.gan.adversarial import base
 from coalesce_jax.parallel import batch_shards
 
-PENALTIES = ('two_sided', 'one_sided', 'none')
-NORMS = ('sample', 'channel')
-
 
 def dual_gap(
   critic: base.Critic, real: jax.Array, fake: jax.Array

@@ -1,0 +1,65 @@
+"""Prints a program that completes commands and flags in a shell."""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from coalesce_jax.cli import boundary
+from coalesce_jax.cli.command import Command
+
+SHELLS = ('bash', 'zsh')
+_USAGE = 'coalesce completion: name a shell, bash or zsh'
+
+_BASH = """\
+# eval "$(coalesce completion bash)"
+_coalesce() {{
+  local cur=${{COMP_WORDS[COMP_CWORD]}} words=''
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    words='{names}'
+  else
+    case ${{COMP_WORDS[1]}} in
+{cases}
+    esac
+  fi
+  case $cur in
+    --*|'') COMPREPLY=($(compgen -W "$words" -- "$cur")) ;;
+    *) if [ "$COMP_CWORD" -eq 1 ]; then
+         COMPREPLY=($(compgen -W "$words" -- "$cur"))
+       else
+         COMPREPLY=($(compgen -f -- "$cur"))
+       fi ;;
+  esac
+  case ${{COMPREPLY[0]}} in *=) compopt -o nospace 2>/dev/null ;; esac
+}}
+complete -o default -F _coalesce coalesce
+"""
+
+
+def run(arguments: Sequence[str], table: dict[str, Command]) -> int:
+  """Prints the program of a shell and returns the exit code.
+
+  Args:
+    arguments: the name of a shell, one of `SHELLS`.
+    table: the commands.
+  """
+  if len(arguments) != 1 or arguments[0].removeprefix('--shell=') not in SHELLS:
+    return boundary.refuse(_USAGE)
+  shell = arguments[0].removeprefix('--shell=')
+  cases = '\n'.join(
+    f"      {name}) words='{' '.join(_flags(command))}' ;;"
+    for name, command in table.items()
+  )
+  text = _BASH.format(names=' '.join([*table, 'completion']), cases=cases)
+  if shell == 'zsh':
+    text = 'autoload -U +X bashcompinit && bashcompinit\n' + text
+  print(text, end='')
+  return 0
+
+
+def _flags(command: Command) -> list[str]:
+  values = flags.FlagValues()
+  command.define(values)
+  return [
+    f'--{name}' if values[name].boolean else f'--{name}='
+    for name in sorted(values)
+  ]

@@ -1,0 +1,64 @@
+"""Defines the flags of the commands of the edge node: adapt, ternarize."""
+
+from coalesce_jax.cli.definitions import kinds
+from coalesce_jax.cli.definitions import training
+from coalesce_jax.cli.definitions.kinds import Values
+from coalesce_jax.methods import settings
+from coalesce_jax.models import packing
+
+
+def adapt(values: Values) -> None:
+  """Defines the flags of `adapt`."""
+  defaults = settings.FineTuning()
+  training.nodes(values, 'Bundles; several are coalesced first.')
+  kinds.path(values, 'local', None, 'Folder or array file of local images.')
+  kinds.paths(
+    values, 'judges', 'Bundles whose critics form the critic ensemble of the '
+    'local images; default the critic of the metamodel.',
+  )  # fmt: skip
+  kinds.number(
+    values, 'anchor', defaults.anchor, 'Proximal weight: position between '
+    'local samples, 0, and metamodel, 1.', 0.0, 1.0,
+  )  # fmt: skip
+  kinds.string(
+    values, 'augment', defaults.game.augment,
+    'Augmentation, see the README; "" is none.',
+  )  # fmt: skip
+  kinds.switch(values, 'freeze_d', 'Freeze the image-side critic layers.')
+  kinds.switch(values, 'early_stopping', 'Stop early by held-out local images.')
+  kinds.switch(values, 'ternary', 'Ternarize the result as well.')
+  kinds.count(
+    values, 'barycenter_steps', settings.Barycenter().schedule.steps,
+    'Generator steps of the metamodel.',
+  )  # fmt: skip
+  kinds.count(
+    values, 'ternary_steps', settings.TERNARIZE.schedule.steps,
+    'Generator steps of the ternarization.',
+  )  # fmt: skip
+  _result(values)
+  training.training(values, defaults)
+
+
+def ternarize(values: Values) -> None:
+  """Defines the flags of `ternarize`."""
+  kinds.path(values, 'node', None, 'Bundle of a float generator.')
+  kinds.path(values, 'local', None, 'Folder or array file of local images.')
+  kinds.string(
+    values, 'augment', settings.TERNARIZE.game.augment,
+    'Augmentation; "" is none.',
+  )  # fmt: skip
+  _result(values)
+  training.training(values, settings.TERNARIZE)
+
+
+def _result(values: Values) -> None:
+  kinds.choice(
+    values, 'packing', '2bit', list(packing.PACKINGS), 'Packing of ternary '
+    'weights in the bundle; trits are 1.6 bits each.',
+  )  # fmt: skip
+  kinds.choice(
+    values, 'critic', 'keep', ['keep', 'drop'], 'Whether the bundle holds the '
+    'critic: `adapt` and `barycenter` start faster with it, `sample` and '
+    '`export` do not need it.',
+  )  # fmt: skip
+  kinds.path(values, 'out', None, 'Bundle to write.')

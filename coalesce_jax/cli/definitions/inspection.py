@@ -1,0 +1,78 @@
+"""Defines the flags of the commands that train nothing."""
+
+from ml_collections import config_flags
+
+from coalesce_jax.cli.definitions import kinds
+from coalesce_jax.cli.definitions.kinds import Values
+from coalesce_jax.data import datasets
+from coalesce_jax.export import names as export_names
+from coalesce_jax.metrics import feature_names
+
+
+def sample(values: Values) -> None:
+  """Defines the flags of `sample`."""
+  kinds.path(values, 'node', None, 'Bundle, or a file of `export`.')
+  kinds.choice(
+    values, 'backend', 'jax', ['jax', 'onnx'], 'What runs it: jax a bundle, '
+    'onnx a file of `export --format=onnx` on one core. NumPy draws the '
+    'latents of onnx: the same seed gives other images.',
+  )  # fmt: skip
+  kinds.count(values, 'n', 64, 'Number of samples.', 1, 1_000_000)
+  kinds.seed(values)
+  kinds.path(values, 'out', None, 'A .png grid, .npz, or a folder of PNGs.')
+
+
+def evaluate(values: Values) -> None:
+  """Defines the flags of `evaluate`."""
+  kinds.path(values, 'node', None, 'Bundle.')
+  kinds.path(values, 'images', None, 'Held-out real images, or a data set.')
+  kinds.path(values, 'local', None, 'Images it was trained on, if known.')
+  kinds.choice(
+    values, 'features', None, feature_names.NAMES,
+    'Feature network; default by data set.',
+  )  # fmt: skip
+  kinds.path(
+    values, 'labelled', None,
+    'Labelled images to train features on, cached.',
+  )  # fmt: skip
+  kinds.count(
+    values, 'samples', None, 'Number of generated samples; default as many as '
+    'real images.', 2, 10_000_000,
+  )  # fmt: skip
+  kinds.seed(values)
+
+
+def data(values: Values) -> None:
+  """Defines the flags of `data`."""
+  kinds.path(values, 'dataset', None, f'One of {datasets.NAMES}, or a path.')
+  kinds.path(values, 'data_dir', None, 'Folder that is searched first.')
+
+
+def export(values: Values) -> None:
+  """Defines the flags of `export`."""
+  kinds.path(values, 'node', None, 'Bundle.')
+  kinds.choice(
+    values, 'format', 'onnx', sorted(export_names.WEIGHTS), 'Kind of program.'
+  )
+  kinds.choice(
+    values, 'weights', None, list(export_names.WEIGHTS['onnx']),
+    'Type of ternary leaves; int4 is for older runtimes of ONNX. Default: int2 '
+    'for a ternary bundle, float32 for another.',
+  )  # fmt: skip
+  kinds.path(
+    values, 'out', None, 'File to write; StableHLO also writes OUT.json.'
+  )
+
+
+def run(values: Values) -> None:
+  """Defines the flags of `run`."""
+  config_flags.DEFINE_config_file(
+    'config', None, 'Configuration file, with `:quick` for a smoke test.',
+    flag_values=values,
+  )  # fmt: skip
+  kinds.path(values, 'workdir', None, 'Folder of everything the run leaves.')
+
+
+def report(values: Values) -> None:
+  """Defines the flags of `report`."""
+  kinds.path(values, 'workdir', None, 'Folder of a finished `coalesce run`.')

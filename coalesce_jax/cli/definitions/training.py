@@ -1,0 +1,101 @@
+"""Defines the flags of all that trains, and those of pretrain and barycenter.
+
+Defaults are those of the settings of the methods.
+"""
+
+from typing import Any
+
+from coalesce_jax.cli.definitions import kinds
+from coalesce_jax.cli.definitions.kinds import Values
+from coalesce_jax.gan import config as config_lib
+from coalesce_jax.methods import settings
+
+
+def training(values: Values, config: Any) -> None:
+  """Defines the flags of a command that trains.
+
+  Args:
+    values: the flags.
+    config: settings of the stage. Its `game` and `schedule` give the defaults.
+  """
+  game = config.game
+  kinds.count(values, 'steps', config.schedule.steps, 'Generator steps.')
+  kinds.seed(values)
+  kinds.count(values, 'batch_size', game.batch_size, 'Batch size.', 1, 1 << 20)
+  kinds.count(
+    values, 'critic_steps', game.critic_steps,
+    'Critic steps per generator step.', 1, 1000,
+  )  # fmt: skip
+  kinds.count(
+    values, 'generator_batches', game.generator_batches,
+    'Batches in one generator step.', 1, 1000,
+  )  # fmt: skip
+  kinds.number(
+    values, 'learning_rate', game.learning_rate,
+    "Learning rate of the generator's Adam.", 0.0, 10.0, open_low=True,
+  )  # fmt: skip
+  kinds.number(
+    values, 'critic_learning_rate', game.critic_learning_rate or 0.0,
+    "Learning rate of the critics' Adam; 0 is that of the generator.",
+    0.0, 10.0,
+  )  # fmt: skip
+  kinds.switch(values, 'tensorboard', 'Write event files.')
+  kinds.path(
+    values, 'workdir', None,
+    'Folder of records and checkpoints; default: OUT.run beside the result.',
+  )  # fmt: skip
+
+
+def nodes(values: Values, text: str) -> None:
+  """Defines the flags of bundles and of their weights."""
+  kinds.paths(values, 'nodes', text)
+  kinds.numbers(
+    values, 'weights', 'Weights of the bundles, sum 1; default equal.'
+  )
+
+
+def pretrain(values: Values) -> None:
+  """Defines the flags of `pretrain`."""
+  kinds.path(values, 'dataset', 'digits', 'Data set, folder or array file.')
+  kinds.path(values, 'data_dir', None, 'Folder that is searched first.')
+  kinds.string(
+    values, 'split', 'overlapping', 'Classes of each node; see the README.'
+  )
+  kinds.string(values, 'network', 'dcgan', 'Architecture.')
+  kinds.count(values, 'width', 24, 'Width of the network.', 1, 4096)
+  kinds.count(values, 'latent_size', 64, 'Size of the latents.', 1, 65536)
+  kinds.path(values, 'out', None, 'Folder for the bundles of the nodes.')
+  training(values, settings.Pretraining())
+
+
+def barycenter(values: Values) -> None:
+  """Defines the flags of `barycenter`."""
+  nodes(values, 'Bundles.')
+  kinds.choice(values, 'method', 'joint', settings.METHODS, 'Method.')
+  kinds.choice(values, 'objective', None, config_lib.OBJECTIVES, 'Objective.')
+  kinds.numbers(values, 'radii', "Radii of the 'ball' objective.")
+  kinds.count(
+    values, 'fixed_samples', 0, 'Samples of each bundle, drawn once; 0 draws '
+    'new samples at every step.', 0, 10_000_000,
+  )  # fmt: skip
+  kinds.count(
+    values, 'refine_steps', 0, 'Steps of discriminator optimal transport '
+    '(DOT), which moves fixed samples by the critic of their bundle.', 0, 10_000
+  )  # fmt: skip
+  kinds.switch(
+    values, 'new_generator', 'Start from new parameters instead of those of '
+    'the first bundle: better after thousands of steps.',
+  )  # fmt: skip
+  kinds.path(values, 'out', None, 'Bundle to write.')
+  training(values, settings.Barycenter())
+
+
+def mixture(values: Values) -> None:
+  """Defines the flags of `mixture`."""
+  nodes(values, 'Bundles.')
+  kinds.count(
+    values, 'refine_steps', 0, 'Steps of discriminator optimal transport '
+    '(DOT), which moves the latents of each sample by the critic of its '
+    'bundle.', 0, 10_000,
+  )  # fmt: skip
+  kinds.path(values, 'out', None, 'Bundle to write.')

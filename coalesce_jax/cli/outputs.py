@@ -1,0 +1,97 @@
+"""Checks where a command shall write, before it does anything.
+
+Nothing is created here: what is refused leaves no trace.
+"""
+
+from collections.abc import Sequence
+import os
+import pathlib
+
+BUNDLE = ('.safetensors',)
+
+
+def file(flag: str, path: str, endings: Sequence[str]) -> str:
+  """Returns the path of a file after checking that it can be written.
+
+  Args:
+    flag: name of the flag, for messages.
+    path: the path.
+    endings: the endings that the command can write, in lower case.
+
+  Raises:
+    ValueError: the path has another ending, is a folder, or lies in no folder
+      that can be made and written to.
+  """
+  target = pathlib.Path(path)
+  if target.is_dir():
+    raise ValueError(
+      f'--{flag}={path}: is a folder; name a file that ends in '
+      f'{" or ".join(endings)}'
+    )
+  if target.suffix.lower() not in endings:
+    found = f'ends in {target.suffix}' if target.suffix else 'has no ending'
+    raise ValueError(
+      f'--{flag}={path}: {found}, this command writes {" or ".join(endings)}'
+    )
+  _writable(flag, path, target.parent)
+  return path
+
+
+def folder(flag: str, path: str) -> str:
+  """Returns the path of a folder after checking that it can be written to.
+
+  Args:
+    flag: name of the flag, for messages.
+    path: the path, of a folder that is there or can be made.
+
+  Raises:
+    ValueError: it is a file, has the ending of a file, or cannot be made and
+      written to.
+  """
+  target = pathlib.Path(path)
+  if target.exists() and not target.is_dir():
+    raise ValueError(f'--{flag}={path}: is a file; name a folder')
+  if target.suffix.lower() in BUNDLE:
+    raise ValueError(
+      f'--{flag}={path}: this command writes several files; name a folder'
+    )
+  _writable(flag, path, target)
+  return path
+
+
+def file_or_folder(flag: str, path: str, endings: Sequence[str]) -> str:
+  """Returns a path of a file with one of the endings, or of a folder.
+
+  A path without an ending, or of a folder that is there, is a folder.
+
+  Args:
+    flag: name of the flag, for messages.
+    path: the path.
+    endings: the endings of files that the command can write, in lower case.
+
+  Raises:
+    ValueError: see `file` and `folder`.
+  """
+  target = pathlib.Path(path)
+  if target.is_dir():
+    return folder(flag, path)
+  if target.suffix.lower() in endings or target.exists():
+    return file(flag, path, endings)
+  if target.suffix:
+    raise ValueError(
+      f'--{flag}={path}: ends in {target.suffix}, this command writes '
+      f'{" or ".join(endings)}, or a folder, which has no ending'
+    )
+  return folder(flag, path)
+
+
+def _writable(flag: str, path: str, place: pathlib.Path) -> None:
+  """Checks that a folder, or the nearest one above it, can be written to."""
+  while not place.exists() and place != place.parent:
+    place = place.parent
+  if not place.is_dir():
+    raise ValueError(f'--{flag}={path}: {place} is a file, not a folder')
+  if not os.access(place, os.W_OK | os.X_OK):
+    raise ValueError(
+      f'--{flag}={path}: {place} may not be written to; name another place'
+    )

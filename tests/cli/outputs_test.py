@@ -1,0 +1,98 @@
+"""Where a command writes is checked before it does anything."""
+
+import pathlib
+
+import pytest
+
+from coalesce_jax.cli import outputs
+from tests.cli import calls
+
+
+@pytest.mark.parametrize(
+  ('name', 'match'),
+  [
+    ('folder', 'is a folder; name a file that ends in .safetensors'),
+    ('edge.png', 'ends in .png, this command writes .safetensors'),
+    ('edge', 'has no ending, this command writes .safetensors'),
+    ('text/edge.safetensors', 'text is a file, not a folder'),
+    ('closed/new/edge.safetensors', 'closed may not be written to'),
+  ],
+)
+def test_a_file_that_cannot_be_written_is_refused(tmp_path, name, match):
+  (tmp_path / 'folder').mkdir()
+  (tmp_path / 'text').write_text('')
+  closed(tmp_path)
+  before = sorted(tmp_path.rglob('*'))
+  with pytest.raises(ValueError, match=match) as caught:
+    outputs.file('out', str(tmp_path / name), outputs.BUNDLE)
+  assert str(caught.value).startswith(f'--out={tmp_path / name}: ')
+  assert sorted(tmp_path.rglob('*')) == before
+
+
+def closed(folder):
+  """A folder that may not be written to; root may write everywhere."""
+  path = folder / 'closed'
+  path.mkdir(mode=0o500)
+  probe = path / 'probe'
+  try:
+    probe.touch()
+  except PermissionError:
+    return
+  probe.unlink()
+  pytest.MonkeyPatch().setattr(
+    'os.access', lambda p, mode: pathlib.Path(p).name != 'closed'
+  )
+
+
+def test_files_and_folders_are_told_apart_by_their_ending(tmp_path):
+  endings = ('.png', '.npz')
+  (tmp_path / 'v1.2').mkdir()
+  for name in ('a.png', 'a.PNG', 'a.npz', 'many', 'new/many', 'v1.2'):
+    path = str(tmp_path / name)
+    assert outputs.file_or_folder('out', path, endings) == path
+  for name, match in (
+    ('grid.jpg', 'ends in .jpg, this command writes .png or .npz, or a folder'),
+    ('x.npy', 'ends in .npy'),
+    ('v1.3', 'ends in .3'),
+  ):
+    with pytest.raises(ValueError, match=match):
+      outputs.file_or_folder('out', str(tmp_path / name), endings)
+  (tmp_path / 'text').write_text('')
+  with pytest.raises(ValueError, match='has no ending'):
+    outputs.file_or_folder('out', str(tmp_path / 'text'), endings)
+
+
+def test_a_folder_of_bundles_is_no_file(tmp_path):
+  (tmp_path / 'text').write_text('')
+  for name, match in (
+    ('text', 'is a file; name a folder'),
+    ('nodes.safetensors', 'several files; name a folder'),
+    ('text/nodes', 'text is a file, not a folder'),
+  ):
+    with pytest.raises(ValueError, match=match):
+      outputs.folder('out', str(tmp_path / name))
+  path = str(tmp_path / 'new' / 'nodes')
+  assert outputs.folder('out', path) == path
+  assert not (tmp_path / 'new').exists()
+
+
+@pytest.mark.parametrize(
+  ('argv', 'match'),
+  [
+    (['sample', '--node=n', '--out=grid.jpg'], '.jpg'),
+    (['sample', '--node=n', '--out=x.npy'], '.npy'),
+    (['export', '--node=n', '--out=x.safetensors'], 'writes .onnx'),
+    (['export', '--node=n', '--format=stablehlo', '--out=x.onnx'], '.mlir'),
+    (['mixture', '--nodes=a,b', '--out=x'], 'no ending'),
+    (['barycenter', '--nodes=a,b', '--out=x.npz'], '.npz'),
+    (['adapt', '--nodes=a,b', '--local=l', '--out=.'], 'is a folder'),
+    (['ternarize', '--node=a', '--local=l', '--out=x.png'], '.png'),
+    (['pretrain', '--out=x.safetensors'], 'name a folder'),
+  ],
+)
+def test_commands_check_their_result_before_their_inputs(
+  capsys, tmp_path, monkeypatch, argv, match
+):
+  monkeypatch.chdir(tmp_path)
+  calls.refused(capsys, argv, match)
+  assert not list(tmp_path.iterdir())
