@@ -45,6 +45,7 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
     anchor=values.anchor,
   )
   spec = checks.with_critic(nodes[0].spec)
+  fine_tuning.check_leaves(spec, config)
   fine_tuning.check_judges(judges, spec, config, values.judges)
   digests = common.digests([*values.nodes, *(values.judges or ())]) | {
     'local_sha256': files.digest([local])

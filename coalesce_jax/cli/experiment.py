@@ -8,6 +8,7 @@ from ml_collections import config_flags
 from coalesce_jax.cli import command as command_lib
 from coalesce_jax.cli import main as main_lib
 from coalesce_jax.cli.definitions import kinds
+from coalesce_jax.pipeline import keys
 from coalesce_jax.trials import trials
 
 
@@ -51,6 +52,8 @@ def main(experiment: trials.Experiment, arguments: list[str]) -> int:
 
   def command(values: command_lib.Values, stop: command_lib.Stop) -> Any:
     config, workdir = values.config, values.workdir
+    if 'seed' in config:
+      keys.check(config.seed)
     texts = {flag: values[flag].value for flag in experiment.more}
     if values.report:
       if values.trials or values.list:

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from coalesce_jax.core import patterns
 from coalesce_jax.core import types
 
 
@@ -72,6 +73,7 @@ def label(
     ValueError: a pattern matches no leaf, or no pattern matches a leaf and
       there is no default.
   """
+  patterns.check((pattern for pattern, _ in rules), 'leaves')
   unused = {pattern for pattern, _ in rules}
 
   def find(path: str, _: Any) -> str:

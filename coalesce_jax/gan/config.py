@@ -4,7 +4,9 @@ Shapes: K critics, B batch.
 """
 
 import dataclasses
+import math
 
+from coalesce_jax.core import patterns
 from coalesce_jax.data import augmentation_names
 from coalesce_jax.ops import precision_names
 
@@ -102,23 +104,28 @@ class Config:
     return self.objective in WITH_RADII
 
   def __post_init__(self):
-    for field, choices in [
+    for name, choices in [
       ('objective', OBJECTIVES),
       ('adversarial', ADVERSARIAL),
       ('penalty', PENALTIES),
       ('gp_norm', GRADIENT_NORMS),
       ('precision', precision_names.NAMES),
     ]:
-      if getattr(self, field) not in choices:
+      if getattr(self, name) not in choices:
         raise ValueError(
-          f'{field} {getattr(self, field)!r} is not one of {choices}'
+          f'{name} {getattr(self, name)!r} is not one of {choices}'
         )
-    for field in ('batch_size', 'critic_steps', 'generator_batches'):
-      if getattr(self, field) < 1:
-        raise ValueError(f'{field} {getattr(self, field)} is below 1')
-    for field in ('beta1', 'beta2', 'ema', 'w1_smoothing'):
-      if not 0.0 <= getattr(self, field) < 1.0:
-        raise ValueError(f'{field} {getattr(self, field)} is not in [0, 1)')
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f'{field.name} {value} is not finite')
+    patterns.check(self.freeze, 'freeze')
+    for name in ('batch_size', 'critic_steps', 'generator_batches'):
+      if getattr(self, name) < 1:
+        raise ValueError(f'{name} {getattr(self, name)} is below 1')
+    for name in ('beta1', 'beta2', 'ema', 'w1_smoothing'):
+      if not 0.0 <= getattr(self, name) < 1.0:
+        raise ValueError(f'{name} {getattr(self, name)} is not in [0, 1)')
     if not self.learning_rate > 0.0:
       raise ValueError(f'learning_rate {self.learning_rate} is not positive')
     critics = self.critic_learning_rate

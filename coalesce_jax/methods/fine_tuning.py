@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.data import pixels
 from coalesce_jax.gan import local_samples
@@ -25,6 +26,7 @@ from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import base
+from coalesce_jax.transforms import ternary as ternary_lib
 
 Config = settings.FineTuning
 
@@ -147,6 +149,26 @@ def fit(
     network, result.params, spec, result.critics[0]
   )
   return generator, result.history
+
+
+def check_leaves(spec: generator_lib.Spec, config: Config) -> None:
+  """Checks the patterns of the settings against the leaves, without training.
+
+  Args:
+    spec: spec of the generator.
+    config: settings.
+
+  Raises:
+    ValueError: a pattern matches no leaf.
+  """
+  spec = checks.with_critic(spec)
+  key = jax.random.key(0)
+  if config.game.freeze:
+    critic = jax.eval_shape(spec.build_critic().init, key)
+    trees.label(critic, [(p, 'frozen') for p in config.game.freeze], 'trained')
+  if config.ternary is not None:
+    generator = jax.eval_shape(spec.build().init, key)
+    ternary_lib.selected(generator, config.ternary.leaves)
 
 
 def hyperparameters(config: Config, share: Any = 0.0) -> dict[str, Any]:

@@ -37,6 +37,10 @@ class Pretraining:
   decay: bool = True
   held_out: float = 0.1
 
+  def __post_init__(self):
+    if not 0.0 <= self.held_out < 1.0:
+      raise ValueError(f'held_out {self.held_out} is not in [0, 1)')
+
 
 @dataclasses.dataclass(frozen=True)
 class Barycenter:
@@ -145,6 +149,10 @@ class FineTuning:
     anchor = np.asarray(self.anchor)
     if not np.all((anchor >= 0.0) & (anchor < 1.0)):
       raise ValueError(f'anchor {self.anchor} is not in [0, 1)')
+    for name in ('rate', 'generator_rate', 'radius'):
+      value = np.asarray(getattr(self, name))
+      if not np.all(np.isfinite(value) & (value >= 0.0)):
+        raise ValueError(f'{name} {getattr(self, name)} is not in [0, inf)')
     if not 0.0 <= self.held_out < 1.0:
       raise ValueError(f'held_out {self.held_out} is not in [0, 1)')
     if self.fixed_samples < 0:

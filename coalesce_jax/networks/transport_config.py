@@ -1,6 +1,7 @@
 """Defines the settings of discriminator optimal transport. It needs no JAX."""
 
 import dataclasses
+import math
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Config:
   def __post_init__(self):
     if self.steps < 1:
       raise ValueError(f'refine: steps {self.steps} is below 1')
-    if not self.rate > 0.0:
-      raise ValueError(f'refine: rate {self.rate} is not positive')
-    if not self.pull >= 0.0:
-      raise ValueError(f'refine: pull {self.pull} is negative')
+    if not 0.0 < self.rate < math.inf:
+      raise ValueError(f'refine: rate {self.rate} is not positive and finite')
+    if not 0.0 <= self.pull < math.inf:
+      raise ValueError(f'refine: pull {self.pull} is not in [0, inf)')

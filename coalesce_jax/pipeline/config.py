@@ -9,10 +9,15 @@ from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import refined_source
 from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import barycenter as barycenter_lib
+from coalesce_jax.methods import fine_tuning
 from coalesce_jax.methods import pretraining
 from coalesce_jax.models import generator
+from coalesce_jax.pipeline import keys
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import ternary_config
+
+# Scores of fewer generated samples say nothing.
+_MIN_SAMPLES = 10
 
 
 def override(config: Any, changes: Mapping[str, Any]) -> Any:
@@ -41,10 +46,15 @@ def validate(config: Any) -> dict[str, Any]:
   """
   if config.seeds < 1:
     raise ValueError(f'seeds {config.seeds} is below 1')
+  keys.check(config.seed)
   if config.local_samples < partition.MIN_LOCAL:
     raise ValueError(
       f'local_samples {config.local_samples} is below {partition.MIN_LOCAL}'
     )
+  for name in ('samples', 'curve_samples'):
+    count = config.evaluate[name]
+    if count < _MIN_SAMPLES:
+      raise ValueError(f'evaluate.{name} {count} is below {_MIN_SAMPLES}')
   for name in ('adapt', 'transfer'):
     rate = config[name].rate
     if not 0.0 < rate < float('inf'):
@@ -84,6 +94,8 @@ def spec(config: Any, image_shape: tuple[int, ...]) -> generator.Spec:
     critic_options=generator.freeze(critic_options),
   )
   made.build(), made.build_critic()
+  for settings in (transfer(config), ternary(config)):
+    fine_tuning.check_leaves(made, settings)
   return made
 
 

@@ -46,6 +46,10 @@ class Schedule:
   def __post_init__(self):
     if self.steps < 1 or self.chunk < 1:
       raise ValueError(f'steps {self.steps}, chunk {self.chunk}: below 1')
+    if not self.save_seconds >= 0.0:
+      raise ValueError(f'save_seconds {self.save_seconds} is negative')
+    if self.patience < 1:
+      raise ValueError(f'patience {self.patience} is below 1')
     if self.at_once is not None and self.at_once < 1:
       raise ValueError(f'at_once {self.at_once} is below 1')
     for name in ('observe_every', 'select_every'):

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from coalesce_jax.core import patterns
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.training import optimizers
@@ -150,6 +151,7 @@ def selected(params: types.Params, leaves: Sequence[str]) -> list[str]:
   Raises:
     ValueError: a pattern matches no leaf.
   """
+  patterns.check(leaves, 'ternary leaves')
   names = list(trees.flatten(params))
   for pattern in leaves:
     if not any(re.fullmatch(pattern, name) for name in names):

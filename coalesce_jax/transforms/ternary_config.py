@@ -1,6 +1,9 @@
 """Defines the settings of ternarization. It needs no JAX."""
 
 import dataclasses
+import math
+
+from coalesce_jax.core import patterns
 
 # What implements these names is in `ternary_schemes`.
 SCHEMES = ('truncated_gaussian', 'twn', 'ttq')
@@ -40,6 +43,9 @@ class Ternary:
   def __post_init__(self):
     if not self.distill >= 0.0:
       raise ValueError(f'ternary: distill {self.distill} is negative')
+    if not math.isfinite(self.distill):
+      raise ValueError(f'ternary: distill {self.distill} is not finite')
+    patterns.check(self.leaves, 'ternary leaves')
     check(self.scheme, self.granularity, self.threshold_init)
 
 

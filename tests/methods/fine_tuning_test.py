@@ -78,6 +78,9 @@ def test_members_have_anchors_and_rates_of_their_own():
     )
   with pytest.raises(ValueError, match='not in'):
     presets.adapting(anchor=np.array([0.5, 1.0]))
+  for name in ('rate', 'generator_rate', 'radius'):
+    with pytest.raises(ValueError, match=f'{name} .* not in'):
+      presets.adapting(**{name: np.array([0.5, np.inf])})
 
 
 @pytest.mark.slow

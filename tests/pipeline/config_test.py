@@ -35,6 +35,14 @@ def test_adaptation_and_transfer_have_rates_of_their_own():
     ('pretrain.steps', 0, 'steps 0'),
     ('barycenter.fixed_samples', -1, 'fixed_samples -1'),
     ('ternary.scheme', 'magic', 'magic'),
+    ('game.learning_rate', float('inf'), 'learning_rate inf is not finite'),
+    ('adapt.rate', float('inf'), 'adapt.rate inf'),
+    ('evaluate.samples', 3, 'evaluate.samples 3 is below 10'),
+    ('evaluate.curve_samples', 0, 'evaluate.curve_samples 0'),
+    ('seed', 2**32, 'seed 4294967296 is not in'),
+    ('seed', -1, 'seed -1 is not in'),
+    ('transfer.freeze', ('(',), r"freeze: '\(' is no regular expression"),
+    ('ternary.leaves', ('*',), r"leaves: '\*' is no regular expression"),
   ],
 )
 def test_bad_settings_are_refused_with_their_field(field, value, match):
@@ -58,6 +66,13 @@ def test_a_file_may_give_the_generator_other_options_than_a_width():
   assert (spec.network, dict(spec.options)) == ('mlp', options)
   with pytest.raises(ValueError, match='width'):
     config_lib.spec(settings(**{'network.name': 'mlp'}), (8, 8, 1))
+
+
+@pytest.mark.parametrize('field', ['transfer.freeze', 'ternary.leaves'])
+def test_a_pattern_that_matches_nothing_is_refused_before_training(field):
+  config = settings(**{field: ('nothing/.*',)})
+  with pytest.raises(ValueError, match=r"nothing/\.\*'.* match\w* none of"):
+    config_lib.spec(config, (8, 8, 1))
 
 
 def test_an_unknown_critic_is_refused():

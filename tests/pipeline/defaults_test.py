@@ -7,23 +7,24 @@ import pytest
 from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import barycenter
 from coalesce_jax.methods import pretraining
+from coalesce_jax.methods import settings
 from coalesce_jax.pipeline import config as config_lib
 from coalesce_jax.pipeline import defaults
 from coalesce_jax.training import loop
 
 STAGES = [
   (config_lib.pretrain, pretraining.Config(), None),
-  (config_lib.barycenter, barycenter.Config(), barycenter.WARMUP),
-  (config_lib.adapted, adaptation.Config(), 50),
-  (config_lib.ternary, adaptation.TERNARIZE, 50),
+  (config_lib.barycenter, barycenter.Config(), settings.BARYCENTER_WARMUP),
+  (config_lib.adapted, adaptation.Config(), settings.WARMUP),
+  (config_lib.ternary, adaptation.TERNARIZE, settings.WARMUP),
 ]
 
 
-@pytest.mark.parametrize(('settings', 'stage', 'usual'), STAGES)
+@pytest.mark.parametrize(('make', 'stage', 'usual'), STAGES)
 def test_stages_of_the_pipeline_have_the_defaults_of_python(
-  settings, stage, usual
+  make, stage, usual
 ):
-  found = settings(defaults.get_config())
+  found = make(defaults.get_config())
   # How often a run is saved and looked at is the pipeline's own.
   assert found.schedule == dataclasses.replace(
     stage.schedule, save_seconds=found.schedule.save_seconds,

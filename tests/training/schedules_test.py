@@ -12,6 +12,10 @@ def test_schedules_are_checked():
     schedules.Schedule(steps=0)
   with pytest.raises(ValueError, match='no multiple'):
     schedules.Schedule(steps=10, chunk=4, observe_every=6)
+  with pytest.raises(ValueError, match='save_seconds nan'):
+    schedules.Schedule(steps=10, save_seconds=float('nan'))
+  with pytest.raises(ValueError, match='patience 0'):
+    schedules.Schedule(steps=10, patience=0)
 
 
 def test_chunk_of_divides_where_it_can():
