@@ -178,6 +178,29 @@ def append(path: str | os.PathLike[str], data: bytes) -> None:
       raise
 
 
+def check_space(path: str | os.PathLike[str], size: int) -> None:
+  """Checks that a file of `size` bytes could be written; leaves no file.
+
+  Raises:
+    WriteError: it cannot be written.
+  """
+  path = pathlib.Path(path)
+  with writing(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, descriptor = _temporary(path, None)
+    try:
+      if hasattr(os, 'posix_fallocate') and size:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+      # Some file systems cannot tell.
+      if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return
+      raise
+    finally:
+      os.close(descriptor)
+      temporary.unlink(missing_ok=True)
+
+
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
   """Writes indented JSON atomically; keys keep their order."""
   write_bytes(path, (json.dumps(value, indent=2) + '\n').encode())

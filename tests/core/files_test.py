@@ -138,6 +138,22 @@ def test_a_write_that_breaks_off_names_the_file_and_leaves_it(tmp_path):
     assert path.read_bytes() == b'old' and os.listdir(tmp_path) == ['file']
 
 
+def test_space_is_checked_and_not_taken(tmp_path, monkeypatch):
+  with limited(1000):
+    for size in (0, 1000):
+      files.check_space(tmp_path / 'a' / 'file', size)
+    with pytest.raises(files.WriteError, match='file: File too large'):
+      files.check_space(tmp_path / 'a' / 'file', 1001)
+  assert os.listdir(tmp_path / 'a') == []
+
+  def refuse(*args):
+    raise OSError(errno.EOPNOTSUPP, 'not here')
+
+  monkeypatch.setattr(os, 'posix_fallocate', refuse)
+  files.check_space(tmp_path / 'a' / 'file', 1)
+  assert os.listdir(tmp_path / 'a') == []
+
+
 def test_bytes_are_appended(tmp_path):
   for _ in range(2):
     files.append(tmp_path / 'file', b'line\n')
