@@ -9,6 +9,8 @@ import time
 
 from absl import logging
 
+from coalesce_jax.core import files
+from coalesce_jax.core import locks
 from coalesce_jax.training import loop
 from launch import tasks
 
@@ -43,14 +45,16 @@ def run(
   Raises:
     loop.Interrupted: `stop` said so.
     ValueError: a task refused its settings; the last line that it wrote. More
-      cores than there are.
+      cores than there are. Another launcher works in the folder.
     tasks.Failed: a task failed otherwise; likewise.
   """
   places = _places(jobs, cores)
   stages = job.stages()
-  logs = pathlib.Path(job.workdir) / 'launch'
-  logs.mkdir(parents=True, exist_ok=True)
-  with tempfile.TemporaryDirectory() as cache:
+  logs = files.check_writable(pathlib.Path(job.workdir) / 'launch')
+  with (
+    locks.holding(logs / '.lock', str(logs)),
+    tempfile.TemporaryDirectory() as cache,
+  ):
     environment = {'JAX_COMPILATION_CACHE_DIR': cache, **os.environ}
     for i, stage in enumerate(stages):
       waiting = [

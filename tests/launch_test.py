@@ -80,6 +80,28 @@ def test_stages_run_in_order_and_the_summary_last(jobs, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures('stand_in')
+def test_a_second_launcher_is_refused_and_leaves_the_logs(tmp_path, capsys):
+  logs = tmp_path / 'run' / 'launch'
+  logs.mkdir(parents=True)
+  (logs / 'summary.log').write_text('of the first')
+  code = (
+    'import fcntl, os, sys\n'
+    'held = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)\n'
+    'fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
+  )
+  first = subprocess.Popen(
+    [sys.executable, '-c', code, str(logs / '.lock')],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+  )  # fmt: skip
+  first.stdout.readline()
+  code, _, err = launch(capsys, tmp_path)
+  assert code == 2 and f'{logs} is in use by another process' in err
+  assert (logs / 'summary.log').read_text() == 'of the first'
+  first.communicate()
+  assert launch(capsys, tmp_path)[0] == 0
+
+
+@pytest.mark.usefixtures('stand_in')
 def test_tasks_share_what_they_compile_until_the_end(
   tmp_path, capsys, monkeypatch
 ):

@@ -1,40 +1,226 @@
 """Writes files atomically and computes their checksums."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+import contextlib
+import errno
 import hashlib
 import json
 import os
 import pathlib
+import re
+import secrets
+import stat
 import tempfile
 from typing import Any
+
+from coalesce_jax.core import locks
+
+# Names of the temporary files of `write_bytes`: `.NAME.TOKEN.tmp`.
+_TEMPORARY = re.compile(r'\..*\.[0-9a-f]{16}\.tmp')
+# Names of the open files of this process.
+_DESCRIPTORS = re.compile(r'/(?:dev|proc/self)/fd/(\d+)')
+_STREAMS = {'/dev/stdin': 0, '/dev/stdout': 1, '/dev/stderr': 2}
+# What to do about errors of the system.
+_ADVICE = {
+  errno.ENOSPC: 'free space and run the same command again',
+  errno.EDQUOT: 'free space and run the same command again',
+  errno.EFBIG: 'raise the limit of file sizes and run the same command again',
+  errno.EROFS: 'name a place that can be written to',
+  errno.EACCES: 'name a place that you may write to',
+  errno.EPERM: 'name a place that you may write to',
+  errno.EISDIR: 'name a file',
+  errno.EEXIST: 'a part of its path is a file; name another place',
+  errno.ENOTDIR: 'a part of its path is a file; name another place',
+  errno.ENAMETOOLONG: 'name another file',
+}
+
+
+class WriteError(OSError):
+  """A file cannot be written; says in one line which, why and what to do."""
+
+  def __str__(self) -> str:
+    return f'{self.filename}: {self.strerror}'
+
+
+@contextlib.contextmanager
+def writing(path: str | os.PathLike[str], advice: str = '') -> Iterator[None]:
+  """Gives errors of the system the path that is written, and what to do.
+
+  Args:
+    path: the file or folder that is written.
+    advice: what to do besides what the error itself suggests.
+
+  Raises:
+    WriteError: instead of another OSError.
+  """
+  try:
+    yield
+  except WriteError as error:
+    if not advice:
+      raise
+    text = f'{error.strerror}{advice}'
+    raise WriteError(error.errno, text, error.filename) from None
+  except OSError as error:
+    why = error.strerror or str(error) or type(error).__name__
+    known = _ADVICE.get(error.errno or 0)
+    text = f'{why}; {known}' if known else why
+    raise WriteError(error.errno, f'{text}{advice}', os.fspath(path)) from None
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
   """Writes a file atomically: the file holds all of `data` or is not changed.
 
   The bytes go to a temporary file in the same folder, which then replaces the
-  file. Missing parent folders are created.
+  file. Missing parent folders are created. A new file gets the permissions that
+  the umask allows, an existing file keeps its own. A link stays, and the file
+  that it names is replaced. Devices, pipes and open files of this process, such
+  as `/dev/stdout`, are written to directly.
+
+  Raises:
+    WriteError: the file cannot be written.
+  """
+  with writing(path):
+    found = os.fspath(path)
+    if _written_directly(found, data):
+      return
+    # A link keeps pointing to the file that is replaced.
+    target = pathlib.Path(os.path.realpath(found))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+    temporary, descriptor = _temporary(target, mode)
+    try:
+      with os.fdopen(descriptor, 'wb') as file:
+        file.write(data)
+        file.flush()
+        if mode is not None:
+          # Some file systems have no permissions to keep.
+          with contextlib.suppress(PermissionError):
+            os.fchmod(file.fileno(), mode)
+        os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+      temporary.unlink(missing_ok=True)
+      raise
+
+
+def _written_directly(path: str, data: bytes) -> bool:
+  """Writes to what cannot be replaced; returns False for a regular file."""
+  descriptor = _STREAMS.get(path)
+  named = _DESCRIPTORS.fullmatch(path)
+  if named:
+    descriptor = int(named[1])
+  if descriptor is not None:
+    # Its position is shared, so that later output follows.
+    with os.fdopen(os.dup(descriptor), 'wb') as file:
+      file.write(data)
+    return True
+  try:
+    mode = os.stat(path).st_mode
+  except (FileNotFoundError, NotADirectoryError):
+    return False
+  if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+    return False
+  with open(path, 'wb') as file:
+    file.write(data)
+  return True
+
+
+def _temporary(
+  target: pathlib.Path, mode: int | None
+) -> tuple[pathlib.Path, int]:
+  """Creates a locked file beside another one: its path and descriptor."""
+  while True:
+    name = f'.{target.name[:40]}.{secrets.token_hex(8)}.tmp'
+    path = target.with_name(name)
+    # What replaces a private file is never open to others.
+    descriptor = os.open(
+      path,
+      os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
+      0o666 if mode is None else 0o600,
+    )
+    try:
+      mine = locks.attempt(descriptor)
+    except OSError:
+      mine = True
+    # Another process may have taken it for a leftover meanwhile.
+    if mine and os.fstat(descriptor).st_nlink:
+      return path, descriptor
+    os.close(descriptor)
+
+
+def remove_leftovers(folder: pathlib.Path) -> None:
+  """Removes temporary files of processes that were killed while writing."""
+  for path in folder.iterdir():
+    if not _TEMPORARY.fullmatch(path.name):
+      continue
+    # A file that is being written is locked. What cannot be locked stays.
+    with contextlib.suppress(OSError):
+      with open(path, 'rb+') as file:
+        if locks.attempt(file.fileno()):
+          path.unlink()
+
+
+def append(path: str | os.PathLike[str], data: bytes) -> None:
+  """Appends bytes to a file: all of them, or the file is not changed.
+
+  Raises:
+    WriteError: the file cannot be written.
+  """
+  with writing(path), open(path, 'ab', buffering=0) as file:
+    size = file.tell()
+    try:
+      rest = memoryview(data)
+      while rest:
+        rest = rest[file.write(rest) :]
+    except BaseException:
+      with contextlib.suppress(OSError):
+        file.truncate(size)
+      raise
+
+
+def check_space(path: str | os.PathLike[str], size: int) -> None:
+  """Checks that a file of `size` bytes could be written; leaves no file.
+
+  Raises:
+    WriteError: it cannot be written.
   """
   path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  handle, temporary = tempfile.mkstemp(
-    prefix=f'.{path.name}.', suffix='.tmp', dir=path.parent
-  )
-  try:
-    with os.fdopen(handle, 'wb') as file:
-      file.write(data)
-      file.flush()
-      os.fsync(file.fileno())
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, path)
-  except BaseException:
-    pathlib.Path(temporary).unlink(missing_ok=True)
-    raise
+  with writing(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, descriptor = _temporary(path, None)
+    try:
+      if hasattr(os, 'posix_fallocate') and size:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+      # Some file systems cannot tell.
+      if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return
+      raise
+    finally:
+      os.close(descriptor)
+      temporary.unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
   """Writes indented JSON atomically; keys keep their order."""
   write_bytes(path, (json.dumps(value, indent=2) + '\n').encode())
+
+
+def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
+  """Reads a file that holds one JSON object.
+
+  Raises:
+    ValueError: it is missing, damaged, or holds something else; one line.
+  """
+  try:
+    value = json.loads(pathlib.Path(path).read_bytes())
+  except OSError as error:
+    raise ValueError(f'{path}: cannot be read ({error.strerror})') from None
+  except (ValueError, RecursionError):
+    raise ValueError(f'{path}: damaged, no JSON inside') from None
+  if not isinstance(value, dict):
+    raise ValueError(f'{path}: damaged, it holds no JSON object')
+  return value
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -54,6 +240,8 @@ def digest(chunks: Iterable[Any]) -> str:
 def check_writable(folder: str | os.PathLike[str]) -> pathlib.Path:
   """Creates a folder if needed and checks that files can be written to it.
 
+  What processes left that were killed while they wrote there is removed.
+
   Returns:
     The folder.
 
@@ -66,6 +254,7 @@ def check_writable(folder: str | os.PathLike[str]) -> pathlib.Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, prefix='.probe'):
       pass
+    remove_leftovers(folder)
   except OSError as error:
     raise ValueError(
       f'{folder}: not a writable folder ({error.strerror})'

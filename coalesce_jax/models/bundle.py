@@ -169,8 +169,10 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
   except OSError as error:
     raise BundleError(f'{path}: cannot be read ({error.strerror})') from None
   except (ValueError, OverflowError) as error:
-    line = next(iter(str(error).splitlines()), 'damaged')
-    raise BundleError(f'{path}: {line[:300]}') from None
+    line = next(iter(str(error).splitlines()), 'damaged')[:300]
+    # A header may name characters that no terminal and no file takes.
+    line = line.encode(errors='backslashreplace').decode()
+    raise BundleError(f'{path}: {line}') from None
 
 
 def _decoded(

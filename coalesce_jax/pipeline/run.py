@@ -1,13 +1,14 @@
 """The main job: from images at K nodes to a ternary generator at the edge.
 
 The stages are those of the table in `stages.py`. A stage that is done left its
-bundles in the work folder and is not run again; one that was interrupted
-resumes from its checkpoint to the same bits.
+bundles in the work folder and is not run again, unless one is damaged; one that
+was interrupted resumes from its checkpoint to the same bits.
 
 Shapes: K nodes, S seeds.
 """
 
 from collections.abc import Callable
+import pathlib
 import time
 from typing import Any
 
@@ -50,24 +51,23 @@ def run(
   resolved = config_lib.validate(config)
   stages.selected(config)
   problem = data_lib.load(config)
-  work = workdir_lib.open_workspace(
+  with workdir_lib.open_workspace(
     workdir, config=resolved, stop=stop, tensorboard=config.tensorboard
-  )
-  made = train(config, problem, work)
-  scores = scores_lib.score(config, problem, made, work, stop)
-  paths = report.write(
-    work.path,
-    title=f'{config.dataset}, {config.split}, {config.local_samples} samples',
-    rows=scores,
-    grids=scores_lib.grids(problem, made),
-    records=work.recorder.rows(None),
-    config=resolved,
-    label=evaluate.label(problem.reference, config.evaluate.samples),
-  )
-  work.recorder.close()
-  summary = scores_lib.summarize(work.path, paths, scores, made, problem)
-  summary['seconds'] = round(time.monotonic() - began, 1)
-  files.write_json(work.path / 'summary.json', summary)
+  ) as work:
+    made = train(config, problem, work)
+    scores = scores_lib.score(config, problem, made, work, stop)
+    paths = report.write(
+      work.path,
+      title=f'{config.dataset}, {config.split}, {config.local_samples} samples',
+      rows=scores,
+      grids=scores_lib.grids(problem, made),
+      records=work.recorder.rows(None),
+      config=resolved,
+      label=evaluate.label(problem.reference, config.evaluate.samples),
+    )
+    summary = scores_lib.summarize(work.path, paths, scores, made, problem)
+    summary['seconds'] = round(time.monotonic() - began, 1)
+    files.write_json(work.path / 'summary.json', summary)
   return summary
 
 
@@ -88,12 +88,31 @@ def train(
       name: [ensembles.path(folder, name, s) for s in range(config.seeds)]
       for name in names
     }
-    if not all(path.is_file() for each in paths.values() for path in each):
+    found = _loaded(paths)
+    if found is None:
       _run(stage, config, problem, work, done)
-    for name in names:
-      members[name] = [bundle.load(path) for path in paths[name]]
+      found = {
+        name: [bundle.load(path) for path in paths[name]] for name in names
+      }
+    members |= found
     done[stage.name] = [ensembles.batched(members[name]) for name in names]
   return members
+
+
+def _loaded(
+  paths: dict[str, list[pathlib.Path]],
+) -> dict[str, Generators] | None:
+  """Loads the bundles of a stage; None where one is missing or damaged."""
+  every = [path for each in paths.values() for path in each]
+  if not all(path.is_file() for path in every):
+    return None
+  try:
+    return {
+      name: [bundle.load(path) for path in each] for name, each in paths.items()
+    }
+  except bundle.BundleError as error:
+    logging.warning('%s: its stage runs again', error)
+    return None
 
 
 def _run(

@@ -4,7 +4,6 @@ Shapes: S seeds.
 """
 
 from collections.abc import Callable
-import json
 import pathlib
 from typing import Any
 
@@ -36,9 +35,11 @@ def score(
 ) -> dict[str, dict[str, Any]]:
   """All measures by method, each a list over seeds; kept in `scores.json`."""
   path = work.path / 'scores.json'
-  rows: dict[str, dict[str, Any]] = (
-    json.loads(path.read_text()) if path.is_file() else {}
-  )
+  rows = {
+    name: row
+    for name, row in _kept(path).items()
+    if name in made and _is_row(row, len(made[name]))
+  }
   bar = records.progress('evaluate', len(made))
   for i, (name, seeds) in enumerate(made.items(), 1):
     if name not in rows:
@@ -61,6 +62,30 @@ def score(
       files.write_json(path, rows)
     bar(i)
   return rows
+
+
+def _kept(path: pathlib.Path) -> dict[str, Any]:
+  """Reads the scores that are done; what is damaged is evaluated again."""
+  if not path.is_file():
+    return {}
+  try:
+    return files.read_json(path)
+  except ValueError as error:
+    logging.warning('%s: evaluating again', error)
+    return {}
+
+
+def _is_row(row: Any, count: int) -> bool:
+  """Whether a value has the form of the scores of a method, of each seed."""
+  if not isinstance(row, dict):
+    return False
+  numbers = (int, float, type(None))
+  return {'frechet', 'real', 'w1_real', 'bytes'} <= row.keys() and all(
+    isinstance(values, list)
+    and len(values) == count
+    and all(isinstance(value, numbers) for value in values)
+    for values in row.values()
+  )
 
 
 def summarize(

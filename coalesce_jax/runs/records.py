@@ -1,11 +1,15 @@
 """Records the metrics, settings and environment of a run, and shows progress.
 
 Each line of `metrics.jsonl` is an object with `stage`, `step`, and metrics as
-numbers or lists. Values that are not finite become null. A resumed run first
-removes its rows beyond the step from which it resumes.
+numbers or lists. Values that are not finite become null. Other lines, which a
+killed run or a damaged disk leaves, are passed over. A resumed run first
+removes these lines, and its rows beyond the step from which it resumes.
+
+Several processes may write to one file, one at a time.
 """
 
 from collections.abc import Callable
+import contextlib
 import importlib.metadata
 import json
 import math
@@ -22,6 +26,7 @@ import numpy as np
 import tqdm
 
 from coalesce_jax.core import files
+from coalesce_jax.core import locks
 
 PACKAGES = (
   'jax', 'jaxlib', 'flax', 'optax', 'ott-jax', 'orbax-checkpoint', 'chex',
@@ -67,30 +72,32 @@ def open_recorder(
   files.write_json(workdir / 'environment.json', environment())
   writer = _tensorboard(workdir) if tensorboard else None
 
+  def changing() -> contextlib.AbstractContextManager[None]:
+    return locks.holding(workdir / '.metrics.lock', str(path), wait=True)
+
+  def text() -> str:
+    return path.read_text(errors='replace') if path.is_file() else ''
+
   def rows(stage: str | None = None) -> list[dict[str, Any]]:
-    found = []
-    if path.is_file():
-      for line in path.read_text().splitlines():
-        try:
-          row = json.loads(line)
-        except ValueError:
-          continue  # A killed run can leave an incomplete last line.
-        if stage is None or row['stage'] == stage:
-          found.append(row)
-    return found
+    every = (_row(line) for line in text().splitlines())
+    return [
+      row
+      for row in every
+      if row is not None and (stage is None or row['stage'] == stage)
+    ]
 
   def truncate(stage: str, step: int) -> None:
-    kept = [r for r in rows() if r['stage'] != stage or r['step'] <= step]
-    text = ''.join(json.dumps(r) + '\n' for r in kept)
-    # Other processes may add rows, so the file is only written if it changes.
-    if not path.is_file() or path.read_text() != text:
-      files.write_bytes(path, text.encode())
+    with files.writing(path), changing():
+      kept = [r for r in rows() if r['stage'] != stage or r['step'] <= step]
+      wanted = ''.join(json.dumps(r) + '\n' for r in kept)
+      if text() != wanted:
+        files.write_bytes(path, wanted.encode())
 
   def log(stage: str, step: int, metrics: dict[str, Any]) -> None:
     row = {'stage': stage, 'step': int(step)}
     row |= {name: plain(value) for name, value in metrics.items()}
-    with path.open('a') as file:
-      file.write(json.dumps(row) + '\n')
+    with files.writing(path), changing():
+      files.append(path, (json.dumps(row) + '\n').encode())
     if writer is not None:
       for name, value in metrics.items():
         mean = float(np.mean(np.asarray(value)))
@@ -101,6 +108,17 @@ def open_recorder(
       writer.close()
 
   return Recorder(log, truncate, rows, close)
+
+
+def _row(line: str) -> dict[str, Any] | None:
+  """Returns the row of a line, or None for a line that is none."""
+  try:
+    row = json.loads(line)
+  except (ValueError, RecursionError):
+    return None
+  if not isinstance(row, dict) or not isinstance(row.get('stage'), str):
+    return None
+  return row if type(row.get('step')) is int else None
 
 
 def plain(value: Any) -> Any:

@@ -1,6 +1,11 @@
-"""Connects the stages of a run to the records and checkpoints of a folder."""
+"""Connects the stages of a run to the records and checkpoints of a folder.
 
-from collections.abc import Callable
+One process at a time works in a folder. The trials of an experiment share one:
+each of them is locked by itself, see `trials`.
+"""
+
+from collections.abc import Callable, Iterator
+import contextlib
 import hashlib
 import json
 import os
@@ -9,9 +14,18 @@ import re
 from typing import Any, NamedTuple
 
 from coalesce_jax.core import files
+from coalesce_jax.core import locks
 from coalesce_jax.runs import checkpoints
 from coalesce_jax.runs import records
 from coalesce_jax.training import loop
+
+_CONFIG = 'config.json'
+_LOCK = '.lock'
+# What a run leaves, after its settings.
+_RESULTS = (
+  'bundles', 'checkpoints', 'metrics.jsonl', 'report.html', 'report.md',
+  'scores.json', 'summary.json', 'tables.md', 'trials',
+)  # fmt: skip
 
 # ``(stage, step, parameters) -> metrics``, evaluated during a stage.
 Evaluate = Callable[[str, int, Any], dict[str, Any]]
@@ -27,12 +41,21 @@ class Workspace(NamedTuple):
       are recorded as the stage's curve.
     clear: ``stage -> None``, removes the checkpoints of a stage and of all its
       parts ``stage_k``.
+    close: ``() -> None``, lets other processes work in the folder. The end of
+      the process does so, too. A `with` statement closes the workspace.
   """
 
   path: pathlib.Path
   recorder: records.Recorder
   hooks: Callable[[Evaluate | None], loop.HooksFor]
   clear: Callable[[str], None]
+  close: Callable[[], None]
+
+  def __enter__(self) -> 'Workspace':
+    return self
+
+  def __exit__(self, *error: Any) -> None:
+    self.close()
 
 
 def check(workdir: str | os.PathLike[str], config: dict[str, Any]) -> str:
@@ -43,21 +66,40 @@ def check(workdir: str | os.PathLike[str], config: dict[str, Any]) -> str:
     config: resolved settings, as JSON values.
 
   Raises:
-    ValueError: the folder holds a run with other settings. The message names
-      the first setting that differs.
+    ValueError: the folder holds a run with other settings, or of settings that
+      cannot be read. The message names the first setting that differs.
   """
-  stamp, digest = pathlib.Path(workdir) / 'config.json', config_hash(config)
-  if stamp.is_file():
-    try:
-      before = json.loads(stamp.read_text())
-    except ValueError:
-      before = None
-    if before is not None and config_hash(before) != digest:
-      raise ValueError(
-        f'{workdir}: holds a run with other settings '
-        f'({_difference(before, config)}); use another --workdir'
-      )
+  folder, digest = pathlib.Path(workdir), config_hash(config)
+  before = settings(folder)
+  if before is not None and config_hash(before) != digest:
+    raise ValueError(
+      f'{workdir}: holds a run with other settings '
+      f'({_difference(before, config)}); use another --workdir'
+    )
   return digest
+
+
+def settings(workdir: str | os.PathLike[str]) -> dict[str, Any] | None:
+  """Reads the settings of the run in a folder; None is a folder without a run.
+
+  Raises:
+    ValueError: the folder holds results whose settings are missing or damaged.
+  """
+  folder = pathlib.Path(workdir)
+  stamp = folder / _CONFIG
+  try:
+    if stamp.exists():
+      return files.read_json(stamp)
+    fault = f'{folder}: no {_CONFIG}'
+  except ValueError as error:
+    fault = str(error)
+  found = [name for name in _RESULTS if (folder / name).exists()]
+  if found:
+    raise ValueError(
+      f'{fault}, so nobody knows of which settings {found[0]} is; use another '
+      '--workdir'
+    )
+  return None
 
 
 def open_workspace(
@@ -66,8 +108,11 @@ def open_workspace(
   config: dict[str, Any],
   stop: Callable[[], bool] = lambda: False,
   tensorboard: bool = False,
+  shared: bool = False,
 ) -> Workspace:
   """Opens a work folder, and creates it if needed.
+
+  The process that has opened a folder may open it again.
 
   Args:
     workdir: the folder.
@@ -75,13 +120,23 @@ def open_workspace(
       settings is refused.
     stop: returns whether a stop was requested.
     tensorboard: whether to write event files of TensorBoard as well.
+    shared: whether other processes may work in the folder at the same time, if
+      they share it, too.
 
   Raises:
-    ValueError: the folder is not writable, or holds a run with other settings.
+    ValueError: the folder is not writable, holds a run with other settings, or
+      another process works in it.
   """
   path = files.check_writable(workdir)
-  digest = check(path, config)
-  recorder = records.open_recorder(path, config=config, tensorboard=tensorboard)
+  release = locks.acquire(path / _LOCK, str(workdir), shared=shared)
+  try:
+    digest = check(path, config)
+    recorder = records.open_recorder(
+      path, config=config, tensorboard=tensorboard
+    )
+  except BaseException:
+    release()
+    raise
 
   def checkpointer(stage: str) -> checkpoints.Checkpointer:
     return checkpoints.open(path / 'checkpoints' / stage, config_hash=digest)
@@ -90,17 +145,36 @@ def open_workspace(
     def for_stage(stage: str) -> loop.Hooks:
       kept = checkpointer(stage)
       bars: dict[str, Callable[[int], None]] = {}
+      done = 0
+
+      @contextlib.contextmanager
+      def writing() -> Iterator[None]:
+        advice = f': it goes on from step {done} of {stage}'
+        with files.writing(path, advice):
+          yield
 
       def restore(like: Any) -> tuple[int, Any] | None:
+        nonlocal done
         found = kept.restore(like)
-        step = -1 if found is None else found[0]
-        for name in (stage, f'{stage}/curve'):
-          recorder.truncate(name, step)
+        done, step = (0, -1) if found is None else (found[0], found[0])
+        with writing():
+          for name in (stage, f'{stage}/curve'):
+            recorder.truncate(name, step)
         return found
+
+      def save(step: int, tree: Any) -> None:
+        nonlocal done
+        with writing():
+          kept.save(step, tree)
+        done = step
+
+      def log(name: str, step: int, row: dict[str, Any]) -> None:
+        with writing():
+          recorder.log(name, step, row)
 
       def record_curve(step: int, params: Any) -> None:
         if evaluate is not None:
-          recorder.log(f'{stage}/curve', step, evaluate(stage, step, params))
+          log(f'{stage}/curve', step, evaluate(stage, step, params))
 
       def progress(step: int, total: int) -> None:
         if stage not in bars:
@@ -109,8 +183,8 @@ def open_workspace(
 
       return loop.Hooks(
         restore=restore,
-        save=kept.save,
-        log=lambda step, row: recorder.log(stage, step, row),
+        save=save,
+        log=lambda step, row: log(stage, step, row),
         observe=record_curve,
         stop=stop,
         progress=progress,
@@ -123,7 +197,11 @@ def open_workspace(
       if re.fullmatch(rf'{re.escape(name)}(_\d+)?', folder.name):
         checkpointer(folder.name).clear()
 
-  return Workspace(path, recorder, hooks, clear)
+  def close() -> None:
+    recorder.close()
+    release()
+
+  return Workspace(path, recorder, hooks, clear, close)
 
 
 def config_hash(config: dict[str, Any]) -> str:

@@ -17,6 +17,7 @@ from coalesce_jax.pipeline import config as config_lib
 from coalesce_jax.trials import bench as bench_lib
 from coalesce_jax.trials import budget
 from coalesce_jax.trials import methods
+from coalesce_jax.trials import results
 from coalesce_jax.trials import selection
 from coalesce_jax.trials import setting
 from coalesce_jax.trials import starts
@@ -70,7 +71,7 @@ def plan(
     values = methods.values(config, name)
     choice = selection.Choice(1.0, 1.0, config.budget.steps)
     before = {
-      other: trials.result(workdir, f'test-{other}')
+      other: results.read(workdir, f'test-{other}')
       for other in methods.TABLE[name].after
     }
     return testing.test(

@@ -2,22 +2,23 @@
 
 A trial is a function without arguments that returns JSON values. Its result is
 written whole to `<workdir>/trials/<name>.json`; a run that is stopped and
-started again with the same settings goes on with the first missing one.
+started again with the same settings goes on with the first missing one. A
+damaged result counts as missing. Several processes may share a folder, but not
+run the same trial at a time.
 """
 
 import collections
 from collections.abc import Callable, Mapping, Sequence
 import functools
+import io
 import json
 import os
 import pathlib
 import re
 import tempfile
-import time
 import types
 from typing import Any, NamedTuple
 
-from absl import logging
 import jax
 from matplotlib import figure
 
@@ -26,9 +27,10 @@ from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir as workdir_lib
 from coalesce_jax.training import loop
 from coalesce_jax.trials import processes
+from coalesce_jax.trials import results
 
 Stop = Callable[[], bool]
-Trial = Callable[[], dict[str, Any]]
+Trial = results.Trial
 # ``(workdir, settings, stop) -> trials by name``, in the order in which they
 # build on each other.
 Plan = Callable[[str, Any, Stop], dict[str, Trial]]
@@ -96,11 +98,15 @@ def configuration(main: str) -> str:
 def workspace(workdir: str, config: Any, stop: Stop) -> workdir_lib.Workspace:
   """Opens the work folder of an experiment, for bundles and checkpoints.
 
+  The processes of an experiment share it.
+
   Raises:
     ValueError: it is not writable, or was made with other settings.
   """
   settings = json.loads(config.to_json_best_effort())
-  return workdir_lib.open_workspace(workdir, config=settings, stop=stop)
+  return workdir_lib.open_workspace(
+    workdir, config=settings, stop=stop, shared=True
+  )
 
 
 def complete(
@@ -129,8 +135,8 @@ def complete(
   """
   experiment.prepare(config, **more)
   workers = config.get('workers', 1)
-  results = run(workdir, config, experiment.plan, stop, workers)
-  return _reported(experiment, config, workdir, results)
+  done = run(workdir, config, experiment.plan, stop, workers)
+  return _reported(experiment, config, workdir, done)
 
 
 def summarise(
@@ -149,8 +155,8 @@ def summarise(
   """
   experiment.prepare(config, **more)
   every = names(stages(experiment, config))
-  folder = pathlib.Path(workdir) / 'trials'
-  done = [name for name in every if (folder / f'{name}.json').is_file()]
+  found = {name: results.find(workdir, name) for name in every}
+  done = {name: each for name, each in found.items() if each is not None}
   if not done or (len(done) < len(every) and not experiment.partial):
     needed = 'one' if experiment.partial else 'all'
     raise ValueError(
@@ -158,30 +164,29 @@ def summarise(
       f'{experiment.name} needs {needed}'
     )
   workdir_lib.check(workdir, json.loads(config.to_json_best_effort()))
-  results = {
-    name: json.loads((folder / f'{name}.json').read_text()) for name in done
-  }
-  return _reported(experiment, config, workdir, results)
+  return _reported(experiment, config, workdir, done)
 
 
 def _reported(
   experiment: Experiment,
   config: Any,
   workdir: str | os.PathLike[str],
-  results: dict[str, dict[str, Any]],
+  done: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
   # Revision and device, with the number of trials; not for experiments.
   made = collections.Counter(
-    result.pop('provenance', 'unknown') for result in results.values()
+    result.pop('provenance', 'unknown') for result in done.values()
   )
-  report = experiment.report(config, results)
+  report = experiment.report(config, done)
   path = pathlib.Path(workdir)
   summary = {**report.summary, 'provenance': dict(made)}
   files.write_json(path / 'summary.json', records.plain(summary))
   if report.text:
     files.write_bytes(path / 'tables.md', report.text.encode())
   for name, drawn in report.figures.items():
-    drawn.savefig(path / f'{name}.png', dpi=110)
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, format='png', dpi=110)
+    files.write_bytes(path / f'{name}.png', buffer.getvalue())
   return records.plain(report.line) | {'workdir': str(workdir)}
 
 
@@ -210,7 +215,7 @@ def run(
 
   Raises:
     ValueError: a folder that is not writable, or was made with other settings;
-      no worker; no trial of a name.
+      no worker; no trial of a name; another process runs one of these trials.
     loop.Interrupted: `stop` said so.
   """
   if workers < 1:
@@ -224,62 +229,49 @@ def run(
       raise ValueError(f'trial {name!r} is not among the {len(todo)} of these '
                        'settings')  # fmt: skip
   todo = {name: todo[name] for name in todo if not only or name in only}
-  path = workspace(str(workdir), config, stop).path
-  folder = path / 'trials'
-  kept = {name: folder / f'{name}.json' for name in todo}
-  missing = [name for name in todo if not kept[name].is_file()]
+  with workspace(str(workdir), config, stop):
+    return _run(str(workdir), config, plan, todo, stop, workers)
+
+
+def _run(
+  workdir: str,
+  config: Any,
+  plan: Plan,
+  todo: dict[str, Trial],
+  stop: Stop,
+  workers: int,
+) -> dict[str, dict[str, Any]]:
+  """Runs the trials in an open folder."""
+  missing = [name for name in todo if results.find(workdir, name) is None]
   progress = records.progress('trials', len(todo))
 
   def count() -> int:
-    return sum(file.is_file() for file in kept.values())
+    return sum(results.find(workdir, name) is not None for name in todo)
 
   try:
     if workers == 1 or jax.default_backend() != 'cpu' or len(missing) < 2:
       for name in missing:
-        _kept(folder, name, todo[name], stop)
+        results.make(workdir, name, todo[name], stop)
         progress(count())
     else:
       processes.run(
-        _plan_kept, (plan, str(workdir), config), missing, stop,
+        _plan_kept, (plan, workdir, config), missing, stop,
         lambda name: progress(count()), min(workers, len(missing)),
       )  # fmt: skip
   except loop.Interrupted:
     raise loop.Interrupted(f'{count()} of {len(todo)} trials are done') from (
       None
     )
-  return {name: json.loads(file.read_text()) for name, file in kept.items()}
+  return {name: results.read(workdir, name) for name in todo}
 
 
 def _plan_kept(
   plan: Plan, workdir: str, config: Any, stop: Stop
 ) -> dict[str, Callable[[], None]]:
-  folder = pathlib.Path(workdir) / 'trials'
   return {
-    name: functools.partial(_kept, folder, name, trial, stop)
+    name: functools.partial(results.make, workdir, name, trial, stop)
     for name, trial in plan(workdir, config, stop).items()
   }
-
-
-def _kept(folder: pathlib.Path, name: str, trial: Trial, stop: Stop) -> None:
-  """Runs a trial and writes its result."""
-  file = folder / f'{name}.json'
-  if stop():
-    raise loop.Interrupted('before a trial')
-  if file.is_file():  # Another run shares the folder.
-    return
-  logging.info('trial %s', name)
-  began = time.monotonic()
-  result = records.plain(trial())
-  result['seconds'] = round(time.monotonic() - began, 2)
-  here = records.environment()
-  result['provenance'] = f'{here["revision"]}, {here["device"]}'
-  files.write_json(file, result)
-
-
-def result(workdir: str | os.PathLike[str], name: str) -> dict[str, Any]:
-  """Reads what a trial returned that is done."""
-  file = pathlib.Path(workdir) / 'trials' / f'{name}.json'
-  return json.loads(file.read_text())
 
 
 def names(stages: list[list[list[str]]]) -> list[str]:

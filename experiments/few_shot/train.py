@@ -10,6 +10,7 @@ from coalesce_jax.trials import bench as bench_lib
 from coalesce_jax.trials import budget as budget_lib
 from coalesce_jax.trials import methods
 from coalesce_jax.trials import names as names_lib
+from coalesce_jax.trials import results
 from coalesce_jax.trials import selection
 from coalesce_jax.trials import setting as setting_lib
 from coalesce_jax.trials import starts as starts_lib
@@ -233,7 +234,7 @@ def _tune(config, bench, text, count, name):
 
 def _test(config, bench, text, count, name):
   here = bench(text)
-  rows = trials.result(here.work.path, _tuned(text, count, name))['rows']
+  rows = results.read(here.work.path, _tuned(text, count, name))['rows']
   selected = [
     selection.Choice(*(row[field] for field in selection.Choice._fields))
     for row in rows
@@ -246,7 +247,7 @@ def _test(config, bench, text, count, name):
 
 def _before(work, name, named):
   return {
-    other: trials.result(work.path, named(other))
+    other: results.read(work.path, named(other))
     for other in methods.TABLE[name].after
   }
 

@@ -5,7 +5,9 @@ import io
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
+import threading
 
 import pytest
 
@@ -96,11 +98,47 @@ def test_no_folder_for_data_dir_is_refused(world):
 
 
 def test_another_digest_is_refused_wherever_it_lies(world, monkeypatch):
-  place(world / 'debian')
-  for k, folder in enumerate(('cache/coalesce_jax/toy', 'mine')):
-    place(world / folder, GOOD | {'b.bin': b'also evil'})
+  evil = GOOD | {'b.bin': b'also evil'}
+  place(world / 'cache/coalesce_jax/toy', evil)
+  place(world / 'mine', evil)
+  for folder in (None, str(world / 'mine')):
     with pytest.raises(ValueError, match=r'b\.bin: sha256 .* remove the file'):
-      download.find('toy', str(world / folder) if k else None)
+      download.find('toy', folder)
+  monkeypatch.setenv('COALESCE_DATA', str(world / 'mine'))
+  with pytest.raises(ValueError, match=r'mine/b\.bin: sha256'):
+    download.find('toy')
+
+
+def test_damaged_files_of_the_cache_are_replaced(world):
+  folder = place(world / 'cache/coalesce_jax/toy', GOOD | {'b.bin': b''})
+  # By those of another place, or by new ones.
+  place(world / 'debian')
+  assert download.find('toy') == world / 'debian'
+  shutil.rmtree(world / 'debian')
+  members = {f'package/{k}': v for k, v in GOOD.items()}
+  fetches(world, archive(world / 'source.tgz', members))
+  assert download.find('toy') == folder
+  assert (folder / 'b.bin').read_bytes() == GOOD['b.bin']
+
+
+def test_a_second_process_takes_what_the_first_one_downloads(world):
+  client(world, 'exit 1')
+  target = world / 'cache' / 'toy'
+  target.mkdir(parents=True)
+  code = (
+    'import fcntl, os, sys\n'
+    'held = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)\n'
+    'fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
+  )
+  first = subprocess.Popen(
+    [sys.executable, '-c', code, str(target.parent / '.toy.lock')],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+  )  # fmt: skip
+  first.stdout.readline()
+  timer = threading.Timer(0.2, lambda: (place(target), first.communicate()))
+  timer.start()
+  assert download.fetch('toy', target)
+  timer.join()
 
 
 def test_a_client_fetches_into_the_cache_once(world):

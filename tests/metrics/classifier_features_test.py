@@ -1,6 +1,9 @@
 """Small classifiers as feature networks: trained, stored, read, random."""
 
 import hashlib
+import subprocess
+import sys
+import threading
 
 import jax
 import numpy as np
@@ -94,7 +97,7 @@ def test_what_is_written_is_read(tmp_path, name):
 
 def test_pickled_arrays_are_not_read(tmp_path):
   np.savez(tmp_path / 'a.npz', meta=np.array([{}], object))
-  with pytest.raises(ValueError, match='allow_pickle'):
+  with pytest.raises(ValueError, match='damaged .*allow_pickle'):
     classifier_features.read(tmp_path / 'a.npz', 'name')
 
 
@@ -105,6 +108,81 @@ def test_a_network_is_kept_for_its_images_and_labels(tmp_path):
   classifier_features.write(path, drawn())
   found = classifier_features.cached(images, labels, tmp_path)
   assert found.name == f'own64-{total[:8]}' and found.classes == 3
+
+
+DAMAGE = {
+  'empty': lambda data: b'',
+  'truncated': lambda data: data[: len(data) // 2],
+  'flipped': lambda data: data[:400] + bytes([data[400] ^ 1]) + data[401:],
+  'not one': lambda data: b'x' * 100,
+}
+
+
+@pytest.mark.parametrize('damage', list(DAMAGE))
+def test_a_damaged_network_is_refused_in_one_line(tmp_path, damage):
+  path = tmp_path / 'a.npz'
+  classifier_features.write(path, drawn())
+  path.write_bytes(DAMAGE[damage](path.read_bytes()))
+  with pytest.raises(ValueError) as caught:
+    classifier_features.read(path, 'name')
+  text = str(caught.value)
+  assert text.startswith(f'{path}: damaged (') and '\n' not in text
+
+
+def test_arrays_of_another_network_are_refused(tmp_path):
+  made = drawn()
+  flat = trees.flatten(made.params)
+  for change in ('less', 'more', 'other'):
+    arrays = dict(flat)
+    if change == 'less':
+      del arrays['logits/bias']
+    else:
+      name = 'logits/bias' if change == 'other' else 'more'
+      arrays[name] = np.zeros(77)
+    other = made._replace(params=trees.unflatten(arrays))
+    classifier_features.write(tmp_path / 'a.npz', other)
+    with pytest.raises(ValueError, match='not the arrays of a network'):
+      classifier_features.read(tmp_path / 'a.npz', 'name')
+
+
+def test_a_damaged_network_is_trained_again_once(tmp_path, monkeypatch):
+  images, labels = stripes(6)
+  total = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+  path = tmp_path / f'features-{total[:16]}.npz'
+  path.write_bytes(b'PK')
+  trained = []
+
+  def fit(images, labels, name, **settings):
+    trained.append(name)
+    return drawn()._replace(name=name)
+
+  monkeypatch.setattr(classifier_features, 'fit', fit)
+  for _ in range(2):
+    found = classifier_features.cached(images, labels, tmp_path)
+    assert found.name == f'own64-{total[:8]}'
+  assert trained == [found.name]
+  # A second process waits for the first and takes what it trained.
+  path.unlink()
+  code = (
+    'import fcntl, os, sys\n'
+    'held = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)\n'
+    'fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
+  )
+  first = subprocess.Popen(
+    [sys.executable, '-c', code, str(tmp_path / f'.{path.name}.lock')],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+  )  # fmt: skip
+  first.stdout.readline()
+
+  def finish():
+    classifier_features.write(path, drawn())
+    first.communicate()
+
+  timer = threading.Timer(0.2, finish)
+  timer.start()
+  found = classifier_features.cached(images, labels, tmp_path)
+  timer.join()
+  assert len(trained) == 1 and found.classes == 3
 
 
 @pytest.mark.slow

@@ -112,12 +112,61 @@ def load(path):
   try:
     made = cj.load(path)
   except cj.BundleError as error:
-    assert '\n' not in str(error)
+    assert '\n' not in str(error) and str(error).encode()
     made = None
   seconds = time.process_time() - began
   peak = tracemalloc.get_traced_memory()[1]
   tracemalloc.stop()
   return made, peak, seconds
+
+
+ODD = (
+  None, True, 0, -1, 10**30, 8.0, 1.5, -0.0, float('nan'), float('inf'), '',
+  '\ud800', 'a\nb', 'x' * 5000, [], [None], [[None]], [True], [8.0], [0.0, 8.0],
+  [float('nan')], [10**30, -1], ['8'], [{}], {}, {'x': None}, {'x': [None]},
+  {'': {'x': [[]]}},
+)  # fmt: skip
+
+
+def places(value, at=()):
+  """All places of a JSON value, from the outside to the inside."""
+  yield at
+  if isinstance(value, dict | list):
+    for key in value if isinstance(value, dict) else range(len(value)):
+      yield from places(value[key], (*at, key))
+
+
+def put(value, at, new):
+  """A copy with another value at a place."""
+  if not at:
+    return new
+  copied = dict(value) if isinstance(value, dict) else list(value)
+  copied[at[0]] = put(value[at[0]], at[1:], new)
+  return copied
+
+
+@pytest.mark.parametrize(
+  'odd', [1, pytest.param(len(ODD), marks=pytest.mark.slow)]
+)
+def test_any_value_in_any_place_of_a_header_is_read_or_refused(tmp_path, odd):
+  path = tmp_path / 'a.safetensors'
+  made = small.coded(small.drawn(small.VECTORS), 'channel', 2)
+  header, rest = damaged.parts(bundle.encode(made))
+  text = header.pop('__metadata__')['coalesce_jax']
+  manifest = json.loads(text)
+  calls = 0
+  for where in (header, manifest):
+    for k, at in enumerate(places(where)):
+      for new in (*ODD, *ODD)[k % len(ODD) :][:odd]:
+        changed = put(where, at, new)
+        kept = text if where is header else json.dumps(changed)
+        whole = changed if where is header else header
+        if isinstance(whole, dict):
+          whole = {**whole, '__metadata__': {'coalesce_jax': kept}}
+        path.write_bytes(damaged.joined(whole, rest))
+        load(path)
+        calls += 1
+  assert calls > 50
 
 
 @pytest.mark.parametrize(

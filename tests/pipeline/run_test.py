@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -103,6 +104,34 @@ def test_a_finished_run_is_only_reported_again(finished):
   again = run.run(tiny(), str(workdir))
   assert again['frechet'] == summary['frechet']
   assert bundles(workdir) == before
+
+
+@pytest.fixture(name='copied')
+def _copied(finished, tmp_path):
+  """A copy of the finished run, to be damaged."""
+  return pathlib.Path(shutil.copytree(finished[0], tmp_path / 'copy'))
+
+
+@pytest.mark.slow
+def test_damaged_bundles_and_scores_are_made_again(finished, copied):
+  file = copied / 'bundles' / 'model_average_s1.safetensors'
+  data = bytearray(file.read_bytes())
+  data[-1] ^= 1
+  file.write_bytes(data)
+  file = copied / 'scores.json'
+  rows = json.loads(file.read_text())
+  rows['adapted'] = None
+  rows['ternary']['frechet'] = ['x', 1.0]
+  rows['transfer']['kid'] = [1.0]
+  del rows['all_nodes']['real']
+  file.write_text(json.dumps(rows))
+  again = run.run(tiny(), str(copied))
+  assert bundles(copied) == bundles(finished[0])
+  assert again['frechet'] == finished[1]['frechet']
+  kept = (finished[0] / 'scores.json').read_text()
+  assert json.loads(file.read_text()) == json.loads(kept)
+  file.write_text('[]')
+  assert run.run(tiny(), str(copied))['frechet'] == finished[1]['frechet']
 
 
 @pytest.mark.slow

@@ -1,12 +1,18 @@
 """Checkpoints: exact, verified, never silently wrong."""
 
+import errno
+import json
+import os
 import pathlib
+import resource
+import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from coalesce_jax.core import files
 from coalesce_jax.runs import checkpoints
 
 
@@ -38,8 +44,14 @@ def saved(folder, *steps, keep=2):
 
 
 def largest(folder, step):
-  files = (folder / str(step) / 'state').rglob('*')
-  return max((f for f in files if f.is_file()), key=lambda f: f.stat().st_size)
+  found = (folder / str(step) / 'state').rglob('*')
+  return max((f for f in found if f.is_file()), key=lambda f: f.stat().st_size)
+
+
+def flip(file, at):
+  data = bytearray(file.read_bytes())
+  data[at] ^= 1
+  file.write_bytes(data)
 
 
 def test_the_newest_step_comes_back_bit_for_bit(folder):
@@ -73,6 +85,105 @@ def test_a_damaged_step_gives_way_to_the_one_before(folder, damage):
     (folder / '6' / 'state' / 'more').write_bytes(b'x')
   step, restored = kept.restore(tree())
   assert step == 3 and same(restored, tree(3.0))
+  # It is gone, and the next save makes it anew.
+  assert kept.steps() == [3]
+  kept.save(6, tree(6.0))
+  step, restored = kept.restore(tree())
+  assert step == 6 and same(restored, tree(6.0))
+
+
+def test_a_byte_flipped_in_any_file_is_seen(folder, tmp_path):
+  kept = saved(folder, 3, 6)
+  shutil.copytree(folder, tmp_path / 'copy')
+  every = [f for f in (tmp_path / 'copy' / '6').rglob('*') if f.is_file()]
+  assert len(every) > 4
+  for copy in every:
+    file = folder / copy.relative_to(tmp_path / 'copy')
+    flip(file, file.stat().st_size // 2)
+    assert kept.restore(tree())[0] == 3, file
+    shutil.rmtree(folder)
+    shutil.copytree(tmp_path / 'copy', folder)
+  assert kept.restore(tree())[0] == 6
+
+
+def test_a_byte_flipped_in_a_manifest_never_changes_what_is_restored(folder):
+  kept = saved(folder, 3, 6)
+  file = folder / '6' / 'manifest.json'
+  whole = file.read_bytes()
+  found = set()
+  for at in range(0, len(whole), 101):
+    flip(file, at)
+    step, restored = kept.restore(tree())
+    assert same(restored, tree(float(step)))
+    found.add(step)
+    if step == 3:
+      kept.save(6, tree(6.0))
+    file.write_bytes(whole)
+  assert 3 in found
+
+
+def test_a_manifest_of_other_contents_is_damaged(folder):
+  kept = saved(folder, 3)
+  file = folder / '3' / 'manifest.json'
+  whole = json.loads(file.read_text())
+  for text in ('', '[]', '{}', '{"manifest": [], "sha256": 3}'):
+    file.write_text(text)
+    assert kept.restore(tree()) is None
+    kept.save(3, tree(3.0))
+  # The hash of the settings is as well protected as the arrays.
+  whole['manifest']['config_hash'] = 'y'
+  file.write_text(json.dumps(whole))
+  assert kept.restore(tree()) is None and kept.steps() == []
+
+
+def test_two_damaged_steps_leave_nothing(folder):
+  kept = saved(folder, 3, 6)
+  for step in (3, 6):
+    flip(largest(folder, step), -1)
+  assert kept.restore(tree()) is None and kept.steps() == []
+
+
+def test_a_step_is_saved_once_unless_it_is_damaged(folder):
+  kept = saved(folder, 3)
+  kept.save(3, tree(9.0))
+  assert same(kept.restore(tree())[1], tree(3.0))
+  flip(largest(folder, 3), -1)
+  kept.save(3, tree(9.0))
+  assert same(kept.restore(tree())[1], tree(9.0))
+
+
+def test_names_that_are_no_steps_are_passed_over(folder):
+  kept = saved(folder, 3)
+  for name in ('²', '03', '-1'):
+    (folder / name).mkdir()
+    (folder / name / 'manifest.json').write_text('{}')
+  assert kept.steps() == [3]
+
+
+@pytest.mark.parametrize('seen', [True, False])
+def test_a_save_that_breaks_off_leaves_the_steps_before(
+  folder, seen, capfd, monkeypatch
+):
+  kept = saved(folder, 3, 6)
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  # The disk takes no more of any file. It may be full only after the check.
+  if not seen:
+    monkeypatch.setattr(os, 'posix_fallocate', lambda *args: None)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+  capfd.readouterr()
+  try:
+    with pytest.raises(files.WriteError) as caught:
+      kept.save(9, {**tree(9.0), 'a': jnp.arange(1000.0) ** 0.5})
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+  text = str(caught.value)
+  assert text.startswith(f'{folder / "9"}') and '\n' not in text
+  assert ': File too large; raise the limit of file sizes' in text
+  assert caught.value.errno == errno.EFBIG
+  # Nothing of orbax's pages reaches a user.
+  assert capfd.readouterr().err == ''
+  assert sorted(p.name for p in folder.iterdir()) == ['3', '6']
+  assert kept.restore(tree())[0] == 6
 
 
 def test_a_step_without_a_manifest_is_removed_when_opened(folder):

@@ -1,9 +1,15 @@
 """Records: rows, truncation, torn lines, settings."""
 
 import json
+import resource
+import subprocess
+import sys
+import threading
 
 import numpy as np
+import pytest
 
+from coalesce_jax.core import files
 from coalesce_jax.runs import records
 
 
@@ -42,6 +48,62 @@ def test_a_torn_last_line_is_passed_over(tmp_path):
   recorder.truncate('one', 1)
   recorder.log('one', 2, {})
   assert [r['step'] for r in recorder.rows('one')] == [1, 2]
+
+
+DAMAGED = [
+  'null', '3', '[]', '{}', '{"stage": 3, "step": 1}', '{"step": 1}',
+  '{"stage": "one"}', '{"stage": "one", "step": null}',
+  '{"stage": "one", "step": true}', '{"stage": "one", "step": 1.0}',
+  '[' * 100_000, '', '\x00',
+]  # fmt: skip
+
+
+def test_damaged_lines_are_passed_over_and_removed_by_a_resumed_run(tmp_path):
+  recorder = opened(tmp_path)
+  recorder.log('one', 1, {'x': 1.0})
+  path = tmp_path / 'metrics.jsonl'
+  whole = path.read_bytes()
+  damaged = [text.encode() for text in DAMAGED] + [b'\xff\xfe']
+  path.write_bytes(b'\n'.join(damaged) + b'\n' + whole)
+  row = {'stage': 'one', 'step': 1, 'x': 1.0}
+  assert recorder.rows('one') == recorder.rows(None) == [row]
+  recorder.truncate('one', 1)
+  assert path.read_bytes() == whole
+
+
+def test_a_row_that_breaks_off_leaves_the_rows_before(tmp_path):
+  recorder = opened(tmp_path)
+  recorder.log('one', 1, {})
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+  try:
+    with pytest.raises(files.WriteError, match='metrics.jsonl: File too large'):
+      recorder.log('one', 2, {'x': np.zeros(100)})
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+  recorder.log('one', 2, {})
+  assert [r['step'] for r in recorder.rows('one')] == [1, 2]
+
+
+def test_rows_wait_for_another_process_that_changes_the_file(tmp_path):
+  recorder = opened(tmp_path)
+  code = (
+    'import fcntl, os, sys\n'
+    'held = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)\n'
+    'fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
+  )
+  other = subprocess.Popen(
+    [sys.executable, '-c', code, str(tmp_path / '.metrics.lock')],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+  )  # fmt: skip
+  other.stdout.readline()
+  waiting = threading.Thread(target=recorder.log, args=('one', 1, {}))
+  waiting.start()
+  waiting.join(0.3)
+  assert recorder.rows('one') == []
+  other.communicate()
+  waiting.join()
+  assert [r['step'] for r in recorder.rows('one')] == [1]
 
 
 def test_event_files_are_written_when_asked_for(tmp_path):

@@ -3,12 +3,15 @@
 import hashlib
 import io
 import json
+import resource
+import subprocess
 import sys
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from coalesce_jax.core import files
 from coalesce_jax.runs import workdir
 
 
@@ -51,6 +54,120 @@ def test_settings_that_are_not_there_or_torn_are_no_others(tmp_path):
   assert workdir.check(str(tmp_path), {'a': 1}) == expected
   opened(tmp_path)
   assert json.loads((tmp_path / 'config.json').read_text()) == {'a': 1}
+
+
+@pytest.mark.parametrize(
+  'name',
+  ['metrics.jsonl', 'checkpoints', 'bundles', 'trials', 'scores.json',
+   'summary.json', 'report.html', 'report.md', 'tables.md'],
+)  # fmt: skip
+@pytest.mark.parametrize('text', [None, '[]', '{"a": '])
+def test_results_of_unknown_settings_are_left_alone(tmp_path, name, text):
+  (tmp_path / name).write_text('kept')
+  if text is not None:
+    (tmp_path / 'config.json').write_text(text)
+  fault = 'no config.json' if text is None else 'config.json: damaged'
+  with pytest.raises(ValueError, match=f'{fault}.* settings {name} is'):
+    opened(tmp_path)
+  assert (tmp_path / name).read_text() == 'kept'
+  assert not (tmp_path / 'environment.json').exists()
+
+
+def test_a_folder_with_files_of_others_is_used(tmp_path):
+  (tmp_path / 'a.png').write_text('')
+  opened(tmp_path)
+  assert workdir.settings(tmp_path) == {'a': 1}
+  assert workdir.settings(tmp_path / 'nowhere') is None
+
+
+@pytest.fixture(name='elsewhere')
+def _elsewhere(tmp_path):
+  """Another process that works in a folder: it holds the lock."""
+  code = (
+    'import fcntl, os, sys\n'
+    'held = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)\n'
+    'os.write(held, b"77 there\\n")\n'
+    'kind = fcntl.LOCK_SH if sys.argv[2] == "shared" else fcntl.LOCK_EX\n'
+    'fcntl.flock(held, kind); print(flush=True); sys.stdin.read()'
+  )
+  started = []
+
+  def start(kind):
+    started.append(
+      subprocess.Popen(
+        [sys.executable, '-c', code, str(tmp_path / '.lock'), kind],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+      )
+    )  # fmt: skip
+    started[-1].stdout.readline()
+    return started[-1].communicate
+
+  yield start
+  for process in started:
+    process.communicate()
+
+
+def test_a_folder_in_which_another_process_works_is_refused(
+  tmp_path, elsewhere
+):
+  with opened(tmp_path) as work:
+    work.recorder.log('one', 1, {})
+  unfinished = tmp_path / 'checkpoints' / 'one' / '4'
+  unfinished.mkdir(parents=True)
+  before = {p: p.stat().st_mtime_ns for p in tmp_path.glob('*.json*')}
+  end = elsewhere('alone')
+  for shared in (False, True):
+    with pytest.raises(ValueError) as caught:
+      opened(tmp_path, shared=shared)
+    assert str(caught.value) == (
+      f'{tmp_path} is in use by process 77 on there; wait until it ends, or '
+      'stop it'
+    )
+  assert unfinished.is_dir()
+  assert before == {p: p.stat().st_mtime_ns for p in tmp_path.glob('*.json*')}
+  end()
+  opened(tmp_path).close()
+  end = elsewhere('shared')
+  opened(tmp_path, shared=True).close()
+  with pytest.raises(ValueError, match='in use by'):
+    opened(tmp_path)
+  end()
+  # Whoever closes a folder, or is refused there, lets others work in it.
+  with pytest.raises(ValueError, match='other settings'):
+    workdir.open_workspace(tmp_path, config={'a': 2})
+  with opened(tmp_path), opened(tmp_path):
+    pass
+  assert not (tmp_path / '.lock').exists()
+
+
+@pytest.mark.parametrize('saved', [0, 2])
+def test_what_a_full_disk_cuts_off_goes_on_from_what_was_saved(tmp_path, saved):
+  hooks = opened(tmp_path).hooks(lambda *given: {'x': np.zeros(500)})('one')
+  tree = {'w': jnp.arange(400.0)}
+  if saved:
+    hooks.save(saved, tree)
+  elif hooks.restore(tree) is not None:
+    raise AssertionError
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+  effects = {
+    'metrics.jsonl': lambda: hooks.log(3, {'x': np.zeros(500)}),
+    '.jsonl': lambda: hooks.observe(3, None),
+    'checkpoints/one/3/state': lambda: hooks.save(3, tree),
+  }
+  try:
+    for name, effect in effects.items():
+      with pytest.raises(files.WriteError) as caught:
+        effect()
+      text = str(caught.value)
+      assert text.startswith(str(tmp_path)) and f'{name}: File too' in text
+      assert text.endswith(
+        f'run the same command again: it goes on from step {saved} of one'
+      )
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+  found = opened(tmp_path).hooks(None)('one').restore(tree)
+  assert (found or (0,))[0] == saved
 
 
 def test_an_unwritable_folder_is_refused(tmp_path):
@@ -98,7 +215,7 @@ def test_a_stage_resumes_and_forgets_what_came_after(tmp_path):
 def test_checkpoints_of_other_settings_are_refused(tmp_path):
   tree = {'w': jnp.zeros(1)}
   opened(tmp_path).hooks(None)('one').save(1, tree)
-  (tmp_path / 'config.json').unlink()
+  (tmp_path / 'config.json').write_text('{"a": 2}')
   other = workdir.open_workspace(tmp_path, config={'a': 2})
   with pytest.raises(ValueError, match='other settings'):
     other.hooks(None)('one').restore(tree)
