@@ -14,7 +14,7 @@ from typing import Any
 from absl import flags
 from absl import logging
 
-from coalesce_jax.data import download
+from coalesce_jax.core import user_cache
 
 _CACHE_BYTES = str(2 << 30)
 _TIME = '%H:%M:%S'
@@ -60,7 +60,7 @@ def cache() -> None:
   if 'JAX_COMPILATION_CACHE_DIR' in os.environ:
     return
   try:
-    folder = download.cache_folder() / 'compiled' / _processor()
+    folder = user_cache.folder() / 'compiled' / _processor()
     folder.mkdir(parents=True, exist_ok=True)
   except (OSError, ValueError):
     return  # Without a cache, programs are compiled again.

@@ -21,6 +21,7 @@ from absl import logging
 
 from coalesce_jax.core import files
 from coalesce_jax.core import locks
+from coalesce_jax.core import user_cache
 
 MAX_MEMBER_BYTES = 1 << 28
 TIMEOUT_S = 600
@@ -113,23 +114,7 @@ PACKAGES = {
   ),
 }
 # fmt: on
-
-
-def cache_folder() -> pathlib.Path:
-  """Returns ``$XDG_CACHE_HOME/coalesce_jax``, by default in ``~/.cache``.
-
-  Raises:
-    ValueError: the user has no home folder.
-  """
-  base = os.environ.get('XDG_CACHE_HOME')
-  if not base:
-    try:
-      base = str(pathlib.Path.home() / '.cache')
-    except RuntimeError:
-      raise ValueError(
-        'no home folder for a cache: set HOME or XDG_CACHE_HOME'
-      ) from None
-  return pathlib.Path(base) / 'coalesce_jax'
+cache_folder = user_cache.folder
 
 
 def find(name: str, data_dir: str | None = None) -> pathlib.Path | None:

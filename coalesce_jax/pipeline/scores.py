@@ -19,6 +19,7 @@ from coalesce_jax.metrics import spread
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator
 from coalesce_jax.pipeline import data
+from coalesce_jax.runs import progress
 from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir
 from coalesce_jax.training import loop
@@ -40,7 +41,7 @@ def score(
     for name, row in _kept(path).items()
     if name in made and _is_row(row, len(made[name]))
   }
-  bar = records.progress('evaluate', len(made))
+  bar = progress.steps('evaluate', len(made))
   for i, (name, seeds) in enumerate(made.items(), 1):
     if name not in rows:
       if stop():

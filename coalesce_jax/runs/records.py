@@ -1,4 +1,4 @@
-"""Records the metrics, settings and environment of a run, and shows progress.
+"""Records the metrics, settings and environment of a run.
 
 Each line of `metrics.jsonl` is an object with `stage`, `step`, and metrics as
 numbers or lists. Values that are not finite become null. Other lines, which a
@@ -17,13 +17,10 @@ import os
 import pathlib
 import platform
 import subprocess
-import sys
 from typing import Any, NamedTuple
 
-from absl import logging
 import jax
 import numpy as np
-import tqdm
 
 from coalesce_jax.core import files
 from coalesce_jax.core import locks
@@ -136,36 +133,6 @@ def plain(value: Any) -> Any:
     return int(array)
   number = float(array)
   return float(f'{number:.7g}') if math.isfinite(number) else None
-
-
-def progress(description: str, total: int) -> Callable[[int], None]:
-  """Shows progress by a bar on a terminal, or else by lines in the log.
-
-  Lines appear at most every 10 seconds.
-
-  Args:
-    description: the text before the numbers.
-    total: number of steps.
-
-  Returns:
-    ``step -> None``. The bar closes when the step reaches `total`.
-  """
-  if not sys.stderr.isatty():
-
-    def line(step: int) -> None:
-      logging.log_every_n_seconds(
-        logging.INFO, '%s: step %d of %d', 10, description, step, total
-      )
-
-    return line
-  bar = tqdm.tqdm(total=total, desc=description, file=sys.stderr, leave=False)
-
-  def move(step: int) -> None:
-    bar.update(step - bar.n)
-    if step >= total:
-      bar.close()
-
-  return move
 
 
 def environment() -> dict[str, Any]:

@@ -13,9 +13,12 @@ import pathlib
 import re
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from coalesce_jax.core import files
 from coalesce_jax.core import locks
 from coalesce_jax.runs import checkpoints
+from coalesce_jax.runs import progress as progress_lib
 from coalesce_jax.runs import records
 from coalesce_jax.training import loop
 
@@ -144,8 +147,8 @@ def open_workspace(
   def hooks(evaluate: Evaluate | None) -> loop.HooksFor:
     def for_stage(stage: str) -> loop.Hooks:
       kept = checkpointer(stage)
-      bars: dict[str, Callable[[int], None]] = {}
-      done = 0
+      bars: dict[str, progress_lib.Show] = {}
+      done, distance = 0, ''
 
       @contextlib.contextmanager
       def writing() -> Iterator[None]:
@@ -176,18 +179,25 @@ def open_workspace(
         if evaluate is not None:
           log(f'{stage}/curve', step, evaluate(stage, step, params))
 
+      def log_step(step: int, row: dict[str, Any]) -> None:
+        nonlocal distance
+        if 'w1_smooth' in row:
+          distance = f'W1 {np.mean(row["w1_smooth"]):.4g}'
+        log(stage, step, row)
+
       def progress(step: int, total: int) -> None:
         if stage not in bars:
-          bars[stage] = records.progress(stage, total)
-        bars[stage](step)
+          bars[stage] = progress_lib.steps(stage, total)
+        bars[stage](step, distance)
 
       return loop.Hooks(
         restore=restore,
         save=save,
-        log=lambda step, row: log(stage, step, row),
+        log=log_step,
         observe=record_curve,
         stop=stop,
         progress=progress,
+        working=lambda what: progress_lib.working(f'{stage}: {what}'),
       )
 
     return for_stage

@@ -9,6 +9,7 @@ Shapes: S replicas, T rows of history.
 """
 
 from collections.abc import Callable
+import contextlib
 import time
 from typing import Any, NamedTuple
 
@@ -46,6 +47,8 @@ class Hooks(NamedTuple):
     observe_state: ``(step, state)``. Called just before `observe`.
     stop: returns whether the run shall save and stop.
     progress: ``(step, total)``. Called after each chunk.
+    working: ``what -> context``. Entered around what takes long and has no
+      steps: the first chunk of each length, which is compiled.
   """
 
   restore: Callable[[Any], tuple[int, Any] | None] = lambda like: None
@@ -55,6 +58,9 @@ class Hooks(NamedTuple):
   observe_state: Callable[[int, Any], None] = lambda step, state: None
   stop: Callable[[], bool] = lambda: False
   progress: Callable[[int, int], None] = lambda step, total: None
+  working: Callable[[str], contextlib.AbstractContextManager[None]] = (
+    lambda what: contextlib.nullcontext()
+  )
 
 
 # Name of a stage -> its effects.
@@ -144,6 +150,7 @@ def drive(
   if not done:
     observe()
   rows: list[dict[str, np.ndarray]] = []
+  lengths: set[int] = set()  # Of the chunks that are compiled.
   mesh = mesh_lib.current()
   if mesh is not None:
     carry, inputs, key = mesh_lib.place(
@@ -156,8 +163,13 @@ def drive(
       break
     n = min(schedule.chunk, schedule.steps - done)
     attempt = _attempt(key, int(carry['rollbacks']))
-    after, metrics, finite = chunk(carry['state'], inputs, attempt, n)
-    if not bool(finite):
+    new = n not in lengths
+    lengths.add(n)
+    what = f'compiling, then {n} of {schedule.steps} steps'
+    with hooks.working(what) if new else contextlib.nullcontext():
+      after, metrics, finite = chunk(carry['state'], inputs, attempt, n)
+      ended = bool(finite)
+    if not ended:
       carry['rollbacks'] = carry['rollbacks'] + 1
       _roll_back(int(carry['rollbacks']), done, after, metrics)
       continue

@@ -13,7 +13,7 @@ import numpy as np
 
 from coalesce_jax.models import generator
 from coalesce_jax.pipeline import recipes
-from coalesce_jax.runs import records
+from coalesce_jax.runs import progress as progress_lib
 from coalesce_jax.runs import workdir
 from coalesce_jax.training import loop
 from coalesce_jax.trials import budget as budget_lib
@@ -106,7 +106,7 @@ def train(
   times: dict[int, float] = {}
 
   def hooks(part: str) -> loop.Hooks:
-    bar = records.progress(part, bench.budget.steps)
+    bar = progress_lib.steps(part, bench.budget.steps)
 
     def progress(step: int, _: int) -> None:
       times[step] = time.monotonic()

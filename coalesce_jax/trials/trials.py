@@ -23,6 +23,7 @@ import jax
 from matplotlib import figure
 
 from coalesce_jax.core import files
+from coalesce_jax.runs import progress as progress_lib
 from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir as workdir_lib
 from coalesce_jax.training import loop
@@ -243,7 +244,7 @@ def _run(
 ) -> dict[str, dict[str, Any]]:
   """Runs the trials in an open folder."""
   missing = [name for name in todo if results.find(workdir, name) is None]
-  progress = records.progress('trials', len(todo))
+  progress = progress_lib.steps('trials', len(todo))
 
   def count() -> int:
     return sum(results.find(workdir, name) is not None for name in todo)

@@ -21,9 +21,7 @@ STAGES = [
 
 
 @pytest.mark.parametrize(('make', 'stage', 'usual'), STAGES)
-def test_stages_of_the_pipeline_have_the_defaults_of_python(
-  make, stage, usual
-):
+def test_stages_of_the_pipeline_have_the_defaults_of_python(make, stage, usual):
   found = make(defaults.get_config())
   # How often a run is saved and looked at is the pipeline's own.
   assert found.schedule == dataclasses.replace(

@@ -258,8 +258,8 @@ def test_a_stage_has_one_bar_of_progress(tmp_path, monkeypatch):
     one.progress(step, 4)
     other.progress(step, 8)
   text = screen.getvalue()
-  assert text.count('one:   0%') == text.count('two:   0%') == 1
-  assert '| 0/4 ' in text and '| 0/8 ' in text
+  assert text.count('one:  25%') == text.count('two:  12%') == 1
+  assert '| 1/4 ' in text and '| 1/8 ' in text
 
 
 def test_clear_takes_the_parts_of_a_stage_and_no_other(tmp_path):

@@ -1,5 +1,7 @@
 """The driver: checkpoints, stops, rollbacks, early stopping."""
 
+import contextlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,6 +60,28 @@ def test_observers_see_the_start_and_every_so_many_steps():
     steps=9, observe_every=3,
   )  # fmt: skip
   assert seen == [0, 3, 6, 9]
+
+
+def test_work_is_announced_before_each_program_that_is_compiled():
+  told = []
+
+  @contextlib.contextmanager
+  def working(what):
+    told.append(what)
+    yield
+    told.append('done')
+
+  drive(
+    loop.Hooks(
+      working=working, progress=lambda step, total: told.append((step, total))
+    ),
+    steps=8,
+    chunk=3,
+  )
+  assert told == [
+    'compiling, then 3 of 8 steps', 'done', (3, 8), (6, 8),
+    'compiling, then 2 of 8 steps', 'done', (8, 8),
+  ]  # fmt: skip
 
 
 def test_history_holds_a_row_a_chunk():
