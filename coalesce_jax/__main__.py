@@ -10,13 +10,14 @@ import sys
 def main() -> None:
   """Runs the command line and ends the process with its exit code."""
   try:
+    from coalesce_jax.cli import leave
     from coalesce_jax.cli import main as main_lib
 
     code = main_lib.main(sys.argv)
   except KeyboardInterrupt:
     print('coalesce: stopped by SIGINT', file=sys.stderr)
-    code = 130
-  sys.exit(code)
+    os._exit(130)
+  leave.leave(code)
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ from typing import Any
 from absl import flags
 
 from coalesce_jax.cli import command
+from coalesce_jax.cli import leave
 from coalesce_jax.cli import main as main_lib
 from coalesce_jax.cli.definitions import kinds
 from launch import local
@@ -90,4 +91,4 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 if __name__ == '__main__':
-  sys.exit(main(sys.argv[1:]))
+  leave.leave(main(sys.argv[1:]))

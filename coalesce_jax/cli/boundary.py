@@ -73,7 +73,7 @@ def _of(program: str, error: Exception, shown: bool) -> int:
       f'{program}: stopped, {_line(error)}; the same command with the same '
       '--workdir goes on from there'
     )
-    return 1
+    return signals.exit_code(error.number or 0)
   if isinstance(error, errors.Diverged):
     say(f'{program}: diverged: {_line(error)}')
     return 1

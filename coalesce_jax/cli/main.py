@@ -18,6 +18,7 @@ from coalesce_jax.cli import completion
 from coalesce_jax.cli import start
 from coalesce_jax.cli.command import Command
 from coalesce_jax.cli.command import missing
+from coalesce_jax.core import errors
 from coalesce_jax.core import signals
 from coalesce_jax.core.version import VERSION
 
@@ -105,7 +106,11 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
           logging.info('%s: starting', program)
           start.cache()
           stack.enter_context(start.devices(values.devices))
-        result = command.run(values, stop)
+        try:
+          result = command.run(values, stop)
+        except errors.Interrupted as error:
+          error.number = next(iter(stop.numbers), None)
+          raise
     boundary.result(result)
 
   return boundary.guard(program, run, show=values.traceback)

@@ -2,7 +2,13 @@
 
 
 class Interrupted(Exception):
-  """The run was asked to stop. Its state is saved."""
+  """The run was asked to stop. Its state is saved.
+
+  Attributes:
+    number: the signal that asked; None is another way of asking.
+  """
+
+  number: int | None = None
 
 
 class Diverged(RuntimeError):

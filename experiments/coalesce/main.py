@@ -2,7 +2,8 @@
 
 import sys
 
+from coalesce_jax.cli import leave
 from coalesce_jax.cli import main
 
 if __name__ == '__main__':
-  sys.exit(main.main(['coalesce', 'run', *sys.argv[1:]]))
+  leave.leave(main.main(['coalesce', 'run', *sys.argv[1:]]))

@@ -3,6 +3,7 @@
 import sys
 
 from coalesce_jax.cli import experiment
+from coalesce_jax.cli import leave
 from coalesce_jax.trials import trials
 from experiments.few_shot import train
 
@@ -18,4 +19,4 @@ EXPERIMENT = trials.Experiment(
 )
 
 if __name__ == '__main__':
-  sys.exit(experiment.main(EXPERIMENT, sys.argv[1:]))
+  leave.leave(experiment.main(EXPERIMENT, sys.argv[1:]))
