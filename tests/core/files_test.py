@@ -1,6 +1,7 @@
 """Files: all of the bytes or the file as it was, and checksums."""
 
 import os
+import pathlib
 
 import pytest
 
@@ -87,3 +88,11 @@ def test_a_folder_that_takes_no_files_is_refused_in_one_line(tmp_path, inside):
     files.check_writable(folder)
   assert str(caught.value).startswith(f'{folder}: not a writable folder (')
   assert '\n' not in str(caught.value) and 'None' not in str(caught.value)
+
+
+def test_a_path_is_shown_in_one_line_of_text():
+  assert files.shown('plain/ä b.png') == 'plain/ä b.png'
+  assert files.shown(pathlib.Path('a\nb\t')) == 'a\\nb\\t'
+  name = os.fsdecode(b'\xff.png')
+  assert files.shown(name) == '\\udcff.png'
+  assert files.shown(name).encode('utf-8')
