@@ -98,7 +98,7 @@ def broken_images(path):
 @pytest.mark.parametrize(
   'make,match',
   [
-    (lambda path: path.mkdir(), 'no .png'),
+    (lambda path: path.mkdir(), 'the folder is empty'),
     (broken_images, '003.png: not a readable image'),
     (lambda path: calls.folder(path, count=7), '7 images, at least 8'),
     (lambda path: None, 'no such file or folder'),
