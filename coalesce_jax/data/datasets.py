@@ -136,6 +136,31 @@ def summary(
   return row
 
 
+def classes(name: str) -> dict[str, int]:
+  """Returns the labels of a user's folder by the names of its sub-folders.
+
+  Args:
+    name: see `load`.
+
+  Returns:
+    See `images.class_labels`; empty for all other data.
+
+  Raises:
+    ValueError: the folder cannot be read.
+  """
+  root = pathlib.Path(name)
+  if name in NAMES or not os.path.isdir(name):
+    return {}
+  # A class that only one split has must not shift the labels of the other.
+  return images_lib.class_labels(*(_halves(root) or [root]))
+
+
+def _halves(root: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the folders train and test, or none."""
+  halves = [root / split for split in SPLITS]
+  return halves if all(half.is_dir() for half in halves) else []
+
+
 def contents(images: np.ndarray, labels: np.ndarray) -> str:
   """Computes a SHA-256 of images `[N, ...]` and labels, in any order."""
   each = sorted(
@@ -239,17 +264,13 @@ def _of_user(
   elif is_folder:
     shape = shapes.common(root, image_shape)
   base = files.shown(root.resolve().name)
-  halves = [root / s for s in SPLITS]
-  if is_folder and all(folder.is_dir() for folder in halves):
-    # A class that only one split has must not shift the labels of the other.
-    classes = images_lib.class_labels(*halves)
-    array, labels = images_lib.load_folder(root / split, shape, classes)
-    return Dataset(base, array, labels, files.shown(root / split), classes)
+  names = classes(path)
+  if is_folder and _halves(root):
+    array, labels = images_lib.load_folder(root / split, shape, names)
+    return Dataset(base, array, labels, files.shown(root / split), names)
   if is_folder:
-    classes = images_lib.class_labels(root)
-    array, labels = images_lib.load_folder(root, shape, classes)
+    array, labels = images_lib.load_folder(root, shape, names)
   else:
-    classes = {}
     array, labels = images_lib.load(root)
     shapes.check(name, array.shape[1:], image_shape)
   if len(array) < 2:
@@ -264,7 +285,7 @@ def _of_user(
   in_test = np.isin(np.arange(len(array)), held)
   rows = in_test if split == 'test' else ~in_test
   return Dataset(
-    base, array[rows], None if labels is None else labels[rows], name, classes
+    base, array[rows], None if labels is None else labels[rows], name, names
   )
 
 

@@ -168,6 +168,8 @@ def test_names_of_classes_are_kept(tmp_path):
   for half in datasets.SPLITS:
     data = datasets.load(str(tmp_path / 'halves'), half)
     assert data.classes == {'a': 0, 'b': 1, 'c': 2}
+  assert datasets.classes(str(tmp_path / 'halves')) == {'a': 0, 'b': 1, 'c': 2}
+  assert datasets.classes('digits') == datasets.classes('a\0') == {}
   assert not datasets.load('digits', 'train').classes
   assert 'names' not in datasets.summary('digits')
 
