@@ -67,7 +67,7 @@ def pretrain(
       their values are ambiguous or not finite.
   """
   config = Config() if config is None else config
-  datasets = _checked(datasets, tuple(spec.image_shape))
+  datasets = check(datasets, spec)
   network, critic = spec.build(), spec.build_critic()
 
   def setup(key, hyper, train, held, sizes):
@@ -95,8 +95,17 @@ def pretrain(
   return nodes, history
 
 
-def _checked(datasets: Any, image_shape: tuple[int, ...]) -> list[Any]:
-  """Returns the samples of each node as arrays of one type."""
+def check(datasets: Any, spec: generator_lib.Spec) -> list[Any]:
+  """Returns the samples of each node as arrays after checking them.
+
+  Args:
+    datasets: see `pretrain`.
+    spec: architecture of all generators and critics.
+
+  Raises:
+    ValueError: see `pretrain`.
+  """
+  image_shape = tuple(spec.image_shape)
   if isinstance(datasets, str | os.PathLike):
     raise ValueError(
       f'{os.fspath(datasets)!r} is a path; pass a list of arrays, one a node'
@@ -111,11 +120,13 @@ def _checked(datasets: Any, image_shape: tuple[int, ...]) -> list[Any]:
   checked = []
   for k, data in enumerate(datasets):
     data = samples.array(data, image_shape, f'node {k}')
-    if tuple(data.shape[1:]) != image_shape or len(data) < 2:
+    if tuple(data.shape[1:]) != image_shape:
       raise ValueError(
         f'node {k}: samples {tuple(data.shape)} do not fit {image_shape}'
         + samples.advice(tuple(data.shape[1:]), image_shape)
       )
+    if len(data) < 2:
+      raise ValueError(f'node {k}: {len(data)} samples, at least 2 are needed')
     checked.append(samples.checked(data, image_shape, f'node {k}'))
   return checked
 

@@ -54,6 +54,8 @@ def test_data_that_no_node_can_learn_from_are_refused():
       KEY, [vectors, np.where(np.eye(9, 2) > 0, np.nan, 0)[:1].repeat(2, 0)],
       small.VECTORS,
     )  # fmt: skip
+  with pytest.raises(ValueError, match='node 1: 1 samples, at least 2'):
+    pretraining.check([vectors, vectors[:1]], small.VECTORS)
   levels = np.asarray(small.images(9))
   with pytest.raises(ValueError, match=r'node 1: values.*\* 2 - 1'):
     cj.pretrain(KEY, [levels, levels / 255.0], small.IMAGES)
