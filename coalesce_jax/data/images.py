@@ -107,10 +107,13 @@ def load_folder(
     for file in found.below.get(sub, ())
   ]
   if labelled and found.direct and inner:
+    one, other = (
+      files.shown(file.relative_to(folder))
+      for file in (found.direct[0], inner[0][0])
+    )
     raise ValueError(
-      f'{name}: images both inside ({files.shown(found.direct[0].name)}) and '
-      f'in sub-folders ({files.shown(inner[0][0].parent.name)}); keep one of '
-      'the two'
+      f'{name}: images both inside ({one}) and in sub-folders ({other}), which '
+      'are classes; keep one of the two'
     )
   paths = [*found.direct, *(file for file, _ in inner)]
   if not paths:
