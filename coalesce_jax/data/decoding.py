@@ -62,7 +62,8 @@ def header(file: str | os.PathLike[str]) -> Header:
 
   def read(image: Image.Image, grey: bool) -> Header:
     width, height = image.size
-    if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+    # To find EXIF data, Pillow decodes a PNG file: not for squares.
+    if width != height and image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
       width, height = height, width
     frames = bool(getattr(image, 'is_animated', False))
     return Header(height, width, grey, frames)

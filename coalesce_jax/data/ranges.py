@@ -48,8 +48,8 @@ def meaning(array: np.ndarray, name: str) -> str:
     if low >= -_ROUNDING and np.mean(array <= _DARK_UNIT) >= _FRACTION:
       return UNIT
     raise ValueError(
-      f'{name}: values are {_found(array)}, of [-1, 1] or of [0, 1]; too few '
-      f'are dark to tell; pass levels, {_FROM_SIGNED}, {_FROM_UNIT}'
+      f'{name}: values are {_found(array)}; too few are dark to tell [-1, 1] '
+      f'from [0, 1]; pass levels, {_FROM_SIGNED}, {_FROM_UNIT}'
     )
   if low >= -0.5 and 16 < high <= 255.5:
     advice = "convert levels by images.round().astype('uint8')"

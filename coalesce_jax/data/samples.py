@@ -60,8 +60,9 @@ def array(
       )
   try:
     if isinstance(samples, Sequence):
-      return np.stack([np.asarray(each) for each in samples])
-    return np.asarray(samples)
+      found = np.stack([np.asarray(each) for each in samples])
+    else:
+      found = np.asarray(samples)
   # Tensors of other libraries raise errors of their own, for example those on
   # a GPU or with gradients.
   except Exception as error:
@@ -70,6 +71,12 @@ def array(
       f'{name}: {_kind(samples)} is no array ({reason:.200}); pass a NumPy '
       f'array {_wanted(image_shape)}'
     ) from None
+  if not found.shape or found.dtype == object:
+    raise ValueError(
+      f'{name}: {_kind(samples)}, not an array; pass an array '
+      f'{_wanted(image_shape)}'
+    )
+  return found
 
 
 def checked(

@@ -84,8 +84,8 @@ def test_a_hundredth_is_enough_and_less_is_not():
 @pytest.mark.parametrize(
   ('images', 'match'),
   [
-    (drawn(-0.5, 0.5), r'float32 from -0.5 to 0.5, .*\* 127.5.*\* 255'),
-    (drawn(0.4, 1.0), 'from 0.4 to 1, .*too few are dark'),
+    (drawn(-0.5, 0.5), r'float32 from -0.5 to 0.5; .*\* 127.5.*\* 255'),
+    (drawn(0.4, 1.0), 'from 0.4 to 1; too few are dark'),
     (drawn(0.0, 255.0), r"from 0 to 255, .*images.round\(\).astype\('uint8'\)"),
     (drawn(0.0, 1.3), 'from 0 to 1.3, neither.*clip'),
     (drawn(-3.0, 3.0, np.float64), 'float64 from -3 to 3, neither.*scale'),
