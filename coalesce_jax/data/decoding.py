@@ -22,7 +22,7 @@ from coalesce_jax.data import ranges
 # The formats of Pillow that are read, and the endings of their files.
 FORMATS = {
   'PNG': ('.png',),
-  'JPEG': ('.jpg', '.jpeg'),
+  'JPEG': ('.jpg', '.jpeg', '.jfif'),
   'WEBP': ('.webp',),
   'BMP': ('.bmp',),
   'GIF': ('.gif',),

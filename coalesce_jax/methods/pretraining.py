@@ -5,7 +5,6 @@ Shapes: K nodes, S replicas, N and M samples of a node, T rows of history.
 
 from collections.abc import Sequence
 import dataclasses
-import os
 from typing import Any
 
 import jax
@@ -106,10 +105,11 @@ def check(datasets: Any, spec: generator_lib.Spec) -> list[Any]:
     ValueError: see `pretrain`.
   """
   image_shape = tuple(spec.image_shape)
-  if isinstance(datasets, str | os.PathLike):
-    raise ValueError(
-      f'{os.fspath(datasets)!r} is a path; pass a list of arrays, one a node'
-    )
+  if hasattr(datasets, 'images') or not (
+    isinstance(datasets, list | tuple) or hasattr(datasets, 'shape')
+  ):
+    kind = type(datasets).__name__
+    raise ValueError(f'{kind} given; pass a list of arrays, one a node')
   if not len(datasets):
     raise ValueError('no data sets given')
   if tuple(getattr(datasets, 'shape', ()))[1:] == image_shape:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import coalesce_jax as cj
+from coalesce_jax.data import images
 from coalesce_jax.gan import sources
 from coalesce_jax.methods import pretraining
 from tests import small
@@ -47,8 +48,9 @@ def test_data_that_no_node_can_learn_from_are_refused():
   vectors = np.ones((9, 2), np.float32)
   with pytest.raises(ValueError, match='those of one node; pass a list'):
     cj.pretrain(KEY, vectors, small.VECTORS)
-  with pytest.raises(ValueError, match="'DIR' is a path"):
-    cj.pretrain(KEY, 'DIR', small.VECTORS)
+  for given in ('DIR', {'a': vectors}, images.Images(vectors, None), None):
+    with pytest.raises(ValueError, match='given; pass a list of arrays'):
+      cj.pretrain(KEY, given, small.VECTORS)
   with pytest.raises(ValueError, match='node 1: 2 NaN'):
     cj.pretrain(
       KEY, [vectors, np.where(np.eye(9, 2) > 0, np.nan, 0)[:1].repeat(2, 0)],
