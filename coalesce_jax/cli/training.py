@@ -6,11 +6,11 @@ from absl import flags
 import jax
 
 from coalesce_jax.cli import common
+from coalesce_jax.cli import node_data
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.core import files
 from coalesce_jax.data import datasets
-from coalesce_jax.data import partition
 from coalesce_jax.gan import objectives
 from coalesce_jax.methods import barycenter as barycenter_lib
 from coalesce_jax.methods import pretraining
@@ -26,6 +26,7 @@ def define_pretrain(values: Values) -> None:
   common.string(
     values, 'split', 'overlapping', 'Classes of each node; see the README.'
   )
+  node_data.define(values)
   common.string(values, 'network', 'dcgan', 'Architecture.')
   flags.DEFINE_integer('width', 24, 'Width of the network.', flag_values=values)
   flags.DEFINE_integer(
@@ -38,15 +39,9 @@ def define_pretrain(values: Values) -> None:
 
 def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
   """Trains one generator for each node."""
-  data = datasets.load(values.dataset, 'train', values.data_dir)
-  if data.labels is None:
-    split, node_images = None, [data.images]
-  else:
-    split = partition.parse(values.split)
-    node_images = [
-      data.images[partition.indices(data.labels, classes)]
-      for classes in split.nodes
-    ]
+  wanted = node_data.wanted(values, values.network)
+  data = datasets.load(values.dataset, 'train', values.data_dir, wanted)
+  split = node_data.nodes(data, values.split, bool(values['split'].present))
   width = generator_lib.freeze({'width': values.width})
   spec = generator_lib.Spec(
     network=values.network,
@@ -57,20 +52,21 @@ def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
     critic_options=width,
   )
   spec.build(), spec.build_critic()
+  pretraining.check([node.images for node in split], spec)
   config = common.configured(values, pretraining.Config())
   out = files.check_writable(values.out)
   work = common.work(values, values.out, stop)
   nodes, _ = pretraining.pretrain(
-    jax.random.key(values.seed), node_images, spec, config=config,
-    hooks=work.hooks(None),
+    jax.random.key(values.seed), [node.images for node in split], spec,
+    config=config, hooks=work.hooks(None),
   )  # fmt: skip
   paths = []
+  classes = [node.classes for node in split]
   for k, node in enumerate(nodes):
-    classes = 'all' if split is None else ','.join(map(str, split.nodes[k]))
     path = out / f'node_{k}.safetensors'
-    common.save(path, node, 'pretrain', values, data.name, classes)
+    common.save(path, node, 'pretrain', values, data.name, classes[k])
     paths.append(str(path))
-  return {'bundles': paths, 'workdir': str(work.path)}
+  return {'bundles': paths, 'classes': classes, 'workdir': str(work.path)}
 
 
 def define_barycenter(values: Values) -> None:
