@@ -138,7 +138,8 @@ def local(path: str, spec: generator_lib.Spec) -> np.ndarray:
   Raises:
     ValueError: images are missing or invalid, or too few.
   """
-  images = images_lib.load(path, tuple(spec.image_shape)).images
+  shape = tuple(spec.image_shape)
+  images = images_lib.load(path, shape, labelled=False).images
   if len(images) < partition.MIN_LOCAL:
     raise ValueError(
       f'{path}: {len(images)} images, at least {partition.MIN_LOCAL} are needed'

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from coalesce_jax.cli import common
+from coalesce_jax.cli import node_data
 from coalesce_jax.cli import outputs
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
@@ -71,8 +72,10 @@ def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
   if values.images in datasets.NAMES:
     images = datasets.load(values.images, 'test').images
   else:
-    images = images_lib.load(values.images, shape).images
-  local = images_lib.load(values.local, shape).images if values.local else None
+    images = images_lib.load(values.images, shape, labelled=False).images
+  local = None
+  if values.local:
+    local = images_lib.load(values.local, shape, labelled=False).images
   network: str | features.Features | None = values.features
   if values.labelled:
     labelled = images_lib.load(values.labelled, shape)
@@ -89,4 +92,6 @@ def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
 def data(values: Values, stop: Stop) -> dict[str, Any]:
   """Finds, verifies and describes a data set."""
   del stop
-  return datasets.summary(values.dataset, values.data_dir)
+  # Read as `pretrain` reads them by default.
+  wanted = node_data.wanted(values, 'dcgan')
+  return datasets.summary(values.dataset, values.data_dir, wanted)

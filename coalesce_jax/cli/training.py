@@ -6,11 +6,11 @@ from typing import Any
 import jax
 
 from coalesce_jax.cli import common
+from coalesce_jax.cli import node_data
 from coalesce_jax.cli import outputs
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.data import datasets
-from coalesce_jax.data import partition
 from coalesce_jax.methods import barycenter as barycenter_lib
 from coalesce_jax.methods import pretraining
 from coalesce_jax.models import checks
@@ -20,16 +20,10 @@ from coalesce_jax.models import generator as generator_lib
 def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
   """Trains one generator for each node."""
   out = pathlib.Path(outputs.folder('out', values.out))
-  settings = common.configured(values, pretraining.Config())
-  data = datasets.load(values.dataset, 'train', values.data_dir)
-  if data.labels is None:
-    split, node_images = None, [data.images]
-  else:
-    split = partition.parse(values.split)
-    node_images = [
-      data.images[partition.indices(data.labels, classes)]
-      for classes in split.nodes
-    ]
+  config = common.configured(values, pretraining.Config())
+  wanted = node_data.wanted(values, values.network)
+  data = datasets.load(values.dataset, 'train', values.data_dir, wanted)
+  split = node_data.nodes(data, values.split, bool(values['split'].present))
   width = generator_lib.freeze({'width': values.width})
   spec = generator_lib.Spec(
     network=values.network,
@@ -40,18 +34,19 @@ def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
     critic_options=width,
   )
   spec.build(), spec.build_critic()
+  pretraining.check([node.images for node in split], spec)
   work = common.work(values, values.out, stop)
   nodes, _ = pretraining.pretrain(
-    jax.random.key(values.seed), node_images, spec, config=settings,
-    hooks=work.hooks(None),
+    jax.random.key(values.seed), [node.images for node in split], spec,
+    config=config, hooks=work.hooks(None),
   )  # fmt: skip
   paths = []
+  classes = [node.classes for node in split]
   for k, node in enumerate(nodes):
-    classes = 'all' if split is None else ','.join(map(str, split.nodes[k]))
     path = out / f'node_{k}.safetensors'
-    common.save(path, node, 'pretrain', values, data.name, classes=classes)
+    common.save(path, node, 'pretrain', values, data.name, classes=classes[k])
     paths.append(str(path))
-  return {'bundles': paths, 'workdir': str(work.path)}
+  return {'bundles': paths, 'classes': classes, 'workdir': str(work.path)}
 
 
 def barycenter(values: Values, stop: Stop) -> dict[str, Any]:

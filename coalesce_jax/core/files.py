@@ -260,3 +260,14 @@ def check_writable(folder: str | os.PathLike[str]) -> pathlib.Path:
       f'{folder}: not a writable folder ({error.strerror})'
     ) from None
   return folder
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+  """Returns a path for a message of one line.
+
+  Line ends, other unprintable characters and bytes that are not UTF-8 become
+  escapes.
+  """
+  return ''.join(
+    c if c.isprintable() else repr(c)[1:-1] for c in os.fspath(path)
+  )

@@ -16,6 +16,9 @@ import zipfile
 
 import numpy as np
 
+from coalesce_jax.core import files
+from coalesce_jax.data import ranges
+
 KEYS = ('images', 'x', 'arr_0')
 MAX_CLASSES = 10_000
 
@@ -38,7 +41,7 @@ def read(
     ValueError: the file is damaged or too large, or holds no images or wrong
       labels. The message is one line with the file and the cause.
   """
-  path = pathlib.Path(path)
+  path, name = pathlib.Path(path), files.shown(path)
   try:
     if path.suffix.lower() == '.npy':
       size = path.stat().st_size
@@ -60,12 +63,12 @@ def read(
       return images, _as_labels(entry('labels'), len(images))
   except ValueError as error:
     text = str(error).splitlines()[0]
-    if not text.startswith(str(path)):
-      text = f'{path}: {text}'
+    if not text.startswith(name):
+      text = f'{name}: {text}'
     raise ValueError(text) from None
   # On damaged bytes numpy and zipfile raise about ten other types of errors.
   except Exception as error:
-    raise ValueError(f'{path}: damaged ({error!r:.200})') from None
+    raise ValueError(f'{name}: damaged ({error!r:.200})') from None
 
 
 def _array(
@@ -100,31 +103,29 @@ def as_images(
   """Converts an array of images to uint8 `[N, H, W, C]`.
 
   Args:
-    array: `[N, H, W]` or `[N, H, W, 1 or 3]`. Its values are uint8 or floats in
-      [0, 1]; if any value is negative, floats in [-1, 1].
+    array: `[N, H, W]` or `[N, H, W, 1 or 3]` of values that `ranges.meaning`
+      can tell.
     path: the source of the array, for error messages.
 
   Raises:
-    ValueError: the array has another shape, other values, or none.
+    ValueError: the array has another shape or other values, or none.
   """
+  name, shape = files.shown(path), array.shape
+  # As grey images they would be 3 or 4 pixels wide.
+  if len(shape) == 3 and shape[2] in (3, 4) and min(shape[:2]) >= 8:
+    raise ValueError(
+      f'{name}: shape {shape} is one image [H, W, C], not [N, H, W, 1 or 3]; '
+      'for one image save images[None]'
+    )
   if array.ndim == 3:
     array = array[..., None]
   if array.ndim != 4 or array.shape[3] not in (1, 3) or not array.size:
+    first = array.ndim == 4 and shape[1] in (1, 3)
+    advice = '; save images.transpose(0, 2, 3, 1)' if first else ''
     raise ValueError(
-      f'{path}: shape {array.shape} is not [N, H, W] or [N, H, W, 1 or 3]'
+      f'{name}: shape {shape} is not [N, H, W] or [N, H, W, 1 or 3]{advice}'
     )
-  if array.dtype == np.uint8:
-    return array
-  if array.dtype.kind == 'f':
-    low, high = float(array.min()), float(array.max())
-    if np.isfinite([low, high]).all() and -1.0 <= low and high <= 1.0:
-      wide = array.astype(np.float32)
-      scaled = (wide + 1.0) * 127.5 if low < 0.0 else wide * 255.0
-      return np.round(scaled).astype(np.uint8)
-  raise ValueError(
-    f'{path}: values must be uint8 0..255 or floats in [0, 1] or [-1, 1], '
-    f'not {array.dtype}'
-  )
+  return ranges.as_levels(array, name)
 
 
 def _as_labels(array: np.ndarray, count: int) -> np.ndarray:

@@ -7,7 +7,7 @@ compared with known SHA-256 checksums.
 Shapes: N images, H, W, C image; uint8, 0 to 255.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import functools
 import hashlib
 import json
@@ -19,9 +19,12 @@ from absl import logging
 import numpy as np
 from PIL import Image
 
+from coalesce_jax.core import files
 from coalesce_jax.data import download
+from coalesce_jax.data import file_kinds
 from coalesce_jax.data import idx
 from coalesce_jax.data import images as images_lib
+from coalesce_jax.data import shapes
 
 SPLITS = ('train', 'test')
 PACKAGES = download.PACKAGES
@@ -53,19 +56,21 @@ class Dataset(NamedTuple):
     images: uint8 `[N, H, W, C]`.
     labels: int32 `[N]`, or None for a user's images without labels.
     origin: the folder, file or package that holds the data.
+    classes: label by name of the class, for sub-folders of a user; else empty.
   """
 
   name: str
   images: np.ndarray
   labels: np.ndarray | None
   origin: str
+  classes: Mapping[str, int] = {}
 
 
 def load(
   name: str,
   split: str,
   data_dir: str | None = None,
-  image_shape: tuple[int, ...] | None = None,
+  image_shape: tuple[int, ...] | shapes.Wanted | None = None,
 ) -> Dataset:
   """Loads one split.
 
@@ -77,8 +82,9 @@ def load(
     name: one of `NAMES`, or the path of a user's folder or array file.
     split: 'train' or 'test'.
     data_dir: a folder that is searched first for named data sets.
-    image_shape: (H, W, C). A user's images are converted to it, see
-      `images.load`; named data sets must have it. None keeps their own shape.
+    image_shape: (H, W, C), or what is known of it, see `shapes.common`. A
+      user's pictures are converted to it, see `images.load`; array files and
+      named data sets must have it. None keeps their own shape.
 
   Raises:
     ValueError: the name or split is unknown, or the data are damaged, missing
@@ -88,38 +94,71 @@ def load(
     raise ValueError(f'split {split!r} is not one of {SPLITS}')
   if name not in NAMES:
     if os.sep in name or os.path.exists(name):
-      return _of_user(pathlib.Path(name), split, image_shape)
+      return _of_user(name, split, image_shape)
     raise ValueError(
       f'data set {name!r} is not one of {NAMES}, nor a folder or file'
     )
   data = _digits(split) if name == 'digits' else _of_package(
     name, split, data_dir
   )  # fmt: skip
-  if image_shape is not None and data.images.shape[1:] != tuple(image_shape):
-    raise ValueError(
-      f'{name}: images are {data.images.shape[1:]}, {tuple(image_shape)} is '
-      'needed'
-    )
+  shapes.check(name, data.images.shape[1:], image_shape)
   return data
 
 
-def summary(name: str, data_dir: str | None = None) -> dict[str, object]:
+def summary(
+  name: str,
+  data_dir: str | None = None,
+  image_shape: tuple[int, ...] | shapes.Wanted | None = None,
+) -> dict[str, object]:
   """Describes a data set by its origin, its shapes and its samples per class.
 
+  Args:
+    name: see `load`.
+    data_dir: see `load`.
+    image_shape: see `load`.
+
   Returns:
-    JSON values. `sha256_ok` is True for named data sets other than digits,
+    JSON values. `names` has the label of each class that is named by a folder.
+    `sha256_ok` is True for named data sets other than digits,
     which load only with the right checksum, and None for data without one.
   """
   row: dict[str, object] = {'dataset': name}
   for split in SPLITS:
-    data = load(name, split, data_dir)
+    data = load(name, split, data_dir, image_shape)
     row['origin'] = data.origin
     row['sha256_ok'] = True if name in PACKAGES else None
     described: dict[str, object] = {'shape': list(data.images.shape)}
     if data.labels is not None:
       described['classes'] = np.bincount(data.labels).tolist()
+    if data.classes:
+      row['names'] = {files.shown(k): v for k, v in data.classes.items()}
     row[split] = described
   return row
+
+
+def classes(name: str) -> dict[str, int]:
+  """Returns the labels of a user's folder by the names of its sub-folders.
+
+  Args:
+    name: see `load`.
+
+  Returns:
+    See `images.class_labels`; empty for all other data.
+
+  Raises:
+    ValueError: the folder cannot be read.
+  """
+  root = pathlib.Path(name)
+  if name in NAMES or not os.path.isdir(name):
+    return {}
+  # A class that only one split has must not shift the labels of the other.
+  return images_lib.class_labels(*(_halves(root) or [root]))
+
+
+def _halves(root: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the folders train and test, or none."""
+  halves = [root / split for split in SPLITS]
+  return halves if all(half.is_dir() for half in halves) else []
 
 
 def contents(images: np.ndarray, labels: np.ndarray) -> str:
@@ -213,18 +252,29 @@ def _read_cifar10(
 
 
 def _of_user(
-  path: pathlib.Path, split: str, image_shape: tuple[int, ...] | None
+  path: str,
+  split: str,
+  image_shape: tuple[int, ...] | shapes.Wanted | None,
 ) -> Dataset:
-  name = path.resolve().name
-  folders = [path / s for s in SPLITS]
-  if all(folder.is_dir() for folder in folders):
-    # A class that only one split has must not shift the labels of the other.
-    classes = images_lib.class_labels(*folders)
-    array, labels = images_lib.load_folder(path / split, image_shape, classes)
-    return Dataset(name, array, labels, str(path / split))
-  array, labels = images_lib.load(path, image_shape)
+  root, name = pathlib.Path(path), files.shown(path)
+  is_folder = file_kinds.is_folder(path)
+  shape: tuple[int, ...] | None = None
+  if not isinstance(image_shape, shapes.Wanted):
+    shape = image_shape
+  elif is_folder:
+    shape = shapes.common(root, image_shape)
+  base = files.shown(root.resolve().name)
+  names = classes(path)
+  if is_folder and _halves(root):
+    array, labels = images_lib.load_folder(root / split, shape, names)
+    return Dataset(base, array, labels, files.shown(root / split), names)
+  if is_folder:
+    array, labels = images_lib.load_folder(root, shape, names)
+  else:
+    array, labels = images_lib.load(root)
+    shapes.check(name, array.shape[1:], image_shape)
   if len(array) < 2:
-    raise ValueError(f'{path}: one image cannot be split into {SPLITS}')
+    raise ValueError(f'{name}: one image cannot be split into {SPLITS}')
   order = np.random.default_rng(0).permutation(len(array))
   if labels is None:
     held = order[: max(1, len(array) // 5)]
@@ -235,7 +285,7 @@ def _of_user(
   in_test = np.isin(np.arange(len(array)), held)
   rows = in_test if split == 'test' else ~in_test
   return Dataset(
-    name, array[rows], None if labels is None else labels[rows], str(path)
+    base, array[rows], None if labels is None else labels[rows], name, names
   )
 
 

@@ -8,12 +8,13 @@ all values.
 import gzip
 import math
 import os
-import pathlib
 import struct
 from typing import BinaryIO
 import zlib
 
 import numpy as np
+
+from coalesce_jax.core import files
 
 MAX_BYTES = 1 << 31
 _BLOCK = 1 << 20
@@ -37,34 +38,34 @@ def read(
     ValueError: the file is no IDX file, is empty or too large, or has another
       size than its header says.
   """
-  path = pathlib.Path(path)
+  name = files.shown(path)
   try:
     with open(path, 'rb') as raw:
       zipped = raw.read(2) == b'\x1f\x8b'
       raw.seek(0)
       if not zipped:
-        return _read(raw, path, max_bytes)
+        return _read(raw, name, max_bytes)
       with gzip.open(raw) as file:
-        return _read(file, path, max_bytes)
+        return _read(file, name, max_bytes)
   except (EOFError, OSError, zlib.error) as error:
-    raise ValueError(f'{path}: damaged ({error})') from None
+    raise ValueError(f'{name}: damaged ({error})') from None
 
 
 def _read(
-  file: BinaryIO | gzip.GzipFile, path: pathlib.Path, max_bytes: int
+  file: BinaryIO | gzip.GzipFile, name: str, max_bytes: int
 ) -> np.ndarray:
   head = file.read(4)
   if len(head) < 4 or head[:3] != b'\x00\x00\x08' or not 1 <= head[3] <= 4:
-    raise ValueError(f'{path}: not an IDX file of unsigned bytes')
+    raise ValueError(f'{name}: not an IDX file of unsigned bytes')
   sizes = file.read(4 * head[3])
   if len(sizes) < 4 * head[3]:
-    raise ValueError(f'{path}: truncated header')
+    raise ValueError(f'{name}: truncated header')
   shape = struct.unpack(f'>{head[3]}I', sizes)
   count = math.prod(shape)
   if count > max_bytes:
-    raise ValueError(f'{path}: {count} bytes of {shape} exceed {max_bytes}')
+    raise ValueError(f'{name}: {count} bytes of {shape} exceed {max_bytes}')
   if count == 0:
-    raise ValueError(f'{path}: holds no values, its shape is {shape}')
+    raise ValueError(f'{name}: holds no values, its shape is {shape}')
   data = bytearray()
   while len(data) <= count:
     block = file.read(min(_BLOCK, count + 1 - len(data)))
@@ -73,7 +74,7 @@ def _read(
     data += block
   if len(data) != count:
     raise ValueError(
-      f'{path}: header says {count} bytes of {shape}, the file has '
+      f'{name}: header says {count} bytes of {shape}, the file has '
       f'{"more" if len(data) > count else len(data)}'
     )
   return np.frombuffer(data, np.uint8).reshape(shape)

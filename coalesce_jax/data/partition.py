@@ -7,6 +7,7 @@ https://arxiv.org/abs/2101.09225.
 Shapes: N samples, K nodes.
 """
 
+from collections.abc import Mapping
 import re
 from typing import NamedTuple
 
@@ -34,12 +35,14 @@ class Split(NamedTuple):
   target: tuple[int, ...]
 
 
-def parse(text: str) -> Split:
+def parse(text: str, names: Mapping[str, int] | None = None) -> Split:
   """Parses a split.
 
   Args:
     text: the name of a preset, or for example ``'0-4|5-9->0-9'``: the classes
       of each node, separated by ``|``, then those of the target after ``->``.
+    names: label by name of the class. Names may stand for labels, as in
+      ``'cat|dog->cat,dog'``, and come before numbers.
 
   Raises:
     ValueError: the text is neither, or a class occurs twice in a node.
@@ -49,19 +52,26 @@ def parse(text: str) -> Split:
     raise ValueError(
       f"split {text!r} is not one of {sorted(PRESETS)} or like '0-4|5-9->0-9'"
     )
+  known = names or {}
   return Split(
-    tuple(_classes(node, text) for node in nodes.split('|')),
-    _classes(target, text),
+    tuple(_classes(node, text, known) for node in nodes.split('|')),
+    _classes(target, text, known),
   )
 
 
-def _classes(listed: str, text: str) -> tuple[int, ...]:
+def _classes(
+  listed: str, text: str, names: Mapping[str, int]
+) -> tuple[int, ...]:
   found: list[int] = []
   for item in listed.split(','):
+    if item.strip() in names:
+      found.append(names[item.strip()])
+      continue
     match = re.fullmatch(r'\s*(\d{1,4})(?:-(\d{1,4}))?\s*', item)
     if not match:
+      of = f' of {", ".join(map(repr, names))}'[:200] if names else ''
       raise ValueError(
-        f'split {text!r}: {item!r} is neither a class nor a range'
+        f'split {text!r}: {item!r} is neither a class{of} nor a range'
       )
     low, high = int(match[1]), int(match[2] or match[1])
     if high < low:
@@ -84,7 +94,8 @@ def indices(labels: np.ndarray, classes: tuple[int, ...]) -> np.ndarray:
   """
   for k in classes:
     if not np.any(labels == k):
-      raise ValueError(f'no samples of class {k}')
+      there = ', '.join(map(str, np.unique(labels)[:20]))
+      raise ValueError(f'no samples of class {k}; there are {there}')
   return np.flatnonzero(np.isin(labels, classes))
 
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from coalesce_jax.data import partition
+from coalesce_jax.data import samples
 from coalesce_jax.gan import sources
 
 # Samples are padded to so many rows if these take at most so many bytes.
@@ -19,29 +20,31 @@ PADDED_ROWS, PADDED_BYTES = 1024, 2**22
 def check(
   images: Any, image_shape: tuple[int, ...], replicas: tuple[int, ...] = ()
 ) -> jax.Array:
-  """Returns local samples after checking their shape and number.
+  """Returns local samples after checking their shape, number and values.
 
   Args:
-    images: `[*replicas, N, *image_shape]`, uint8 or in [-1, 1].
+    images: `[*replicas, N, *image_shape]`, uint8 or in [-1, 1]; see
+      `data.samples.array` for what else is converted.
     image_shape: shape of one sample.
     replicas: sizes of the leading axes.
 
   Raises:
-    ValueError: the shape differs, or there are fewer than `partition.MIN_LOCAL`
-      samples.
+    ValueError: the shape differs, there are fewer than `partition.MIN_LOCAL`
+      samples, or their values are ambiguous or not finite.
   """
+  images = samples.array(images, image_shape, 'local samples')
   shape, lead = tuple(images.shape), 1 + len(replicas)
   if len(shape) < lead or shape[lead:] != tuple(image_shape):
     raise ValueError(
       f'local samples have shape {shape[lead:]}, the generator makes '
-      f'{tuple(image_shape)}'
+      f'{tuple(image_shape)}' + samples.advice(shape[lead:], tuple(image_shape))
     )
   if shape[lead - 1] < partition.MIN_LOCAL:
     raise ValueError(
       f'{shape[lead - 1]} local samples, at least {partition.MIN_LOCAL} are '
       'needed'
     )
-  return jnp.asarray(images)
+  return jnp.asarray(samples.checked(images, image_shape, 'local samples'))
 
 
 def held_out(count: int, fraction: float) -> int:

@@ -113,8 +113,9 @@ def adapt(
     is that of the metamodel.
 
   Raises:
-    ValueError: there are too few samples, their shape differs, or one of
-      `judges` has no critic like that of `meta`.
+    ValueError: there are too few samples, their shape differs, their values are
+      ambiguous or not finite, or one of `judges` has no critic like that of
+      `meta`.
   """
   config = fine_tuning.default(meta.spec) if config is None else config
   network, spec = meta.network, meta.spec

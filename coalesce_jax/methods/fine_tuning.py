@@ -88,8 +88,9 @@ def fit(
     Critics 0 to J - 1 are those of the local samples.
 
   Raises:
-    ValueError: there are too few samples, their shape differs, or one of
-      `judges` has no critic like that of `start`.
+    ValueError: there are too few samples, their shape differs, their values are
+      ambiguous or not finite, or one of `judges` has no critic like that of
+      `start`.
   """
   spec = checks.with_critic(start.spec)
   images = local_samples.check(images, spec.image_shape, key.shape)

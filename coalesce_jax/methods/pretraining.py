@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.core import types
+from coalesce_jax.data import pixels
+from coalesce_jax.data import samples
 from coalesce_jax.gan import sources
 from coalesce_jax.methods import runner
 from coalesce_jax.methods import settings
@@ -32,7 +34,8 @@ def pretrain(
 
   Args:
     key: one key, or `[S]` keys; consumed.
-    datasets: K arrays `[N_k, ...]`, uint8 images or float32 samples.
+    datasets: K arrays `[N_k, ...]`: images, uint8 or in [-1, 1], or plain
+      vectors. See `data.samples.array` for what else is converted.
     spec: architecture of all generators and critics.
     config: settings; None is `Config()`.
     hooks: maps the name of a stage to its effects. The stage is 'pretrain'.
@@ -42,16 +45,11 @@ def pretrain(
     history, metrics `[T, (S,) K, ...]`.
 
   Raises:
-    ValueError: there is no data, or samples do not have the shape of the spec.
+    ValueError: there is no data, samples do not have the shape of the spec, or
+      their values are ambiguous or not finite.
   """
   config = Config() if config is None else config
-  if not datasets:
-    raise ValueError('no data sets given')
-  for k, data in enumerate(datasets):
-    if data.shape[1:] != spec.image_shape or len(data) < 2:
-      raise ValueError(
-        f'node {k}: samples {data.shape} do not fit {spec.image_shape}'
-      )
+  datasets = check(datasets, spec)
   network, critic = spec.build(), spec.build_critic()
 
   def setup(key, hyper, train, held, sizes):
@@ -79,13 +77,50 @@ def pretrain(
   return nodes, history
 
 
+def check(datasets: Any, spec: generator_lib.Spec) -> list[Any]:
+  """Returns the samples of each node as arrays after checking them.
+
+  Args:
+    datasets: see `pretrain`.
+    spec: architecture of all generators and critics.
+
+  Raises:
+    ValueError: see `pretrain`.
+  """
+  image_shape = tuple(spec.image_shape)
+  if hasattr(datasets, 'images') or not (
+    isinstance(datasets, list | tuple) or hasattr(datasets, 'shape')
+  ):
+    kind = type(datasets).__name__
+    raise ValueError(f'{kind} given; pass a list of arrays, one a node')
+  if not len(datasets):
+    raise ValueError('no data sets given')
+  if tuple(getattr(datasets, 'shape', ()))[1:] == image_shape:
+    raise ValueError(
+      f'samples {datasets.shape} are those of one node; pass a list of arrays, '
+      'one a node'
+    )
+  checked = []
+  for k, data in enumerate(datasets):
+    data = samples.array(data, image_shape, f'node {k}')
+    if tuple(data.shape[1:]) != image_shape:
+      raise ValueError(
+        f'node {k}: samples {tuple(data.shape)} do not fit {image_shape}'
+        + samples.advice(tuple(data.shape[1:]), image_shape)
+      )
+    if len(data) < 2:
+      raise ValueError(f'node {k}: {len(data)} samples, at least 2 are needed')
+    checked.append(samples.checked(data, image_shape, f'node {k}'))
+  return checked
+
+
 def padded(
   datasets: Sequence[Any], fraction: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
   """Splits the samples of each node and pads them to one size.
 
   Args:
-    datasets: K arrays `[N_k, ...]`.
+    datasets: K arrays `[N_k, ...]`. Levels become floats if others are floats.
     fraction: fraction of each array that is held out, at least one sample.
 
   Returns:
@@ -93,6 +128,8 @@ def padded(
     numbers of both for each node, `[K, 2]` int32. Rows beyond these numbers are
     zeros.
   """
+  if len({data.dtype for data in datasets}) > 1:
+    datasets = [pixels.decode(jnp.asarray(data)) for data in datasets]
   splits = []
   for data in datasets:
     cut = len(data) - max(1, round(fraction * len(data)))

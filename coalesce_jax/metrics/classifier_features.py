@@ -19,6 +19,7 @@ from coalesce_jax.core import locks
 from coalesce_jax.core import trees
 from coalesce_jax.data import augmentation
 from coalesce_jax.data import pixels
+from coalesce_jax.data import samples
 from coalesce_jax.metrics import features as features_lib
 from coalesce_jax.networks import classifier
 
@@ -58,7 +59,7 @@ def fit(
   """Trains a classifier on labelled images.
 
   Args:
-    images: uint8 `[N, H, W, C]`.
+    images: `[N, H, W, C]`, uint8 or in [-1, 1].
     labels: int32 `[N]`, 0 to M - 1.
     name: name of the network.
     seed: seed of the initial weights and of the order of images.
@@ -68,7 +69,11 @@ def fit(
     learning_rate: initial learning rate of AdamW, with cosine decay.
     shift: whether to augment by small translations.
     flip: whether to augment by mirror images.
+
+  Raises:
+    ValueError: the values of the images are ambiguous or not finite.
   """
+  images = samples.checked(images, tuple(images.shape[1:]), 'images')
   shape, classes = tuple(images.shape[1:]), int(labels.max()) + 1
   network = _network(shape, classes, 64, width)
   key_init, key_order = jax.random.split(jax.random.key(seed))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from coalesce_jax.data import samples
 from coalesce_jax.metrics import features as features_lib
 from coalesce_jax.metrics import frechet
 from coalesce_jax.metrics import kid
@@ -54,11 +55,18 @@ def reference(
 
   Args:
     network: the feature network.
-    held_out: images of the target's held-out split, `[N, H, W, C]`.
+    held_out: images of the target's held-out split, `[N, H, W, C]`, uint8 or in
+      [-1, 1].
     train: training images of the target, for the floors. None uses two
       disjoint halves of `held_out`, which gives higher floors.
     seed: seed of the subsets.
+
+  Raises:
+    ValueError: the values of images are ambiguous or not finite.
   """
+  held_out = samples.checked(held_out, network.image_shape, 'held_out')
+  if train is not None:
+    train = samples.checked(train, network.image_shape, 'train')
   rng = np.random.default_rng(seed)
   features, probabilities = features_lib.extract(network, held_out)
   moments = frechet.moments(features)
@@ -131,6 +139,7 @@ def evaluate(
     gap = np.abs(_histogram(probabilities) - real.histogram)
     scores['class_tv'] = float(0.5 * gap.sum())
   if local is not None:
+    local = samples.checked(local, real.network.image_shape, 'local')
     near, _ = features_lib.extract(real.network, local)
     scores |= memorisation(features, real.features, near)
   return scores

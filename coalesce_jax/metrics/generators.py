@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from coalesce_jax.data import samples as samples_lib
 from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import evaluate as evaluate_lib
 from coalesce_jax.metrics import feature_registry
@@ -30,8 +31,9 @@ def evaluate(
 
   Args:
     generator: a generator without replicas.
-    images: `[N, H, W, C]`, N >= 20, uint8 or in [-1, 1]. The score `real` is
-      the distance between two disjoint halves of them.
+    images: `[N, H, W, C]`, N >= 20, uint8 or in [-1, 1], see
+      `data.samples.array`. The score `real` is the distance between two
+      disjoint halves of them.
     features: a feature network or its name, see `feature_registry.named`. None
       is the network of the data set in the generator's provenance, or random
       features without one.
@@ -45,22 +47,37 @@ def evaluate(
     feature network.
 
   Raises:
-    ValueError: there are too few images, they have another shape, or the
-      features do not fit them.
+    ValueError: there are too few images, they have another shape, their values
+      are ambiguous or not finite, or the features do not fit them.
   """
-  images = np.asarray(images)
+  shape = tuple(generator.spec.image_shape)
+  if len(shape) != 3:
+    raise ValueError(f'the generator makes vectors {shape}, not images')
+  images = samples_lib.array(images, shape, 'images')
   if images.ndim != 4 or len(images) < 20:
-    raise ValueError(f'images {images.shape}: at least 20 of [H, W, C] needed')
-  if tuple(images.shape[1:]) != tuple(generator.spec.image_shape):
     raise ValueError(
-      f'images are {tuple(images.shape[1:])}, the generator makes '
-      f'{tuple(generator.spec.image_shape)}'
+      f'images {images.shape}: at least 20 of [H, W, C] needed'
+      + samples_lib.advice(images.shape[1:], shape)
     )
+  images = _checked('images', images, shape)
+  if local is not None:
+    local = samples_lib.array(local, shape, 'local images')
+    local = _checked('local images', local, shape)
   network = _network(generator, images, features)
   reference = evaluate_lib.reference(network, images, seed=seed)
   fake = generator.sample(jax.random.key(seed), samples or len(images))
   scores = evaluate_lib.evaluate(np.asarray(fake), reference, local, seed)
   return {**scores, 'features': network.name}
+
+
+def _checked(name: str, images: Any, shape: tuple[int, ...]) -> np.ndarray:
+  found = tuple(images.shape[1:])
+  if found != shape:
+    raise ValueError(
+      f'{name} are {found}, the generator makes {shape}'
+      + samples_lib.advice(found, shape)
+    )
+  return np.asarray(samples_lib.checked(images, shape, name))
 
 
 def _network(

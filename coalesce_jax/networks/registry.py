@@ -163,6 +163,18 @@ def critic(
   return _critic(name, _shape(data_shape), _freeze(options))
 
 
+def sides(name: str) -> tuple[int, ...]:
+  """Returns the sides of the square images that a generator makes.
+
+  Args:
+    name: a key of `GENERATORS`.
+
+  Returns:
+    The sides; () for a generator of any shape.
+  """
+  return {'dcgan': _DCGAN_SIZES, 'wgan_gp_mnist': (28,)}.get(name, ())
+
+
 def options_of(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
   """Returns a mixture's options for its nodes ('of') or critics ('critic')."""
   start = f'{kind}_'

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
+from coalesce_jax.data import datasets
 from coalesce_jax.data import partition
 from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import refined_source
@@ -59,7 +60,7 @@ def validate(config: Any) -> dict[str, Any]:
     rate = config[name].rate
     if not 0.0 < rate < float('inf'):
       raise ValueError(f'{name}.rate {rate} is not positive')
-  partition.parse(config.split)
+  partition.parse(config.split, datasets.classes(config.dataset))
   for settings in (pretrain, barycenter, adapted, transfer, ternary):
     settings(config)
   return config.to_dict()

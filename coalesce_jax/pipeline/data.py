@@ -10,10 +10,12 @@ import numpy as np
 
 from coalesce_jax.data import datasets
 from coalesce_jax.data import partition
+from coalesce_jax.data import shapes
 from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import evaluate
 from coalesce_jax.metrics import feature_registry
 from coalesce_jax.models import generator
+from coalesce_jax.networks import registry
 from coalesce_jax.pipeline import config as config_lib
 
 
@@ -58,8 +60,9 @@ def load(config: Any) -> Problem:
   Raises:
     ValueError: images without labels; features that the images cannot have.
   """
+  wanted = shapes.Wanted(sides=registry.sides(config.network.name))
   train_set, test_set = (
-    datasets.load(config.dataset, half, config.data_dir or None)
+    datasets.load(config.dataset, half, config.data_dir or None, wanted)
     for half in datasets.SPLITS
   )
   if train_set.labels is None:
@@ -67,7 +70,7 @@ def load(config: Any) -> Problem:
       f'{config.dataset}: nodes are split by class, and there are no labels'
     )
   labels = train_set.labels
-  split = partition.parse(config.split)
+  split = partition.parse(config.split, train_set.classes)
   nodes = [
     train_set.images[partition.indices(labels, classes)]
     for classes in split.nodes

@@ -95,10 +95,16 @@ def broken_images(path):
   (path / '003.png').write_bytes(b'\x89PNG\r\n\x1a\n broken')
 
 
+def mixed_depths(path):
+  calls.folder(path, count=3)
+  calls.folder(path / 'deep', count=4)
+
+
 @pytest.mark.parametrize(
   'make,match',
   [
-    (lambda path: path.mkdir(), 'no .png'),
+    (mixed_depths, '7 images, at least 8'),
+    (lambda path: path.mkdir(), 'the folder is empty'),
     (broken_images, '003.png: not a readable image'),
     (lambda path: calls.folder(path, count=7), '7 images, at least 8'),
     (lambda path: None, 'no such file or folder'),

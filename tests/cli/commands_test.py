@@ -12,7 +12,8 @@ TRAINING = """
 # Flags are public: none goes, and a new one is written here.
 FLAGS = {
   'run': 'config workdir',
-  'pretrain': f'{TRAINING} data_dir dataset latent_size network split width',
+  'pretrain': f'{TRAINING} channels data_dir dataset image_size latent_size '
+  'network split width',
   'barycenter': f'{TRAINING} fixed_samples method new_generator nodes '
   'objective radii refine_steps weights',
   'mixture': 'nodes out refine_steps weights',
@@ -23,7 +24,7 @@ FLAGS = {
   'sample': 'backend n node out seed',
   'evaluate': 'features images labelled local node samples seed',
   'report': 'workdir',
-  'data': 'data_dir dataset',
+  'data': 'channels data_dir dataset image_size',
 }
 
 

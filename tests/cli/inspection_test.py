@@ -27,6 +27,30 @@ def test_a_data_set_is_described(capsys):
   assert code == 0 and sum(summary['train']['classes']) == 1442
 
 
+def test_a_folder_is_described_with_the_shape_that_is_wanted(capsys, tmp_path):
+  for name, size in (('cat', 20), ('dog', 40)):
+    calls.folder(tmp_path / name, count=5, size=size)
+  argv = ['data', f'--dataset={tmp_path}']
+  code, row, _ = calls.run(capsys, *argv)
+  assert code == 0 and row['train']['shape'] == [8, 32, 32, 1]
+  assert row['names'] == {'cat': 0, 'dog': 1}
+  code, row, _ = calls.run(capsys, *argv, '--image_size=6x7', '--channels=3')
+  assert code == 0 and row['test']['shape'] == [2, 6, 7, 3]
+
+
+def test_held_out_images_may_lie_at_any_depth(capsys, tmp_path):
+  a = calls.node(tmp_path / 'a.safetensors')
+  calls.folder(tmp_path / 'images', count=10)
+  calls.folder(tmp_path / 'images' / 'more', count=9)
+  argv = ['evaluate', f'--node={a}', f'--images={tmp_path / "images"}']
+  code, _, error = calls.run(capsys, *argv)
+  assert code == 2 and 'images (19, 8, 8, 1): at least 20' in error
+  code, _, error = calls.run(
+    capsys, *argv[:2], '--images=digits', f'--local={tmp_path / "images"}'
+  )
+  assert code == 0
+
+
 @pytest.mark.parametrize(
   'argv,match',
   [

@@ -14,6 +14,7 @@ def test_stages_work_one_by_one(capsys, tmp_path):
     *calls.FEW,
   )  # fmt: skip
   assert code == 0 and len(made['bundles']) == 2
+  assert made['classes'] == ['0,1,2,3,4', '5,6,7,8,9']
   provenance = cj.load(made['bundles'][1]).spec.provenance
   assert provenance['classes'] == '5,6,7,8,9'
   meta = tmp_path / 'meta.safetensors'
@@ -43,6 +44,54 @@ def test_stages_work_one_by_one(capsys, tmp_path):
   grid = tmp_path / 'kept.png'
   code, _, _ = calls.run(capsys, 'sample', f'--node={kept}', f'--out={grid}')
   assert code == 0 and grid.exists()
+
+
+@pytest.mark.slow
+def test_a_folder_of_mixed_pictures_is_learned_by_the_names_of_its_classes(
+  capsys, tmp_path
+):
+  for name, size in (('cat', 9), ('dog', 12)):
+    (tmp_path / 'own').mkdir(exist_ok=True)
+    calls.folder(tmp_path / 'own' / name, size=size)
+  out = tmp_path / 'nodes'
+  code, made, _ = calls.run(
+    capsys, 'pretrain', f'--dataset={tmp_path / "own"}', '--channels=3',
+    '--split=cat|dog->cat,dog', f'--out={out}', '--width=2', *calls.FEW,
+  )  # fmt: skip
+  assert code == 0 and made['classes'] == ['cat', 'dog']
+  node = cj.load(made['bundles'][1])
+  assert node.spec.image_shape == (8, 8, 3)
+  assert node.spec.provenance['classes'] == 'dog'
+
+
+@pytest.mark.parametrize(
+  'argv,match',
+  [
+    (['--split=cat|bird->cat'], "'bird' is neither a class of 'cat', 'dog'"),
+    ([], "no samples of class 2; there are 0, 1, which are cat, dog; name "
+         "those of each node, such as --split='cat|dog->cat,dog'"),
+    (['--image_size=big'], '--image_size: image size'),
+    (['--image_size=50', '--split=cat|dog->cat'], 'dcgan makes images of'),
+    (['--channels=4'], 'channels'),
+    (['--split=one|dog->one'], 'node 0: 1 samples, at least 2'),
+  ],
+)  # fmt: skip
+def test_data_that_cannot_be_learned_leave_nothing(
+  capsys, tmp_path, argv, match
+):
+  (tmp_path / 'own').mkdir()
+  calls.folder(tmp_path / 'own' / 'cat', count=3)
+  calls.folder(tmp_path / 'own' / 'dog', count=3, size=20)
+  if '--split=one|dog->one' in argv:
+    calls.folder(tmp_path / 'own' / 'one', count=2)
+  before = sorted(tmp_path.rglob('*'))
+  calls.refused(
+    capsys,
+    ['pretrain', f'--dataset={tmp_path / "own"}', f'--out={tmp_path / "out"}',
+     *argv],
+    match,
+  )  # fmt: skip
+  assert sorted(tmp_path.rglob('*')) == before
 
 
 @pytest.mark.parametrize(

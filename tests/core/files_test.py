@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import pathlib
 import resource
 import subprocess
 import sys
@@ -301,3 +302,11 @@ def test_a_folder_that_takes_no_files_is_refused_in_one_line(tmp_path, inside):
     files.check_writable(folder)
   assert str(caught.value).startswith(f'{folder}: not a writable folder (')
   assert '\n' not in str(caught.value) and 'None' not in str(caught.value)
+
+
+def test_a_path_is_shown_in_one_line_of_text():
+  assert files.shown('plain/ä b.png') == 'plain/ä b.png'
+  assert files.shown(pathlib.Path('a\nb\t')) == 'a\\nb\\t'
+  name = os.fsdecode(b'\xff.png')
+  assert files.shown(name) == '\\udcff.png'
+  assert files.shown(name).encode('utf-8')

@@ -48,14 +48,12 @@ def test_labels_of_an_archive_are_read(tmp_path):
   assert labels.tolist() == [2, 0] and labels.dtype == np.int32
 
 
-@pytest.mark.parametrize('dtype', [np.float16, np.float32, np.float64])
-def test_floats_are_scaled_by_their_range(dtype):
-  levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-  unit = (levels / 255.0).astype(dtype)
-  np.testing.assert_array_equal(arrays.as_images(unit), levels)
-  if dtype != np.float16:
-    signed = (levels / 127.5 - 1.0).astype(dtype)
-    np.testing.assert_array_equal(arrays.as_images(signed), levels)
+@pytest.mark.parametrize('low', [0.0, -1.0])
+def test_floats_of_a_file_are_scaled_by_their_range(tmp_path, low):
+  levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
+  np.save(tmp_path / 'a.npy', low + (1.0 - low) * (levels / 255.0))
+  found = images.load(tmp_path / 'a.npy').images
+  np.testing.assert_array_equal(found[..., 0], levels)
 
 
 def refused(path, match):
@@ -124,9 +122,13 @@ def test_a_compressed_giant_is_refused_before_it_is_unpacked(tmp_path):
     (np.zeros((2, 4, 4, 2), np.uint8), 'shape'),
     (np.zeros((0, 4, 4), np.uint8), 'shape'),
     (np.zeros((2, 0, 4)), 'shape'),
-    (np.zeros((2, 4, 4), np.int64), 'values'),
-    (np.full((2, 4, 4), 7.0), 'values'),
-    (np.full((2, 4, 4), np.nan), 'values'),
+    (np.zeros((2, 3, 8, 8), np.uint8), r'transpose\(0, 2, 3, 1\)'),
+    (np.zeros((8, 9, 3), np.uint8), r'one image .*images\[None\]'),
+    (np.zeros((9, 8, 4), np.uint8), 'one image'),
+    (np.zeros((2, 4, 4), np.int64), 'int64 from 0 to 0'),
+    (np.full((2, 4, 4), 7.0), 'values are float64 from 7 to 7'),
+    (np.full((2, 4, 4), 0.7), 'too few are dark'),
+    (np.full((2, 4, 4), np.nan), '32 NaN'),
   ],
 )
 def test_arrays_that_are_no_images_are_refused(tmp_path, array, match):

@@ -9,6 +9,7 @@ import pytest
 
 from coalesce_jax.data import datasets
 from coalesce_jax.data import download
+from coalesce_jax.data import shapes
 
 
 def test_digits_split_is_stratified_and_complete():
@@ -130,6 +131,52 @@ def test_a_users_images_are_brought_to_one_shape(tmp_path):
   assert data.images.shape[1:] == (16, 16, 3)
   with pytest.raises(ValueError, match='is needed'):
     datasets.load('digits', 'train', image_shape=(16, 16, 3))
+
+
+def test_a_shape_is_selected_for_both_splits_together(tmp_path):
+  for half, side in (('train', 30), ('test', 9)):
+    (tmp_path / half).mkdir()
+    for i in range(3 if half == 'train' else 1):
+      Image.new('L', (side, side + 1)).save(tmp_path / half / f'{i}.png')
+  wanted = shapes.Wanted(sides=(8, 28, 32))
+  for half in datasets.SPLITS:
+    data = datasets.load(str(tmp_path), half, image_shape=wanted)
+    assert data.images.shape[1:] == (32, 32, 1)
+  wanted = shapes.Wanted(size=(5, 6), channels=3)
+  row = datasets.summary(str(tmp_path), image_shape=wanted)
+  assert row['train'] == {'shape': [3, 5, 6, 3]}
+
+
+def test_arrays_and_named_data_keep_their_shape(tmp_path):
+  np.save(tmp_path / 'a.npy', np.zeros((10, 4, 5), np.uint8))
+  for name in (str(tmp_path / 'a.npy'), 'digits'):
+    wanted = shapes.Wanted(channels=1, sides=(28,))
+    shape = datasets.load(name, 'train', image_shape=wanted).images.shape
+    assert shape[1:] in ((4, 5, 1), (8, 8, 1))
+    with pytest.raises(ValueError, match='only folders of pictures'):
+      datasets.load(name, 'train', image_shape=shapes.Wanted(size=(6, 6)))
+
+
+def test_names_of_classes_are_kept(tmp_path):
+  write_folder(tmp_path / 'own', {'dog': 2, 'cat\n': 3})
+  data = datasets.load(str(tmp_path / 'own'), 'train')
+  assert data.classes == {'cat\n': 0, 'dog': 1}
+  row = datasets.summary(str(tmp_path / 'own'))
+  assert row['names'] == {'cat\\n': 0, 'dog': 1}
+  write_folder(tmp_path / 'halves' / 'train', {'a': 1, 'b': 1})
+  write_folder(tmp_path / 'halves' / 'test', {'c': 1})
+  for half in datasets.SPLITS:
+    data = datasets.load(str(tmp_path / 'halves'), half)
+    assert data.classes == {'a': 0, 'b': 1, 'c': 2}
+  assert datasets.classes(str(tmp_path / 'halves')) == {'a': 0, 'b': 1, 'c': 2}
+  assert datasets.classes('digits') == datasets.classes('a\0') == {}
+  assert not datasets.load('digits', 'train').classes
+  assert 'names' not in datasets.summary('digits')
+
+
+def test_an_address_is_no_folder():
+  with pytest.raises(ValueError, match='a URL; download it'):
+    datasets.load('https://example.org/x', 'train')
 
 
 def test_an_array_of_the_user_is_split_once_and_for_all(tmp_path):

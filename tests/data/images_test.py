@@ -1,6 +1,6 @@
 """A user's images: what is read, and what is refused in one line.
 
-Arrays and IDX files have tests of their own.
+Pictures, folders, arrays and IDX files have tests of their own.
 """
 
 import numpy as np
@@ -59,20 +59,6 @@ def test_the_crop_has_the_wanted_proportions(tmp_path):
   assert loaded.shape == (1, 8, 16, 1) and loaded.min() == 255
 
 
-def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path):
-  levels = np.array([[0, 257 * 100], [257 * 200, 65535]], np.uint16)
-  Image.fromarray(levels).save(tmp_path / 'a.png')
-  assert images.load(tmp_path).images.ravel().tolist() == [0, 100, 200, 255]
-
-
-def test_photographs_are_turned_as_the_camera_says(tmp_path):
-  photo = Image.new('RGB', (40, 20))
-  exif = photo.getexif()
-  exif[274] = 6
-  photo.save(tmp_path / 'a.jpg', exif=exif)
-  assert images.load(tmp_path).images.shape == (1, 40, 20, 3)
-
-
 def test_folders_named_by_numbers_hold_these_classes(tmp_path):
   for name in ('9', '10', '8'):
     write_images(tmp_path / name, 1)
@@ -96,7 +82,7 @@ def refused(path, match, **arguments):
 
 def test_missing_and_empty_folders_are_refused(tmp_path):
   refused(tmp_path / 'nowhere', 'no such file')
-  refused(tmp_path, 'no .png')
+  refused(tmp_path, 'no PNG, JPEG.* images inside; the folder is empty')
 
 
 def test_broken_images_are_refused_by_name(tmp_path):
@@ -112,17 +98,6 @@ def test_truncated_images_are_refused(tmp_path):
   refused(tmp_path, r'1\.png.*not a readable image')
 
 
-@pytest.mark.parametrize('limit', [1000, 3000])
-@pytest.mark.filterwarnings('ignore::PIL.Image.DecompressionBombWarning')
-def test_a_picture_larger_than_the_pixel_limit_is_refused(
-  tmp_path, monkeypatch, limit
-):
-  """Pillow itself only warns below twice the limit."""
-  write_images(tmp_path, 1, size=(64, 64))
-  monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', limit)
-  refused(tmp_path, 'not a readable image')
-
-
 def test_images_of_different_sizes_are_refused(tmp_path):
   write_images(tmp_path, 2)
   Image.new('L', (5, 5)).save(tmp_path / '9.png')
@@ -131,18 +106,69 @@ def test_images_of_different_sizes_are_refused(tmp_path):
 
 def test_arrays_of_another_shape_are_refused(tmp_path):
   np.save(tmp_path / 'a.npy', np.zeros((2, 4, 4), np.uint8))
-  refused(tmp_path / 'a.npy', 'is needed', image_shape=(8, 8, 1))
+  refused(tmp_path / 'a.npy', 'is needed; only fold', image_shape=(8, 8, 1))
 
 
 def test_images_both_inside_and_in_classes_are_refused(tmp_path):
   write_images(tmp_path, 1)
-  write_images(tmp_path / 'cat', 1)
-  refused(tmp_path, 'keep one of the two')
+  write_images(tmp_path / 'cat' / 'deep', 1)
+  refused(tmp_path, r'\(0.png\).*\(cat/deep/0.png\).*keep one of the two')
+
+
+def test_without_labels_images_may_lie_anywhere(tmp_path):
+  write_images(tmp_path, 1)
+  write_images(tmp_path / '10', 1, size=(4, 4))
+  write_images(tmp_path / '9' / 'deep' / 'er', 2, size=(5, 5))
+  loaded = images.load(tmp_path, (10, 12, 1), labelled=False)
+  assert loaded.images.shape == (4, 10, 12, 1) and loaded.labels is None
+  # In the same order as with labels, those of the folder itself first.
+  (tmp_path / '0.png').rename(tmp_path / '.0.png')
+  with_labels = images.load(tmp_path, (10, 12, 1))
+  assert with_labels.labels.tolist() == [9, 9, 10]
+  np.testing.assert_array_equal(with_labels.images, loaded.images[1:])
+
+
+def test_labels_of_an_archive_are_left_where_they_are_not_wanted(tmp_path):
+  np.savez(
+    tmp_path / 'a.npz', images=np.zeros((2, 4, 4), np.uint8), labels=[0, 1]
+  )
+  assert images.load(tmp_path / 'a.npz').labels is not None
+  assert images.load(tmp_path / 'a.npz', labelled=False).labels is None
+
+
+def test_one_line_says_how_many_were_read_and_what_was_not(tmp_path, caplog):
+  write_images(tmp_path / 'a', 3)
+  write_images(tmp_path / 'a' / 'deeper', 20)
+  (tmp_path / 'note.TXT').touch()
+  frames = [Image.new('L', (12, 10), k) for k in (1, 2)]
+  frames[0].save(tmp_path / 'a' / 'z.gif', save_all=True,
+                 append_images=frames[1:])  # fmt: skip
+  with caplog.at_level('INFO'):
+    images.load(tmp_path)
+  (record,) = caplog.records
+  assert record.getMessage() == (
+    f'24 images of {tmp_path} (2 folders; left out: 1 .txt); of 1 with several '
+    'frames the first'
+  )
+
+
+def test_a_name_of_two_lines_is_shown_in_one(tmp_path):
+  write_images(tmp_path / 'a\nb', 1)
+  (tmp_path / 'a\nb' / 'x\n.png').touch()
+  with pytest.raises(ValueError, match=r'a\\nb/x\\n.png: not') as caught:
+    images.load(tmp_path)
+  assert '\n' not in str(caught.value)
+  np.save(tmp_path / 'c\nd.npy', np.zeros((2, 4, 4), np.int64))
+  (tmp_path / 'c\nd.bin').write_bytes(b'\0\0\7')
+  for name in ('c\nd.npy', 'c\nd.bin'):
+    with pytest.raises(ValueError, match=r'c\\nd') as caught:
+      images.load(tmp_path / name)
+    assert '\n' not in str(caught.value)
 
 
 def test_a_single_image_is_refused_with_advice(tmp_path):
   write_images(tmp_path, 1)
-  refused(tmp_path / '0.png', 'name the folder')
+  refused(tmp_path / '0.png', 'one image; name a folder')
 
 
 @pytest.mark.parametrize('shape', [(8, 8), (8, 8, 4), (0, 8, 1), (9999, 8, 1)])

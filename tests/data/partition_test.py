@@ -29,6 +29,22 @@ def test_bad_splits_are_refused(text):
     partition.parse(text)
 
 
+def test_classes_may_be_named():
+  names = {'cat': 0, 'dog': 1, '1': 2, '0-4': 3}
+  split = partition.parse('cat, dog|0->cat,1', names)
+  assert split == (((0, 1), (0,)), (0, 2))
+  assert partition.parse('0-4|0-1->dog', names) == (((3,), (0, 1)), (1,))
+  with pytest.raises(ValueError, match="'bird' is neither a class of 'cat'"):
+    partition.parse('cat|bird->cat', names)
+  with pytest.raises(ValueError, match='occurs twice'):
+    partition.parse('cat,0->dog', names)
+
+
+def test_a_class_without_samples_is_told_with_those_that_have_some():
+  with pytest.raises(ValueError, match='of class 2; there are 0, 1, 7$'):
+    partition.indices(np.array([7, 1, 0, 1]), (0, 2))
+
+
 def test_few_samples_are_distinct_in_class_and_repeatable():
   rows = partition.few(3, LABELS, (8, 9), 30)
   assert len(set(rows.tolist())) == 30

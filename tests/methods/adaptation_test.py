@@ -9,6 +9,7 @@ import pytest
 import coalesce_jax as cj
 from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import barycenter
+from coalesce_jax.methods import baselines
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator
 from coalesce_jax.training import loop
@@ -141,5 +142,21 @@ def test_bad_local_samples_are_refused():
     cj.adapt(KEY, meta, small.images(7))
   with pytest.raises(ValueError, match='the generator makes'):
     cj.adapt(KEY, meta, small.images(9, shape=(28, 28, 1)))
+  with pytest.raises(ValueError, match='channels are first'):
+    cj.adapt(KEY, meta, np.zeros((9, 1, 8, 8), np.uint8))
   with pytest.raises(ValueError, match='anchor'):
     adaptation.Config(anchor=1.0)
+
+
+@pytest.mark.parametrize('learn', [cj.adapt, cj.ternarize, baselines.transfer])
+def test_values_that_may_mean_another_image_are_refused(learn):
+  meta = presets.image_nodes(1)[0]
+  unit = np.asarray(small.images()) / 255.0
+  for images, match in (
+    (unit, r'local samples: .*\* 2 - 1'),
+    (255.0 * unit, 'from 0 to 255'),
+    (np.where(unit > 0.9, np.nan, unit), 'NaN'),
+    ('DIR', 'images.load'),
+  ):
+    with pytest.raises(ValueError, match=match):
+      learn(KEY, meta, images)

@@ -49,6 +49,12 @@ def fit(**settings):
   )  # fmt: skip
 
 
+def test_images_in_another_range_are_refused():
+  images, labels = stripes()
+  with pytest.raises(ValueError, match='images: .*uint8'):
+    classifier_features.fit(images * 1000.0, labels, name='stripes')
+
+
 @pytest.fixture(scope='module', name='plain')
 def _plain():
   return fit()

@@ -58,3 +58,15 @@ def test_a_reference_of_held_out_images_alone_uses_disjoint_halves(data):
   np.testing.assert_allclose(alone.features, reference.features)
   # Half the samples: a floor of about twice the height.
   assert 1.2 * reference.floor < alone.floor < 6.0 * reference.floor
+
+
+def test_real_images_in_another_range_are_refused(data):
+  train, test, reference = data
+  network, unit = reference.network, test.images / 255.0
+  for name, call in (
+    ('held_out', lambda: evaluate.reference(network, unit)),
+    ('train', lambda: evaluate.reference(network, test.images, unit)),
+    ('local', lambda: evaluate.evaluate(train.images[:300], reference, unit)),
+  ):
+    with pytest.raises(ValueError, match=rf'^{name}: .*\* 2 - 1'):
+      call()

@@ -123,6 +123,28 @@ def test_bad_images_are_refused(images, message):
     generators.evaluate(made(1.0), images, features=PIXELS)
 
 
+@pytest.mark.parametrize(
+  'images,local,message',
+  [
+    (real_images() / 2 + 0.5, None, r'images: .*pass images \* 2 - 1'),
+    (real_images(), real_images() * 127.5 + 127.5, 'local images: .*from'),
+    (np.full((20, *SHAPE), np.nan), None, '1280 NaN'),
+    (real_images(), real_images()[:, :4], r'local images are \(4, 8, 1\)'),
+    ('DIR', None, 'images: a path'),
+    (real_images()[..., 0].swapaxes(1, 2), None, r'images\[..., None\]'),
+  ],
+)
+def test_unclear_values_are_refused(images, local, message):
+  with pytest.raises(ValueError, match=message):
+    generators.evaluate(made(1.0), images, features=PIXELS, local=local)
+
+
+def test_a_generator_of_vectors_is_refused():
+  spec = dataclasses.replace(SPEC, image_shape=(2,))
+  with pytest.raises(ValueError, match=r'makes vectors \(2,\), not images'):
+    generators.evaluate(made(1.0)._replace(spec=spec), real_images())
+
+
 def test_replicas_are_scored_one_by_one():
   images = real_images()
   real = evaluate.reference(PIXELS, images)

@@ -36,6 +36,21 @@ def test_generators_and_critics_fit_each_other(name, shape, options):
   assert x.dtype == scores.dtype == jnp.float32
 
 
+def test_the_sides_of_a_network_are_those_it_can_make():
+  for name in registry.GENERATORS:
+    sides = registry.sides(name)
+    channels = 1 if name == 'wgan_gp_mnist' else 3
+    for side in (8, 16, 28, 30, 32, 64, 128):
+      try:
+        registry.generator(
+          name, latent_size=5, data_shape=(side, side, channels)
+        )
+        made = True
+      except ValueError:
+        made = False
+      assert made == (not sides or side in sides), (name, side)
+
+
 def test_the_paper_network_has_the_published_number_of_parameters():
   # 128 x 4096 + 256 x 128 x 25 + 128 x 64 x 25 + 64 x 25 weights, and biases
   # of 256, one a channel, where the published network has 4096.

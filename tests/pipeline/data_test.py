@@ -1,6 +1,7 @@
 """The data of one run: nodes, local samples, target, architecture."""
 
 import numpy as np
+from PIL import Image
 import pytest
 
 from coalesce_jax.data import datasets
@@ -50,3 +51,22 @@ def test_images_without_labels_cannot_be_split(tmp_path):
   np.save(path, np.zeros((20, 8, 8, 1), np.uint8))
   with pytest.raises(ValueError, match='there are no labels'):
     data.load(settings(dataset=str(path)))
+
+
+def test_folders_of_mixed_sizes_are_split_by_the_names_of_classes(tmp_path):
+  rng = np.random.default_rng(0)
+  for k, name in enumerate(('cat', 'dog')):
+    (tmp_path / name).mkdir()
+    for i in range(20):
+      pixels = rng.integers(0, 256, (9 + k, 8 + i % 2, 3), dtype=np.uint8)
+      Image.fromarray(pixels).save(tmp_path / name / f'{i}.png')
+  config = settings(
+    dataset=str(tmp_path), split='cat|dog->dog', local_samples=8, seeds=1,
+    **{'evaluate.features': 'random'},
+  )  # fmt: skip
+  config_lib.validate(config)
+  problem = data.load(config)
+  assert problem.split == (((0,), (1,)), (1,))
+  assert [n.shape for n in problem.nodes] == [(16, 8, 8, 3)] * 2
+  with pytest.raises(ValueError, match="'bird' is neither a class of 'cat'"):
+    config_lib.validate(settings(dataset=str(tmp_path), split='bird->dog'))

@@ -3,6 +3,7 @@
 from ml_collections import config_flags
 
 from coalesce_jax.cli.definitions import kinds
+from coalesce_jax.cli.definitions import training
 from coalesce_jax.cli.definitions.kinds import Values
 from coalesce_jax.data import datasets
 from coalesce_jax.export import names as export_names
@@ -46,6 +47,7 @@ def data(values: Values) -> None:
   """Defines the flags of `data`."""
   kinds.path(values, 'dataset', None, f'One of {datasets.NAMES}, or a path.')
   kinds.path(values, 'data_dir', None, 'Folder that is searched first.')
+  training.image_shape(values)
 
 
 def export(values: Values) -> None:

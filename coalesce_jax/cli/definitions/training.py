@@ -54,6 +54,19 @@ def nodes(values: Values, text: str) -> None:
   )
 
 
+def image_shape(values: Values) -> None:
+  """Defines the flags that name the shape of a folder's images."""
+  kinds.string(
+    values, 'image_size', None, 'Size that the pictures of a folder are '
+    'cropped and resized to: a side like 64, or HxW. Default: their own, or '
+    'the nearest that the network makes.',
+  )  # fmt: skip
+  kinds.choice(
+    values, 'channels', None, ['1', '3'], 'Channels of the images, 1 grey or '
+    '3 colours. Default: 1 if all pictures of a folder are grey.',
+  )  # fmt: skip
+
+
 def pretrain(values: Values) -> None:
   """Defines the flags of `pretrain`."""
   kinds.path(values, 'dataset', 'digits', 'Data set, folder or array file.')
@@ -61,6 +74,7 @@ def pretrain(values: Values) -> None:
   kinds.string(
     values, 'split', 'overlapping', 'Classes of each node; see the README.'
   )
+  image_shape(values)
   kinds.string(values, 'network', 'dcgan', 'Architecture.')
   kinds.count(values, 'width', 24, 'Width of the network.', 1, 4096)
   kinds.count(values, 'latent_size', 64, 'Size of the latents.', 1, 65536)
