@@ -1,9 +1,10 @@
 """Writes files atomically and computes their checksums."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -79,28 +80,50 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
   Raises:
     WriteError: the file cannot be written.
   """
-  with writing(path):
-    found = os.fspath(path)
-    if _written_directly(found, data):
-      return
-    # A link keeps pointing to the file that is replaced.
-    target = pathlib.Path(os.path.realpath(found))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
-    temporary, descriptor = _temporary(target, mode)
-    try:
-      with os.fdopen(descriptor, 'wb') as file:
-        file.write(data)
-        file.flush()
-        if mode is not None:
-          # Some file systems have no permissions to keep.
-          with contextlib.suppress(PermissionError):
-            os.fchmod(file.fileno(), mode)
-        os.fsync(file.fileno())
+  write_all({path: data})
+
+
+def write_all(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
+  """Writes several files, as `write_bytes`; none is changed if one fails.
+
+  Args:
+    contents: bytes by path.
+
+  Raises:
+    WriteError: a file cannot be written.
+  """
+  with contextlib.ExitStack() as stack:
+    ready = []
+    for path, data in contents.items():
+      with writing(path):
+        if not _written_directly(os.fspath(path), data):
+          ready.append((path, *_prepared(path, data, stack)))
+    for path, temporary, target in ready:
+      with writing(path):
         os.replace(temporary, target)
-    except BaseException:
-      temporary.unlink(missing_ok=True)
-      raise
+
+
+def _prepared(
+  path: str | os.PathLike[str], data: bytes, stack: contextlib.ExitStack
+) -> tuple[pathlib.Path, pathlib.Path]:
+  """Writes a temporary file beside its target; returns the paths of both."""
+  # A link keeps pointing to the file that is replaced.
+  target = pathlib.Path(os.path.realpath(path))
+  if target.is_dir():
+    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+  target.parent.mkdir(parents=True, exist_ok=True)
+  mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+  temporary, descriptor = _temporary(target, mode)
+  stack.callback(temporary.unlink, missing_ok=True)
+  # It stays open, and locked, until it has replaced the target.
+  file = stack.enter_context(os.fdopen(descriptor, 'wb', buffering=0))
+  _write(file, data)
+  if mode is not None:
+    # Some file systems have no permissions to keep.
+    with contextlib.suppress(PermissionError):
+      os.fchmod(descriptor, mode)
+  os.fsync(descriptor)
+  return temporary, target
 
 
 def _written_directly(path: str, data: bytes) -> bool:
@@ -160,6 +183,13 @@ def remove_leftovers(folder: pathlib.Path) -> None:
           path.unlink()
 
 
+def _write(file: io.RawIOBase, data: bytes) -> None:
+  """Writes all bytes to a file without a buffer, which may take fewer."""
+  rest = memoryview(data)
+  while rest:
+    rest = rest[file.write(rest) :]
+
+
 def append(path: str | os.PathLike[str], data: bytes) -> None:
   """Appends bytes to a file: all of them, or the file is not changed.
 
@@ -169,9 +199,7 @@ def append(path: str | os.PathLike[str], data: bytes) -> None:
   with writing(path), open(path, 'ab', buffering=0) as file:
     size = file.tell()
     try:
-      rest = memoryview(data)
-      while rest:
-        rest = rest[file.write(rest) :]
+      _write(file, data)
     except BaseException:
       with contextlib.suppress(OSError):
         file.truncate(size)

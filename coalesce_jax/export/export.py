@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 import importlib
 import json
 import os
-import pathlib
 from typing import Any, NamedTuple
 
 import jax
@@ -102,16 +101,13 @@ def write(
 
 
 def keep(path: str | os.PathLike[str], export: Export) -> None:
-  """Writes all files of a verified program, or none after an error."""
-  written: list[pathlib.Path] = []
-  try:
-    for suffix, data in export.contents.items():
-      files.write_bytes(f'{os.fspath(path)}{suffix}', data)
-      written.append(pathlib.Path(f'{os.fspath(path)}{suffix}'))
-  except BaseException:
-    for part in written:
-      part.unlink(missing_ok=True)
-    raise
+  """Writes all files of a verified program; none is changed by an error."""
+  files.write_all(
+    {
+      f'{os.fspath(path)}{suffix}': data
+      for suffix, data in export.contents.items()
+    }
+  )
 
 
 def build(

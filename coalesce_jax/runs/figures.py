@@ -1,8 +1,12 @@
 """Draws sample grids and curves of a run.
 
+Rows that a damaged disk changed are left out: those with other metrics, or
+metrics of other shapes, than most rows of their stage.
+
 Shapes: N images of a grid, H, W, C image, S replicas, K critics, T rows.
 """
 
+import collections
 import math
 from typing import Any
 
@@ -69,11 +73,12 @@ def adaptation_figure(
   Returns:
     The figure, or None without curves.
   """
-  curves: dict[str, list[dict[str, Any]]] = {}
-  for row in records:
-    if row['stage'].endswith('/curve'):
-      curves.setdefault(row['stage'].removesuffix('/curve'), []).append(row)
-  curves = {k: v for k, v in curves.items() if k != 'ternary'}
+  curves = {
+    stage.removesuffix('/curve'): _rows(records, stage, 'frechet')
+    for stage in _stages(records)
+    if stage.endswith('/curve') and stage != 'ternary/curve'
+  }
+  curves = {stage: points for stage, points in curves.items() if points}
   if not curves:
     return None
   drawn = figure.Figure(figsize=(7.5, 4.5))
@@ -113,17 +118,17 @@ def distances_figure(
     The figure with one column per stage, or None without these stages.
   """
   del rows
-  stages = [
-    s
+  rows_of = {
+    s: _rows(records, s, 'w1_smooth')
     for s in ('barycenter', 'barycenter_1', 'barycenter_2', 'adapted')
-    if any(r['stage'] == s for r in records)
-  ]
+  }
+  stages = [s for s, points in rows_of.items() if points]
   if not stages:
     return None
   drawn = figure.Figure(figsize=(5.0 * len(stages), 6.0))
   axes = drawn.subplots(2, len(stages), squeeze=False, sharex='col')
   for column, name in enumerate(stages):
-    points = [r for r in records if r['stage'] == name]
+    points = rows_of[name]
     steps = [p['step'] for p in points]
     w1 = np.array([p['w1_smooth'] for p in points], float)  # [T, S, K]
     top, bottom = axes[:, column]
@@ -134,7 +139,7 @@ def distances_figure(
       top.plot(steps, w1[..., k].mean(1), label=label)
     top.set_title(name.replace('_', ' '))
     top.set_ylabel('critic estimate, pixel units')
-    if 'position' in points[0]:
+    if {'position', 'residual', 'distance'} <= points[0].keys():
       position = np.array([p['position'] for p in points], float)
       residual = np.array([p['residual'] for p in points], float)
       distance = np.array([p['distance'] for p in points], float)
@@ -157,3 +162,79 @@ def distances_figure(
       ax.grid(alpha=0.3)
   drawn.tight_layout()
   return drawn
+
+
+def metrics_figures(
+  records: list[dict[str, Any]],
+) -> dict[str, figure.Figure]:
+  """Draws all metrics of every stage against steps, a panel a metric.
+
+  A metric of several critics or replicas has a line for each of them. A
+  position beyond the segment is left out, as in `distances_figure`.
+
+  Args:
+    records: rows of `metrics.jsonl`.
+
+  Returns:
+    A figure by stage, in the order of the rows.
+  """
+  found = {}
+  for stage in _stages(records):
+    points = _rows(records, stage)
+    names = [n for n, v in points[0].items() if n != 'step' and _form(v)]
+    if not names or stage.endswith('/time'):
+      continue
+    columns = min(4, len(names))
+    lines = math.ceil(len(names) / columns)
+    drawn = figure.Figure(figsize=(3.2 * columns, 2.6 * lines))
+    axes = np.atleast_1d(drawn.subplots(lines, columns)).reshape(-1)
+    for ax in axes[len(names) :]:
+      ax.axis('off')
+    for ax, name in zip(axes, names, strict=False):
+      values = np.array([p[name] for p in points], float)
+      values = values.reshape(len(points), -1)
+      if name == 'position':
+        values = np.where((values >= 0.0) & (values <= 1.0), values, np.nan)
+      ax.plot([p['step'] for p in points], values, marker='.')
+      ax.set_title(name)
+      ax.grid(alpha=0.3)
+    drawn.suptitle(stage)
+    drawn.tight_layout()
+    found[stage] = drawn
+  return found
+
+
+def _stages(records: list[dict[str, Any]]) -> list[str]:
+  """Names of all stages in the order of their first rows."""
+  return list(dict.fromkeys(row['stage'] for row in records))
+
+
+def _rows(
+  records: list[dict[str, Any]], stage: str, *needed: str
+) -> list[dict[str, Any]]:
+  """Returns the rows of a stage that have the form of most of its rows.
+
+  Args:
+    records: rows of `metrics.jsonl`.
+    stage: name of the stage.
+    *needed: metrics that a row must have.
+  """
+  forms = [
+    (row, tuple(sorted((name, _form(value)) for name, value in row.items())))
+    for row in records
+    if row['stage'] == stage and all(_form(row.get(n, '')) for n in needed)
+  ]
+  common = collections.Counter(form for _, form in forms).most_common(1)
+  return [row for row, form in forms if form == common[0][0]]
+
+
+def _form(value: Any) -> str:
+  """Describes the shape of numbers, such as '[2xn]'; '' is something else."""
+  if isinstance(value, int | float) or value is None:
+    return 'n'
+  if not isinstance(value, list) or not value:
+    return ''
+  inner = {_form(each) for each in value}
+  if len(inner) > 1 or '' in inner:
+    return ''
+  return f'[{len(value)}x{inner.pop()}]'

@@ -30,6 +30,8 @@ PACKAGES = (
   'numpy', 'scipy', 'scikit-learn', 'torch', 'coalesce_jax',
 )  # fmt: skip
 
+_METRICS = 'metrics.jsonl'
+
 
 class Recorder(NamedTuple):
   """The functions of the records of one work folder.
@@ -64,7 +66,7 @@ def open_recorder(
     ValueError: the package for event files is not installed.
   """
   workdir = pathlib.Path(workdir)
-  path = workdir / 'metrics.jsonl'
+  path = workdir / _METRICS
   files.write_json(workdir / 'config.json', config)
   files.write_json(workdir / 'environment.json', environment())
   writer = _tensorboard(workdir) if tensorboard else None
@@ -72,22 +74,16 @@ def open_recorder(
   def changing() -> contextlib.AbstractContextManager[None]:
     return locks.holding(workdir / '.metrics.lock', str(path), wait=True)
 
-  def text() -> str:
-    return path.read_text(errors='replace') if path.is_file() else ''
-
   def rows(stage: str | None = None) -> list[dict[str, Any]]:
-    every = (_row(line) for line in text().splitlines())
     return [
-      row
-      for row in every
-      if row is not None and (stage is None or row['stage'] == stage)
+      row for row in read(workdir) if stage is None or row['stage'] == stage
     ]
 
   def truncate(stage: str, step: int) -> None:
     with files.writing(path), changing():
       kept = [r for r in rows() if r['stage'] != stage or r['step'] <= step]
       wanted = ''.join(json.dumps(r) + '\n' for r in kept)
-      if text() != wanted:
+      if _text(path) != wanted:
         files.write_bytes(path, wanted.encode())
 
   def log(stage: str, step: int, metrics: dict[str, Any]) -> None:
@@ -105,6 +101,17 @@ def open_recorder(
       writer.close()
 
   return Recorder(log, truncate, rows, close)
+
+
+def read(workdir: str | os.PathLike[str]) -> list[dict[str, Any]]:
+  """Reads all rows of a work folder, in order; none where there is no file."""
+  text = _text(pathlib.Path(workdir) / _METRICS)
+  rows = (_row(line) for line in text.splitlines())
+  return [row for row in rows if row is not None]
+
+
+def _text(path: pathlib.Path) -> str:
+  return path.read_text(errors='replace') if path.is_file() else ''
 
 
 def _row(line: str) -> dict[str, Any] | None:

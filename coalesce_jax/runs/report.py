@@ -1,25 +1,23 @@
 """Writes the report of a run from its records, as HTML and as Markdown.
 
-A report has sample grids, curves and one table. The HTML file contains its
-pictures and needs no other file. The Markdown file refers to the PNG files in
-`figures`.
+The report of the pipeline has sample grids, curves and one table of scores. The
+report of another command's work folder has the metrics of its stages.
 
 Shapes: N images of a grid, H, W, C image.
 """
 
-import base64
-from collections.abc import Callable
-import html
-import io
+import os
 import pathlib
 from typing import Any
 
-import matplotlib
-from matplotlib import figure
+from absl import logging
 import numpy as np
 
 from coalesce_jax.core import files
 from coalesce_jax.runs import figures as figures_lib
+from coalesce_jax.runs import pages
+from coalesce_jax.runs import records as records_lib
+from coalesce_jax.runs import workdir as workdir_lib
 
 # Columns of the table: key of the scores, heading, digits.
 COLUMNS = (
@@ -49,6 +47,11 @@ local sample, divided by that of held-out real samples; far below 1 it means
 copying. Copied: fraction of generated samples that are nearer to a local
 sample than 95 % of held-out real samples are; it is 0.05 for new real data.
 Bytes: size of the deployed file, with its header and without a critic.
+"""
+
+METRICS = """\
+The table has the last row of each stage. Metrics are means over the steps since
+the row before. A list has one value for each critic or node.
 """
 
 
@@ -89,9 +92,6 @@ def write(
     drawn = draw(records, rows)
     if drawn is not None:
       figures[name] = drawn
-  images = {name: _png(drawn) for name, drawn in figures.items()}
-  for name, data in images.items():
-    files.write_bytes(folder / 'figures' / f'{name}.png', data)
   table = _table(rows)
   captions = {
     'samples': 'Samples of the first seed, beside real images.',
@@ -100,17 +100,59 @@ def write(
     'distances': 'Distance estimates of each critic on held-out samples, '
     'position on the segment and its residual.',
   }
-  text = [f'# {title}', '', f'Score: `{label}`.', '', _markdown(table), '']
-  for name in images:
-    text += [f'![{name}](figures/{name}.png)', '', captions[name], '']
-  text += [NOTES]
-  files.write_bytes(folder / 'report.md', '\n'.join(text).encode())
-  page = _page(title, label, table, images, captions, config)
-  files.write_bytes(folder / 'report.html', page.encode())
-  return {
-    'html': str(folder / 'report.html'),
-    'markdown': str(folder / 'report.md'),
-  }
+  contents = pages.Contents(
+    title, ('Score: ', label), table, NOTES, figures, captions,
+    {'Settings': config},
+  )  # fmt: skip
+  return pages.write(folder, contents)
+
+
+def write_folder(workdir: str | os.PathLike[str]) -> dict[str, str]:
+  """Writes the report of any command's work folder, finished or not.
+
+  It has the metrics of all stages, the last ones in a table, the settings and
+  the environment.
+
+  Args:
+    workdir: the folder.
+
+  Returns:
+    The paths of the two files, 'html' and 'markdown'.
+
+  Raises:
+    ValueError: there is no run in the folder, or its settings are damaged; one
+      line.
+  """
+  folder = pathlib.Path(workdir)
+  if (folder / 'trials').is_dir():
+    raise ValueError(
+      f'{folder}: holds trials of an experiment; `python -m '
+      f'experiments.NAME.main --workdir={folder} --report` reports them'
+    )
+  config = workdir_lib.settings(folder)
+  if config is None or not (folder / 'environment.json').exists():
+    raise ValueError(f'{folder}: no run, which leaves settings and environment')
+  try:
+    environment = files.read_json(folder / 'environment.json')
+  except ValueError as error:
+    logging.warning('%s: left out', error)
+    environment = {}
+  rows = records_lib.read(folder)
+  figures = figures_lib.metrics_figures(rows)
+  contents = pages.Contents(
+    folder.resolve().name,
+    ('Work folder: ', str(folder)),
+    _last(rows, list(figures)),
+    METRICS,
+    # A stage may be a path, a file is none.
+    {stage.replace('/', '_'): drawn for stage, drawn in figures.items()},
+    {
+      stage.replace('/', '_'): f'Metrics of {stage} against generator steps.'
+      for stage in figures
+    },
+    {'Settings': config, 'Environment': environment},
+  )
+  return pages.write(files.check_writable(folder), contents)
 
 
 def _seconds(records: list[dict[str, Any]]) -> dict[str, float]:
@@ -118,14 +160,29 @@ def _seconds(records: list[dict[str, Any]]) -> dict[str, float]:
     r['stage'].removesuffix('/time'): r['seconds']
     for r in records
     if r['stage'].endswith('/time')
+    and isinstance(r.get('seconds'), int | float)
   }
 
 
-def _png(drawn: figure.Figure) -> bytes:
-  buffer = io.BytesIO()
-  with matplotlib.rc_context({'svg.hashsalt': 'coalesce'}):
-    drawn.savefig(buffer, format='png', dpi=110, metadata={'Software': None})
-  return buffer.getvalue()
+def _last(rows: list[dict[str, Any]], stages: list[str]) -> list[list[str]]:
+  """Returns a table of the last metrics of each stage."""
+  last = {row['stage']: row for row in rows if row['stage'] in stages}
+  names = dict.fromkeys(
+    name for row in last.values() for name in row if name != 'stage'
+  )
+  table = [['stage', *names]]
+  for stage, row in last.items():
+    table.append([stage, *[_numbers(row.get(name)) for name in names]])
+  return table
+
+
+def _numbers(value: Any) -> str:
+  """Formats numbers, those of a list one after another."""
+  if isinstance(value, list):
+    return ' '.join(_numbers(each) for each in value)
+  if isinstance(value, int | float):
+    return f'{value:.4g}' if isinstance(value, float) else str(value)
+  return ''
 
 
 def _table(rows: dict[str, dict[str, Any]]) -> list[list[str]]:
@@ -155,57 +212,3 @@ def _cell(values: Any, digits: int) -> str:
     if deviation:
       text += f' ± {deviation:,.{digits}f}'
   return text
-
-
-def _markdown(table: list[list[str]]) -> str:
-  lines = ['| ' + ' | '.join(row) + ' |' for row in table]
-  rule = '|---' + '|---:' * (len(table[0]) - 1) + '|'
-  return '\n'.join([lines[0], rule, *lines[1:]])
-
-
-def _page(
-  title: str,
-  label: str,
-  table: list[list[str]],
-  images: dict[str, bytes],
-  captions: dict[str, str],
-  config: dict[str, Any],
-) -> str:
-  escape: Callable[[Any], str] = lambda value: html.escape(str(value))  # noqa: E731
-  head = ''.join(f'<th>{escape(cell)}</th>' for cell in table[0])
-  body = ''.join(
-    '<tr>' + ''.join(f'<td>{escape(cell)}</td>' for cell in row) + '</tr>'
-    for row in table[1:]
-  )
-  pictures = ''.join(
-    f'<figure><img alt="{escape(name)}" src="data:image/png;base64,'
-    f'{base64.b64encode(data).decode()}"><figcaption>'
-    f'{escape(captions[name])}</figcaption></figure>'
-    for name, data in images.items()
-  )
-  settings = ''.join(
-    f'<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>'
-    for name, value in sorted(config.items())
-  )
-  return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 1200px;
-  margin: 2rem auto; padding: 0 1rem; color: #222; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums;
-  display: block; overflow-x: auto; }}
-td, th {{ padding: .25rem .6rem; border-bottom: 1px solid #ddd;
-  text-align: right; white-space: nowrap; }}
-td:first-child, th:first-child {{ text-align: left; }}
-img {{ max-width: 100%; }} figure {{ margin: 2rem 0; }}
-figcaption {{ color: #555; }}
-details td {{ text-align: left; }}
-</style>
-<h1>{escape(title)}</h1>
-<p>Score: <code>{escape(label)}</code>.</p>
-<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
-<p>{escape(NOTES)}</p>
-{pictures}
-<details><summary>Settings</summary><table>{settings}</table></details>
-</html>
-"""

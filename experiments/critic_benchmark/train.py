@@ -95,13 +95,17 @@ def load(path: str, dimension: int, count: int) -> funnels.Funnels:
     ValueError: no such file, no such pair in it, or no funnels.
   """
   try:
-    with np.load(path, allow_pickle=False) as arrays:
+    with open(path, 'rb') as file, np.load(file, allow_pickle=False) as arrays:
       centers = arrays[f'centers_D{dimension}_N{count}']
       biases = arrays[f'bias_D{dimension}_N{count}']
-  except (OSError, ValueError) as error:
-    raise ValueError(f'{path}: not a readable .npz ({error})') from None
   except KeyError:
     raise ValueError(f'{path}: no funnels D{dimension}_N{count}') from None
+  # On damaged bytes numpy and zipfile raise about ten types of errors.
+  except Exception as error:
+    text = str(error) or type(error).__name__
+    raise ValueError(
+      f'{path}: not a readable .npz ({text.splitlines()[0][:200]})'
+    ) from None
   if centers.shape != (count, dimension):
     raise ValueError(f'{path}: centers_D{dimension}_N{count} {centers.shape}')
   try:

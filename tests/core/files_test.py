@@ -155,6 +155,20 @@ def test_space_is_checked_and_not_taken(tmp_path, monkeypatch):
   assert os.listdir(tmp_path / 'a') == []
 
 
+def test_several_files_are_written_or_none(tmp_path):
+  one, two = tmp_path / 'one', tmp_path / 'a' / 'two'
+  one.write_bytes(b'old')
+  with limited(1000), pytest.raises(files.WriteError, match='two: File too'):
+    files.write_all({one: b'new', two: bytes(2000)})
+  (tmp_path / 'folder').mkdir()
+  with pytest.raises(files.WriteError, match='folder: Is a directory'):
+    files.write_all({one: b'new', tmp_path / 'folder': b'new'})
+  assert one.read_bytes() == b'old' and os.listdir(tmp_path / 'a') == []
+  files.write_all({one: b'new', str(two): b'too'})
+  assert (one.read_bytes(), two.read_bytes()) == (b'new', b'too')
+  assert sorted(os.listdir(tmp_path)) == ['a', 'folder', 'one']
+
+
 def test_bytes_are_appended(tmp_path):
   for _ in range(2):
     files.append(tmp_path / 'file', b'line\n')

@@ -173,3 +173,49 @@ def test_ends_of_the_segment_are_positions():
   assert position.get_ydata().tolist() == [0.0, 1.0]
   assert drawn.get_axes()[0].get_title() == 'barycenter 2'
   assert figures.distances_figure([row('other', 0, [[1.0]])], {}) is None
+
+
+def test_every_metric_of_a_stage_has_a_panel():
+  records = [
+    {'stage': 'one', 'step': 2, 'w1': [[1.0, 2.0]], 'position': -0.5, 'x': 1.0},
+    {'stage': 'two/curve', 'step': 0, 'frechet': 7.0},
+    {'stage': 'one', 'step': 4, 'w1': [[3.0, 4.0]], 'position': 0.5, 'x': None},
+    {'stage': 'one/time', 'step': 0, 'seconds': 3.0},
+    {'stage': 'bare', 'step': 1},
+  ]
+  found = figures.metrics_figures(records)
+  assert list(found) == ['one', 'two/curve']
+  axes = found['one'].get_axes()
+  assert [ax.get_title() for ax in axes] == ['w1', 'position', 'x']
+  lines = [[data(line) for line in ax.get_lines()] for ax in axes]
+  assert lines[0] == [([2, 4], [1.0, 3.0]), ([2, 4], [2.0, 4.0])]
+  np.testing.assert_array_equal(lines[1][0][1], [np.nan, 0.5])
+  np.testing.assert_array_equal(lines[2][0][1], [1.0, np.nan])
+  assert all(gridded(ax) for ax in axes)
+  assert found['one'].get_suptitle() == 'one'
+  (ax,) = found['two/curve'].get_axes()
+  assert data(ax.get_lines()[0]) == ([0], [7.0])
+  wide = {'stage': 'a', 'step': 1} | {f'm{i}': float(i) for i in range(5)}
+  drawn = figures.metrics_figures([wide])['a']
+  assert [ax.axison for ax in drawn.get_axes()] == [True] * 5 + [False] * 3
+  assert drawn.get_size_inches() == pytest.approx((12.8, 5.2))
+
+
+@pytest.mark.parametrize(
+  'change',
+  [{'w1_smooth': [[1.0]]}, {'w1_smooth': 'x'}, {'w1_smooth': [[1.0], 2.0]},
+   {'w1_smooth': [['x', 1.0]]}, {'w1_smooth': []}, {'w1_smooth': {}},
+   {'residual': [1.0, 2.0, 3.0]}, {'distance': None}, {'posit\u00efon': 1.0}],
+)  # fmt: skip
+def test_rows_of_another_form_than_most_are_left_out(change):
+  good = [row('adapted', t, [[1.0, 2.0]] * 2, [0.5, 0.5]) for t in (1, 2)]
+  damaged = good[0] | {'step': 3} | change
+  drawn = figures.distances_figure([damaged, *good], {})
+  top = drawn.get_axes()[0]
+  assert data(top.get_lines()[0]) == ([1, 2], [1.0, 1.0])
+  kept = figures.metrics_figures([damaged, *good])['adapted'].get_axes()
+  assert kept[0].get_lines()[0].get_xdata().tolist() == [1, 2]
+  bad = {'stage': 'fine_tuned/curve', 'step': 30, 'frechet': 'x'}
+  (ax,) = figures.adaptation_figure([bad, *RECORDS], {}).get_axes()
+  assert data(ax.get_lines()[0]) == ([0, 10], [7.0, 3.0])
+  assert figures.adaptation_figure([bad], {}) is None

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from coalesce_jax.runs import report
+from coalesce_jax.runs import workdir
 
 GRIDS = {'real': np.zeros((4, 2, 2, 1), np.uint8)}
 ROWS = {
@@ -144,3 +145,83 @@ def test_a_report_is_the_same_when_written_again(made, tmp_path):
   write(tmp_path)
   for name in ('report.md', 'report.html'):
     assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+METRICS = [
+  {'stage': 'pretrain', 'step': 5, 'w1': [[1.0], [2.5]]},
+  {'stage': 'adapted', 'step': 5, 'objective': 3.25, 'w1': [0.5, None]},
+  {'stage': 'adapted', 'step': 10, 'objective': 0.123456, 'w1': [1, 1e-5]},
+  {'stage': 'a/b/curve', 'step': 1, 'frechet': 2.0},
+  {'stage': 'adapted/time', 'step': 0, 'seconds': 3.0},
+]
+
+
+def test_any_work_folder_is_reported(tmp_path):
+  folder = tmp_path / 'run'
+  with workdir.open_workspace(folder, config={'z': '<1>', 'a': 2}) as work:
+    for row in METRICS:
+      row = dict(row)
+      work.recorder.log(row.pop('stage'), row.pop('step'), row)
+  paths = report.write_folder(str(folder))
+  assert paths == {
+    'html': str(folder / 'report.html'), 'markdown': str(folder / 'report.md')
+  }  # fmt: skip
+  text = (folder / 'report.md').read_text()
+  lines = text.splitlines()
+  assert lines[0] == '# run' and lines[2] == f'Work folder: `{folder}`.'
+  assert lines[4:9] == [
+    '| stage | step | w1 | objective | frechet |',
+    '|---|---:|---:|---:|---:|',
+    '| pretrain | 5 | 1 2.5 |  |  |',
+    '| adapted | 10 | 1 1e-05 | 0.1235 |  |',
+    '| a/b/curve | 1 |  |  | 2 |',
+  ]
+  assert text.endswith(report.METRICS)
+  pictures = ['pretrain', 'adapted', 'a_b_curve']
+  for name in pictures:
+    assert f'![{name}](figures/{name}.png)' in lines
+  assert 'Metrics of a/b/curve against generator steps.' in lines
+  found = sorted(p.stem for p in (folder / 'figures').iterdir())
+  assert found == sorted(pictures)
+  page = (folder / 'report.html').read_text()
+  assert page.count('data:image/png;base64,') == 3
+  settings, environment = page.split('<summary>')[1:]
+  assert '<td>z</td><td>&lt;1&gt;</td>' in settings
+  assert '<td>python</td>' in environment
+
+
+def test_a_report_needs_no_rows_and_no_environment_that_is_whole(tmp_path):
+  workdir.open_workspace(tmp_path, config={'a': 2}).close()
+  (tmp_path / 'environment.json').write_text('[')
+  report.write_folder(tmp_path)
+  text = (tmp_path / 'report.md').read_text()
+  assert '| stage |\n|---|\n' in text and 'figures' not in text
+
+
+def test_folders_without_a_run_are_refused(tmp_path):
+  for folder in (tmp_path, tmp_path / 'nowhere', '/proc'):
+    with pytest.raises(ValueError, match=f'{folder}: no run'):
+      report.write_folder(folder)
+  (tmp_path / 'config.json').write_text('{"of": "others"}')
+  with pytest.raises(ValueError, match='no run'):
+    report.write_folder(tmp_path)
+  (tmp_path / 'metrics.jsonl').write_text('')
+  (tmp_path / 'config.json').write_text('[')
+  with pytest.raises(ValueError, match='config.json: damaged'):
+    report.write_folder(tmp_path)
+  (tmp_path / 'trials').mkdir()
+  with pytest.raises(ValueError) as caught:
+    report.write_folder(tmp_path)
+  assert str(caught.value) == (
+    f'{tmp_path}: holds trials of an experiment; `python -m '
+    f'experiments.NAME.main --workdir={tmp_path} --report` reports them'
+  )
+
+
+def test_a_time_that_is_damaged_is_left_out(tmp_path):
+  records = [{'stage': 'adapted/time', 'step': 0, 'seconds': 'x'}, *RECORDS[1:]]
+  write(tmp_path, records=records[:2])
+  assert (
+    '| adapted | 2.33 ± 1.53 |  | 0.500 | 1,234,567 |  |'
+    in (tmp_path / 'report.md').read_text()
+  )
