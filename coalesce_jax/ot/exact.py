@@ -233,7 +233,7 @@ def w1_assignment(x: jax.Array, y: jax.Array) -> jax.Array:
   with jax.numpy_rank_promotion('allow'):
     _, matched = unreg.hungarian(geometry.Geometry(fixed))
   rows, columns = matched.paired_indices
-  return jnp.mean(_norm(x[rows] - y[columns]))
+  return jnp.mean(norms(x[rows] - y[columns]))
 
 
 def distances(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -254,10 +254,11 @@ def distances(x: jax.Array, y: jax.Array) -> jax.Array:
       raise ValueError(f'{name}: shape {points.shape} is not [N, D]')
   if x.shape[1] != y.shape[1]:
     raise ValueError(f'y: {y.shape[1]} dimensions, x has {x.shape[1]}')
-  return _norm(x[:, None] - y[None])
+  return norms(x[:, None] - y[None])
 
 
-def _norm(gap: jax.Array) -> jax.Array:
+def norms(gap: jax.Array) -> jax.Array:
+  """Computes norms `[...]` of vectors `[..., D]`; the gradient at 0 is 0."""
   squared = jnp.sum(gap * gap, -1)
   # A NaN differs from 0, so that it stays NaN.
   apart = squared != 0.0

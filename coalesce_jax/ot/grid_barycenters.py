@@ -157,7 +157,7 @@ def entropic(
     bound of the least value.
 
   Raises:
-    ValueError: an argument is invalid.
+    ValueError: an argument is invalid, or epsilon is too small for float32.
   """
   points, bars, w = _grid(points, histograms, weights)
   if not (np.isfinite(epsilon) and epsilon > 0.0):
@@ -167,7 +167,8 @@ def entropic(
   cost = exact.cost_matrix(points, points)
   with jax.numpy_rank_promotion('allow'):
     problem = barycenter_problem.FixedBarycenterProblem(
-      geometry.Geometry(jnp.asarray(cost, jnp.float32), epsilon=epsilon),
+      # In units of epsilon, so that no data are too small for float32.
+      geometry.Geometry(jnp.asarray(cost / epsilon, jnp.float32), epsilon=1.0),
       a=jnp.asarray(bars, jnp.float32),
       weights=jnp.asarray(w, jnp.float32),
     )
@@ -176,6 +177,11 @@ def entropic(
     )
     out = solver(problem)
   histogram = np.asarray(out.histogram, np.float64).clip(0.0)
+  if not (np.isfinite(histogram).all() and histogram.sum() > 0.0):
+    raise ValueError(
+      f'epsilon: {epsilon} is too small beside distances up to '
+      f'{cost.max():.3g}; raise it'
+    )
   histogram /= histogram.sum()
   errors = np.asarray(out.errors)
   done = errors[errors >= 0.0]

@@ -124,6 +124,17 @@ def test_two_histograms_cost_half_their_distance_and_one_nothing():
     np.testing.assert_allclose(one.histogram, bars[1], atol=1e-4)
 
 
+@pytest.mark.parametrize('scale', [1e-30, 1e-6, 1e6, 1e30])
+def test_entropic_barycenters_know_no_unit(scale):
+  grid = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+  bars = np.random.default_rng(8).dirichlet(np.ones(3), 3)
+  found = grid_barycenters.entropic(grid, bars, epsilon=0.1)
+  scaled = grid_barycenters.entropic(scale * grid, bars, epsilon=0.1 * scale)
+  assert scaled.converged
+  np.testing.assert_allclose(scaled.histogram, found.histogram, rtol=1e-4)
+  assert scaled.value == pytest.approx(scale * found.value, rel=1e-4, abs=0)
+
+
 def test_entropic_barycenter_moves_and_scales_along():
   grid = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
   bars = np.random.default_rng(8).dirichlet(np.ones(4), 3)

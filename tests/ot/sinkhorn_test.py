@@ -231,9 +231,9 @@ def test_clusters_far_apart_have_bounds_as_tight_as_one():
   for cloud in (x, y):
     cloud[:4] += 1e4
   value = exact.w1(x, y)
-  found = sinkhorn.bounds(x, y, epsilon=0.05)
+  found = sinkhorn.bounds(x, y, epsilon=0.1)
   assert found.converged
-  assert found.lower <= value <= found.upper < 1.05 * found.lower
+  assert found.lower - 1e-9 <= value <= found.upper < 1.02 * found.lower
 
 
 def test_light_weights_are_bounded():
