@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from coalesce_jax.core import files
 from coalesce_jax.core import locks
+from coalesce_jax.core import write_errors
 from coalesce_jax.runs import checkpoints
 from coalesce_jax.runs import records
 from coalesce_jax.training import loop
@@ -150,7 +151,7 @@ def open_workspace(
       @contextlib.contextmanager
       def writing() -> Iterator[None]:
         advice = f': it goes on from step {done} of {stage}'
-        with files.writing(path, advice):
+        with write_errors.writing(path, advice):
           yield
 
       def restore(like: Any) -> tuple[int, Any] | None:
