@@ -7,6 +7,7 @@ errors, and the first line of `adapt` on 400 images.
 """
 
 from collections.abc import Callable, Sequence
+import functools
 import json
 import pathlib
 import statistics
@@ -92,19 +93,17 @@ def main() -> None:
       f'--local={folder / "local"}', f'--out={folder / "edge.safetensors"}',
     )  # fmt: skip
     cases: dict[str, Callable[[], float]] = {
-      name: lambda given=given: answer(given) for name, given in ANSWERS.items()
+      name: functools.partial(answer, given) for name, given in ANSWERS.items()
     }
-    cases[f'first line of coalesce adapt, {IMAGES} images'] = lambda: (
-      first_line(adapt)
-    )
+    last = f'first line of coalesce adapt, {IMAGES} images'
+    cases[last] = functools.partial(first_line, adapt)
     times: dict[str, list[float]] = {name: [] for name in cases}
     # Interleaved, so that other work on the machine meets all alike.
     for _ in range(REPEATS):
       for name, measure in cases.items():
         times[name].append(measure())
-  print(
-    json.dumps({k: round(statistics.median(v), 2) for k, v in times.items()})
-  )
+  medians = {name: statistics.median(found) for name, found in times.items()}
+  print(json.dumps({name: round(m, 2) for name, m in medians.items()}))
 
 
 if __name__ == '__main__':
