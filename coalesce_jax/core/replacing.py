@@ -1,4 +1,4 @@
-"""Checks, before any work, that a command may write its result to a path.
+"""Checks, before any work, that a result may replace what is at its path.
 
 An existing file is replaced only if this package wrote it and it is of
 the kind that the command writes. An empty file may be replaced, too. A folder
@@ -18,8 +18,6 @@ from typing import Any, NamedTuple
 import zipfile
 
 import numpy as np
-
-from coalesce_jax.core import files
 
 MARK = 'coalesce_jax'
 _MARK = MARK.encode()
@@ -65,7 +63,7 @@ DESCRIPTION = Kind(
 
 
 def check_file(path: str | os.PathLike[str], kind: Kind) -> None:
-  """Checks that a file of a kind may be written, and makes its folder.
+  """Checks that a file of a kind may be written to a path; creates nothing.
 
   Devices and pipes may be written to, too.
 
@@ -94,11 +92,10 @@ def check_file(path: str | os.PathLike[str], kind: Kind) -> None:
     raise ValueError(
       f'{path}: exists and is no {kind.name}; name another file, or remove it'
     )
-  files.check_writable(pathlib.Path(os.path.realpath(path)).parent)
 
 
 def check_images(folder: str | os.PathLike[str]) -> None:
-  """Checks that numbered images may be written to a folder, and makes it.
+  """Checks that numbered images may be written to a folder; creates nothing.
 
   Raises:
     ValueError: the folder holds something else; one line.
@@ -120,7 +117,6 @@ def check_images(folder: str | os.PathLike[str]) -> None:
         f'{folder}: holds {name}, which is no numbered {PNG.name}; name '
         'another folder'
       )
-  files.check_writable(folder)
 
 
 def image_path(folder: str | os.PathLike[str], index: int) -> pathlib.Path:

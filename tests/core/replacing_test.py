@@ -1,4 +1,4 @@
-"""Outputs: only what this package wrote, of the same kind, is replaced."""
+"""Results: only what this package wrote, of the same kind, is replaced."""
 
 import os
 import struct
@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 
-from coalesce_jax.core import outputs
+from coalesce_jax.core import replacing
 from coalesce_jax.data import arrays
 from coalesce_jax.export import export
 from coalesce_jax.models import bundle
@@ -42,7 +42,7 @@ def _contents(tmp_path_factory):
   return {
     'BUNDLE': bundle.encode(generator),
     'PNG': png(),
-    'NPZ': outputs.npz(images=np.zeros((2, 3, 3), np.uint8)),
+    'NPZ': replacing.npz(images=np.zeros((2, 3, 3), np.uint8)),
     'ONNX': export.build(generator, format='onnx').contents[''],
     'STABLEHLO': program[''],
     'DESCRIPTION': program['.json'],
@@ -66,10 +66,10 @@ def test_only_a_file_of_the_same_kind_is_replaced(tmp_path, contents, kind):
     link.symlink_to(path)
     for target in (path, link):
       if name == kind:
-        outputs.check_file(target, getattr(outputs, kind))
+        replacing.check_file(target, getattr(replacing, kind))
         continue
       with pytest.raises(ValueError) as caught:
-        outputs.check_file(str(target), getattr(outputs, kind))
+        replacing.check_file(str(target), getattr(replacing, kind))
       text = str(caught.value)
       assert text.startswith(f'{target}: exists and is no ')
       assert text.endswith('; name another file, or remove it')
@@ -79,14 +79,14 @@ def test_only_a_file_of_the_same_kind_is_replaced(tmp_path, contents, kind):
 def test_empty_files_and_new_ones_may_be_written(tmp_path):
   (tmp_path / 'empty').touch()
   for path in (tmp_path / 'empty', tmp_path / 'new' / 'file'):
-    outputs.check_file(path, outputs.BUNDLE)
-  assert os.listdir(tmp_path / 'new') == []
+    replacing.check_file(path, replacing.BUNDLE)
+  assert os.listdir(tmp_path) == ['empty']
 
 
 def test_devices_and_pipes_may_be_written_to(tmp_path):
   os.mkfifo(tmp_path / 'pipe')
   for path in ('/dev/null', '/dev/stdout', tmp_path / 'pipe'):
-    outputs.check_file(path, outputs.PNG)
+    replacing.check_file(path, replacing.PNG)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_what_cannot_be_a_file_is_refused(tmp_path, monkeypatch, path, match):
   (tmp_path / 'text').touch()
   (tmp_path / 'loop').symlink_to('loop')
   with pytest.raises(ValueError, match=match):
-    outputs.check_file(path, outputs.PNG)
+    replacing.check_file(path, replacing.PNG)
   assert sorted(os.listdir(tmp_path)) == ['folder', 'loop', 'text']
 
 
@@ -114,34 +114,35 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
   # Whatever the rights of the user: reading this address of a process fails.
   (tmp_path / 'a').symlink_to('/proc/self/mem')
   with pytest.raises(ValueError, match='cannot be read'):
-    outputs.check_file(tmp_path / 'a', outputs.PNG)
+    replacing.check_file(tmp_path / 'a', replacing.PNG)
 
 
 def test_images_go_where_there_are_only_images_of_before(tmp_path):
   folder = tmp_path / 'new'
-  outputs.check_images(folder)
+  replacing.check_images(folder)
+  folder.mkdir()
   for i in range(12):
-    outputs.image_path(folder, i).write_bytes(png())
+    replacing.image_path(folder, i).write_bytes(png())
   (folder / '.hidden').touch()
-  outputs.check_images(str(folder))
-  outputs.remove_images(str(folder), 10)
+  replacing.check_images(str(folder))
+  replacing.remove_images(str(folder), 10)
   kept = ['.hidden', *(f'{i:06d}.png' for i in range(10))]
   assert sorted(os.listdir(folder)) == kept
-  assert outputs.image_path(folder, 10**6).name == '1000000.png'
+  assert replacing.image_path(folder, 10**6).name == '1000000.png'
 
 
 @pytest.mark.parametrize(
   'name', ['000002.png', 'a.png', '00002.png', 'notes', '000002.jpg', 'sub/']
 )
 def test_a_folder_that_holds_something_else_is_refused(tmp_path, name):
-  outputs.image_path(tmp_path, 1).write_bytes(png())
+  replacing.image_path(tmp_path, 1).write_bytes(png())
   if name == 'sub/':
     (tmp_path / '000002.png').mkdir()
     name = '000002.png'
   else:
     (tmp_path / name).write_bytes(png(mark=name != '000002.png'))
   with pytest.raises(ValueError) as caught:
-    outputs.check_images(tmp_path)
+    replacing.check_images(tmp_path)
   assert str(caught.value) == (
     f'{tmp_path}: holds {name}, which is no numbered PNG image of this '
     'program; name another folder'
@@ -152,12 +153,12 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path, name):
 def test_a_file_is_no_folder_of_images(tmp_path):
   (tmp_path / 'file').touch()
   with pytest.raises(ValueError, match='file: Not a directory; name another'):
-    outputs.check_images(tmp_path / 'file')
+    replacing.check_images(tmp_path / 'file')
 
 
 def test_marked_arrays_are_read_as_others_are(tmp_path):
   images = np.arange(18, dtype=np.uint8).reshape(2, 3, 3, 1)
-  (tmp_path / 'a.npz').write_bytes(outputs.npz(images=images))
+  (tmp_path / 'a.npz').write_bytes(replacing.npz(images=images))
   found, labels = arrays.read(tmp_path / 'a.npz')
   np.testing.assert_array_equal(found, images)
   assert labels is None
