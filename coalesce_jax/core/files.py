@@ -1,6 +1,6 @@
 """Writes files atomically and computes their checksums."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 import contextlib
 import errno
 import hashlib
@@ -15,57 +15,13 @@ import tempfile
 from typing import Any
 
 from coalesce_jax.core import locks
+from coalesce_jax.core import write_errors
 
 # Names of the temporary files of `write_bytes`: `.NAME.TOKEN.tmp`.
 _TEMPORARY = re.compile(r'\..*\.[0-9a-f]{16}\.tmp')
 # Names of the open files of this process.
 _DESCRIPTORS = re.compile(r'/(?:dev|proc/self)/fd/(\d+)')
 _STREAMS = {'/dev/stdin': 0, '/dev/stdout': 1, '/dev/stderr': 2}
-# What to do about errors of the system.
-_ADVICE = {
-  errno.ENOSPC: 'free space and run the same command again',
-  errno.EDQUOT: 'free space and run the same command again',
-  errno.EFBIG: 'raise the limit of file sizes and run the same command again',
-  errno.EROFS: 'name a place that can be written to',
-  errno.EACCES: 'name a place that you may write to',
-  errno.EPERM: 'name a place that you may write to',
-  errno.EISDIR: 'name a file',
-  errno.EEXIST: 'a part of its path is a file; name another place',
-  errno.ENOTDIR: 'a part of its path is a file; name another place',
-  errno.ENAMETOOLONG: 'name another file',
-}
-
-
-class WriteError(OSError):
-  """A file cannot be written; says in one line which, why and what to do."""
-
-  def __str__(self) -> str:
-    return f'{self.filename}: {self.strerror}'
-
-
-@contextlib.contextmanager
-def writing(path: str | os.PathLike[str], advice: str = '') -> Iterator[None]:
-  """Gives errors of the system the path that is written, and what to do.
-
-  Args:
-    path: the file or folder that is written.
-    advice: what to do besides what the error itself suggests.
-
-  Raises:
-    WriteError: instead of another OSError.
-  """
-  try:
-    yield
-  except WriteError as error:
-    if not advice:
-      raise
-    text = f'{error.strerror}{advice}'
-    raise WriteError(error.errno, text, error.filename) from None
-  except OSError as error:
-    why = error.strerror or str(error) or type(error).__name__
-    known = _ADVICE.get(error.errno or 0)
-    text = f'{why}; {known}' if known else why
-    raise WriteError(error.errno, f'{text}{advice}', os.fspath(path)) from None
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -95,11 +51,11 @@ def write_all(contents: Mapping[str | os.PathLike[str], bytes]) -> None:
   with contextlib.ExitStack() as stack:
     ready = []
     for path, data in contents.items():
-      with writing(path):
+      with write_errors.writing(path):
         if not _written_directly(os.fspath(path), data):
           ready.append((path, *_prepared(path, data, stack)))
     for path, temporary, target in ready:
-      with writing(path):
+      with write_errors.writing(path):
         os.replace(temporary, target)
 
 
@@ -196,7 +152,7 @@ def append(path: str | os.PathLike[str], data: bytes) -> None:
   Raises:
     WriteError: the file cannot be written.
   """
-  with writing(path), open(path, 'ab', buffering=0) as file:
+  with write_errors.writing(path), open(path, 'ab', buffering=0) as file:
     size = file.tell()
     try:
       _write(file, data)
@@ -213,7 +169,7 @@ def check_space(path: str | os.PathLike[str], size: int) -> None:
     WriteError: it cannot be written.
   """
   path = pathlib.Path(path)
-  with writing(path):
+  with write_errors.writing(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary, descriptor = _temporary(path, None)
     try:

@@ -28,6 +28,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from coalesce_jax.core import files
+from coalesce_jax.core import write_errors
 
 _MANIFEST = 'manifest.json'
 
@@ -37,8 +38,8 @@ class Checkpointer(NamedTuple):
 
   Attributes:
     save: ``(step, tree) -> None``. An undamaged step that exists already is not
-      changed, a damaged one is replaced. It raises `files.WriteError` if the
-      step cannot be written; earlier steps stay.
+      changed, a damaged one is replaced. It raises `write_errors.WriteError` if
+      the step cannot be written; earlier steps stay.
     restore: ``like -> (step, tree) or None``, the newest undamaged step. It
       removes damaged ones, and raises ValueError if the settings or the shapes
       of `like` differ.
@@ -96,7 +97,7 @@ def open(  # noqa: A001
       f'{i:05d}': np.asarray(leaf)
       for i, leaf in enumerate(jax.tree.leaves(tree))
     }
-    with files.writing(target):
+    with write_errors.writing(target):
       try:
         if target.exists():
           shutil.rmtree(target)

@@ -24,6 +24,7 @@ import numpy as np
 
 from coalesce_jax.core import files
 from coalesce_jax.core import locks
+from coalesce_jax.core import write_errors
 
 PACKAGES = (
   'jax', 'jaxlib', 'flax', 'optax', 'ott-jax', 'orbax-checkpoint', 'chex',
@@ -80,7 +81,7 @@ def open_recorder(
     ]
 
   def truncate(stage: str, step: int) -> None:
-    with files.writing(path), changing():
+    with write_errors.writing(path), changing():
       kept = [r for r in rows() if r['stage'] != stage or r['step'] <= step]
       wanted = ''.join(json.dumps(r) + '\n' for r in kept)
       if _text(path) != wanted:
@@ -89,7 +90,7 @@ def open_recorder(
   def log(stage: str, step: int, metrics: dict[str, Any]) -> None:
     row = {'stage': stage, 'step': int(step)}
     row |= {name: plain(value) for name, value in metrics.items()}
-    with files.writing(path), changing():
+    with write_errors.writing(path), changing():
       files.append(path, (json.dumps(row) + '\n').encode())
     if writer is not None:
       for name, value in metrics.items():

@@ -17,6 +17,7 @@ import numpy as np
 
 from coalesce_jax.core import files
 from coalesce_jax.core import locks
+from coalesce_jax.core import write_errors
 from coalesce_jax.runs import checkpoints
 from coalesce_jax.runs import progress as progress_lib
 from coalesce_jax.runs import records
@@ -153,7 +154,7 @@ def open_workspace(
       @contextlib.contextmanager
       def writing() -> Iterator[None]:
         advice = f': it goes on from step {done} of {stage}'
-        with files.writing(path, advice):
+        with write_errors.writing(path, advice):
           yield
 
       def restore(like: Any) -> tuple[int, Any] | None:

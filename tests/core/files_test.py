@@ -12,6 +12,8 @@ import threading
 import pytest
 
 from coalesce_jax.core import files
+from coalesce_jax.core import write_errors
+from coalesce_jax.core.write_errors import WriteError
 
 # The example of FIPS 180-2, appendix B.1.
 ABC = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
@@ -77,7 +79,7 @@ def test_a_link_stays_and_the_file_that_it_names_is_written(tmp_path):
     assert link.is_symlink() and target.read_bytes() == b'new'
   assert sorted(os.listdir(tmp_path / 'a')) == ['not there', 'there']
   (tmp_path / 'loop').symlink_to('loop')
-  with pytest.raises(files.WriteError, match='loop: Too many levels'):
+  with pytest.raises(WriteError, match='loop: Too many levels'):
     files.write_bytes(tmp_path / 'loop', b'new')
 
 
@@ -108,7 +110,7 @@ def test_what_is_printed_later_follows_what_is_written_to_stdout(tmp_path):
 def test_a_device_is_not_replaced(tmp_path):
   files.write_bytes('/dev/null', b'x')
   assert not os.path.isfile('/dev/null')
-  with pytest.raises(files.WriteError) as caught:
+  with pytest.raises(WriteError) as caught:
     files.write_bytes('/dev/full', b'x')
   assert str(caught.value) == (
     '/dev/full: No space left on device; free space and run the same command '
@@ -132,7 +134,7 @@ def test_a_write_that_breaks_off_names_the_file_and_leaves_it(tmp_path):
   path = tmp_path / 'file'
   path.write_bytes(b'old')
   for write in (files.write_bytes, files.append):
-    with limited(1000), pytest.raises(files.WriteError) as caught:
+    with limited(1000), pytest.raises(WriteError) as caught:
       write(path, bytes(2000))
     text = str(caught.value)
     assert text.startswith(f'{path}: File too large; raise the limit')
@@ -143,7 +145,7 @@ def test_space_is_checked_and_not_taken(tmp_path, monkeypatch):
   with limited(1000):
     for size in (0, 1000):
       files.check_space(tmp_path / 'a' / 'file', size)
-    with pytest.raises(files.WriteError, match='file: File too large'):
+    with pytest.raises(WriteError, match='file: File too large'):
       files.check_space(tmp_path / 'a' / 'file', 1001)
   assert os.listdir(tmp_path / 'a') == []
 
@@ -158,10 +160,13 @@ def test_space_is_checked_and_not_taken(tmp_path, monkeypatch):
 def test_several_files_are_written_or_none(tmp_path):
   one, two = tmp_path / 'one', tmp_path / 'a' / 'two'
   one.write_bytes(b'old')
-  with limited(1000), pytest.raises(files.WriteError, match='two: File too'):
+  with (
+    limited(1000),
+    pytest.raises(WriteError, match='two: File too'),
+  ):
     files.write_all({one: b'new', two: bytes(2000)})
   (tmp_path / 'folder').mkdir()
-  with pytest.raises(files.WriteError, match='folder: Is a directory'):
+  with pytest.raises(WriteError, match='folder: Is a directory'):
     files.write_all({one: b'new', tmp_path / 'folder': b'new'})
   assert one.read_bytes() == b'old' and os.listdir(tmp_path / 'a') == []
   files.write_all({one: b'new', str(two): b'too'})
@@ -187,7 +192,7 @@ def test_bytes_are_appended(tmp_path):
 def test_places_that_cannot_be_written_to_are_named(tmp_path, path, match):
   (tmp_path / 'folder').mkdir()
   (tmp_path / 'file').write_bytes(b'')
-  with pytest.raises(files.WriteError, match=match):
+  with pytest.raises(WriteError, match=match):
     files.write_bytes(tmp_path / path, b'x')
   assert sorted(os.listdir(tmp_path)) == ['file', 'folder']
 
@@ -200,13 +205,13 @@ def test_long_names_can_be_written(tmp_path):
 
 def test_advice_is_added_to_what_an_error_says(tmp_path):
   for path in ('/dev/full', tmp_path):
-    with pytest.raises(files.WriteError) as caught:
-      with files.writing(tmp_path / 'other', ': step 3'):
+    with pytest.raises(WriteError) as caught:
+      with write_errors.writing(tmp_path / 'other', ': step 3'):
         files.write_bytes(path, b'x')
     text = str(caught.value)
     assert text.startswith(f'{path}: ') and text.endswith(': step 3')
-  with pytest.raises(files.WriteError, match='other: no reason: step 3'):
-    with files.writing(tmp_path / 'other', ': step 3'):
+  with pytest.raises(WriteError, match='other: no reason: step 3'):
+    with write_errors.writing(tmp_path / 'other', ': step 3'):
       raise OSError('no reason')
 
 

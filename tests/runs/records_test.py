@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from coalesce_jax.core import files
+from coalesce_jax.core.write_errors import WriteError
 from coalesce_jax.runs import records
 
 
@@ -77,7 +77,7 @@ def test_a_row_that_breaks_off_leaves_the_rows_before(tmp_path):
   before = resource.getrlimit(resource.RLIMIT_FSIZE)
   resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
   try:
-    with pytest.raises(files.WriteError, match='metrics.jsonl: File too large'):
+    with pytest.raises(WriteError, match='metrics.jsonl: File too large'):
       recorder.log('one', 2, {'x': np.zeros(100)})
   finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)

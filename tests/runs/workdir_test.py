@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from coalesce_jax.core import files
+from coalesce_jax.core import write_errors
 from coalesce_jax.runs import workdir
 
 
@@ -157,7 +157,7 @@ def test_what_a_full_disk_cuts_off_goes_on_from_what_was_saved(tmp_path, saved):
   }
   try:
     for name, effect in effects.items():
-      with pytest.raises(files.WriteError) as caught:
+      with pytest.raises(write_errors.WriteError) as caught:
         effect()
       text = str(caught.value)
       assert text.startswith(str(tmp_path)) and f'{name}: File too' in text
