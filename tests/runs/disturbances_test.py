@@ -43,6 +43,7 @@ def wait(self):
   if saves == at.get('killed'):
     os.kill(os.getpid(), signal.SIGKILL)
   if saves == at.get('paused'):
+    del at['paused']  # Each save waits twice.
     pathlib.Path('paused').touch()
     while pathlib.Path('paused').exists():
       time.sleep(0.01)
