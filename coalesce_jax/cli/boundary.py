@@ -85,7 +85,10 @@ def _of(program: str, error: Exception, shown: bool) -> int:
     return _too_small(program, 'memory of the device')
   if isinstance(error, OSError):
     if error.errno in _FULL:
-      say(f'{program}: {_line(error)}; free space and run the same again')
+      # A `WriteError` says itself what to do.
+      known = 'run the same' in _line(error)
+      advice = '' if known else '; free space and run the same again'
+      say(f'{program}: {_line(error)}{advice}')
       return 1
     return refuse(f'{program}: {_line(error)}')
   if isinstance(error, ValueError) and raised_here(error):

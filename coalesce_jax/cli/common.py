@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL import PngImagePlugin
 
 from coalesce_jax.cli import command
 from coalesce_jax.core import files
+from coalesce_jax.core import replacing
 from coalesce_jax.data import images as images_lib
 from coalesce_jax.data import partition
 from coalesce_jax.gan import refined_source
@@ -214,9 +216,14 @@ def last(work: workdir.Workspace, stage: str) -> dict[str, Any]:
 
 
 def png(array: np.ndarray) -> bytes:
-  """Returns an image `[H, W, 1 or 3]`, uint8, as the bytes of a PNG file."""
+  """Returns an image `[H, W, 1 or 3]`, uint8, as the bytes of a PNG file.
+
+  It carries the mark by which a later command may replace it.
+  """
   if array.shape[-1] == 1:
     array = array[..., 0]
   buffer = io.BytesIO()
-  Image.fromarray(array).save(buffer, format='PNG')
+  marks = PngImagePlugin.PngInfo()
+  marks.add_text('Software', replacing.MARK)
+  Image.fromarray(array).save(buffer, format='PNG', pnginfo=marks)
   return buffer.getvalue()

@@ -5,6 +5,7 @@ from typing import Any
 from coalesce_jax.cli import outputs
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
+from coalesce_jax.core import replacing
 from coalesce_jax.export import export as export_lib
 from coalesce_jax.export import names
 from coalesce_jax.models import bundle
@@ -14,6 +15,8 @@ def export(values: Values, stop: Stop) -> dict[str, Any]:
   """Writes a bundle's generator as a program, after comparing it with JAX."""
   del stop
   outputs.file('out', values.out, names.ENDINGS[values.format])
+  if values.format == 'stablehlo':
+    replacing.check_file(f'{values.out}.json', replacing.DESCRIPTION)
   generator = bundle.load(values.node)
   program = export_lib.build(
     generator,

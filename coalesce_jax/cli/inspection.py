@@ -1,7 +1,6 @@
 """Commands that inspect: sample, evaluate, data."""
 
 from collections.abc import Callable, Sequence
-import io
 import pathlib
 from typing import Any
 
@@ -14,6 +13,7 @@ from coalesce_jax.cli import outputs
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.core import files
+from coalesce_jax.core import replacing
 from coalesce_jax.data import datasets
 from coalesce_jax.data import images as images_lib
 from coalesce_jax.export import export
@@ -30,21 +30,24 @@ def sample(values: Values, stop: Stop) -> dict[str, Any]:
   path = pathlib.Path(
     outputs.file_or_folder('out', values.out, ('.png', '.npz'))
   )
+  grid = path.suffix.lower() == '.png' or outputs.is_device(values.out)
+  many = not grid and path.suffix.lower() != '.npz'
+  if many:
+    replacing.check_images(path)
   shape, draw = (_exported if values.backend == 'onnx' else _bundle)(values)
   if len(shape) != 3:
     raise ValueError(f'{values.node}: makes no images')
   x = np.asarray(draw())
   levels = np.round((np.clip(x, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
-  if path.suffix.lower() == '.npz':
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, images=levels)
-    files.write_bytes(path, buffer.getvalue())
-  elif path.suffix.lower() == '.png':
+  if many:
+    for i, image in enumerate(levels):
+      files.write_bytes(replacing.image_path(path, i), common.png(image))
+    replacing.remove_images(path, len(levels))
+  elif grid:
     sheet = np.round(figures.tile(levels) * 255.0).astype(np.uint8)
     files.write_bytes(path, common.png(sheet))
   else:
-    for i, image in enumerate(levels):
-      files.write_bytes(path / f'{i:06d}.png', common.png(image))
+    files.write_bytes(path, replacing.npz(images=levels))
   return {'out': values.out, 'n': values.n}
 
 

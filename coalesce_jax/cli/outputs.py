@@ -1,13 +1,26 @@
 """Checks where a command shall write, before it does anything.
 
-Nothing is created here: what is refused leaves no trace.
+Nothing is created here: what is refused leaves no trace. What is there already
+is replaced only if it is of the kind that the command writes, see `replacing`.
 """
 
 from collections.abc import Sequence
 import os
 import pathlib
 
+from coalesce_jax.core import replacing
+
 BUNDLE = ('.safetensors',)
+# What a file with this ending holds, if a command may replace it.
+_KINDS = {
+  '.safetensors': replacing.BUNDLE,
+  '.png': replacing.PNG,
+  '.npz': replacing.NPZ,
+  '.onnx': replacing.ONNX,
+  '.stablehlo': replacing.STABLEHLO,
+  '.mlir': replacing.STABLEHLO,
+  '.bin': replacing.STABLEHLO,
+}
 
 
 def file(flag: str, path: str, endings: Sequence[str]) -> str:
@@ -20,9 +33,11 @@ def file(flag: str, path: str, endings: Sequence[str]) -> str:
 
   Raises:
     ValueError: the path has another ending, is a folder, or lies in no folder
-      that can be made and written to.
+      that can be made and written to; another kind of file is there.
   """
   target = pathlib.Path(path)
+  if is_device(path):
+    return path
   if target.is_dir():
     raise ValueError(
       f'--{flag}={path}: is a folder; name a file that ends in '
@@ -34,7 +49,17 @@ def file(flag: str, path: str, endings: Sequence[str]) -> str:
       f'--{flag}={path}: {found}, this command writes {" or ".join(endings)}'
     )
   _writable(flag, path, target.parent)
+  kind = _KINDS.get(target.suffix.lower())
+  if kind is not None:
+    replacing.check_file(path, kind)
   return path
+
+
+def is_device(path: str) -> bool:
+  """Whether a path is a device, a pipe or an open file such as /dev/stdout."""
+  target = pathlib.Path(path)
+  special = target.exists() and not target.is_file() and not target.is_dir()
+  return special or path.startswith(('/dev/', '/proc/self/fd/'))
 
 
 def folder(flag: str, path: str) -> str:

@@ -1,6 +1,5 @@
 """The commands of the whole pipeline: run, report."""
 
-import json
 import pathlib
 from typing import Any
 
@@ -18,11 +17,24 @@ def run(values: Values, stop: Stop) -> dict[str, Any]:
 
 
 def report(values: Values, stop: Stop) -> dict[str, Any]:
-  """Writes the report of a finished run again."""
+  """Writes the report of a work folder: of a finished pipeline all of it again.
+
+  Of another command, or of a pipeline that is not finished, the metrics.
+  """
+  from coalesce_jax.pipeline import config as config_lib
   from coalesce_jax.pipeline import run as run_lib
+  from coalesce_jax.runs import report as report_lib
+  from coalesce_jax.runs import workdir
 
   path = pathlib.Path(values.workdir)
-  if not (path / 'summary.json').is_file():
-    raise ValueError(f'{path}: no finished run (no summary.json)')
-  config = json.loads((path / 'config.json').read_text())
-  return run_lib.run(ml_collections.ConfigDict(config), values.workdir, stop)
+  if (path / 'trials').is_dir() or not (path / 'summary.json').is_file():
+    made = report_lib.write_folder(path)
+    return {'workdir': str(path), 'report': made['html']}
+  config = ml_collections.ConfigDict(workdir.settings(path) or {})
+  try:
+    config_lib.validate(config)
+  except (AttributeError, KeyError, TypeError) as error:
+    raise ValueError(
+      f'{path / "config.json"}: damaged, or of no pipeline ({error})'
+    ) from None
+  return run_lib.run(config, values.workdir, stop)

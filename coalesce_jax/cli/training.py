@@ -10,6 +10,7 @@ from coalesce_jax.cli import node_data
 from coalesce_jax.cli import outputs
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
+from coalesce_jax.core import replacing
 from coalesce_jax.data import datasets
 from coalesce_jax.methods import barycenter as barycenter_lib
 from coalesce_jax.methods import pretraining
@@ -35,6 +36,8 @@ def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
   )
   spec.build(), spec.build_critic()
   pretraining.check([node.images for node in split], spec)
+  for k in range(len(split)):
+    replacing.check_file(out / f'node_{k}.safetensors', replacing.BUNDLE)
   work = common.work(values, values.out, stop)
   nodes, _ = pretraining.pretrain(
     jax.random.key(values.seed), [node.images for node in split], spec,

@@ -2,9 +2,11 @@
 
 import pathlib
 
+import numpy as np
 import pytest
 
 from coalesce_jax.cli import outputs
+from coalesce_jax.data import images as images_lib
 from tests.cli import calls
 
 
@@ -96,3 +98,73 @@ def test_commands_check_their_result_before_their_inputs(
   monkeypatch.chdir(tmp_path)
   calls.refused(capsys, argv, match)
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+  'argv',
+  [
+    ['sample', '--node=n', '--out=mine.png'],
+    ['sample', '--node=n', '--out=mine.npz'],
+    ['sample', '--node=n', '--out=mine'],
+    ['export', '--node=n', '--out=mine.onnx'],
+    ['export', '--node=n', '--format=stablehlo', '--out=mine.mlir'],
+    ['export', '--node=n', '--format=stablehlo', '--out=new.mlir'],
+    ['mixture', '--nodes=a,b', '--out=mine.safetensors'],
+    ['barycenter', '--nodes=a,b', '--out=mine.safetensors'],
+    ['adapt', '--nodes=a,b', '--local=l', '--out=mine.safetensors'],
+    ['ternarize', '--node=a', '--local=l', '--out=mine.safetensors'],
+    ['pretrain', '--out=nodes', '--steps=2'],
+  ],
+)
+def test_what_others_wrote_is_not_replaced(capsys, tmp_path, monkeypatch, argv):
+  monkeypatch.chdir(tmp_path)
+  for folder, name in (('mine', '000001.png'), ('nodes', 'node_1.safetensors')):
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / name).write_text('mine')
+  for ending in ('.png', '.npz', '.onnx', '.mlir', '.safetensors'):
+    (tmp_path / f'mine{ending}').write_text('mine')
+  (tmp_path / 'new.mlir.json').write_text('mine')
+  before = sorted(tmp_path.rglob('*'))
+  calls.refused(capsys, argv, ' is no ')
+  assert sorted(tmp_path.rglob('*')) == before
+  assert {p.read_text() for p in before if p.is_file()} == {'mine'}
+
+
+def test_samples_replace_samples_and_none_of_before_stay(capsys, tmp_path):
+  node = calls.node(tmp_path / 'a.safetensors')
+  for name in ('many', 'grid.png', 'all.npz'):
+    for n in (9, 4):
+      code, _, error = calls.run(
+        capsys, 'sample', f'--node={node}', f'--n={n}',
+        f'--out={tmp_path / name}',
+      )  # fmt: skip
+      assert code == 0, error
+  names = sorted(p.name for p in (tmp_path / 'many').iterdir())
+  assert names == [f'{i:06d}.png' for i in range(4)]
+  images, _ = images_lib.load(tmp_path / 'many')
+  np.testing.assert_array_equal(
+    images, images_lib.load(tmp_path / 'all.npz').images
+  )
+  # One kind does not replace another.
+  for name, other in (('grid.png', 'grid.npz'), ('all.npz', 'all.png')):
+    (tmp_path / name).rename(tmp_path / other)
+    calls.refused(
+      capsys, ['sample', f'--node={node}', f'--out={tmp_path / other}'],
+      'exists and is no',
+    )  # fmt: skip
+
+
+def test_results_are_written_into_devices(capsys, tmp_path):
+  a, b = (calls.node(tmp_path / name, seed) for seed, name in enumerate('ab'))
+  for argv in (
+    ['mixture', f'--nodes={a},{b}', '--out=/dev/null'],
+    ['sample', f'--node={a}', '--n=2', '--out=/dev/null'],
+  ):
+    code, _, error = calls.run(capsys, *argv)
+    assert code == 0 and pathlib.Path('/dev/null').is_char_device(), error
+  argv[-1] = '--out=/dev/full'
+  code, _, error = calls.run(capsys, *argv)
+  assert code and error == (
+    'coalesce sample: /dev/full: No space left on device; free space and run '
+    'the same command again'
+  )

@@ -2,6 +2,7 @@
 
 import pytest
 
+from coalesce_jax.runs import workdir
 from tests.cli import calls
 
 
@@ -19,8 +20,26 @@ from tests.cli import calls
        '--config=experiments/coalesce/configs/digits.py:quick'],
       '/proc/x',
     ),
-    (['report', '--workdir=/nowhere'], 'no finished run'),
+    (['report', '--workdir=/nowhere'], 'no run'),
   ],
 )  # fmt: skip
 def test_bad_usage_exits_with_2_and_one_line(capsys, argv, match):
   calls.refused(capsys, argv, match)
+
+
+def test_any_work_folder_is_reported(capsys, tmp_path):
+  with workdir.open_workspace(tmp_path, config={'steps': 3}) as work:
+    work.recorder.log('adapted', 3, {'w1': [0.5, 1.5]})
+  argv = ['report', f'--workdir={tmp_path}']
+  code, result, _ = calls.run(capsys, *argv)
+  page = tmp_path / 'report.html'
+  assert code == 0
+  assert result == {'workdir': str(tmp_path), 'report': str(page)}
+  assert '<td>0.5 1.5</td>' in page.read_text()
+  # Settings that are no pipeline's, or no settings.
+  (tmp_path / 'summary.json').write_text('{}')
+  calls.refused(capsys, argv, 'config.json: damaged, or of no pipeline')
+  (tmp_path / 'config.json').write_text('[]')
+  calls.refused(capsys, argv, 'config.json: damaged')
+  (tmp_path / 'trials').mkdir()
+  calls.refused(capsys, argv, 'holds trials of an experiment')

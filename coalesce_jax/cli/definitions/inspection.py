@@ -77,4 +77,4 @@ def run(values: Values) -> None:
 
 def report(values: Values) -> None:
   """Defines the flags of `report`."""
-  kinds.path(values, 'workdir', None, 'Folder of a finished `coalesce run`.')
+  kinds.path(values, 'workdir', None, 'Work folder of any command.')
