@@ -5,6 +5,7 @@ A terminal shows a bar. A file of logs gets a line every 10 seconds.
 
 from collections.abc import Callable, Iterator
 import contextlib
+import shutil
 import sys
 import threading
 import time
@@ -68,7 +69,7 @@ def _bar(description: str, total: int) -> Show:
           desc=description,
           file=sys.stderr,
           leave=False,
-          dynamic_ncols=True,
+          ncols=shutil.get_terminal_size().columns,
         )  # fmt: skip
       )
     bar = bars[0]
