@@ -40,13 +40,10 @@ def main(experiment: trials.Experiment, arguments: list[str]) -> int:
       'trials', [], 'Names of trials; none runs all of them and the summary.',
       flag_values=values,
     )  # fmt: skip
-    flags.DEFINE_bool(
-      'list', False, 'Only list the trials.', flag_values=values
+    kinds.switch(values, 'list', 'Only list the trials.')
+    kinds.switch(
+      values, 'report', 'Only make the summary of the trials that are done.'
     )
-    flags.DEFINE_bool(
-      'report', False, 'Only make the summary of the trials that are done.',
-      flag_values=values,
-    )  # fmt: skip
     for flag, help_line in experiment.more.items():
       kinds.string(values, flag, None, help_line)
 

@@ -18,6 +18,7 @@ from coalesce_jax.cli import completion
 from coalesce_jax.cli import start
 from coalesce_jax.cli.command import Command
 from coalesce_jax.cli.command import missing
+from coalesce_jax.cli.definitions import kinds
 from coalesce_jax.core import errors
 from coalesce_jax.core import signals
 from coalesce_jax.core.version import VERSION
@@ -123,17 +124,13 @@ def define(command: Command, values: flags.FlagValues) -> None:
     command: the command.
     values: where to define them.
   """
-  flags.DEFINE_integer(
-    'verbosity', 0, 'Log level: -1 warnings, 0 info, 1 debug.',
-    lower_bound=-3, upper_bound=3, flag_values=values,
-  )  # fmt: skip
-  flags.DEFINE_bool(
-    'traceback', False, 'Show where an error was raised.', flag_values=values
+  kinds.count(
+    values, 'verbosity', 0, 'Log level: -1 warnings, 0 info, 1 debug.', -3, 3
   )
-  flags.DEFINE_integer(
-    'devices', 1, 'Devices of JAX that share each game; JAX_NUM_CPU_DEVICES '
-    'makes devices of the cores of a CPU.',
-    lower_bound=1, upper_bound=65536, flag_values=values,
+  kinds.switch(values, 'traceback', 'Show where an error was raised.')
+  kinds.count(
+    values, 'devices', 1, 'Devices of JAX that share each game; '
+    'JAX_NUM_CPU_DEVICES makes devices of the cores of a CPU.', 1, 65536,
   )  # fmt: skip
   command.define(values)
 

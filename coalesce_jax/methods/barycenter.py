@@ -104,6 +104,14 @@ def check(
   game = dataclasses.replace(config.game, objective=objective)
   if game.needs_radii and (radii is None or method != 'joint'):
     raise ValueError(f"objective {objective!r} needs radii and method 'joint'")
+  if radii is not None:
+    if not game.needs_radii:
+      raise ValueError(f"radii are of objective 'ball', not {objective!r}")
+    limits = np.asarray(radii, np.float64)
+    if limits.shape != (len(inputs),):
+      raise ValueError(f'{limits.size} radii for {len(inputs)} generators')
+    if not np.all(np.isfinite(limits) & (limits >= 0.0)):
+      raise ValueError(f'radii {limits.tolist()} are not in [0, inf)')
   if config.start is not None and not 0 <= config.start < len(inputs):
     raise ValueError(f'start {config.start} of {len(inputs)} generators')
   shape = checks.same_samples(inputs)

@@ -3,7 +3,7 @@ r"""Computes the squared Frechet distance between feature sets.
 .. math:: d^2 = |m_1 - m_2|^2 + \mathrm{tr}(C_1 + C_2 - 2 (C_1 C_2)^{1/2})
 
 Heusel et al., https://arxiv.org/abs/1706.08500. The distance is computed in
-float64 from symmetric eigenvalues.
+float64 from factors of the covariances.
 
 Shapes: N samples, F features.
 """
@@ -23,11 +23,14 @@ class Moments(NamedTuple):
     mean: `[F]`.
     covariance: `[F, F]`.
     samples: N.
+    factor: A with ``covariance = A^T A``, `[min(N, F), F]`. It keeps the digits
+      of small variances beside large ones. None is unknown.
   """
 
   mean: np.ndarray
   covariance: np.ndarray
   samples: int
+  factor: np.ndarray | None = None
 
 
 def moments(features: np.ndarray) -> Moments:
@@ -38,9 +41,12 @@ def moments(features: np.ndarray) -> Moments:
   """
   features = features_lib.check(features)
   mean = features.mean(0)
+  # Far from the origin the first mean is rounded.
+  mean += (features - mean[None]).mean(0)
   centred = features - mean[None]
   covariance = centred.T @ centred / (len(features) - 1)
-  return Moments(mean, covariance, len(features))
+  factor = np.linalg.qr(centred, mode='r') / np.sqrt(len(features) - 1)
+  return Moments(mean, covariance, len(features), factor)
 
 
 def frechet_squared(a: Moments, b: Moments) -> float:
@@ -55,8 +61,12 @@ def frechet_squared(a: Moments, b: Moments) -> float:
     large, by about a constant divided by N. Compare only values of equal N.
 
   Raises:
-    ValueError: the numbers of features differ.
+    ValueError: the numbers of features differ, or moments without factors have
+      variances of too different sizes.
   """
   if a.mean.shape != b.mean.shape:
     raise ValueError(f'{a.mean.size} features against {b.mean.size}')
+  if a.factor is not None and b.factor is not None:
+    means = float(((a.mean - b.mean) ** 2).sum())
+    return means + gaussians.procrustes_squared(a.factor, b.factor)
   return gaussians.frechet_squared(a.mean, a.covariance, b.mean, b.covariance)

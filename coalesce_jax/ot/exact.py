@@ -3,8 +3,8 @@ r"""Computes exact Wasserstein-1 distances between point clouds.
 .. math:: W_1 = \min_{P \in U(a, b)} \sum_{ij} P_{ij} |x_i - y_j|
 
 The minimum is found by sorting in one dimension, by assignment for equal sizes
-and weights, and by a linear programme otherwise. The computation is in float64
-on the host.
+and weights, and by a network simplex otherwise. The computation is in float64
+on the host. Weights are exact integers, however light they are.
 
 The distance between two sample sets is a biased estimate of the distance
 between their distributions: it is too large on average. Compare it with the
@@ -21,13 +21,16 @@ import numpy as np
 from ott.geometry import geometry
 from ott.tools import unreg
 from scipy import optimize
-from scipy import sparse
 from scipy.spatial import distance
 
+from coalesce_jax.ot import network_simplex
 from coalesce_jax.ot import validation
 
 MAX_ASSIGNMENT = 64_000_000
 MAX_PROGRAMME = 4_000_000
+# Of a smaller value, relative to the largest distance, the assignment may lose
+# digits, and a verified coupling is computed.
+_SMALL = 1e-6
 
 
 class Plan(NamedTuple):
@@ -35,7 +38,8 @@ class Plan(NamedTuple):
 
   Attributes:
     value: cost of the coupling, which is the exact W1.
-    coupling: `[N, M]`; its rows and columns sum to the weights.
+    coupling: `[N, M]`; its rows and columns sum to the weights, to float64
+      rounding of each sum.
   """
 
   value: float
@@ -50,17 +54,25 @@ def cost_matrix(x: Any, y: Any) -> np.ndarray:
     y: `[M, D]`.
 
   Raises:
-    ValueError: the points have other shapes or are not finite.
+    ValueError: the points have other shapes, or points or distances are not
+      finite.
   """
   x, y = validation.pair(x, y)
-  return distance.cdist(x, y)
+  # Powers of 2 keep all digits, and squares stay inside float64.
+  exponent = int(np.frexp(max(np.abs(x).max(), np.abs(y).max()))[1]) - 480
+  scaled = distance.cdist(np.ldexp(x, -exponent), np.ldexp(y, -exponent))
+  with np.errstate(over='ignore'):
+    cost = np.ldexp(scaled, exponent)
+  if not np.isfinite(cost).all():
+    raise ValueError('x, y: distances are too large for float64')
+  return cost
 
 
 def w1(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> float:
   """Computes the exact W1 between two weighted point clouds.
 
   With equal weights, 1,000 points in each take half a second. With other
-  weights, 300 and 400 points take one second.
+  weights they take three seconds, and 300 and 400 points a quarter of a second.
 
   Args:
     x: `[N, D]`.
@@ -69,11 +81,12 @@ def w1(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> float:
     weights_y: `[M]`, sum to 1; None is equal weights.
 
   Returns:
-    The exact value. A linear programme finds it to 1e-7 of the largest
-    distance.
+    The exact value. A dual value verifies that of unequal weights to a relative
+    error of 1e-10.
 
   Raises:
-    ValueError: the points or weights are invalid, or there are too many.
+    ValueError: the points or weights are invalid, there are too many, or the
+      optimum cannot be verified.
   """
   x, y = validation.pair(x, y)
   if x.shape[1] == 1:
@@ -91,34 +104,42 @@ def plan(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> Plan:
     weights_y: `[M]`, sum to 1; None is equal weights.
 
   Raises:
-    ValueError: the points or weights are invalid, or there are too many.
-    RuntimeError: the linear programme failed.
+    ValueError: the points or weights are invalid, there are too many, or the
+      optimum cannot be verified.
   """
   x, y = validation.pair(x, y)
-  kept_x, a = validation.weighted(x, weights_x, 'weights_x')
-  kept_y, b = validation.weighted(y, weights_y, 'weights_y')
-  cost = distance.cdist(kept_x, kept_y)
+  all_a = validation.masses(weights_x, len(x), 'weights_x')
+  all_b = validation.masses(weights_y, len(y), 'weights_y')
+  rows, columns = all_a > 0.0, all_b > 0.0
+  a, b = all_a[rows], all_b[columns]
+  cost = cost_matrix(x[rows], y[columns])
   equal = len(a) == len(b) and np.ptp(a) == 0.0 and np.ptp(b) == 0.0
   limit = MAX_ASSIGNMENT if equal else MAX_PROGRAMME
   if cost.size > limit:
     raise ValueError(
       f'x, y: {cost.shape} distances are more than {limit}; use fewer points'
     )
-  inner = np.zeros_like(cost)
-  if equal:
-    rows, columns = optimize.linear_sum_assignment(cost)
-    inner[rows, columns] = a[rows]
-  else:
-    inner = _programme(cost, a, b)
+  inner = _assigned(cost) if equal else network_simplex.solve(cost, a, b)
   coupling = np.zeros((len(x), len(y)))
-  rows = (
-    np.ones(len(x), bool) if weights_x is None else np.asarray(weights_x) > 0
-  )
-  columns = (
-    np.ones(len(y), bool) if weights_y is None else np.asarray(weights_y) > 0
-  )
   coupling[np.ix_(rows, columns)] = inner
   return Plan(float((inner * cost).sum()), coupling)
+
+
+def _assigned(cost: np.ndarray) -> np.ndarray:
+  """Returns an optimal coupling `[N, N]` of equal weights."""
+  n = len(cost)
+  rows, columns = optimize.linear_sum_assignment(cost)
+  value = cost[rows, columns].mean()
+  if 0.0 < value < _SMALL * cost.max():
+    if cost.size > MAX_PROGRAMME:
+      raise ValueError(
+        f'x, y: a mean distance of {value:.3g} is too small beside distances '
+        f'of {cost.max():.3g} for {n} points; use fewer points or no outliers'
+      )
+    return network_simplex.solve(cost, np.ones(n), np.ones(n))
+  coupling = np.zeros_like(cost)
+  coupling[rows, columns] = 1.0 / n
+  return coupling
 
 
 def w1_line(
@@ -138,12 +159,19 @@ def w1_line(
     ValueError: the points or weights are invalid.
   """
   x, y = validation.line(x, 'x'), validation.line(y, 'y')
-  a = validation.weights(weights_x, len(x), 'weights_x')
-  b = validation.weights(weights_y, len(y), 'weights_y')
+  if weights_x is None and weights_y is None:
+    # In units of 1 / (N M) all masses are integers.
+    masses = np.repeat([len(y), -len(x)], [len(x), len(y)])
+    total = len(x) * len(y)
+  else:
+    a = validation.masses(weights_x, len(x), 'weights_x')
+    b = validation.masses(weights_y, len(y), 'weights_y')
+    up, down = network_simplex.balanced(a, b)
+    masses, total = np.array([*up, *(-v for v in down)], object), sum(up)
   points = np.concatenate([x, y])
   order = np.argsort(points, kind='stable')
-  gap = np.cumsum(np.concatenate([a, -b])[order])[:-1]
-  return float(np.sum(np.abs(gap) * np.diff(points[order])))
+  gap = (np.abs(np.cumsum(masses[order])[:-1]) / total).astype(np.float64)
+  return float(np.sum(gap * np.diff(points[order])))
 
 
 def w1_sliced(
@@ -205,7 +233,7 @@ def w1_assignment(x: jax.Array, y: jax.Array) -> jax.Array:
   with jax.numpy_rank_promotion('allow'):
     _, matched = unreg.hungarian(geometry.Geometry(fixed))
   rows, columns = matched.paired_indices
-  return jnp.mean(_norm(x[rows] - y[columns]))
+  return jnp.mean(norms(x[rows] - y[columns]))
 
 
 def distances(x: jax.Array, y: jax.Array) -> jax.Array:
@@ -226,31 +254,12 @@ def distances(x: jax.Array, y: jax.Array) -> jax.Array:
       raise ValueError(f'{name}: shape {points.shape} is not [N, D]')
   if x.shape[1] != y.shape[1]:
     raise ValueError(f'y: {y.shape[1]} dimensions, x has {x.shape[1]}')
-  return _norm(x[:, None] - y[None])
+  return norms(x[:, None] - y[None])
 
 
-def _norm(gap: jax.Array) -> jax.Array:
+def norms(gap: jax.Array) -> jax.Array:
+  """Computes norms `[...]` of vectors `[..., D]`; the gradient at 0 is 0."""
   squared = jnp.sum(gap * gap, -1)
   # A NaN differs from 0, so that it stays NaN.
   apart = squared != 0.0
   return jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1.0)), 0.0)
-
-
-def _programme(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """Computes an optimal coupling by a linear programme."""
-  n, m = cost.shape
-  # HiGHS treats costs below 1e-7 as 0.
-  unit = max(float(cost.max()), 1e-300)
-  rows = sparse.kron(sparse.eye(n), np.ones((1, m)))
-  columns = sparse.kron(np.ones((1, n)), sparse.eye(m))
-  # The last constraint follows from the others.
-  found = optimize.linprog(
-    cost.reshape(-1) / unit,
-    A_eq=sparse.vstack([rows, columns]).tocsr()[:-1],
-    b_eq=np.concatenate([a, b])[:-1],
-    bounds=(0.0, None),
-    method='highs',
-  )
-  if found.status != 0:
-    raise RuntimeError(f'the linear programme failed: {found.message}')
-  return found.x.reshape(n, m)

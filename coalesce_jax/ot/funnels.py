@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.core import types
+from coalesce_jax.ot import exact
 from coalesce_jax.ot import validation
 
 HALF_WIDTH = 2.5
@@ -144,7 +145,7 @@ def potential(pair: Funnels, x: jax.Array) -> jax.Array:
   """Returns the potential u, `[B]`, at points `x` `[B, D]`."""
   index = _funnel(pair, x)
   gap = x - pair.centers[index]
-  return jnp.linalg.norm(gap, axis=1) + pair.biases[index]
+  return exact.norms(gap) + pair.biases[index]
 
 
 def gradient(pair: Funnels, x: jax.Array) -> jax.Array:
@@ -156,7 +157,7 @@ def rays(pair: Funnels, x: jax.Array) -> Rays:
   """Returns the rays through the points `x` `[B, D]` of the cube."""
   index = _funnel(pair, x)
   center = pair.centers[index]
-  radius = jnp.linalg.norm(x - center, axis=1)
+  radius = exact.norms(x - center)
   safe = jnp.where(radius > 0.0, radius, 1.0)
   direction = (x - center) / safe[:, None]
 
@@ -253,14 +254,8 @@ def _funnel(pair: Funnels, x: jax.Array) -> jax.Array:
   """Returns the index `[B]` of the lowest cone at each point."""
   if x.ndim != 2 or x.shape[1] != pair.centers.shape[1]:
     raise ValueError(f'x: shape {x.shape} is not [B, {pair.centers.shape[1]}]')
-  # A matrix product is precise enough: its rounding only matters where two
-  # cones meet.
-  squared = (
-    jnp.sum(x * x, 1)[:, None]
-    + jnp.sum(pair.centers**2, 1)[None]
-    - 2.0 * _product(x, pair.centers)
-  )
-  cones = jnp.sqrt(jnp.maximum(squared, 0.0)) + pair.biases[None]
+  # Products of far points would round away the distances between near ones.
+  cones = exact.distances(x, pair.centers) + pair.biases[None]
   return jnp.argmin(cones, 1)
 
 

@@ -18,14 +18,15 @@ import numpy as np
 from ott.geometry import geometry
 from ott.problems.linear import barycenter_problem
 from ott.solvers.linear import discrete_barycenter
-from scipy import optimize
 from scipy import sparse
-from scipy.spatial import distance
 
 from coalesce_jax.ot import exact
+from coalesce_jax.ot import refined_programme
 from coalesce_jax.ot import validation
 
 MAX_PROGRAMME = 4_000_000
+# Largest difference of a value and its dual bound, relative to the value.
+GAP = 1e-9
 
 
 class Histogram(NamedTuple):
@@ -52,9 +53,14 @@ def linear_programme(
     histograms: `[K, P]`, each sums to 1.
     weights: `[K]`, sum to 1; None is equal weights.
 
+  Returns:
+    The histogram and its value from exact W1 distances. A dual bound verifies
+    that no histogram has a value less by more than 1e-9 of it, or by more than
+    float64 rounding of the probabilities costs.
+
   Raises:
-    ValueError: an argument is invalid, or K P P exceeds 4 million variables.
-    RuntimeError: the solver failed.
+    ValueError: an argument is invalid, K P P exceeds 4 million variables, or
+      the optimum cannot be verified.
   """
   points, bars, w = _grid(points, histograms, weights)
   count, size = bars.shape
@@ -63,10 +69,9 @@ def linear_programme(
       f'points: {count} x {size} x {size} variables are more than '
       f'{MAX_PROGRAMME}; use fewer points'
     )
-  cost = distance.cdist(points, points).reshape(-1)
-  # HiGHS treats costs below 1e-7 as 0.
-  unit = max(float(cost.max()), 1e-300)
-  cost = cost / unit
+  cost = exact.cost_matrix(points, points)
+  unit = float(cost.max()) or 1.0
+  priced = w[:, None, None] * (cost / unit)[None]
   ones, eye = np.ones((1, size)), sparse.eye(size)
   # The row sums of a plan are an input, its column sums are the barycenter.
   rows = sparse.kron(eye, ones)
@@ -83,18 +88,51 @@ def linear_programme(
       sparse.vstack([-sparse.eye(size)] * count),
     ]
   )
-  found = optimize.linprog(
-    np.concatenate([np.concatenate([wk * cost for wk in w]), np.zeros(size)]),
-    A_eq=sparse.vstack([inputs, outputs]).tocsr(),
-    b_eq=np.concatenate([bars.reshape(-1), np.zeros(count * size)]),
-    bounds=(0.0, None),
-    method='highs',
+  # What rounding of the largest probability costs at most.
+  rounding = 2.0 * float(np.finfo(np.float64).eps) * unit
+  for x, y in refined_programme.solutions(
+    np.concatenate([priced.reshape(-1), np.zeros(size)]),
+    sparse.vstack([inputs, outputs]),
+    np.concatenate([bars.reshape(-1), np.zeros(count * size)]),
+  ):
+    histogram = np.asarray(x[-size:], np.float64).clip(0.0)
+    histogram /= histogram.sum()
+    plans = [exact.plan(points, points, bar, histogram) for bar in bars]
+    value = float(w @ np.array([plan.value for plan in plans]))
+    couplings = np.stack([plan.coupling for plan in plans])
+    gap = unit * _gap(priced, couplings, histogram, y[-count * size :])
+    if gap <= GAP * value or value <= rounding:
+      break
+  if gap <= max(GAP * value, rounding):
+    return Histogram(histogram, value, True)
+  raise ValueError(
+    f'points, histograms: distances up to {unit:.3g} for a mean of {value:.3g} '
+    'are of too different sizes for a verified optimum; remove far points'
   )
-  if found.status != 0:
-    raise RuntimeError(f'the linear programme failed: {found.message}')
-  histogram = found.x[-size:].clip(0.0)
-  value = unit * float(found.fun)
-  return Histogram(histogram / histogram.sum(), value, True)
+
+
+def _gap(
+  priced: np.ndarray,
+  couplings: np.ndarray,
+  histogram: np.ndarray,
+  multipliers: np.ndarray,
+) -> float:
+  """Bounds what a histogram costs above the least value.
+
+  Args:
+    priced: weighted costs, `[K, P, P]`.
+    couplings: of the inputs and the histogram, `[K, P, P]`.
+    histogram: `[P]`.
+    multipliers: approximate dual potentials of the histogram, `[K P]`.
+  """
+  dual = np.asarray(multipliers).reshape(len(priced), -1)
+  # Potentials are free up to a constant each, and must not sum below 0.
+  dual = dual - dual[:, [int(histogram.argmax())]]
+  dual = dual - np.minimum(dual.sum(0), 0.0)[None] / len(dual)
+  reduced = priced - dual[:, None]
+  # A coupling stays where its reduced cost is least. All terms are at least 0.
+  excess = (couplings * (reduced - reduced.min(2)[:, :, None])).sum()
+  return float(excess + histogram @ dual.sum(0))
 
 
 def entropic(
@@ -119,17 +157,18 @@ def entropic(
     bound of the least value.
 
   Raises:
-    ValueError: an argument is invalid.
+    ValueError: an argument is invalid, or epsilon is too small for float32.
   """
   points, bars, w = _grid(points, histograms, weights)
   if not (np.isfinite(epsilon) and epsilon > 0.0):
     raise ValueError(f'epsilon: {epsilon} is not positive')
   if iterations < 1:
     raise ValueError(f'iterations: {iterations} is below 1')
-  cost = distance.cdist(points, points)
+  cost = exact.cost_matrix(points, points)
   with jax.numpy_rank_promotion('allow'):
     problem = barycenter_problem.FixedBarycenterProblem(
-      geometry.Geometry(jnp.asarray(cost, jnp.float32), epsilon=epsilon),
+      # In units of epsilon, so that no data are too small for float32.
+      geometry.Geometry(jnp.asarray(cost / epsilon, jnp.float32), epsilon=1.0),
       a=jnp.asarray(bars, jnp.float32),
       weights=jnp.asarray(w, jnp.float32),
     )
@@ -138,6 +177,11 @@ def entropic(
     )
     out = solver(problem)
   histogram = np.asarray(out.histogram, np.float64).clip(0.0)
+  if not (np.isfinite(histogram).all() and histogram.sum() > 0.0):
+    raise ValueError(
+      f'epsilon: {epsilon} is too small beside distances up to '
+      f'{cost.max():.3g}; raise it'
+    )
   histogram /= histogram.sum()
   errors = np.asarray(out.errors)
   done = errors[errors >= 0.0]

@@ -52,7 +52,7 @@ def weighted_median(values: Any, weights: Any = None) -> np.ndarray:
   weights = validation.weights(weights, len(values))
   order = np.argsort(values, 0, kind='stable')
   # An exact half must count as reached in spite of rounding.
-  reached = np.cumsum(weights[order], 0) >= 0.5 - 1e-12
+  reached = np.cumsum(weights[order], 0) >= 0.5 - _rounding(len(values))
   pick = np.take_along_axis(order, reached.argmax(0)[None], 0)
   return np.take_along_axis(values, pick, 0)[0]
 
@@ -77,7 +77,8 @@ def quantiles(x: Any, levels: Any, weights: Any = None) -> np.ndarray:
     raise ValueError('levels: not all inside (0, 1)')
   order = np.argsort(x, kind='stable')
   cumulative = np.cumsum(weights[order])
-  index = np.searchsorted(cumulative, levels - 1e-12)
+  # Relative to the level, so that light points of a tail count.
+  index = np.searchsorted(cumulative, levels * (1.0 - _rounding(len(x))))
   return x[order][np.minimum(index, len(x) - 1)]
 
 
@@ -157,20 +158,27 @@ def fermat_weber(
   if x.shape[1] == 1:
     y = weighted_median(x, w)
     return Point(y, float(w @ np.abs(x - y[None])[:, 0]))
+  # In a power of 2 that keeps squares inside float64.
+  unit = 2.0 ** int(np.frexp(np.abs(x).max())[1])
+  x = x / unit
   # A given point is the solution if its weight exceeds the pull of all others.
+  least, origin = np.inf, x[0]
   for candidate in np.unique(x, axis=0):
     pull, own, _ = _pull(x, w, candidate)
+    value = float(w @ _norms(x - candidate[None]))
     if np.linalg.norm(pull) <= own + tolerance:
-      return Point(candidate, float(w @ _norms(x - candidate[None])))
+      return Point(unit * candidate, unit * value)
+    if value < least:
+      least, origin = value, candidate
   # Far from the origin rounding would exceed the steps.
-  origin = x.mean(0)
   x = x - origin[None]
   y = w @ x
   for _ in range(iterations):
     pull, own, inverse = _pull(x, w, y)
     size = np.linalg.norm(pull)
     if size <= tolerance:
-      return Point(y + origin, float(w @ _norms(x - y[None])))
+      value = float(w @ _norms(x - y[None]))
+      return Point(unit * (y + origin), unit * value)
     y = y + max(0.0, 1.0 - own / size) * pull / inverse
   raise RuntimeError(f'not converged in {iterations} iterations')
 
@@ -183,6 +191,11 @@ def _lines(point_clouds: Sequence[Any]) -> list[np.ndarray]:
   if not lines:
     raise ValueError('point_clouds: there are none')
   return lines
+
+
+def _rounding(count: int) -> float:
+  """Bounds the rounding error of a sum of `count` probabilities."""
+  return 4.0 * count * float(np.finfo(np.float64).eps)
 
 
 def _pull(x, w, y):

@@ -73,6 +73,20 @@ def weights(values: Any, count: int, name: str = 'weights') -> np.ndarray:
   """
   if values is None:
     return np.full(count, 1.0 / count)
+  found = masses(values, count, name)
+  return found / found.sum()
+
+
+def masses(values: Any, count: int, name: str = 'weights') -> np.ndarray:
+  """Returns weights `[count]` as they are; None is `count` times 1.
+
+  Exact solvers divide them by their sum without rounding.
+
+  Raises:
+    ValueError: see `weights`.
+  """
+  if values is None:
+    return np.ones(count)
   found = array(values, name)
   if found.shape != (count,):
     raise ValueError(f'{name}: shape {found.shape} for {count} points')
@@ -80,7 +94,7 @@ def weights(values: Any, count: int, name: str = 'weights') -> np.ndarray:
     raise ValueError(f'{name}: must be finite and at least 0')
   if abs(found.sum() - 1.0) > 1e-6:
     raise ValueError(f'{name}: sum to {found.sum():.6g}, not to 1')
-  return found / found.sum()
+  return found
 
 
 def weighted(x: np.ndarray, values: Any, name: str) -> tuple[Any, Any]:

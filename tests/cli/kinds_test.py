@@ -17,6 +17,7 @@ def parsed(*arguments):
   kinds.number(values, 'rate', 0.5, 'A rate.', 0.0, 1.0, open_low=True)
   kinds.count(values, 'steps', 3, 'Steps.')
   kinds.seed(values)
+  kinds.switch(values, 'fast', 'Whether.')
   values(['any', *arguments])
   return values
 
@@ -31,6 +32,8 @@ def test_good_values_are_read():
   values = parsed()
   assert (values.out, values.nodes, values.weights) == (None, None, None)
   assert (values.rate, values.steps, values.seed) == (0.5, 3, 0)
+  assert not values.fast and parsed('--fast').fast
+  assert not parsed('--nofast').fast and parsed('--fast=true').fast
 
 
 def test_a_tilde_is_the_home_folder(monkeypatch):
@@ -56,11 +59,13 @@ def test_a_tilde_is_the_home_folder(monkeypatch):
     ('--rate=0', 'it is not above 0'),
     ('--rate=1.1', r'it is not in \[0, 1\]'),
     ('--rate=', 'it is not a number'),
-    ('--steps=0', r'in the range \[1, 1000000000\]'),
-    ('--steps=1e3', 'steps=1e3'),
-    ('--seed=-1', r'in the range \[0, 4294967295\]'),
-    (f'--seed={2**32}', 'in the range'),
-    ('--seed=99999999999999999999', 'in the range'),
+    ('--steps=0', r'it is not in \[1, 1000000000\]'),
+    ('--steps=1e3', 'it is not a whole number'),
+    ('--steps=٣', 'it is not a whole number'),
+    ('--fast=maybe', 'it is neither true nor false'),
+    ('--seed=-1', r'it is not in \[0, 4294967295\]'),
+    (f'--seed={2**32}', 'it is not in'),
+    ('--seed=99999999999999999999', 'it is not in'),
   ],
 )
 def test_bad_values_are_refused_with_flag_and_value(argument, match):

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import numpy as np
 import pytest
 
 import coalesce_jax as cj
@@ -142,6 +143,10 @@ def test_bad_barycenters_are_refused():
     ([nodes[0], other], {}, 'samples of one shape'),
     (nodes, {'method': 'mean'}, 'method'),
     (nodes, {'objective': 'ball'}, 'radii'),
+    (nodes, {'radii': [0.5, 0.5]}, "radii are of objective 'ball'"),
+    (nodes, {'objective': 'ball', 'radii': [0.5]}, '1 radii for 2'),
+    (nodes, {'objective': 'ball', 'radii': [0.0, np.nan]}, 'not in'),
+    (nodes, {'objective': 'ball', 'radii': [0.0, -1.0]}, 'not in'),
     (nodes, {'objective': 'w2'}, 'objective'),
     (nodes, {'config': barycenter.Config(start=5)}, 'start 5'),
   ):

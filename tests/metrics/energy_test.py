@@ -1,6 +1,7 @@
 """The energy distance against double sums, and its invariances."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.spatial import distance
@@ -56,3 +57,64 @@ def test_members_of_an_ensemble_are_measured_as_each_alone():
   together = jax.jit(jax.vmap(energy.energy_distance, (None, 0)))(A, b)
   for value, one in zip(together, b, strict=True):
     assert float(value) == pytest.approx(float(ENERGY(A, one)), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+  'offset,scale', [(1e4, 1.0), (-1e8, 1.0), (0.0, 1e-6), (1e4, 1e6)]
+)
+def test_far_and_small_samples_keep_their_digits(offset, scale):
+  rng = np.random.default_rng(2)
+  a, b = offset + scale * rng.normal(size=(2, 20, 3))
+  expected = 2.0 * distance.cdist(a, b).mean() - distance.pdist(b).mean()
+  assert float(energy.energy_distance(a, b)) == pytest.approx(
+    expected, rel=1e-5, abs=0
+  )
+
+
+def test_an_offset_within_jax_costs_what_float32_rounds():
+  # All of these values are exact in float32.
+  a, b = (np.round(8.0 * x) / 8.0 + 1e4 for x in (A, B))
+  expected = 2.0 * distance.cdist(a, b).mean() - distance.pdist(b).mean()
+  found = ENERGY(jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32))
+  assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def test_clusters_far_apart_keep_the_distances_within_them():
+  b = np.concatenate([B, B + 1e4]).astype(np.float32)
+  expected = 2.0 * distance.cdist(b, b).mean() - distance.pdist(b).mean()
+  assert float(ENERGY(b, b)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_gradient_is_that_of_finite_differences():
+  with jax.enable_x64(True):
+    b = jnp.asarray(np.concatenate([B, B[:1]]), jnp.float64)
+    a = jnp.asarray(A, jnp.float64)
+    slope = jax.jit(jax.grad(energy.energy_distance, (0, 1)))(a, b)
+    value = jax.jit(energy.energy_distance)
+    # The first and last generated samples are equal: no slope in their gap.
+    for which, i, j in ((1, 1, 0), (1, 3, 2), (0, 0, 1), (0, 6, 2)):
+      ends = []
+      for step in (1e-6, -1e-6):
+        both = [a, b]
+        both[which] = both[which].at[i, j].add(step)
+        ends.append(float(value(*both)))
+      rise = (ends[0] - ends[1]) / 2e-6
+      assert float(slope[which][i, j]) == pytest.approx(rise, abs=1e-8)
+    assert np.isfinite(slope[1]).all()
+
+
+def test_a_sample_on_another_pulls_nothing():
+  a = jnp.zeros((1, 2))
+  # The two generated samples push each other; a real one on them pulls none.
+  slope = jax.grad(energy.energy_distance, 1)(
+    a, jnp.array([[0.0, 0.0], [3, 4]])
+  )
+  np.testing.assert_allclose(slope, [[0.6, 0.8], [0.0, 0.0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  'a,b', [(A, B[:1]), (A[:0], B), (A, B[:, :2]), (A[:, None], B)]
+)
+def test_samples_that_have_no_distance_are_refused(a, b):
+  with pytest.raises(ValueError, match='samples'):
+    energy.energy_distance(a, b)

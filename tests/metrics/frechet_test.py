@@ -42,6 +42,36 @@ def test_rank_deficient_covariances_are_no_trouble():
   assert frechet.frechet_squared(a, b) == pytest.approx(20 * 4.0, rel=1e-6)
 
 
+@pytest.mark.parametrize('far', [0.0, 1e4, 1e7])
+@pytest.mark.parametrize('offset', [0.0, 1e6])
+def test_clusters_far_apart_keep_the_distance_within_them(far, offset):
+  # One cluster of each set is the other's, scaled: the covariances commute.
+  rng = np.random.default_rng(0)
+  side = np.repeat([-1.0, 1.0], 32)[:, None]
+  basis = np.concatenate([np.ones((64, 1)), side, rng.normal(size=(64, 3))], 1)
+  # Without mean, without correlation, of deviation 1.
+  x = np.linalg.qr(basis)[0][:, 2:] * np.sqrt(63.0)
+  a = np.concatenate([far * side, x], 1) + offset
+  b = np.concatenate([far * side, 3.0 * x + 2.0], 1) + offset
+  # Three directions of deviation 1 against 3, and of means 0 against 2.
+  turn = np.linalg.qr(rng.normal(size=(4, 4)))[0]
+  value = frechet.frechet_squared(
+    frechet.moments(a @ turn), frechet.moments(b @ turn)
+  )
+  assert value == pytest.approx(3 * 4.0 + 3 * 4.0, rel=1e-6)
+
+
+def test_factors_and_covariances_have_one_distance():
+  rng = np.random.default_rng(1)
+  a, b = (frechet.moments(rng.normal(size=(n, 5))) for n in (30, 4))
+  for one in (a, b):
+    np.testing.assert_allclose(one.factor.T @ one.factor, one.covariance)
+  value = frechet.frechet_squared(a, b)
+  bare = [one._replace(factor=None) for one in (a, b)]
+  assert frechet.frechet_squared(*bare) == pytest.approx(value, rel=1e-6)
+  assert frechet.frechet_squared(a, bare[1]) == pytest.approx(value, rel=1e-6)
+
+
 def test_moments_are_those_of_numpy():
   x = np.random.default_rng(0).normal(size=(50, 3))
   found = frechet.moments(x[::-1])

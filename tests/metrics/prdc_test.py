@@ -1,5 +1,7 @@
 """Precision, recall, density, coverage against a plain implementation."""
 
+from hypothesis import given
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 from scipy.spatial import distance
@@ -59,6 +61,80 @@ def test_nearest_distances_are_exact():
   )
 
 
-def test_too_few_samples_are_refused():
-  with pytest.raises(ValueError, match='k = 5'):
-    prdc.prdc(np.zeros((5, 2)), np.zeros((9, 2)))
+def hard(name):
+  """Real and generated samples whose comparisons rounding could decide."""
+  rng = np.random.default_rng(1)
+  real, fake = rng.normal(size=(2, 400, 16))
+  far = np.where(np.arange(400) < 200, 1e4, 0.0)[:, None]
+  binary = rng.integers(0, 2, (2, 400, 16)).astype(float)
+  both = np.stack([real, fake])
+  return {
+    'an outlier': (real, np.concatenate([np.full((1, 16), 1e6), fake[1:]])),
+    'clusters': (real + far, fake + far),
+    'binary': tuple(binary),
+    'scaled binary': tuple(0.1 * binary),
+    'moved binary': tuple(binary + 1e7),
+    'copies': (real, real[rng.integers(0, 400, 400)]),
+    'one point': (real, np.repeat(real[:1], 400, 0)),
+    'offset': tuple(both + 1e8),
+    'float32': (real.astype(np.float32), fake.astype(np.float32)),
+  }[name]
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    'an outlier', 'clusters', 'binary', 'scaled binary', 'moved binary',
+    'copies', 'one point', 'offset', 'float32',
+  ],
+)  # fmt: skip
+def test_scores_are_those_of_exact_distances(name):
+  real, fake = hard(name)
+  expected = plain(real, fake, 5)
+  assert prdc.prdc(real, fake) == pytest.approx(expected, rel=1e-12, abs=0)
+  np.testing.assert_array_equal(
+    prdc.nearest(fake, real), distance.cdist(fake, real).min(1)
+  )
+
+
+def test_squares_do_not_overflow_or_vanish():
+  real, fake = hard('an outlier')
+  far, farther = fake.copy(), fake.copy()
+  far[0], farther[0] = 1e100, 1e200
+  assert prdc.prdc(real, far) == pytest.approx(plain(real, far, 5))
+  assert prdc.prdc(real, farther) == prdc.prdc(real, far)
+  scaled = 1e-200 * real, 1e-200 * real[:7] + 1e-199
+  np.testing.assert_allclose(
+    prdc.nearest(*scaled), 1e-200 * prdc.nearest(real, real[:7] + 10.0)
+  )
+
+
+@given(st.integers(0, 10_000))
+def test_grids_of_equal_distances_tie_wherever_they_lie(seed):
+  rng = np.random.default_rng(seed)
+  real, fake = (rng.integers(0, 3, (n, 3)).astype(float) for n in (30, 25))
+  exact = prdc.prdc(real, fake, 2)
+  assert exact == pytest.approx(plain(real, fake, 2), rel=1e-12)
+  shift = rng.integers(-(10**6), 10**6, (1, 3))
+  assert prdc.prdc(4.0 * real + shift, 4.0 * fake + shift, 2) == exact
+
+
+@pytest.mark.parametrize(
+  'real,fake,k,message',
+  [
+    (np.zeros((5, 2)), np.zeros((9, 2)), 5, 'k = 5'),
+    (np.zeros((9, 2)), np.zeros((9, 2)), 0, 'k = 0'),
+    (np.zeros((9, 2)), np.zeros((9, 3)), 5, r'\(9, 2\) against \(9, 3\)'),
+    (np.zeros((9, 2)), np.full((9, 2), np.nan), 5, 'finite'),
+  ],
+)
+def test_invalid_arguments_are_refused(real, fake, k, message):
+  with pytest.raises(ValueError, match=message):
+    prdc.prdc(real, fake, k)
+
+
+def test_nearest_refuses_what_has_no_distance():
+  with pytest.raises(ValueError, match='against'):
+    prdc.nearest(np.zeros((3, 2)), np.zeros((3, 1)))
+  with pytest.raises(ValueError, match='finite'):
+    prdc.nearest(np.zeros((3, 2)), np.full((3, 2), np.inf))

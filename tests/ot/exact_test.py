@@ -67,7 +67,7 @@ def test_line_converges_to_the_closed_form_of_gaussians():
   assert value == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.parametrize('scale', [1e-12, 1e-6, 1e9])
+@pytest.mark.parametrize('scale', [1e-200, 1e-12, 1e-6, 1e9, 1e200])
 def test_programmes_know_no_unit(scale):
   for seed in range(5):
     rng = np.random.default_rng(seed)
@@ -106,6 +106,61 @@ def test_w1_is_a_distance_that_scales_and_moves_along(seed):
   )
   assert exact.w1(x, x + shift, a, a) == pytest.approx(
     float(np.linalg.norm(shift)), rel=1e-6
+  )
+
+
+def test_light_far_points_count():
+  # On a ray through the other cloud's only point the distance is known.
+  rng = np.random.default_rng(0)
+  a = np.full(300, 9e-8)
+  a[0] = 1.0 - a[1:].sum()
+  x = np.concatenate([[[0.0, 0.0]], 1e3 * rng.normal(size=(299, 2))])
+  y = np.array([[0.0, 0.0], [0.0, 1.0]])
+  b = np.array([1.0 - 1e-12, 1e-12])
+  found = exact.plan(x, y, a, b)
+  # No gap between a distance to one and to the other exceeds 1.
+  far = a @ np.linalg.norm(x, axis=1)
+  assert found.value == pytest.approx(far, abs=1.1e-12)
+  np.testing.assert_allclose(found.coupling.sum(1), a, rtol=1e-12)
+  np.testing.assert_allclose(found.coupling.sum(0), b, rtol=1e-12)
+
+
+@pytest.mark.parametrize('n', [40, 41])
+@pytest.mark.parametrize('far', [1e4, 1e8, 1e12])
+def test_an_outlier_does_not_blur_the_others(n, far):
+  rng = np.random.default_rng(1)
+  x = rng.normal(size=(n, 2))
+  y = x + 1e-6 * rng.normal(size=(n, 2))
+  x[0] = y[0] = far
+  stays = np.linalg.norm(x - y, axis=1)
+  assert exact.w1(x, y) == pytest.approx(stays.mean(), rel=1e-9)
+  a = rng.dirichlet(np.ones(n))
+  assert exact.w1(x, y, a, a) == pytest.approx(a @ stays, rel=1e-9)
+
+
+def test_outliers_beyond_verification_are_refused():
+  x = np.random.default_rng(1).normal(size=(2001, 1))
+  x[0] = 1e14
+  with pytest.raises(ValueError, match='^x, y: .*outliers'):
+    exact.plan(x, x + 1e-6)
+
+
+@pytest.mark.parametrize('far', [1.0, 1e15])
+def test_equal_masses_far_out_on_the_line_cancel(far):
+  rng = np.random.default_rng(2)
+  x = rng.normal(size=49)
+  y = x + 1e-6
+  x[0] = y[0] = far
+  a = rng.dirichlet(np.ones(49))
+  moved = np.abs(x - y)
+  assert exact.w1_line(x, y, a, a) == pytest.approx(a @ moved, rel=1e-9)
+  assert exact.w1_line(x, y) == pytest.approx(moved.mean(), rel=1e-9)
+  # The same masses in other pieces.
+  twice = np.repeat(y, 2)
+  assert exact.w1_line(x, twice) == pytest.approx(moved.mean(), rel=1e-9)
+  halves = np.repeat(a / 2.0, 2)
+  assert exact.w1_line(x, twice, a, halves) == pytest.approx(
+    a @ moved, rel=1e-9
   )
 
 

@@ -136,6 +136,24 @@ def test_potential_is_the_lowest_cone_and_no_steeper_than_one():
   assert (rise <= spatial.distance.cdist(x, x) + 1e-5).all()
 
 
+def test_cones_near_each_other_far_from_the_origin_are_told_apart():
+  # All of these numbers are exact in float32.
+  centers = np.array([[1.0, 1.0], [1.0 + 2.0**-13, 1.0]])
+  pair = funnels.funnels(centers, [0.0, 0.0])
+  x = 1.0 + 2.0**-15 * np.array([[0.0, 0], [1, 0], [3, 0], [4, 0], [3, 1]])
+  found = funnels.potential(pair, jnp.asarray(x, jnp.float32))
+  lowest = spatial.distance.cdist(x, centers).min(1)
+  np.testing.assert_allclose(found, lowest, rtol=1e-6)
+
+
+def test_gradients_at_a_centre_are_finite():
+  pair = funnels.funnels([[0.5, 0.0], [-1.0, 0.25]], [0.0, 0.125])
+  value = lambda x: jnp.sum(funnels.potential(pair, x))
+  np.testing.assert_array_equal(jax.grad(value)(pair.centers), 0.0)
+  slopes = jax.jacobian(lambda x: funnels.move(pair, x))(pair.centers)
+  assert np.isfinite(slopes).all()
+
+
 def test_distances_are_symmetric_and_scale_with_the_cube():
   made = pair()
   value = lambda f, p, q: float(distance(KEY, f, 1000, p, q).mean)

@@ -32,6 +32,33 @@ def test_bures_equals_the_matrix_root_of_scipy(dimension):
   assert frechet.frechet_squared(*moments) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize('far', [1.0, 1e4])
+@pytest.mark.parametrize('scale', [1e-6, 1.0, 1e6])
+def test_large_variances_hide_no_small_ones(far, scale):
+  turn = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 5)))[0]
+  one = np.array([far, 1.0, 1.0, 2.0, 0.0])
+  other = np.array([far, 2.0, 1.5, 2.0, 0.0])
+  a, b = ((turn * (scale * s) ** 2) @ turn.T for s in (one, other))
+  expected = scale**2 * ((one - other) ** 2).sum()
+  assert gaussians.bures_squared(a, b) == pytest.approx(expected, rel=1e-6)
+  assert gaussians.bures_squared(a, a) == 0.0
+
+
+def test_variances_that_hide_the_distance_are_refused():
+  turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+  a, b = ((turn * np.array([1e15, 1.0, v])) @ turn.T for v in (1.0, 4.0))
+  with pytest.raises(ValueError, match='^c1, c2: .* hides'):
+    gaussians.bures_squared(a, b)
+
+
+def test_lines_and_norms_take_any_number():
+  # A shift without a change of scale, nearly.
+  assert gaussians.line_w1(1e200, 1.0, 0.0, 1.0 + 1e-12) == 1e200
+  assert gaussians.line_w1(0.0, 1.0, 1e200, 1.0 + 1e-12) == 1e200
+  # The norm's mean is sqrt(D) (1 - 1 / 4D) for large D.
+  assert gaussians.mean_norm(10**12) == pytest.approx(1e6, rel=1e-12)
+
+
 def test_frechet_adds_the_means():
   a, b = covariances(2, 3)
   value = gaussians.frechet_squared([0.0, 0.0, 0.0], a, [3.0, 0.0, 4.0], b)

@@ -31,6 +31,47 @@ def test_grid_barycenters_know_no_unit(scale):
   assert found.value == pytest.approx(scale * value, rel=1e-9, abs=0)
 
 
+@pytest.mark.parametrize('light', [5e-8, 1e-8, 1e-12])
+@pytest.mark.parametrize('scale', [1e-6, 1.0, 1e6])
+def test_light_probabilities_are_carried(light, scale):
+  # All but `light` of each histogram is at the origin. Off it there is one
+  # atom each, whose median costs what Fermat's point does.
+  grid = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [3.0, 4.0]]) + 7.0
+  bars = np.zeros((3, 4))
+  bars[:, 0] = 1.0 - light
+  bars[:, 1:] = light * np.eye(3)
+  found = grid_barycenters.linear_programme(scale * grid, bars)
+  costs = exact.cost_matrix(grid, grid)[:, 1:].mean(1)
+  # The exact mass, which float64 rounds off 1 - light.
+  expected = scale * costs.min() * light
+  assert found.value == pytest.approx(expected, rel=2e-16 / light + 1e-9, abs=0)
+  mass = np.zeros(4)
+  mass[0], mass[costs.argmin()] = 1.0 - light, mass[costs.argmin()] + light
+  np.testing.assert_allclose(found.histogram[1:], mass[1:], rtol=1e-3, atol=0)
+
+
+def test_a_light_input_is_weighed():
+  # Equal inputs of most of the weight fix the barycenter.
+  grid = np.random.default_rng(3).normal(size=(6, 2))
+  one, other = np.random.default_rng(4).dirichlet(np.ones(6), 2)
+  for share in (1e-3, 1e-8, 1e-13):
+    weights = [0.5 - share / 2.0, 0.5 - share / 2.0, share]
+    found = grid_barycenters.linear_programme(grid, [one, one, other], weights)
+    expected = share * exact.w1(grid, grid, one, other)
+    assert found.value == pytest.approx(expected, rel=1e-3)
+    np.testing.assert_allclose(found.histogram, one, rtol=1e-9)
+
+
+def test_points_too_far_apart_to_verify_are_refused():
+  grid = np.array([[0.0], [1e-9], [2e-9], [1.0], [1e9], [2e9], [2e19]])
+  rng = np.random.default_rng(5)
+  bars = rng.dirichlet(np.ones(7), 3)
+  bars[:, -3:] *= 1e-25
+  bars /= bars.sum(1, keepdims=True)
+  with pytest.raises(ValueError, match='far points'):
+    grid_barycenters.linear_programme(grid, bars)
+
+
 def test_entropic_barycenter_costs_little_more_than_the_exact_one():
   grid = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
   bars = np.random.default_rng(4).dirichlet(np.ones(4), 3)
@@ -81,6 +122,17 @@ def test_two_histograms_cost_half_their_distance_and_one_nothing():
     one = solve(grid, bars, [0.0, 1.0])
     assert one.value == pytest.approx(0.0, abs=1e-4)
     np.testing.assert_allclose(one.histogram, bars[1], atol=1e-4)
+
+
+@pytest.mark.parametrize('scale', [1e-30, 1e-6, 1e6, 1e30])
+def test_entropic_barycenters_know_no_unit(scale):
+  grid = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+  bars = np.random.default_rng(8).dirichlet(np.ones(3), 3)
+  found = grid_barycenters.entropic(grid, bars, epsilon=0.1)
+  scaled = grid_barycenters.entropic(scale * grid, bars, epsilon=0.1 * scale)
+  assert scaled.converged
+  np.testing.assert_allclose(scaled.histogram, found.histogram, rtol=1e-4)
+  assert scaled.value == pytest.approx(scale * found.value, rel=1e-4, abs=0)
 
 
 def test_entropic_barycenter_moves_and_scales_along():

@@ -239,3 +239,39 @@ def test_fermat_weber_converges_far_from_the_origin():
 def test_bad_arguments_are_named(call, name):
   with pytest.raises(ValueError, match=f'^{name}: '):
     call()
+
+
+@pytest.mark.parametrize('scale', [1e-200, 1e-6, 1e6, 1e200])
+@pytest.mark.parametrize('offset', [0.0, 1e4])
+def test_no_unit_or_offset_changes_the_medians(scale, offset):
+  rng = np.random.default_rng(6)
+  x, w = rng.normal(size=(7, 3)), rng.dirichlet(np.ones(7))
+  found = medians.fermat_weber(x, w)
+  moved = medians.fermat_weber(scale * (x + offset), w)
+  assert moved.value == pytest.approx(scale * found.value, rel=1e-9, abs=0)
+  np.testing.assert_allclose(
+    moved.point / scale - offset, found.point, atol=1e-7
+  )
+  line = medians.line_value(list(x.T))
+  other = medians.line_value(list(scale * (x.T + offset)))
+  assert other == pytest.approx(scale * line, rel=1e-9, abs=0)
+
+
+def test_a_light_point_far_away_pulls_by_its_weight():
+  rng = np.random.default_rng(7)
+  x, w = rng.normal(size=(7, 3)), rng.dirichlet(np.ones(7))
+  near = medians.fermat_weber(x, w)
+  far = medians.fermat_weber(
+    np.concatenate([x, [[1e9, 0.0, 0.0]]]), np.append(w * (1.0 - 1e-9), 1e-9)
+  )
+  assert far.value == pytest.approx(near.value + 1.0, abs=1e-7)
+  np.testing.assert_allclose(far.point, near.point, atol=1e-7)
+
+
+def test_light_points_of_the_tails_have_quantiles():
+  x = np.array([-3.0, -2.0, -1.0, 0.0])
+  weights = [1e-15, 1e-15, 1e-15, 1.0 - 3e-15]
+  found = medians.quantiles(x, [0.5e-15, 1.5e-15, 2.5e-15, 0.5], weights)
+  np.testing.assert_array_equal(found, x)
+  found = medians.weighted_median(x, [0.5 - 1e-13, 2e-13, 0.0, 0.5 - 1e-13])
+  assert found == -2.0

@@ -208,3 +208,44 @@ def test_bad_settings_are_named(call, setting):
   (name,) = setting
   with pytest.raises(ValueError, match=f'^{name}: '):
     call(np.zeros((2, 1)), np.ones((2, 1)), **setting)
+
+
+@pytest.mark.parametrize('scale', [1e-30, 1e-12, 1e-6, 1e6, 1e30])
+def test_no_scale_of_the_data_changes_the_bounds(scale):
+  x, y, a, b = clouds(1)
+  found = sinkhorn.bounds(x, y, a, b)
+  scaled = sinkhorn.bounds(scale * x, scale * y, a, b)
+  assert scaled.converged
+  np.testing.assert_allclose(
+    [scaled.lower / scale, scaled.upper / scale, scaled.epsilon / scale],
+    [found.lower, found.upper, found.epsilon],
+    rtol=1e-6,
+  )
+  assert sinkhorn.divergence(scale * x, scale * y, a, b) == pytest.approx(
+    scale * sinkhorn.divergence(x, y, a, b), rel=1e-5, abs=0
+  )
+
+
+def test_clusters_far_apart_have_bounds_as_tight_as_one():
+  x, y, _, _ = clouds(2, 8, 8)
+  for cloud in (x, y):
+    cloud[:4] += 1e4
+  value = exact.w1(x, y)
+  found = sinkhorn.bounds(x, y, epsilon=0.1)
+  assert found.converged
+  assert found.lower - 1e-9 <= value <= found.upper < 1.02 * found.lower
+
+
+def test_light_weights_are_bounded():
+  x, y, a, b = clouds(3)
+  a[:3] = 1e-60
+  a /= a.sum()
+  found = sinkhorn.bounds(x, y, a, b)
+  value = exact.w1(x[3:], y, a[3:], b)
+  assert found.converged and found.lower - 1e-9 <= value <= found.upper + 1e-9
+
+
+def test_equal_points_are_at_distance_0():
+  x = np.ones((3, 2))
+  assert sinkhorn.bounds(x, x[:2]).upper == 0.0
+  assert sinkhorn.divergence(x, x[:2]) == pytest.approx(0.0, abs=1e-12)

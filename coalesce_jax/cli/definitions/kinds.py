@@ -7,6 +7,7 @@ is wanted.
 from collections.abc import Sequence
 import math
 import os
+import re
 from typing import Any
 
 from absl import flags
@@ -85,6 +86,36 @@ class _Number(flags.ArgumentParser):
     return 'number'
 
 
+class _Integer(flags.ArgumentParser):
+  """Parses a whole number within bounds."""
+
+  def __init__(self, low: int, high: int):
+    super().__init__()
+    self._low, self._high = low, high
+
+  def parse(self, argument: Any) -> int:
+    text = str(argument)
+    if not re.fullmatch(r'[+-]?[0-9]{1,30}', text):
+      raise ValueError('it is not a whole number')
+    value = int(text)
+    if not self._low <= value <= self._high:
+      raise ValueError(f'it is not in [{self._low}, {self._high}]')
+    return value
+
+  def flag_type(self) -> str:
+    return 'whole number'
+
+
+class _Switch(flags.BooleanParser):
+  """Parses true or false."""
+
+  def parse(self, argument: Any) -> bool:
+    try:
+      return super().parse(argument)
+    except (TypeError, ValueError):
+      raise ValueError('it is neither true nor false') from None
+
+
 class _Joined(flags.ArgumentSerializer):
   def serialize(self, value: list[Any]) -> str:
     return ','.join(str(v) for v in value)
@@ -139,9 +170,8 @@ def count(
   high: int = MAX_STEPS,
 ) -> None:
   """Defines a flag that is an integer in `[low, high]`."""
-  flags.DEFINE_integer(
-    name, default, text, lower_bound=low, upper_bound=high, flag_values=values
-  )
+  parser = _Integer(low, high)
+  _define(values, parser, flags.ArgumentSerializer(), name, default, text)
 
 
 def seed(values: Values) -> None:
@@ -156,7 +186,9 @@ def string(values: Values, name: str, default: Any, text: str) -> None:
 
 def switch(values: Values, name: str, text: str) -> None:
   """Defines a flag that is off by default."""
-  flags.DEFINE_bool(name, False, text, flag_values=values)
+  flag = flags.BooleanFlag(name, False, text)
+  flag.parser = _Switch()
+  flags.DEFINE_flag(flag, flag_values=values)
 
 
 def choice(
