@@ -121,8 +121,17 @@ def compared(
   Raises:
     RuntimeError: another shape, or a larger difference than the runtime may
       have.
+    ValueError: the images of JAX are damaged; one line.
   """
-  wanted = np.load(folder / runtimes.IMAGES)
+  path = folder / runtimes.IMAGES
+  try:
+    with open(path, 'rb') as file:
+      wanted = np.load(file, allow_pickle=False)
+  except (OSError, ValueError, EOFError) as error:
+    raise ValueError(
+      f'{path}: damaged ({str(error).splitlines()[0][:200]}); remove '
+      f'{folder.parent / "trials" / "files.json"} and run the same again'
+    ) from None
   if images.shape != wanted.shape:
     raise RuntimeError(f'{name} makes {images.shape}, JAX {wanted.shape}')
   difference = np.abs(images - wanted)

@@ -284,6 +284,19 @@ def test_bad_funnels_of_a_file_are_refused_by_name(
   assert str(path) in str(caught.value)
 
 
+def test_damaged_files_of_funnels_are_refused_in_one_line(tmp_path):
+  path = archive(
+    tmp_path / 'f.npz', centers_D2_N2=np.ones((2, 2)), bias_D2_N2=np.zeros(2)
+  )
+  whole = (tmp_path / 'f.npz').read_bytes()
+  flipped = whole[:170] + bytes([whole[170] ^ 1]) + whole[171:]
+  for data in (whole[: len(whole) // 2], flipped, b'x' * 100, b''):
+    (tmp_path / 'f.npz').write_bytes(data)
+    with pytest.raises(ValueError, match='not a readable') as caught:
+      train.load(path, 2, 2)
+    assert '\n' not in str(caught.value) and path in str(caught.value)
+
+
 def test_funnels_of_a_seed_are_its_own_in_every_cell():
   first, again = train.draw(1, 2, 4), train.draw(1, 2, 4)
   np.testing.assert_array_equal(first.centers, again.centers)

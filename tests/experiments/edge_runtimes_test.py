@@ -161,6 +161,12 @@ def test_other_images_are_an_error_unless_the_runtime_rounds(tmp_path):
     train.compared('onnx_int8', off, tmp_path)
   with pytest.raises(RuntimeError, match='makes'):
     train.compared('torch', images[:1], tmp_path)
+  whole = (tmp_path / runtimes.IMAGES).read_bytes()
+  for data in (whole[:-1], whole[:20], b'x', b''):
+    (tmp_path / runtimes.IMAGES).write_bytes(data)
+    with pytest.raises(ValueError, match='damaged .*; remove ') as caught:
+      train.compared('torch', images, tmp_path)
+    assert '\n' not in str(caught.value)
 
 
 def test_entropy_of_codes_has_its_closed_form():
