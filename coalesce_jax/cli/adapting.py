@@ -161,7 +161,7 @@ def define_ternarize(values: Values) -> None:
 
 def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
   """Trains a ternary copy of a bundle, held near the float generator."""
-  generator = bundle.load(values.node)
+  generator = checks.usable(bundle.load(values.node), values.node)
   _refuse_mixture(values.node, generator)
   local = common.local(values.local, generator.spec)
   digests = common.digests([values.node]) | {

@@ -9,6 +9,7 @@ from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.export import export as export_lib
 from coalesce_jax.models import bundle
+from coalesce_jax.models import checks
 
 
 def define_export(values: Values) -> None:
@@ -33,7 +34,7 @@ def define_export(values: Values) -> None:
 def export(values: Values, stop: Stop) -> dict[str, Any]:
   """Writes a bundle's generator as a program, after comparing it with JAX."""
   del stop
-  generator = bundle.load(values.node)
+  generator = checks.usable(bundle.load(values.node), values.node)
   program = export_lib.build(
     generator,
     format=values.format,

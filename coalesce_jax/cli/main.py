@@ -8,7 +8,9 @@ wrong and where.
 
 from collections.abc import Sequence
 import json
+import math
 import sys
+from typing import Any
 
 from absl import flags
 from absl import logging
@@ -105,8 +107,19 @@ def _run(program: str, command: Command, values: flags.FlagValues) -> int:
     if values.traceback:
       raise
     return _refuse(f'{program}: {_line(error)}')
-  print(json.dumps(result))
+  print(json.dumps(_defined(result)))
   return 0
+
+
+def _defined(value: Any) -> Any:
+  """Replaces numbers that are not finite, which JSON lacks, by None."""
+  if isinstance(value, dict):
+    return {name: _defined(item) for name, item in value.items()}
+  if isinstance(value, list | tuple):
+    return [_defined(item) for item in value]
+  return (
+    None if isinstance(value, float) and not math.isfinite(value) else value
+  )
 
 
 def _devices(count: int) -> list[jax.Device]:

@@ -10,6 +10,7 @@ from coalesce_jax.gan import refined_source
 from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import barycenter as barycenter_lib
 from coalesce_jax.methods import pretraining
+from coalesce_jax.metrics import generators
 from coalesce_jax.models import generator
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import ternary_config
@@ -45,6 +46,8 @@ def validate(config: Any) -> dict[str, Any]:
     raise ValueError(
       f'local_samples {config.local_samples} is below {partition.MIN_LOCAL}'
     )
+  for name in ('samples', 'curve_samples'):
+    generators.check_samples(f'evaluate.{name}', config.evaluate[name])
   for name in ('adapt', 'transfer'):
     rate = config[name].rate
     if not 0.0 < rate < float('inf'):

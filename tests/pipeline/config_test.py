@@ -31,6 +31,8 @@ def test_adaptation_and_transfer_have_rates_of_their_own():
     ('adapt.anchor', 1.0, 'anchor 1.0'),
     ('local_samples', 7, 'local_samples 7 is below 8'),
     ('seeds', 0, 'seeds 0 is below 1'),
+    ('evaluate.samples', 0, 'evaluate.samples=0'),
+    ('evaluate.curve_samples', 5, 'evaluate.curve_samples=5'),
     ('split', '0-4', 'split'),
     ('pretrain.steps', 0, 'steps 0'),
     ('barycenter.fixed_samples', -1, 'fixed_samples -1'),

@@ -144,3 +144,20 @@ def test_a_report_is_the_same_when_written_again(made, tmp_path):
   write(tmp_path)
   for name in ('report.md', 'report.html'):
     assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_what_is_not_defined_is_left_out(tmp_path):
+  rows = {
+    'adapted': {
+      'frechet': [1.0, 2.0], 'memorisation': [0.5, None],
+      'copied': [None, None], 'real': [0.5, 0.5], 'w1_real': [0.25, 0.25],
+    },
+  }  # fmt: skip
+  nowhere = {
+    'stage': 'barycenter', 'step': 2, 'w1_smooth': [[-1.0, 0.0]],
+    'position': [None], 'residual': [0.1], 'distance': [2.0],
+  }  # fmt: skip
+  paths = write(tmp_path, rows, records=[*RECORDS, nowhere])
+  with open(paths['markdown']) as file:
+    text = file.read()
+  assert '0.500' in text and 'nan' not in text.lower()
