@@ -90,7 +90,7 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
 def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
   """Trains a ternary copy of a bundle, held near the float generator."""
   outputs.file('out', values.out, outputs.BUNDLE)
-  generator = bundle.load(values.node)
+  generator = checks.usable(bundle.load(values.node), values.node)
   _refuse_mixture(values.node, generator)
   local = common.local(values.local, generator.spec)
   digests = common.digests([values.node]) | {

@@ -12,6 +12,7 @@
 from collections.abc import Callable
 import errno
 import json
+import math
 import os
 import signal
 import sys
@@ -154,4 +155,15 @@ def _line(error: BaseException) -> str:
 
 def result(value: Any) -> None:
   """Prints the result of a command as one JSON line on stdout."""
-  print(json.dumps(value), flush=True)
+  print(json.dumps(_defined(value)), flush=True)
+
+
+def _defined(value: Any) -> Any:
+  """Replaces numbers that are not finite, which JSON lacks, by None."""
+  if isinstance(value, dict):
+    return {name: _defined(item) for name, item in value.items()}
+  if isinstance(value, list | tuple):
+    return [_defined(item) for item in value]
+  return (
+    None if isinstance(value, float) and not math.isfinite(value) else value
+  )

@@ -16,6 +16,7 @@ from coalesce_jax.data import images as images_lib
 from coalesce_jax.data import partition
 from coalesce_jax.gan import refined_source
 from coalesce_jax.models import bundle
+from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.runs import workdir
 from coalesce_jax.training import loop
@@ -93,11 +94,11 @@ def load_nodes(paths: list[str]) -> list[generator_lib.Generator]:
   """Loads bundles whose samples have one shape.
 
   Raises:
-    ValueError: a bundle is missing or invalid, or shapes differ.
+    ValueError: a bundle is missing, invalid or unusable, or shapes differ.
   """
   if not paths:
     raise ValueError('--nodes names no bundle')
-  nodes = [bundle.load(path) for path in paths]
+  nodes = [checks.usable(bundle.load(path), path) for path in paths]
   for path, node in zip(paths, nodes, strict=True):
     if node.spec.image_shape != nodes[0].spec.image_shape:
       raise ValueError(

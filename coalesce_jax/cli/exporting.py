@@ -9,6 +9,7 @@ from coalesce_jax.core import replacing
 from coalesce_jax.export import export as export_lib
 from coalesce_jax.export import names
 from coalesce_jax.models import bundle
+from coalesce_jax.models import checks
 
 
 def export(values: Values, stop: Stop) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def export(values: Values, stop: Stop) -> dict[str, Any]:
   outputs.file('out', values.out, names.ENDINGS[values.format])
   if values.format == 'stablehlo':
     replacing.check_file(f'{values.out}.json', replacing.DESCRIPTION)
-  generator = bundle.load(values.node)
+  generator = checks.usable(bundle.load(values.node), values.node)
   program = export_lib.build(
     generator,
     format=values.format,

@@ -21,6 +21,7 @@ from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import features
 from coalesce_jax.metrics import generators
 from coalesce_jax.models import bundle
+from coalesce_jax.models import checks
 from coalesce_jax.runs import figures
 
 
@@ -37,7 +38,7 @@ def sample(values: Values, stop: Stop) -> dict[str, Any]:
   shape, draw = (_exported if values.backend == 'onnx' else _bundle)(values)
   if len(shape) != 3:
     raise ValueError(f'{values.node}: makes no images')
-  x = np.asarray(draw())
+  x = checks.usable_samples(draw(), values.node)
   levels = np.round((np.clip(x, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
   if many:
     for i, image in enumerate(levels):
@@ -70,7 +71,9 @@ def _exported(values: Values) -> tuple[Sequence[int], Callable[[], Any]]:
 def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
   """Evaluates a bundle against held-out real images."""
   del stop
-  generator = bundle.load(values.node)
+  if values.samples is not None:
+    generators.check_samples('--samples', values.samples)
+  generator = checks.usable(bundle.load(values.node), values.node)
   shape = tuple(generator.spec.image_shape)
   if values.images in datasets.NAMES:
     images = datasets.load(values.images, 'test').images

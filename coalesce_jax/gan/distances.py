@@ -169,13 +169,16 @@ def segment(w1: jax.Array, start_w1: jax.Array) -> types.Metrics:
       at one source, the larger one is the distance between the sources.
 
   Returns:
-    `position`, 0 at the first source and 1 at the second; `distance`, between
-    the sources; `residual`, the sum of `w1` minus `distance`, which is 0 on the
-    segment.
+    `position`, 0 at the first source and 1 at the second. A negative estimate
+    counts as 0; without a positive one there is no position, which is NaN.
+    `distance`, between the sources. `residual`, the sum of `w1` minus
+    `distance`, which is 0 on the segment.
   """
   length = jnp.max(start_w1)
+  ends = jnp.maximum(w1, 0.0)
   return {
-    'position': w1[0] / jnp.maximum(w1[0] + w1[1], 1e-12),
+    # Where both are 0, 0 / 0 is NaN.
+    'position': ends[0] / (ends[0] + ends[1]),
     'distance': length,
     'residual': w1[0] + w1[1] - length,
   }

@@ -177,7 +177,8 @@ def barycenter(
   keys = replicas.each(lambda k: tuple(jax.random.split(k, rounds)), key)
   current, histories = inputs[0], []
   for k in range(1, len(inputs)):
-    t = weights[k] / max(weights[: k + 1].sum(), 1e-12)
+    mass = weights[: k + 1].sum()
+    t = weights[k] / mass if mass else 0.0
     current, history = _joint(
       keys[k - 1],
       [current, inputs[k]],

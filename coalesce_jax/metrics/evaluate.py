@@ -21,6 +21,8 @@ from coalesce_jax.ot import exact
 W1_SAMPLES = 1000
 # Fraction of held-out real samples that count as copies of a local sample.
 NEAR = 0.05
+# Fewest generated samples, of which each has a fifth neighbour.
+MIN_SAMPLES = 6
 
 
 class Reference(NamedTuple):
@@ -158,14 +160,16 @@ def memorisation(
   Returns:
     `memorisation`: median distance of a generated sample to its nearest local
       sample, divided by that of held-out real samples. Far below 1 it means
-      copying.
+      copying. It is NaN if most held-out samples are local samples too.
     `copied`: fraction of generated samples that are nearer to a local sample
       than 95 % of held-out real samples are. It is 0.05 for new real data.
   """
   generated = prdc.nearest(fake, local)
   fresh = prdc.nearest(real, local)
+  typical = float(np.median(fresh))
+  ratio = float(np.median(generated)) / typical if typical else float('nan')
   return {
-    'memorisation': float(np.median(generated) / max(np.median(fresh), 1e-12)),
+    'memorisation': ratio,
     'copied': float(np.mean(generated < np.quantile(fresh, NEAR))),
   }
 

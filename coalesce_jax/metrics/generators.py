@@ -14,8 +14,11 @@ from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import evaluate as evaluate_lib
 from coalesce_jax.metrics import feature_registry
 from coalesce_jax.metrics import features as features_lib
+from coalesce_jax.models import checks
 from coalesce_jax.models import ensembles
 from coalesce_jax.models import generator as generator_lib
+
+MAX_SAMPLES = 1_000_000
 
 
 def evaluate(
@@ -37,7 +40,7 @@ def evaluate(
     features: a feature network or its name, see `feature_registry.named`. None
       is the network of the data set in the generator's provenance, or random
       features without one.
-    samples: number of generated samples; None is N.
+    samples: number of generated samples, at least 6; None is N.
     local: images that the generator was trained on, for the scores of
       memorisation.
     seed: seed of the samples and subsets.
@@ -47,9 +50,12 @@ def evaluate(
     feature network.
 
   Raises:
-    ValueError: there are too few images, they have another shape, their values
-      are ambiguous or not finite, or the features do not fit them.
+    ValueError: there are too few images or samples, images have another shape,
+      their values are ambiguous or not finite, the features do not fit them, or
+      the generator's samples are unusable.
   """
+  if samples is not None:
+    check_samples('samples', samples)
   shape = tuple(generator.spec.image_shape)
   if len(shape) != 3:
     raise ValueError(f'the generator makes vectors {shape}, not images')
@@ -65,8 +71,11 @@ def evaluate(
     local = _checked('local images', local, shape)
   network = _network(generator, images, features)
   reference = evaluate_lib.reference(network, images, seed=seed)
-  fake = generator.sample(jax.random.key(seed), samples or len(images))
-  scores = evaluate_lib.evaluate(np.asarray(fake), reference, local, seed)
+  count = len(images) if samples is None else int(samples)
+  fake = checks.usable_samples(
+    generator.sample(jax.random.key(seed), count), 'generator'
+  )
+  scores = evaluate_lib.evaluate(fake, reference, local, seed)
   return {**scores, 'features': network.name}
 
 
@@ -78,6 +87,27 @@ def _checked(name: str, images: Any, shape: tuple[int, ...]) -> np.ndarray:
       + samples_lib.advice(found, shape)
     )
   return np.asarray(samples_lib.checked(images, shape, name))
+
+
+def check_samples(name: str, samples: Any) -> None:
+  """Checks a number of generated samples.
+
+  Args:
+    name: name of the setting, for the message.
+    samples: its value.
+
+  Raises:
+    ValueError: it is no whole number, or out of bounds.
+  """
+  least, most = evaluate_lib.MIN_SAMPLES, MAX_SAMPLES
+  if (
+    isinstance(samples, bool)
+    or not isinstance(samples, int | np.integer)
+    or not least <= samples <= most
+  ):
+    raise ValueError(
+      f'{name}={samples} is not a number of samples in [{least}, {most}]'
+    )
 
 
 def _network(

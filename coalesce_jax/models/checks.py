@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
+import jax
 import numpy as np
 
 from coalesce_jax.models import generator as generator_lib
@@ -67,6 +68,50 @@ def same_samples(
         f'has {first}: all must make samples of one shape'
       )
   return first
+
+
+def usable(
+  generator: generator_lib.Generator, name: str
+) -> generator_lib.Generator:
+  """Returns a generator after checking a few samples, see `usable_samples`.
+
+  Args:
+    generator: a generator without replicas.
+    name: name of its file, for the message.
+
+  Raises:
+    ValueError: samples are not finite, or saturated.
+  """
+  usable_samples(generator.sample(jax.random.key(0), 8), name)
+  return generator
+
+
+def usable_samples(samples: Any, name: str) -> np.ndarray:
+  """Returns samples as an array if they are finite and not one flat image.
+
+  Finite parameters can be so large that a network overflows, or that every
+  pixel is at one bound of [-1, 1].
+
+  Args:
+    samples: `[N, ...]`.
+    name: what made them, for the message.
+
+  Raises:
+    ValueError: samples are not finite, or all their pixels are at one bound.
+  """
+  array = np.asarray(samples)
+  finite = np.isfinite(array).reshape(len(array), -1).all(1)
+  if not finite.all():
+    raise ValueError(
+      f'{name}: {int((~finite).sum())} of {len(array)} samples are not finite; '
+      'its parameters are unusable'
+    )
+  if array.ndim == 4 and np.ptp(array) == 0.0 and abs(array.flat[0]) == 1.0:
+    raise ValueError(
+      f'{name}: every pixel of {len(array)} samples is {array.flat[0]:g}; its '
+      'parameters are unusable'
+    )
+  return array
 
 
 def with_critic(spec: generator_lib.Spec) -> generator_lib.Spec:

@@ -165,7 +165,7 @@ def entropic(
   if iterations < 1:
     raise ValueError(f'iterations: {iterations} is below 1')
   cost = exact.cost_matrix(points, points)
-  with jax.numpy_rank_promotion('allow'):
+  with jax.numpy_rank_promotion('allow'), np.errstate(over='ignore'):
     problem = barycenter_problem.FixedBarycenterProblem(
       # In units of epsilon, so that no data are too small for float32.
       geometry.Geometry(jnp.asarray(cost / epsilon, jnp.float32), epsilon=1.0),

@@ -179,7 +179,9 @@ class _Tree:
     parents, flow, depths = self.parents, self.flow, self.depths
     # An edge above a row on the side of i loses flow, as does one above a
     # column on the side of j. The others of the cycle gain.
-    x, y, losing, gaining = i, j, [], []
+    x, y = i, j
+    losing: list[tuple[int, bool]] = []
+    gaining: list[tuple[int, bool]] = []
     while x != y:
       if depths[x] >= depths[y]:
         (losing if x < self.split else gaining).append((x, True))

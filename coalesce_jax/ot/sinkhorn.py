@@ -34,6 +34,8 @@ THRESHOLD = 1e-4
 # the upper bound by at most this fraction.
 LOOSE = 0.01
 LEAST_THRESHOLD = 1e-12
+# Distances beyond this many epsilon have no digits left for potentials.
+MAX_RATIO = 1e15
 
 
 class NotConverged(RuntimeError):
@@ -162,13 +164,13 @@ def _solve(
   for dtype in (np.float32, np.float64):
     with jax.numpy_rank_promotion('allow'), jax.enable_x64(dtype is np.float64):
       # In units of epsilon, so that no data are too small for float32.
-      f = _solver(iterations, threshold)(
+      out = _solver(iterations, threshold)(
         *(jnp.asarray(v, dtype) for v in (cost / epsilon, a, b))
       )
     # ott's coupling is exp(f + g - C / epsilon). Here it is relative to a x b,
     # which adds the logarithms of the weights. Two more half-steps in float64
     # make its row sums exact.
-    f = epsilon * (np.asarray(f, np.float64) - np.log(a))
+    f = epsilon * (np.asarray(out, np.float64) - np.log(a))
     log = (f[:, None] - cost) / epsilon + np.log(a)[:, None]
     g = -epsilon * special.logsumexp(log, axis=0)
     log = (g[None] - cost) / epsilon + np.log(b)[None]
@@ -218,4 +220,8 @@ def _epsilon(epsilon: float | None, cost: np.ndarray) -> float:
     return RELATIVE_EPSILON * float(cost.mean()) or 1.0
   if not (np.isfinite(epsilon) and epsilon > 0.0):
     raise ValueError(f'epsilon: {epsilon} is not positive')
+  if cost.max() > MAX_RATIO * epsilon:
+    raise ValueError(
+      f'epsilon: {epsilon} is too small beside distances up to {cost.max():.3g}'
+    )
   return float(epsilon)

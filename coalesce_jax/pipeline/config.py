@@ -12,13 +12,11 @@ from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import barycenter as barycenter_lib
 from coalesce_jax.methods import fine_tuning
 from coalesce_jax.methods import pretraining
+from coalesce_jax.metrics import generators
 from coalesce_jax.models import generator
 from coalesce_jax.pipeline import keys
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import ternary_config
-
-# Scores of fewer generated samples say nothing.
-_MIN_SAMPLES = 10
 
 
 def override(config: Any, changes: Mapping[str, Any]) -> Any:
@@ -53,9 +51,7 @@ def validate(config: Any) -> dict[str, Any]:
       f'local_samples {config.local_samples} is below {partition.MIN_LOCAL}'
     )
   for name in ('samples', 'curve_samples'):
-    count = config.evaluate[name]
-    if count < _MIN_SAMPLES:
-      raise ValueError(f'evaluate.{name} {count} is below {_MIN_SAMPLES}')
+    generators.check_samples(f'evaluate.{name}', config.evaluate[name])
   for name in ('adapt', 'transfer'):
     rate = config[name].rate
     if not 0.0 < rate < float('inf'):

@@ -203,7 +203,10 @@ def _table(rows: dict[str, dict[str, Any]]) -> list[list[str]]:
 
 
 def _cell(values: Any, digits: int) -> str:
-  if values is None:
+  # What is not defined for a replica is None, or NaN, and has no part in it.
+  values = [] if values is None else np.ravel(np.array(values, float))
+  values = [value for value in values if np.isfinite(value)]
+  if not values:
     return ''
   mean = float(np.mean(values))
   text = f'{mean:,.{digits}f}'

@@ -27,7 +27,8 @@ def write(summary: Summary) -> str:
         f'| {row["label"]} '
         f'| {spread.text(meta["frechet"]) if meta else ""} '
         f'| {spread.text(edge["frechet"])} | {np.mean(edge["coverage"]):.2f} '
-        f'| {np.mean(edge["memorisation"]):.2f} | {row["bytes"] / 1024:.0f} |'
+        f'| {np.mean(np.array(edge["memorisation"], float)):.2f} '
+        f'| {row["bytes"] / 1024:.0f} |'
       )
     lines.append('')
   found = corrupted(summary)

@@ -51,7 +51,8 @@ def name(row: dict[str, Any]) -> str:
 
 def mean(row: dict[str, Any], measure: str = 'frechet') -> float:
   """Over seeds."""
-  return float(np.mean(row['scores'][measure]))
+  # A score that is not defined is None.
+  return float(np.mean(np.array(row['scores'][measure], float)))
 
 
 def deviation(row: dict[str, Any], measure: str = 'frechet') -> float:

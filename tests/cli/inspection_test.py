@@ -1,8 +1,21 @@
 """sample, evaluate, data."""
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
+import coalesce_jax as cj
+from tests import small
 from tests.cli import calls
+
+
+def absurd(path, size):
+  """Writes a bundle of finite parameters that no samples come out of."""
+  node = small.generator(0, small.IMAGES)
+  params = jax.tree.map(lambda leaf: jnp.full_like(leaf, size), node.params)
+  cj.save(path, node._replace(params=params))
+  return str(path)
 
 
 def test_features_are_trained_on_labelled_images_and_kept(
@@ -61,3 +74,53 @@ def test_held_out_images_may_lie_at_any_depth(capsys, tmp_path):
 )  # fmt: skip
 def test_bad_usage_exits_with_2_and_one_line(capsys, argv, match):
   calls.refused(capsys, argv, match)
+
+
+@pytest.mark.parametrize(
+  'size,match', [(1e30, 'not finite'), (1e4, 'every pixel')]
+)
+def test_bundles_without_usable_samples_are_refused(
+  capsys, tmp_path, size, match
+):
+  bad = absurd(tmp_path / 'bad.safetensors', size)
+  good = calls.node(tmp_path / 'good.safetensors')
+  images = calls.folder(tmp_path / 'images', count=20)
+  out = tmp_path / 'out'
+  for argv in (
+    ['sample', f'--node={bad}', f'--out={out}.png'],
+    ['evaluate', f'--node={bad}', f'--images={images}'],
+    ['export', f'--node={bad}', '--format=stablehlo', f'--out={out}'],
+    ['barycenter', f'--nodes={good},{bad}', f'--out={out}', *calls.FEW],
+    ['adapt', f'--nodes={bad}', f'--local={images}', f'--out={out}'],
+    ['ternarize', f'--node={bad}', f'--local={images}', f'--out={out}'],
+  ):
+    calls.refused(capsys, argv, match)
+    calls.refused(capsys, argv, bad)
+  assert sorted(p.name for p in tmp_path.iterdir()) == [
+    'bad.safetensors', 'good.safetensors', 'images',
+  ]  # fmt: skip
+
+
+@pytest.mark.parametrize('samples', [0, -3, 5, 10**9])
+def test_numbers_of_samples_without_a_score_are_refused(
+  capsys, tmp_path, samples
+):
+  node = calls.node(tmp_path / 'a.safetensors')
+  images = calls.folder(tmp_path / 'images', count=20)
+  argv = ['evaluate', f'--node={node}', f'--images={images}']
+  calls.refused(
+    capsys,
+    [*argv, f'--samples={samples}'],
+    f'--samples={samples} is not a number of samples in [6, 1000000]',
+  )
+
+
+def test_scores_without_a_value_are_null(capsys, tmp_path):
+  node = calls.node(tmp_path / 'a.safetensors')
+  images = calls.folder(tmp_path / 'images', count=20)
+  code, scores, _ = calls.run(
+    capsys, 'evaluate', f'--node={node}', f'--images={images}',
+    f'--local={images}', '--samples=6',
+  )  # fmt: skip
+  assert code == 0 and scores['memorisation'] is None
+  assert np.isfinite(scores['copied'])

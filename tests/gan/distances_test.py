@@ -35,8 +35,15 @@ def test_an_average_without_correction_starts_at_zero():
     ([5.0, 0.0], 1.0, 0.0),
     ([1.0, 4.0], 0.2, 0.0),
     ([3.0, 9.0], 0.25, 7.0),
-    # At both at once: the position is not NaN.
-    ([0.0, 0.0], 0.0, -5.0),
+    # Estimates below 0 count as 0.
+    ([-0.5, 5.0], 0.0, -0.5),
+    ([5.0, -4.999999], 1.0, -4.999999),
+    # Light is not none.
+    ([1e-15, 3e-15], 0.25, -5.0),
+    # Nowhere.
+    ([0.0, 0.0], np.nan, -5.0),
+    ([-1.0, -2.0], np.nan, -8.0),
+    ([np.nan, 1.0], np.nan, np.nan),
   ],
 )
 def test_a_generator_lies_where_its_distances_say(w1, position, residual):

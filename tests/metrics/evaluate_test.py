@@ -70,3 +70,17 @@ def test_real_images_in_another_range_are_refused(data):
   ):
     with pytest.raises(ValueError, match=rf'^{name}: .*\* 2 - 1'):
       call()
+
+
+def test_memorisation_is_a_ratio_that_knows_no_unit_or_is_nan():
+  rng = np.random.default_rng(0)
+  fake, real, local = rng.normal(size=(3, 20, 4))
+  expected = evaluate.memorisation(fake, real, local)
+  for scale, offset in ((1e-14, 0.0), (1e6, 1e6)):
+    found = evaluate.memorisation(
+      *(scale * x + offset for x in (fake, real, local))
+    )
+    assert found == pytest.approx(expected, rel=1e-6)
+  # Held-out samples that are the local ones have no distance to compare with.
+  found = evaluate.memorisation(fake, local, local)
+  assert np.isnan(found['memorisation']) and found['copied'] == 0.0

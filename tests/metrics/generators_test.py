@@ -168,3 +168,18 @@ def test_replicas_are_scored_one_by_one():
   plain = generators.scores(replicas, real, 30)
   assert 'copied' not in plain and 'copied' in scores
   assert plain['frechet'] == scores['frechet'] and len(plain['kid']) == 2
+
+
+@pytest.mark.parametrize('samples', [0, -1, 5, 2.5, True, 10**9])
+def test_numbers_of_samples_are_checked_before_anything_is_drawn(samples):
+  with pytest.raises(ValueError, match=f'samples={samples} is not a number'):
+    generators.evaluate(None, real_images(), samples=samples)
+
+
+def test_samples_that_are_not_finite_are_refused():
+  one = made(0.5)
+  params = jax.tree.map(lambda leaf: leaf * np.nan, one.params)
+  with pytest.raises(ValueError, match='^generator: 40 of 40 samples are not'):
+    generators.evaluate(
+      one._replace(params=params), real_images(), features=PIXELS
+    )

@@ -124,3 +124,29 @@ def test_weights_are_equal_unless_they_are_given():
 def test_weights_that_do_not_mix_are_refused(weights, message):
   with pytest.raises(ValueError, match=message):
     checks.check_weights(weights, 2)
+
+
+GOOD = np.linspace(-1.0, 1.0, 24).reshape(2, 2, 3, 2)
+
+
+def test_usable_samples_come_back():
+  np.testing.assert_array_equal(checks.usable_samples(GOOD, 'a'), GOOD)
+  for flat in (0.5 * np.ones_like(GOOD), np.ones((4, 2))):
+    # A grey image, and a point that is no image, are at no bound.
+    np.testing.assert_array_equal(checks.usable_samples(flat, 'a'), flat)
+  one = small.generator(0, small.VECTORS)
+  assert checks.usable(one, 'a') is one
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_samples_that_are_not_finite_are_counted(bad):
+  samples = GOOD.copy()
+  samples[1, 0, 0, 0] = bad
+  with pytest.raises(ValueError, match='^a: 1 of 2 samples are not finite'):
+    checks.usable_samples(samples, 'a')
+
+
+@pytest.mark.parametrize('bound', [-1.0, 1.0])
+def test_saturated_samples_are_refused(bound):
+  with pytest.raises(ValueError, match=f'^a: every pixel .* is {bound:g};'):
+    checks.usable_samples(np.full_like(GOOD, bound), 'a')

@@ -124,6 +124,13 @@ def test_two_histograms_cost_half_their_distance_and_one_nothing():
     np.testing.assert_allclose(one.histogram, bars[1], atol=1e-4)
 
 
+def test_an_epsilon_below_float32_is_refused():
+  with pytest.raises(ValueError, match='^epsilon: 1e-300 is too small'):
+    grid_barycenters.entropic(
+      [[0.0], [1.0]], [[1.0, 0.0], [0.0, 1.0]], epsilon=1e-300
+    )
+
+
 @pytest.mark.parametrize('scale', [1e-30, 1e-6, 1e6, 1e30])
 def test_entropic_barycenters_know_no_unit(scale):
   grid = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])

@@ -249,3 +249,18 @@ def test_equal_points_are_at_distance_0():
   x = np.ones((3, 2))
   assert sinkhorn.bounds(x, x[:2]).upper == 0.0
   assert sinkhorn.divergence(x, x[:2]) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize('epsilon', [1e-17, 1e-310])
+def test_an_epsilon_without_digits_is_refused(epsilon):
+  x, y, a, b = clouds(5)
+  with pytest.raises(ValueError, match='^epsilon: .* is too small beside'):
+    sinkhorn.bounds(x, y, a, b, epsilon=epsilon)
+
+
+def test_bounds_of_a_tiny_epsilon_are_valid():
+  x, y, a, b = clouds(5)
+  value = exact.w1(x, y, a, b)
+  found = sinkhorn.bounds(x, y, a, b, epsilon=1e-12, iterations=10)
+  assert not found.converged
+  assert found.lower - 1e-9 <= value <= found.upper + 1e-9

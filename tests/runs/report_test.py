@@ -225,3 +225,20 @@ def test_a_time_that_is_damaged_is_left_out(tmp_path):
     '| adapted | 2.33 ± 1.53 |  | 0.500 | 1,234,567 |  |'
     in (tmp_path / 'report.md').read_text()
   )
+
+
+def test_what_is_not_defined_is_left_out(tmp_path):
+  rows = {
+    'adapted': {
+      'frechet': [1.0, 2.0], 'memorisation': [0.5, None],
+      'copied': [None, None], 'real': [0.5, 0.5], 'w1_real': [0.25, 0.25],
+    },
+  }  # fmt: skip
+  nowhere = {
+    'stage': 'barycenter', 'step': 2, 'w1_smooth': [[-1.0, 0.0]],
+    'position': [None], 'residual': [0.1], 'distance': [2.0],
+  }  # fmt: skip
+  paths = write(tmp_path, rows, records=[*RECORDS, nowhere])
+  with open(paths['markdown']) as file:
+    text = file.read()
+  assert '0.500' in text and 'nan' not in text.lower()

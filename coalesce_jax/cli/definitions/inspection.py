@@ -38,7 +38,7 @@ def evaluate(values: Values) -> None:
   )  # fmt: skip
   kinds.count(
     values, 'samples', None, 'Number of generated samples; default as many as '
-    'real images.', 2, 10_000_000,
+    'real images.', 6, 1_000_000,
   )  # fmt: skip
   kinds.seed(values)
 
