@@ -86,13 +86,14 @@ def test_bundles_without_usable_samples_are_refused(
   good = calls.node(tmp_path / 'good.safetensors')
   images = calls.folder(tmp_path / 'images', count=20)
   out = tmp_path / 'out'
+  edge = f'--out={out}.safetensors'
   for argv in (
     ['sample', f'--node={bad}', f'--out={out}.png'],
     ['evaluate', f'--node={bad}', f'--images={images}'],
-    ['export', f'--node={bad}', '--format=stablehlo', f'--out={out}'],
-    ['barycenter', f'--nodes={good},{bad}', f'--out={out}', *calls.FEW],
-    ['adapt', f'--nodes={bad}', f'--local={images}', f'--out={out}'],
-    ['ternarize', f'--node={bad}', f'--local={images}', f'--out={out}'],
+    ['export', f'--node={bad}', '--format=stablehlo', f'--out={out}.mlir'],
+    ['barycenter', f'--nodes={good},{bad}', edge, *calls.FEW],
+    ['adapt', f'--nodes={bad}', f'--local={images}', edge],
+    ['ternarize', f'--node={bad}', f'--local={images}', edge],
   ):
     calls.refused(capsys, argv, match)
     calls.refused(capsys, argv, bad)
@@ -111,7 +112,7 @@ def test_numbers_of_samples_without_a_score_are_refused(
   calls.refused(
     capsys,
     [*argv, f'--samples={samples}'],
-    f'--samples={samples} is not a number of samples in [6, 1000000]',
+    f'--samples={samples}: it is not in [6, 1000000]',
   )
 
 
