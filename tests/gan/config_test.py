@@ -42,6 +42,11 @@ def test_pairs_need_fresh_samples():
     config.Config(paired=True, generator_batches=2)
 
 
+def test_only_the_ball_needs_radii():
+  needs = {n: config.Config(objective=n).needs_radii for n in config.OBJECTIVES}
+  assert needs == {'w1': False, 'w1_squared': False, 'ball': True}
+
+
 def test_a_ball_needs_a_penalty():
   with pytest.raises(ValueError, match='ball_penalty'):
     config.Config(objective='ball', ball_penalty=0.0)

@@ -18,7 +18,7 @@ def test_coefficients_are_the_gradient_of_the_value(name):
   state = made.init(3)
   c = made.coefficients(state, W1, WEIGHTS, RADII)
   np.testing.assert_allclose(c, jax.grad(made.value)(W1, WEIGHTS), rtol=1e-6)
-  assert made.metrics(state, W1, RADII) == {} and not made.needs_radii
+  assert made.metrics(state, W1, RADII) == {}
   assert made.update(state, W1, RADII) == state == ()
 
 
@@ -30,7 +30,6 @@ def test_negative_estimates_do_not_push_a_squared_distance_away():
 
 def test_the_ball_is_an_augmented_lagrangian():
   made = objectives.build('ball', penalty=4.0, rate=0.5)
-  assert made.needs_radii
   m = jnp.array([0.0, 1.0, 0.1])
   # The first source pulls by 1; the others by m + penalty (w1 - radius).
   c = made.coefficients(m, W1, WEIGHTS, RADII)
