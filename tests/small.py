@@ -8,7 +8,9 @@ import numpy as np
 
 from coalesce_jax.core import trees
 from coalesce_jax.gan import game
+from coalesce_jax.gan import refined_source
 from coalesce_jax.gan import sources
+from coalesce_jax.methods import mixture
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import base
@@ -127,6 +129,20 @@ def coded(generator, granularity, sides, leaves=('.*/kernel',)):
     params=trees.map_named(code, generator.params),
     spec=dataclasses.replace(generator.spec, encodings={'ternary': described}),
   )
+
+
+def mixed(spec, steps=0):
+  """A mixture of two generators, moved by critics if there are steps."""
+  refine = refined_source.Config(steps=steps) if steps else None
+  nodes = []
+  for k in range(2):
+    rng = np.random.default_rng(k)
+    critic = jax.tree.map(
+      lambda leaf, rng=rng: 0.3 * rng.standard_normal(leaf.shape, np.float32),
+      jax.eval_shape(spec.build_critic().init, jax.random.key(0)),
+    )
+    nodes.append(drawn(spec, k)._replace(critic=critic))
+  return mixture.mixture(nodes, refine=refine)
 
 
 def ternarized(generator, scheme, granularity, leaves=('.*/kernel',)):

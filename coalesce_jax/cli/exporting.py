@@ -30,6 +30,7 @@ def export(values: Values, stop: Stop) -> dict[str, Any]:
     'out': values.out,
     'format': values.format,
     'weights': program.metadata['weights'],
+    'opset': program.metadata['opset'],
     'bytes': len(program.contents['']),
     'max_difference': program.metadata['max_difference'],
     'tolerance': program.metadata['tolerance'],

@@ -24,6 +24,7 @@ from coalesce_jax.export import names
 from coalesce_jax.export import stablehlo
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.networks import registry
 
 BATCHES = (1, 17)
 
@@ -39,6 +40,8 @@ class Format(NamedTuple):
       None where every leaf is float32.
     packages: packages of the extra `export` that the format needs.
     tolerance: largest allowed absolute difference from the samples of JAX.
+    check: ``spec -> None``, raises ValueError for a generator that the format
+      cannot express.
     encode: ``(generator, weights) -> program``, as bytes.
     load: ``program -> functions`` from latents `[B, Z]` to samples `[B, ...]`,
       one for each way in which a user may run the program.
@@ -49,6 +52,7 @@ class Format(NamedTuple):
   weights: Mapping[str, str | None]
   packages: tuple[str, ...]
   tolerance: float
+  check: Callable[[generator_lib.Spec], None]
   encode: Callable[[generator_lib.Generator, str], bytes]
   load: Callable[[bytes], Sequence[Run]]
   describe: Callable[[bytes, dict[str, Any]], dict[str, bytes]]
@@ -83,7 +87,8 @@ def write(
     format: one of `FORMATS`.
     weights: how to write weights. 'int2' and 'int4' write ternary leaves in 2
       and 4 bits, 'float32' writes every leaf in 32 bits. The default is 'int2'
-      for a ternary generator, else 'float32'.
+      for a ternary generator, else 'float32'. More runtimes read 'int4', and
+      most read 'float32'.
     source_sha256: digest of the payload of the bundle that holds the generator,
       if there is one.
 
@@ -91,8 +96,9 @@ def write(
     The program and its description, as written.
 
   Raises:
-    ValueError: unknown or unfit settings, a missing package, or a program whose
-      samples differ from those of JAX. Nothing is written then.
+    ValueError: unknown or unfit settings, a missing package, a generator that
+      the format cannot express, or a program whose samples differ from those of
+      JAX. Nothing is written then.
   """
   export = build(
     generator, format=format, weights=weights, source_sha256=source_sha256
@@ -135,11 +141,15 @@ def build(
       f'weights {weights!r} of {format} are not one of {tuple(chosen.weights)}'
     )
   if weights not in possible:
+    made = '' if spec.network == registry.MIXTURE else (
+      ', or `coalesce ternarize` makes it ternary'
+    )  # fmt: skip
     raise ValueError(
       f'weights {weights!r}: this generator has no {chosen.weights[weights]} '
-      f'leaves; it takes one of {possible}'
+      f'leaves; it takes one of {possible}{made}'
     )
   require(*chosen.packages)
+  chosen.check(spec)
   _check_shapes(generator)
   program = chosen.encode(generator, weights)
   metadata = metadata_lib.make(
@@ -218,6 +228,12 @@ def _verified(
   return largest
 
 
+def _check_onnx(spec: generator_lib.Spec) -> None:
+  from coalesce_jax.export import onnx_graphs
+
+  onnx_graphs.check(spec)
+
+
 def _encode_onnx(generator: generator_lib.Generator, weights: str) -> bytes:
   from coalesce_jax.export import onnx_graphs
 
@@ -254,6 +270,7 @@ FORMATS = {
     weights=names.WEIGHTS['onnx'],
     packages=('onnx', 'onnxruntime'),
     tolerance=1e-4,
+    check=_check_onnx,
     encode=_encode_onnx,
     load=_load_onnx,
     describe=_describe_onnx,
@@ -262,6 +279,7 @@ FORMATS = {
     weights=stablehlo.WEIGHTS,
     packages=('flatbuffers',),
     tolerance=1e-5,
+    check=lambda spec: None,
     encode=stablehlo.encode,
     load=lambda program: [stablehlo.load(program)],
     describe=_describe_stablehlo,

@@ -13,6 +13,7 @@ import json
 from typing import Any
 
 from coalesce_jax.core import files
+from coalesce_jax.export import names
 from coalesce_jax.models import generator
 
 FORMAT_VERSION = 1
@@ -55,6 +56,7 @@ def make(
     'image_shape': list(spec.image_shape),
     'value_range': [-1.0, 1.0] if len(spec.image_shape) == 3 else None,
     'weights': weights,
+    'opset': names.OPSETS[weights] if format == 'onnx' else None,
     # Programs hold the leaves of other encodings as float32.
     'ternary': spec.encodings.get('ternary'),
     'tolerance': tolerance,

@@ -10,3 +10,6 @@ WEIGHTS: dict[str, dict[str, str | None]] = {
 }
 # Format -> the endings of its files.
 ENDINGS = {'onnx': ('.onnx',), 'stablehlo': ('.stablehlo', '.mlir', '.bin')}
+# Version of the standard operators of ONNX, by type of the weights: the lowest
+# that has the type. More runtimes read an older version.
+OPSETS = {'int2': 25, 'int4': 21, 'float32': 13}

@@ -77,7 +77,9 @@ def _dot(
     a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
   lead = a.ndim - 2
   batch = tuple(range(lead))
-  cpu = jax.default_backend() == 'cpu'
+  # A size that an exported program leaves open cannot be compared.
+  known = all(isinstance(n, int) for n in (*a.shape, *b.shape))
+  cpu = known and jax.default_backend() == 'cpu'
   if cpu and axis_a == axis_b == 0 and 2 * a.size < b.size:
     # A product of rows by columns is up to 1.5 times as fast on a CPU. The
     # barrier keeps XLA from moving the transposition into the product.

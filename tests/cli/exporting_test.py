@@ -49,6 +49,7 @@ def test_a_bundle_is_exported(capsys, tmp_path, bundle, format, weights):
     'out': str(out),
     'format': format,
     'weights': weights,
+    'opset': {'int2': 25, 'int4': 21}.get(weights),
     'bytes': out.stat().st_size,
     'tolerance': export.FORMATS[format].tolerance,
   }
@@ -81,6 +82,31 @@ def test_an_exported_file_is_sampled(capsys, tmp_path, bundle, generator):
   assert levels.shape == (9, 8, 8, 1)
   # One level of rounding, and the tolerance.
   assert np.abs(levels - (expected + 1.0) * 127.5).max() <= 0.5 + 127.5e-4
+
+
+def test_a_mixture_is_exported_and_sampled(capsys, tmp_path):
+  nodes = [
+    calls.node(tmp_path / f'{k}.safetensors', k, small.PIXELS) for k in range(2)
+  ]
+  mixed, out = tmp_path / 'both.safetensors', tmp_path / 'both.onnx'
+  named = f'--nodes={",".join(nodes)}'
+  assert calls.run(capsys, 'mixture', named, f'--out={mixed}')[0] == 0
+  code, result, _ = calls.run(
+    capsys, 'export', f'--node={mixed}', f'--out={out}'
+  )
+  assert code == 0 and result['opset'] == 13
+  code, _, _ = calls.run(
+    capsys, 'sample', '--backend=onnx', f'--node={out}', '--n=4',
+    f'--out={tmp_path / "x.png"}',
+  )  # fmt: skip
+  assert code == 0
+  argv = ['mixture', named, f'--out={mixed}', '--refine_steps=2']
+  assert calls.run(capsys, *argv)[0] == 0
+  calls.refused(
+    capsys, ['export', f'--node={mixed}', f'--out={tmp_path / "no.onnx"}'],
+    'without --refine_steps',
+  )  # fmt: skip
+  assert not (tmp_path / 'no.onnx').exists()
 
 
 def vectors(path):

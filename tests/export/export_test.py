@@ -15,6 +15,7 @@ from coalesce_jax.core import files
 from coalesce_jax.export import export
 from coalesce_jax.export import onnx_files
 from coalesce_jax.export import stablehlo
+from coalesce_jax.methods import mixture
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
 from tests import small
@@ -51,6 +52,7 @@ def description(path, format):
   ],
 )
 def test_files_say_what_they_are(tmp_path, format, weights, tolerance):
+  opset = None
   generator, path = made(), tmp_path / 'edge.bin'
   found = export.write(
     path, generator, format=format, weights=weights, source_sha256='ab'
@@ -68,6 +70,8 @@ def test_files_say_what_they_are(tmp_path, format, weights, tolerance):
     program = program.removesuffix(tail)
     assert len(program) < path.stat().st_size
     onnx.checker.check_model(onnx.load(path), full_check=True)
+    opset = onnx.load(path).opset_import[0].version
+    assert opset == {'int2': 25, 'int4': 21, 'float32': 13}[weights]
   assert said.pop('program_sha256') == files.digest([program])
   assert said == {
     'format_version': 1,
@@ -78,6 +82,7 @@ def test_files_say_what_they_are(tmp_path, format, weights, tolerance):
     'image_shape': [8, 8, 1],
     'value_range': [-1.0, 1.0],
     'weights': weights,
+    'opset': opset,
     'ternary': generator.spec.encodings['ternary'],
     'tolerance': tolerance,
     'provenance': PROVENANCE,
@@ -107,6 +112,28 @@ def test_every_network_is_verified_in_both_formats(spec, granularity):
       generator = small.coded(small.drawn(spec), granularity, sides)
       found = export.build(generator, format=format)
       assert found.metadata['weights'] == 'int2'
+
+
+@pytest.mark.parametrize('format', list(export.FORMATS))
+def test_a_mixture_is_verified_in_both_formats(tmp_path, format):
+  nodes = [small.drawn(small.PIXELS, k) for k in range(3)]
+  found = export.write(
+    tmp_path / 'edge.bin', mixture.mixture(nodes, (0.2, 0.3, 0.5)),
+    format=format,
+  )  # fmt: skip
+  assert found.metadata['network'] == 'mixture'
+  assert found.metadata['latent_size'] == small.PIXELS.latent_size + 3
+  if format == 'onnx':
+    data, _ = onnx_files.read(tmp_path / 'edge.bin')
+    assert onnx_files.sample(data, 7, 0, 5).shape == (5, 8, 8, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('spec', [small.IMAGES, small.PIXELS])
+def test_a_mixture_that_moves_latents_is_a_stablehlo_program(spec):
+  made = small.mixed(spec, steps=3)
+  found = export.build(made, format='stablehlo').metadata
+  assert found['max_difference'] <= 1e-5 and found['opset'] is None
 
 
 def test_two_bits_are_a_fourteenth_of_float32(tmp_path):
@@ -173,13 +200,22 @@ def test_a_program_without_its_description_is_not_written(tmp_path):
     ),
     (
       {'weights': 'int2'},
-      r"no ternary leaves; it takes one of \['float32'\]",
+      r"no ternary leaves; it takes one of \['float32'\], or `coalesce tern",
     ),
   ],
 )
 def test_settings_that_do_not_fit_are_refused(settings, message):
   with pytest.raises(ValueError, match=message):
     export.build(small.drawn(small.IMAGES), **settings)
+
+
+def test_nothing_is_encoded_for_what_a_format_cannot_express(monkeypatch):
+  chosen = export.FORMATS['onnx']._replace(encode=None)
+  monkeypatch.setitem(export.FORMATS, 'onnx', chosen)
+  with pytest.raises(ValueError, match='without --refine_steps'):
+    export.build(small.mixed(small.VECTORS, steps=1))
+  with pytest.raises(ValueError, match=r"it takes one of \['float32'\]$"):
+    export.build(small.mixed(small.VECTORS), weights='int2')
 
 
 @pytest.mark.parametrize('format', list(export.FORMATS))

@@ -54,6 +54,21 @@ def test_an_honest_forgery_is_read(tmp_path, made):
   assert onnx_files.read(path)[1]['latent_size'] == 4
 
 
+@pytest.mark.parametrize(('opset', 'known'), [(18, True), (17, False)])
+def test_files_of_earlier_versions_are_read(tmp_path, opset, known):
+  def change(model, metadata):
+    del metadata['opset']
+    model.opset_import[0].version = opset
+
+  path = tmp_path / 'edge.onnx'
+  path.write_bytes(forged(export.build(small.drawn(small.VECTORS)), change))
+  if known:
+    assert onnx_files.read(path)[1]['latent_size'] == 2
+  else:
+    with pytest.raises(ValueError, match='other operators'):
+      onnx_files.read(path)
+
+
 def flipped(made):
   """One bit of the weights."""
   data = bytearray(made.contents[''])

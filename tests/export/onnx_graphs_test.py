@@ -7,9 +7,11 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 import pytest
+import scipy.stats
 
 from coalesce_jax.export import onnx_files
 from coalesce_jax.export import onnx_graphs
+from coalesce_jax.methods import mixture
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import packing
 from coalesce_jax.networks import registry
@@ -93,6 +95,91 @@ def test_samples_of_every_network_and_scheme_are_those_of_jax(name):
 
 def test_every_network_is_among_these():
   assert {s.network for s in NETWORKS.values()} == set(registry.GENERATORS)
+
+
+def mixed(chosen, *weights):
+  nodes = [small.drawn(NETWORKS[chosen], k) for k in range(len(weights))]
+  return nodes, mixture.mixture(nodes, weights)
+
+
+@pytest.mark.parametrize('weights', [(1.0,), (0.2, 0.5, 0.3), (0.0, 1.0)])
+def test_a_mixture_gives_the_samples_of_the_selected_generators(weights):
+  nodes, made = mixed('mlp', *weights)
+  z = np.random.default_rng(2).standard_normal(
+    (40, LATENT + len(weights)), np.float32
+  )
+  chance = scipy.stats.norm.cdf(z[:, LATENT:].astype(np.float64))
+  # The generator whose exponential clock of rate w rings first.
+  with np.errstate(divide='ignore'):
+    chosen = np.argmin(-np.log(chance) / np.array(weights), 1)
+  assert set(chosen) == {k for k, w in enumerate(weights) if w}
+  every = np.stack(
+    [jax.jit(n.network.apply)(n.params, z[:, :LATENT]) for n in nodes]
+  )
+  expected = every[chosen, np.arange(40)]
+  data = onnx_graphs.model(made, 'float32').SerializeToString()
+  for expand in (False, True):
+    found = onnx_files.load(data, expand=expand)(z)
+    np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize('chosen', ['dcgan layer', 'wgan_gp_mnist', 'linear'])
+def test_mixtures_of_every_network_give_the_samples_of_jax(chosen):
+  _, made = mixed(chosen, 0.5, 0.5)
+  z = np.random.default_rng(3).standard_normal((9, LATENT + 2), np.float32)
+  expected = jax.jit(made.network.apply)(made.params, z)
+  data = onnx_graphs.model(made, 'float32').SerializeToString()
+  found = onnx_files.load(data)(z)
+  np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize('granularity', ternary.GRANULARITIES)
+def test_ternary_leaves_of_a_mixture_are_codes(granularity):
+  _, made = mixed('mlp', 0.5, 0.5)
+  made = made._replace(params=jax.tree.map(np.asarray, made.params))
+  made = small.coded(made, granularity, 2, ('nodes/.*/kernel',))
+  z = np.random.default_rng(3).standard_normal((9, LATENT + 2), np.float32)
+  expected = jax.jit(made.network.apply)(made.params, z)
+  for weights in ('int2', 'int4'):
+    model = onnx_graphs.model(made, weights)
+    kinds = {t.name: t.data_type for t in model.graph.initializer}
+    wanted = getattr(onnx.TensorProto, weights.upper())
+    assert kinds['1/out/kernel'] == kinds['0/dense_0/kernel'] == wanted
+    found = onnx_files.load(model.SerializeToString())(z)
+    np.testing.assert_allclose(found, expected, rtol=0.0, atol=1e-4)
+
+
+def test_the_largest_mixture_is_within_the_limits_of_a_file():
+  chosen = OTHER_SIZES['dcgan 64 layer']
+  nodes = [small.drawn(chosen, k) for k in range(2)]
+  one, two = (
+    len(onnx_graphs.model(mixture.mixture(n), 'float32').graph.node)
+    for n in (nodes[:1], nodes)
+  )
+  most = one + (registry.MAX_NODES - 1) * (two - one)
+  assert 1000 < most <= onnx_files.MAX_NODES
+
+
+def test_a_mixture_that_moves_latents_is_refused_in_one_line():
+  made = small.mixed(small.VECTORS, steps=1)
+  with pytest.raises(ValueError, match='without --refine_steps') as caught:
+    onnx_graphs.model(made, 'float32')
+  assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('weights', ['int2', 'int4'])
+def test_the_opset_is_the_lowest_that_has_the_type(weights):
+  opset = onnx_graphs.KINDS[weights].opset
+  for version, known in ((opset, True), (opset - 1, False)):
+    schema = onnx.defs.get_schema('DequantizeLinear', version)
+    types = {t for c in schema.type_constraints for t in c.allowed_type_strs}
+    assert (f'tensor({weights})' in types) == known
+
+
+def test_float32_graphs_have_operators_of_opset_13():
+  assert onnx_graphs.KINDS['float32'].opset == 13
+  for name in onnx_graphs.OPERATORS:
+    assert onnx.defs.get_schema(name, 13).since_version <= 13
 
 
 @pytest.mark.parametrize('granularity', ternary.GRANULARITIES)

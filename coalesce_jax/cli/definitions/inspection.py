@@ -58,8 +58,9 @@ def export(values: Values) -> None:
   )
   kinds.choice(
     values, 'weights', None, list(export_names.WEIGHTS['onnx']),
-    'Type of ternary leaves; int4 is for older runtimes of ONNX. Default: int2 '
-    'for a ternary bundle, float32 for another.',
+    'Type of ternary leaves. In ONNX, int2 needs opset 25 (ONNX Runtime 1.24), '
+    'int4 opset 21 (OpenVINO, ONNX Runtime 1.20), float32 opset 13 (also older '
+    'runtimes). Default: int2 for a ternary bundle, float32 for another.',
   )  # fmt: skip
   kinds.path(
     values, 'out', None, 'File to write; StableHLO also writes OUT.json.'
