@@ -31,9 +31,10 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
     _refuse_mixture(values.nodes[0], nodes[0])
   weights = values.weights
   checks.check_weights(weights, len(nodes))
-  checks.same_samples(nodes)
-  judges = tuple(bundle.load(path) for path in values.judges or ())
-  local = common.local(values.local, nodes[0].spec)
+  judges = tuple(
+    common.load('judges', path, used=False) for path in values.judges or ()
+  )
+  local = common.local(values.local, nodes[0].spec, values.nodes[0])
   freeze = baselines.FREEZE_D if values.freeze_d else ()
   chunk = loop.chunk_of(values.steps, adaptation.Config().schedule.chunk)
   select = chunk if values.early_stopping else 0
@@ -46,11 +47,12 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   )
   spec = checks.with_critic(nodes[0].spec)
   fine_tuning.check_leaves(spec, config)
-  fine_tuning.check_judges(judges, spec, config, values.judges)
+  fine_tuning.check_judges(judges, spec, config, values.judges, values.nodes[0])
   digests = common.digests([*values.nodes, *(values.judges or ())]) | {
     'local_sha256': files.digest([local])
   }
   work = common.work(values, values.out, stop, digests)
+  common.say_new_critics(values.nodes, nodes)
   key_meta, key_adapt, key_ternary = jax.random.split(
     jax.random.key(values.seed), 3
   )
@@ -90,13 +92,14 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
 def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
   """Trains a ternary copy of a bundle, held near the float generator."""
   outputs.file('out', values.out, outputs.BUNDLE)
-  generator = checks.usable(bundle.load(values.node), values.node)
+  generator = common.load('node', values.node)
   _refuse_mixture(values.node, generator)
-  local = common.local(values.local, generator.spec)
+  local = common.local(values.local, generator.spec, values.node)
   digests = common.digests([values.node]) | {
     'local_sha256': files.digest([local])
   }
   work = common.work(values, values.out, stop, digests)
+  common.say_new_critics([values.node], [generator])
   small, _ = _ternarized(
     values, jax.random.key(values.seed), generator, local, work, values.steps
   )

@@ -2,9 +2,11 @@
 
 import dataclasses
 import io
+import os
 import pathlib
 from typing import Any
 
+from absl import logging
 import numpy as np
 from PIL import Image
 from PIL import PngImagePlugin
@@ -17,6 +19,7 @@ from coalesce_jax.data import partition
 from coalesce_jax.gan import refined_source
 from coalesce_jax.models import bundle
 from coalesce_jax.models import checks
+from coalesce_jax.models import foreign
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.runs import workdir
 from coalesce_jax.training import loop
@@ -90,22 +93,58 @@ def work(
   )
 
 
-def load_nodes(paths: list[str]) -> list[generator_lib.Generator]:
+def load(flag: str, path: str, *, used: bool = True) -> generator_lib.Generator:
+  """Loads one bundle.
+
+  Args:
+    flag: name of the flag, for messages.
+    path: its value.
+    used: whether samples of the generator are needed.
+
+  Raises:
+    ValueError: the bundle is missing or invalid, or its samples are unusable.
+      For a folder the message names the bundles inside.
+  """
+  if os.path.isdir(path):
+    advice = foreign.of_folder(path, f'--{flag}=')
+    if flag == 'node':
+      advice = advice.replace('name its bundles', 'name one of its bundles')
+    raise ValueError(f'--{flag}={path}: a folder; {advice}')
+  generator = bundle.load(path)
+  return checks.usable(generator, path) if used else generator
+
+
+def load_nodes(
+  paths: list[str], flag: str = 'nodes'
+) -> list[generator_lib.Generator]:
   """Loads bundles whose samples have one shape.
+
+  Args:
+    paths: paths of the bundles.
+    flag: name of the flag, for messages.
 
   Raises:
     ValueError: a bundle is missing, invalid or unusable, or shapes differ.
   """
   if not paths:
-    raise ValueError('--nodes names no bundle')
-  nodes = [checks.usable(bundle.load(path), path) for path in paths]
-  for path, node in zip(paths, nodes, strict=True):
-    if node.spec.image_shape != nodes[0].spec.image_shape:
-      raise ValueError(
-        f'{path}: makes {node.spec.image_shape}, {paths[0]} makes '
-        f'{nodes[0].spec.image_shape}'
-      )
+    raise ValueError(f'--{flag} names no bundle')
+  nodes = [load(flag, path) for path in paths]
+  checks.same_samples(nodes, paths)
   return nodes
+
+
+def say_new_critics(
+  paths: list[str], nodes: list[generator_lib.Generator]
+) -> None:
+  """Logs which bundles have no critic, so that training starts with new ones.
+
+  Args:
+    paths: paths of the bundles whose critics would be the start.
+    nodes: their generators.
+  """
+  for path, node in zip(paths, nodes, strict=True):
+    if node.critic is None:
+      logging.info('%s holds no critic: training starts with a new one', path)
 
 
 def refine(
@@ -127,25 +166,34 @@ def refine(
     return None
   for path, node in zip(values.nodes, nodes, strict=True):
     if node.critic is None:
-      raise ValueError(f'{path}: no critic, which --refine_steps needs')
+      raise ValueError(
+        f'{path}: holds no critic, which --refine_steps needs; leave the flag '
+        'out, or name a bundle with its critic (--critic=keep)'
+      )
   return refined_source.Config(steps=values.refine_steps)
 
 
-def local(path: str, spec: generator_lib.Spec) -> np.ndarray:
+def local(path: str, spec: generator_lib.Spec, name: str) -> np.ndarray:
   """Loads local images.
 
   Args:
     path: folder or array file.
     spec: spec of the generator, whose image shape the images must have.
+    name: path of the generator's bundle, for messages.
 
   Raises:
-    ValueError: images are missing or invalid, or too few.
+    ValueError: the generator makes no images, or images are missing, invalid or
+      too few.
   """
   shape = tuple(spec.image_shape)
+  checks.images_only(
+    shape, name, 'in Python, coalesce_jax.adapt and ternarize take points'
+  )
   images = images_lib.load(path, shape, labelled=False).images
   if len(images) < partition.MIN_LOCAL:
     raise ValueError(
-      f'{path}: {len(images)} images, at least {partition.MIN_LOCAL} are needed'
+      f'--local={path}: {len(images)} images, at least {partition.MIN_LOCAL} '
+      'are needed; add images'
     )
   return images
 

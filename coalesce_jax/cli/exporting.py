@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from coalesce_jax.cli import common
 from coalesce_jax.cli import outputs
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
@@ -9,7 +10,6 @@ from coalesce_jax.core import replacing
 from coalesce_jax.export import export as export_lib
 from coalesce_jax.export import names
 from coalesce_jax.models import bundle
-from coalesce_jax.models import checks
 
 
 def export(values: Values, stop: Stop) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def export(values: Values, stop: Stop) -> dict[str, Any]:
   outputs.file('out', values.out, names.ENDINGS[values.format])
   if values.format == 'stablehlo':
     replacing.check_file(f'{values.out}.json', replacing.DESCRIPTION)
-  generator = checks.usable(bundle.load(values.node), values.node)
+  generator = common.load('node', values.node)
   program = export_lib.build(
     generator,
     format=values.format,

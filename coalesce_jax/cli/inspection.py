@@ -20,7 +20,6 @@ from coalesce_jax.export import export
 from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import features
 from coalesce_jax.metrics import generators
-from coalesce_jax.models import bundle
 from coalesce_jax.models import checks
 from coalesce_jax.runs import figures
 
@@ -36,8 +35,9 @@ def sample(values: Values, stop: Stop) -> dict[str, Any]:
   if many:
     replacing.check_images(path)
   shape, draw = (_exported if values.backend == 'onnx' else _bundle)(values)
-  if len(shape) != 3:
-    raise ValueError(f'{values.node}: makes no images')
+  checks.images_only(
+    tuple(shape), values.node, 'in Python, load(PATH).sample draws them'
+  )
   x = checks.usable_samples(draw(), values.node)
   levels = np.round((np.clip(x, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
   if many:
@@ -53,7 +53,7 @@ def sample(values: Values, stop: Stop) -> dict[str, Any]:
 
 
 def _bundle(values: Values) -> tuple[Sequence[int], Callable[[], Any]]:
-  generator = bundle.load(values.node)
+  generator = common.load('node', values.node, used=False)
   key = jax.random.key(values.seed)
   return generator.spec.image_shape, lambda: generator.sample(key, values.n)
 
@@ -73,8 +73,9 @@ def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
   del stop
   if values.samples is not None:
     generators.check_samples('--samples', values.samples)
-  generator = checks.usable(bundle.load(values.node), values.node)
+  generator = common.load('node', values.node)
   shape = tuple(generator.spec.image_shape)
+  checks.images_only(shape, values.node, '`evaluate` compares images')
   if values.images in datasets.NAMES:
     images = datasets.load(values.images, 'test').images
   else:

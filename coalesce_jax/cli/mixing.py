@@ -16,11 +16,9 @@ def mixture(values: Values, stop: Stop) -> dict[str, Any]:
   del stop
   outputs.file('out', values.out, outputs.BUNDLE)
   nodes = common.load_nodes(values.nodes)
-  mixed = mixture_lib.mixture(
-    nodes,
-    values.weights,
-    common.refine(values, nodes),
-  )
+  refine = common.refine(values, nodes)
+  mixture_lib.check(nodes, refine, values.nodes)
+  mixed = mixture_lib.mixture(nodes, values.weights, refine)
   provenance = {'stage': 'mixture', 'dataset': common.dataset(nodes)}
   spec = dataclasses.replace(mixed.spec, provenance=provenance)
   mixed = mixed._replace(spec=spec)

@@ -70,6 +70,7 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
   radii = values.radii
   barycenter_lib.check(nodes, values.method, values.objective, radii, config)
   work = common.work(values, values.out, stop, common.digests(values.nodes))
+  common.say_new_critics(values.nodes, nodes)
   meta, _ = barycenter_lib.barycenter(
     jax.random.key(values.seed),
     nodes,

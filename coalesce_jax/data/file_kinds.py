@@ -8,35 +8,20 @@ import os
 import pathlib
 import stat
 
+from coalesce_jax.core import file_kinds
 from coalesce_jax.core import files
 from coalesce_jax.data import decoding
 
 WANTED = (
   f'name a folder of {decoding.NAMES} files, or an .npz, .npy or IDX file'
 )
-# First bytes, and what such a file is.
-_STARTS = (
-  (b'PK', 'a ZIP archive; unpack it'),
-  (b'\x93NUMPY', 'a NumPy array without the ending .npy; rename it'),
-  (b'\x89HDF', 'an HDF5 file'),
-  (b'%PDF', 'a PDF file'),
-  (b'7z\xbc\xaf', 'a 7z archive; unpack it'),
-  (b'Rar!', 'a RAR archive; unpack it'),
-  (b'BZh', 'a bzip2 archive; unpack it'),
-  (b'\xfd7zXZ', 'an xz archive; unpack it'),
-  (b'\x28\xb5\x2f\xfd', 'a Zstandard archive; unpack it'),
-  (b'\x89PNG', 'one image'),
-  (b'\xff\xd8\xff', 'one image'),
-  (b'GIF8', 'one image'),
-)
-_ENDINGS = {
-  '.pt': 'a file of PyTorch; save its images by numpy.save',
-  '.pth': 'a file of PyTorch; save its images by numpy.save',
-  '.pkl': 'a pickle, which is never loaded; save its images by numpy.save',
-  '.tgz': 'a tar archive; unpack it',
-  '.tar': 'a tar archive; unpack it',
-  '.tar.gz': 'a tar archive; unpack it',
-  '.safetensors': 'a bundle or file of tensors, not images',
+# What to do with files of some kinds.
+_ADVICE = {
+  **dict.fromkeys(
+    ('zip', 'tar', '7z', 'rar', 'bzip2', 'xz', 'zstd'), 'unpack it'
+  ),
+  'torch': 'save its images by numpy.save',
+  'pickle': 'it is never loaded, save its images by numpy.save',
 }
 
 
@@ -72,34 +57,28 @@ def array_kind(path: str | os.PathLike[str]) -> str:
   path, name = pathlib.Path(path), files.shown(path)
   try:
     with open(path, 'rb') as file:
-      head = file.read(1024)
+      head = file.read(file_kinds.HEAD)
   except OSError as error:
     raise ValueError(f'{name}: not readable ({error.strerror})') from None
-  suffix = path.suffix.lower()
-  if suffix in ('.npz', '.npy'):
+  suffix, kind = path.suffix.lower(), file_kinds.kind(head, path.name)
+  if suffix in ('.npz', '.npy') and kind not in ('lfs', 'html'):
     return suffix[1:]
-  what = _described(head, path.name.lower())
+  what = _described(head, kind, path.name.lower())
   if what:
     raise ValueError(f'{name}: {what}; {WANTED}')
   return 'idx'
 
 
-def _described(head: bytes, name: str) -> str:
+def _described(head: bytes, kind: str, name: str) -> str:
   """Returns what a file is that is no IDX file, or '' if it may be one."""
-  if name.endswith(decoding.SUFFIXES):
+  if kind == 'image' or name.endswith(decoding.SUFFIXES):
     return 'one image'
-  for ending, what in _ENDINGS.items():
-    if name.endswith(ending):
-      return what
-  for start, what in _STARTS:
-    if head.startswith(start):
-      return what
-  if head[257:262] == b'ustar':
-    return _ENDINGS['.tar']
-  if head.startswith((b'\0\0', b'\x1f\x8b')):
+  if kind == 'safetensors' or name.endswith('.safetensors'):
+    return 'a bundle or file of tensors, not images'
+  if kind == 'npy':
+    return 'a NumPy array without the ending .npy; rename it'
+  if kind == 'gzip' or head.startswith(b'\0\0'):
     return ''
-  if not head:
-    return 'an empty file'
-  text = head.decode('utf-8', 'ignore')
-  plain = text and all(c.isprintable() or c.isspace() for c in text)
-  return 'a text file' if plain else 'a file of an unknown kind'
+  advice = _ADVICE.get(kind)
+  what = file_kinds.NAMES[kind]
+  return f'{what}; {advice}' if advice else what

@@ -94,7 +94,9 @@ def parse(text: str) -> dict[str, Any]:
   except (ValueError, KeyError, TypeError, RecursionError):
     raise ValueError('its description is damaged') from None
   if version != FORMAT_VERSION:
+    newer = isinstance(version, int) and version > FORMAT_VERSION
     raise ValueError(
       f'format version {str(version)[:20]}, this program reads {FORMAT_VERSION}'
+      + ('; a newer coalesce_jax wrote it: update this one' if newer else '')
     )
   return found

@@ -15,13 +15,13 @@ from collections.abc import Callable
 import json
 import math
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 
+from coalesce_jax.core import file_kinds
 from coalesce_jax.core import files
 from coalesce_jax.export import metadata as metadata_lib
 from coalesce_jax.export import names
@@ -35,6 +35,7 @@ MAX_NODES = 4096
 MAX_VALUES = 1 << 27
 # Most samples that are computed at once.
 BATCH = 64
+_WANTED = 'name a file of `coalesce export --format=onnx`'
 _ATTRIBUTES = (
   onnx.AttributeProto.INT,
   onnx.AttributeProto.INTS,
@@ -115,21 +116,29 @@ def read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, Any]]:
     ValueError: the file is missing, damaged, too large, or of another origin.
       The error is one line.
   """
-  path = pathlib.Path(path)
-  if not path.is_file():
-    raise ValueError(f'{path}: no such file')
-  with open(path, 'rb') as file:
-    data = file.read(MAX_BYTES + 1)
+  path, name = os.fspath(path), files.shown(path)
+  try:
+    with open(path, 'rb') as file:
+      data = file.read(MAX_BYTES + 1)
+  except IsADirectoryError:
+    raise ValueError(f'{name}: a folder; {_WANTED}') from None
+  except (FileNotFoundError, NotADirectoryError):
+    raise ValueError(f'{name}: no such file') from None
+  except OSError as error:
+    raise ValueError(f'{name}: cannot be read ({error.strerror})') from None
+  _check_kind(name, data)
   if len(data) > MAX_BYTES:
-    raise ValueError(f'{path}: exceeds the limit of {MAX_BYTES} bytes')
+    raise ValueError(f'{name}: exceeds the limit of {MAX_BYTES} bytes')
   try:
     model = onnx.load_model_from_string(data)
   except Exception:
     # The classes of errors depend on how protocol buffers are installed.
-    raise ValueError(f'{path}: no ONNX file, or damaged') from None
+    raise ValueError(f'{name}: no ONNX file, or damaged; {_WANTED}') from None
   texts = [entry.value for entry in model.metadata_props if entry.key == KEY]
   if len(texts) != 1 or len(model.metadata_props) != 1:
-    raise ValueError(f'{path}: was not written by `coalesce export`')
+    raise ValueError(
+      f'{name}: was not written by `coalesce export`, or is damaged; {_WANTED}'
+    )
   try:
     metadata = metadata_lib.parse(texts[0])
     program = data.removesuffix(_tail(texts[0]))
@@ -137,8 +146,21 @@ def read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, Any]]:
       raise ValueError("damaged, its sha256 is not its description's")
     _check(model, metadata)
   except ValueError as error:
-    raise ValueError(f'{path}: {error}') from None
+    raise ValueError(f'{name}: {error}') from None
   return data, metadata
+
+
+def _check_kind(name: str, data: bytes) -> None:
+  """Names a file of another kind before anything parses it."""
+  head = data[: file_kinds.HEAD]
+  kind = file_kinds.kind(head, os.path.basename(name))
+  if kind == 'safetensors':
+    raise ValueError(
+      f'{name}: a safetensors file; JAX samples a bundle (--backend=jax), or '
+      '`coalesce export` makes an ONNX program of it'
+    )
+  if kind not in ('onnx', 'unknown'):
+    raise ValueError(f'{name}: {file_kinds.NAMES[kind]}; {_WANTED}')
 
 
 def _tail(text: str) -> bytes:

@@ -188,6 +188,7 @@ def check_judges(
   spec: generator_lib.Spec,
   config: Config,
   names: Sequence[str] | None = None,
+  start: str = 'the generator',
 ) -> None:
   """Checks that critics can form a critic ensemble.
 
@@ -196,21 +197,30 @@ def check_judges(
     spec: spec of the generator that is fine-tuned.
     config: settings.
     names: names of `judges` for the message.
+    start: name of the generator for the message.
 
   Raises:
     ValueError: sample shapes or critics differ, or the objective is 'ball'.
   """
   for j, generator in enumerate(judges):
     name = names[j] if names else f'judges[{j}]'
-    if tuple(generator.spec.image_shape) != tuple(spec.image_shape):
+    shape = tuple(generator.spec.image_shape)
+    if shape != tuple(spec.image_shape):
       raise ValueError(
-        f'{name}: its critic takes {tuple(generator.spec.image_shape)}, '
-        f'the generator makes {tuple(spec.image_shape)}'
+        f'{name}: its critic takes {checks.samples_of(shape)}, {start} makes '
+        f'{checks.samples_of(tuple(spec.image_shape))}'
       )
-    critic = (generator.spec.critic, generator.spec.critic_options)
-    if generator.critic is None or critic != (spec.critic, spec.critic_options):
+    if generator.critic is None:
       raise ValueError(
-        f'{name}: no critic like that of the generator, {spec.critic!r}'
+        f'{name}: no critic inside, which a critic ensemble needs; name a '
+        'bundle that was written with its critic'
+      )
+    critic = generator.spec.critic, dict(generator.spec.critic_options)
+    wanted = spec.critic, dict(spec.critic_options)
+    if critic != wanted:
+      raise ValueError(
+        f'{name}: no critic like that of {start}, but {critic[0]!r} '
+        f'{critic[1]} instead of {wanted[0]!r} {wanted[1]}'
       )
   if len(judges) > 1 and config.game.needs_radii:
     name = config.game.objective

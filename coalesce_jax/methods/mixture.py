@@ -18,6 +18,50 @@ from coalesce_jax.core import types
 from coalesce_jax.gan import refined_source
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.networks import registry
+
+
+def check(
+  nodes: Sequence[generator_lib.Generator],
+  refine: refined_source.Config | None = None,
+  names: Sequence[str] | None = None,
+) -> generator_lib.Spec:
+  """Checks that generators can be mixed.
+
+  Args:
+    nodes: see `mixture`.
+    refine: see `mixture`.
+    names: names of the generators for the message, such as their files.
+
+  Returns:
+    The spec of the first generator.
+
+  Raises:
+    ValueError: see `mixture`.
+  """
+  spec = checks.same_architecture(nodes, names)
+  called = names or [f'generator {k}' for k in range(len(nodes))]
+  if spec.network == registry.MIXTURE:
+    raise ValueError(
+      f'{called[0]} is a mixture already; mix the generators that it holds'
+    )
+  critic = (spec.critic, dict(spec.critic_options))
+  for name, node in zip(called, nodes, strict=True):
+    if node.spec.encodings:
+      raise ValueError(
+        f'{name} is {", ".join(sorted(node.spec.encodings))}: a mixture would '
+        'keep its weights as floats; mix the float generators'
+      )
+    if refine is None:
+      continue
+    own = (node.spec.critic, dict(node.spec.critic_options))
+    if node.critic is None or own != critic:
+      found = 'no critic' if node.critic is None else f'{own[0]!r} {own[1]}'
+      raise ValueError(
+        'refine needs critics of one architecture with all nodes: '
+        f'{name} has {found}, {called[0]} has {critic[0]!r} {critic[1]}'
+      )
+  return spec
 
 
 def mixture(
@@ -44,26 +88,12 @@ def mixture(
       with `refine`, nodes do not all have critics of one architecture.
   """
   nodes = list(nodes)
-  spec = checks.same_architecture(nodes)
+  spec = check(nodes, refine)
   weights = checks.check_weights(weights, len(nodes))
-  for k, node in enumerate(nodes):
-    if node.spec.encodings:
-      raise ValueError(
-        f'generator {k} is {", ".join(sorted(node.spec.encodings))}: a mixture '
-        'would keep its weights as floats'
-      )
   options: dict[str, Any] = {'of': spec.network, 'count': len(nodes)}
   options |= {f'of_{name}': value for name, value in spec.options}
   stacked = {'nodes': [n.params for n in nodes]}
   if refine is not None:
-    critic = (spec.critic, spec.critic_options)
-    if any(
-      n.critic is None or (n.spec.critic, n.spec.critic_options) != critic
-      for n in nodes
-    ):
-      raise ValueError(
-        'refine needs critics of one architecture with all nodes'
-      )
     stacked['critics'] = [n.critic for n in nodes]
     options |= {'critic': spec.critic, **dataclasses.asdict(refine)}
     options |= {f'critic_{name}': value for name, value in spec.critic_options}

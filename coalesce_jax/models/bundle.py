@@ -21,6 +21,7 @@ import numpy as np
 from coalesce_jax.core import files
 from coalesce_jax.core import trees
 from coalesce_jax.models import encodings
+from coalesce_jax.models import foreign
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import header as header_lib
 from coalesce_jax.models import manifest as manifest_lib
@@ -121,7 +122,7 @@ def load(
       bundle.
   """
   with _opened(path) as file:
-    header = header_lib.read(file)
+    header = _header(path, file)
     contents = manifest_lib.parse(header.manifest, table)
     places = header_lib.layout(
       manifest_lib.tensors(contents), header.entries, header.payload_size
@@ -151,7 +152,7 @@ def inspect(
     BundleError: see `load`.
   """
   with _opened(path) as file:
-    header = header_lib.read(file)
+    header = _header(path, file)
     wanted = manifest_lib.tensors(manifest_lib.parse(header.manifest, table))
     header_lib.layout(wanted, header.entries, header.payload_size)
     return header.manifest
@@ -160,19 +161,27 @@ def inspect(
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
   """Opens a file; errors while it is open become one line that names it."""
-  path = os.fspath(path)
+  path, name = os.fspath(path), files.shown(path)
   try:
-    if not os.path.isfile(path):
-      raise ValueError('no such file')
+    foreign.check_path(path)
     with open(path, 'rb') as file:
       yield file
   except OSError as error:
-    raise BundleError(f'{path}: cannot be read ({error.strerror})') from None
+    raise BundleError(f'{name}: cannot be read ({error.strerror})') from None
   except (ValueError, OverflowError) as error:
-    line = next(iter(str(error).splitlines()), 'damaged')[:300]
+    line = next(iter(str(error).splitlines()), 'damaged')[:600]
     # A header may name characters that no terminal and no file takes.
     line = line.encode(errors='backslashreplace').decode()
-    raise BundleError(f'{path}: {line}') from None
+    raise BundleError(f'{name}: {line}') from None
+
+
+def _header(path: str | os.PathLike[str], file: BinaryIO) -> header_lib.Header:
+  """Reads the header; a file of another kind is named."""
+  try:
+    return header_lib.read(file)
+  except ValueError as error:
+    file.seek(0)
+    raise ValueError(foreign.described(path, file.read, str(error))) from None
 
 
 def _decoded(

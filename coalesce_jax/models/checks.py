@@ -19,6 +19,7 @@ _MAY_DIFFER = ('critic', 'critic_options', 'encodings', 'provenance')
 
 def same_architecture(
   generators: Sequence[generator_lib.Generator],
+  names: Sequence[str] | None = None,
 ) -> generator_lib.Spec:
   """Returns the spec of the first generator if all have its architecture.
 
@@ -26,6 +27,7 @@ def same_architecture(
 
   Args:
     generators: K generators.
+    names: names of the generators for the message, such as their files.
 
   Returns:
     The spec of the first generator without encodings and provenance.
@@ -41,19 +43,22 @@ def same_architecture(
       value, expected = (getattr(s, field.name) for s in (other.spec, first))
       if field.name not in _MAY_DIFFER and value != expected:
         raise ValueError(
-          f'generator {i} has {field.name} {value}, generator 0 has '
-          f'{expected}: all must share one architecture'
+          f'{_name(names, i)} has {field.name} {_short(value)}, '
+          f'{_name(names, 0)} has {_short(expected)}: all must share one '
+          'architecture'
         )
   return dataclasses.replace(first, provenance={}, encodings={})
 
 
 def same_samples(
   generators: Sequence[generator_lib.Generator],
+  names: Sequence[str] | None = None,
 ) -> tuple[int, ...]:
   """Returns the shape of one sample if it is the same for all generators.
 
   Args:
     generators: K generators.
+    names: names of the generators for the message, such as their files.
 
   Raises:
     ValueError: the shapes differ, or K is 0.
@@ -64,8 +69,8 @@ def same_samples(
   for i, other in enumerate(generators[1:], 1):
     if other.spec.image_shape != first:
       raise ValueError(
-        f'generator {i} has image_shape {other.spec.image_shape}, generator 0 '
-        f'has {first}: all must make samples of one shape'
+        f'{_name(names, i)} makes samples {other.spec.image_shape}, '
+        f'{_name(names, 0)} makes {first}: all must make samples of one shape'
       )
   return first
 
@@ -112,6 +117,39 @@ def usable_samples(samples: Any, name: str) -> np.ndarray:
       'parameters are unusable'
     )
   return array
+
+
+def _name(names: Sequence[str] | None, index: int) -> str:
+  return names[index] if names else f'generator {index}'
+
+
+def _short(value: Any) -> str:
+  """Writes options as `width 4, norm pixel`, and another value as it is."""
+  if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+    return ', '.join(f'{key} {each}' for key, each in value)
+  return str(value)
+
+
+def samples_of(shape: tuple[int, ...]) -> str:
+  """Says what samples of a shape are: 'images (8, 8, 1)', 'points of R^2'."""
+  if len(shape) == 3:
+    return f'images {shape}'
+  return f'points of R^{shape[0]}' if len(shape) == 1 else f'arrays {shape}'
+
+
+def images_only(shape: tuple[int, ...], name: str, need: str) -> None:
+  """Checks that a generator makes images.
+
+  Args:
+    shape: shape of one sample of the generator.
+    name: name of the generator for the message, such as its file.
+    need: what images are needed for.
+
+  Raises:
+    ValueError: it makes something else.
+  """
+  if len(shape) != 3:
+    raise ValueError(f'{name}: makes {samples_of(shape)}, not images; {need}')
 
 
 def with_critic(spec: generator_lib.Spec) -> generator_lib.Spec:

@@ -84,15 +84,23 @@ def read(file: BinaryIO) -> Header:
   if len(prefix) < 8:
     raise ValueError(f'{size} bytes are no safetensors file')
   (length,) = struct.unpack('<Q', prefix)
-  if length > MAX_HEADER or 8 + length > size:
+  text = file.read(min(length, MAX_HEADER))
+  if length > MAX_HEADER:
     raise ValueError(
-      f'not a safetensors file, or truncated (header of {length} bytes)'
+      f'not a safetensors file, or its header exceeds {MAX_HEADER} bytes'
+    )
+  if len(text) < length:
+    raise ValueError(
+      f'not a safetensors file, or truncated ({size} bytes, its header alone '
+      f'has {length}); copy or download it again'
     )
   try:
-    entries = _mapping(file.read(length).decode())
+    entries = _mapping(text.decode())
     manifest = _mapping(entries.pop('__metadata__')[KEY])
   except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-    raise ValueError('no coalesce_jax manifest in its header') from None
+    raise ValueError(
+      'no coalesce_jax manifest in its header, so another program wrote it'
+    ) from None
   return Header(manifest, entries, size - 8 - length)
 
 
@@ -153,7 +161,8 @@ def layout(
     offset += size
   if offset != payload_size:
     raise ValueError(
-      f'truncated or padded, {payload_size} bytes of tensors for {offset}'
+      f'truncated or padded, {payload_size} bytes of tensors for {offset}; '
+      'copy or download it again'
     )
   return found
 

@@ -148,8 +148,10 @@ def parse(manifest: Mapping[str, Any], table: encodings.Table) -> Contents:
   """
   version = manifest.get('format_version')
   if version != FORMAT_VERSION:
+    newer = isinstance(version, int) and version > FORMAT_VERSION
     raise ValueError(
       f'format version {str(version)[:20]}, this program reads {FORMAT_VERSION}'
+      + ('; a newer coalesce_jax wrote it: update this one' if newer else '')
     )
   try:
     descriptions = {k: v for k, v in manifest.items() if k not in FIELDS}

@@ -256,7 +256,10 @@ def _critic(name, shape, options):
 
 def _module(table, name, shape, options):
   if name not in table:
-    raise ValueError(f'network {name!r} is not one of {sorted(table)}')
+    what, more = ('critic', ()) if table is CRITICS else ('network', (MIXTURE,))
+    raise ValueError(
+      f'{what} {str(name)[:60]!r} is not one of {sorted([*table, *more])}'
+    )
   try:
     return table[name](shape, **dict(options))
   except TypeError:

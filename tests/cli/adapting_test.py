@@ -45,7 +45,7 @@ def other_shape(path):
   [
     (truncated, 'truncated'),
     (bomb, 'its network has'),
-    (pickled, 'not a safetensors file'),
+    (pickled, 'a pickle, which is never loaded'),
     (other_shape, 'makes'),
     (lambda path: None, 'no such file'),
   ],
@@ -86,7 +86,7 @@ def test_judges_are_critics_of_other_bundles(capsys, tmp_path):
   code, _, error = calls.run(
     capsys, *argv, f'--out={tmp_path / "no.safetensors"}'
   )
-  assert code == 2 and 'c.safetensors: no critic like' in error
+  assert code == 2 and 'c.safetensors: no critic inside' in error
   assert sorted(tmp_path.rglob('*')) == before
 
 
@@ -103,10 +103,13 @@ def mixed_depths(path):
 @pytest.mark.parametrize(
   'make,match',
   [
-    (mixed_depths, '7 images, at least 8'),
+    (mixed_depths, 'at least 8 are needed; add'),
     (lambda path: path.mkdir(), 'the folder is empty'),
     (broken_images, '003.png: not a readable image'),
-    (lambda path: calls.folder(path, count=7), '7 images, at least 8'),
+    (
+      lambda path: calls.folder(path, count=7),
+      'at least 8 are needed; add',
+    ),
     (lambda path: None, 'no such file or folder'),
   ],
 )

@@ -1,5 +1,6 @@
 """What several subcommands share."""
 
+import dataclasses
 import io
 
 from absl import flags
@@ -7,9 +8,11 @@ import numpy as np
 from PIL import Image
 import pytest
 
+import coalesce_jax as cj
 from coalesce_jax.cli import common
 from coalesce_jax.cli.definitions import training
 from coalesce_jax.methods import adaptation
+from coalesce_jax.models import generator as generator_lib
 from tests import small
 from tests.cli import calls
 
@@ -39,6 +42,111 @@ def test_bad_weights_exit_with_2(capsys, tmp_path, weights, match):
     )  # fmt: skip
     assert code == 2 and match in error
   assert sorted(tmp_path.rglob('*')) == before
+
+
+# Every command that takes bundles, and the flag that names them.
+TAKERS = [
+  ('node', ['sample', '--out=x.png']),
+  ('node', ['evaluate', '--images=digits']),
+  ('node', ['export', '--out=x.onnx']),
+  ('node', ['ternarize', '--local=l', '--out=x.safetensors']),
+  ('nodes', ['mixture', '--out=x.safetensors']),
+  ('nodes', ['barycenter', '--out=x.safetensors']),
+  ('nodes', ['adapt', '--local=l', '--out=x.safetensors']),
+]
+
+
+@pytest.mark.parametrize(('flag', 'argv'), TAKERS)
+def test_what_is_no_bundle_is_named_by_every_command(
+  capsys, tmp_path, monkeypatch, flag, argv
+):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'nodes').mkdir()
+  a, b = (calls.node(f'nodes/{k}.safetensors', 0, small.PIXELS) for k in 'ab')
+  (tmp_path / 'a.png').write_bytes(common.png(np.zeros((8, 8, 1), np.uint8)))
+  before = sorted(tmp_path.rglob('*'))
+  command, *rest = argv
+  calls.refused(
+    capsys, [command, f'--{flag}=a.png', *rest],
+    'a.png: an image; name a bundle, a .safetensors file',
+  )  # fmt: skip
+  which = 'name one of its bundles' if flag == 'node' else 'name its bundles'
+  calls.refused(
+    capsys, [command, f'--{flag}=nodes', *rest],
+    f'--{flag}=nodes: a folder; {which}: --{flag}={a},{b}',
+  )  # fmt: skip
+  assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_judges_are_bundles_with_critics_like_that_of_the_first_node(
+  capsys, tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  calls.folder(tmp_path / 'l')
+  a = calls.node('a.safetensors', 0, small.PIXELS)
+  cj.save('b.safetensors', cj.load(a), critic=False)
+  wider = generator_lib.freeze({'hidden': (8,)})
+  calls.node(
+    'c.safetensors', 0, dataclasses.replace(small.PIXELS, critic_options=wider)
+  )
+  calls.node('d.safetensors', 0, small.VECTORS)
+  for judge, match in (
+    ('l', '--judges=l: a folder; it holds no bundle'),
+    ('b.safetensors', 'b.safetensors: no critic inside'),
+    (
+      'c.safetensors',
+      "c.safetensors: no critic like that of a.safetensors, but 'mlp' "
+      "{'hidden': (8,)} instead of 'mlp' {'hidden': (16,)}",
+    ),
+    (
+      'd.safetensors',
+      'd.safetensors: its critic takes points of R^2, a.safetensors makes '
+      'images (8, 8, 1)',
+    ),
+  ):
+    calls.refused(
+      capsys,
+      ['adapt', f'--nodes={a}', f'--judges={judge}', '--local=l',
+       '--out=x.safetensors'],
+      match,
+    )  # fmt: skip
+  assert not (tmp_path / 'x.safetensors.run').exists()
+
+
+def test_bundles_that_do_not_fit_name_both_files(capsys, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  a = calls.node('a.safetensors', 0, small.PIXELS)
+  b = calls.node('b.safetensors', 0, small.VECTORS)
+  wide = dataclasses.replace(small.PIXELS, latent_size=5)
+  c = calls.node('c.safetensors', 0, wide)
+  t = 't.safetensors'
+  cj.save(t, small.coded(small.drawn(small.PIXELS), 'layer', 1))
+  cj.save('f.safetensors', cj.load(a), critic=False)
+  for argv, match in (
+    (['barycenter', f'--nodes={a},{b}'],
+     'b.safetensors makes samples (2,), a.safetensors makes (8, 8, 1)'),
+    (['mixture', f'--nodes={a},{c}'],
+     'c.safetensors has latent_size 5, a.safetensors has 4'),
+    (['mixture', f'--nodes={a},{t}'], 't.safetensors is ternary: a mixture'),
+    (['mixture', f'--nodes={a},f.safetensors', '--refine_steps=2'],
+     'f.safetensors: holds no critic, which --refine_steps needs'),
+  ):  # fmt: skip
+    calls.refused(capsys, [*argv, '--out=x.safetensors'], match)
+
+
+def test_a_bundle_of_vectors_says_what_it_makes(capsys, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  calls.folder(tmp_path / 'l')
+  b = calls.node('b.safetensors', 0, small.VECTORS)
+  for argv in (
+    ['evaluate', f'--node={b}', '--images=l'],
+    ['sample', f'--node={b}', '--out=x.png'],
+    ['adapt', f'--nodes={b}', '--local=l', '--out=x.safetensors'],
+    ['ternarize', f'--node={b}', '--local=l', '--out=x.safetensors'],
+  ):
+    calls.refused(
+      capsys, argv, 'b.safetensors: makes points of R^2, not images; '
+    )
 
 
 def parsed(*arguments):

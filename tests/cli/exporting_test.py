@@ -133,10 +133,10 @@ def bundled(path):
 @pytest.mark.parametrize(
   ('make', 'message'),
   [
-    (vectors, 'makes no images'),
+    (vectors, 'makes points of R^2, not images'),
     (cut, 'no ONNX file, or damaged'),
     (foreign, 'was not written by'),
-    (bundled, 'no ONNX file'),
+    (bundled, 'JAX samples a bundle (--backend=jax)'),
     (lambda path: None, 'no such file'),
   ],
 )

@@ -71,3 +71,12 @@ def test_what_is_no_description_is_damaged(text):
 def test_other_versions_are_refused():
   with pytest.raises(ValueError, match='version 2, this program reads 1'):
     metadata.parse(json.dumps({**made(), 'format_version': 2}))
+
+
+@pytest.mark.parametrize(
+  ('version', 'end'), [(2, ': update this one$'), (0, 'reads 1$')]
+)
+def test_what_a_newer_version_wrote_needs_a_newer_one(version, end):
+  text = json.dumps({**made(), 'format_version': version})
+  with pytest.raises(ValueError, match=end):
+    metadata.parse(text)

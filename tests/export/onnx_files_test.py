@@ -160,14 +160,16 @@ def entry(key, value):
 
 
 BAD = {
-  'empty': (lambda made: b'', 'no ONNX file|not written'),
+  'empty': (lambda made: b'', 'an empty file; name a file of'),
   'text': (lambda made: b'\xff\xfe hello', 'no ONNX file'),
   'truncated': (lambda made: made.contents[''][:-20], 'no ONNX file'),
   'halved': (
     lambda made: made.contents[''][: len(made.contents['']) // 2],
     'no ONNX file',
   ),
-  'bundle': (lambda made: bundle.encode(GENERATOR), 'no ONNX file'),
+  'bundle': (
+    lambda made: bundle.encode(GENERATOR), 'JAX samples a bundle'
+  ),
   'flipped': (flipped, 'damaged, its sha256'),
   'longer': (
     lambda made: made.contents[''] + foreign(made), 'damaged, its sha256'
@@ -210,8 +212,12 @@ def test_what_is_not_ours_is_refused_in_one_line(tmp_path, made, name):
 
 
 def test_missing_and_large_files_are_refused(tmp_path, monkeypatch, made):
-  for path in (tmp_path / 'nowhere', tmp_path):
-    with pytest.raises(ValueError, match='no such file'):
+  for path, match in (
+    (tmp_path / 'nowhere', 'no such file'),
+    (tmp_path, 'a folder; name a file of `coalesce export'),
+    (f'{tmp_path}/{"a" * 300}', 'cannot be read .File name too long'),
+  ):
+    with pytest.raises(ValueError, match=match):
       onnx_files.read(path)
   path = tmp_path / 'a.onnx'
   path.write_bytes(made.contents[''])

@@ -35,25 +35,45 @@ def test_what_only_the_first_generator_has_is_left_out():
 
 
 @pytest.mark.parametrize(
-  ('field', 'value'),
+  ('field', 'value', 'text'),
   [
-    ('network', 'wgan_gp_mnist'),
-    ('latent_size', 3),
-    ('image_shape', (5,)),
-    ('options', (('hidden', (7,)),)),
+    ('network', 'wgan_gp_mnist', 'wgan_gp_mnist, % has mlp'),
+    ('latent_size', 3, '3, % has 2'),
+    ('image_shape', (5,), '(5,), % has (2,)'),
+    ('options', (('hidden', (7,)),), 'hidden (7,), % has hidden (16,)'),
   ],
 )
-def test_other_architectures_are_refused_by_field(field, value):
-  message = re.escape(f'generator 1 has {field} {value}, generator 0 has')
-  with pytest.raises(ValueError, match=message):
-    checks.same_architecture(generators(**{field: value}))
+def test_other_architectures_are_refused_by_field(field, value, text):
+  pair = generators(**{field: value})
+  for names in (None, ['a/x', 'b/y']):
+    first, other = names or ('generator 0', 'generator 1')
+    message = f'{other} has {field} {text}: all'.replace('%', first)
+    with pytest.raises(ValueError, match=f'^{re.escape(message)}'):
+      checks.same_architecture(pair, names)
 
 
 def test_samples_of_one_shape_may_come_from_other_networks():
   pair = generators(network='dcgan', latent_size=9)
   assert checks.same_samples(pair) == (2,)
-  with pytest.raises(ValueError, match=r'1 has image_shape \(5,\), gen'):
-    checks.same_samples(generators(image_shape=(5,)))
+  pair = generators(image_shape=(5,))
+  with pytest.raises(
+    ValueError, match=r'1 makes samples \(5,\), generator 0 m'
+  ):
+    checks.same_samples(pair)
+  with pytest.raises(ValueError, match=r'^b makes .* \(5,\), a makes \(2,\)'):
+    checks.same_samples(pair, ['a', 'b'])
+
+
+@pytest.mark.parametrize(
+  ('shape', 'text'),
+  [((2,), 'points of R^2'), ((3, 4), 'arrays (3, 4)'), ((8, 8, 1), '')],
+)
+def test_what_a_generator_makes_is_said_if_it_is_no_image(shape, text):
+  if not text:
+    checks.images_only(shape, 'a', 'b')
+    return
+  with pytest.raises(ValueError, match=f'^a: makes {re.escape(text)}, not im'):
+    checks.images_only(shape, 'a', 'b')
 
 
 def test_no_generator_shares_nothing():

@@ -50,9 +50,11 @@ def bomb(header):
 
 
 BAD = {
-  'empty': (lambda: b'', '0 bytes are no safetensors file'),
-  'short': (lambda: b'abc', '3 bytes are no safetensors file'),
-  'pickle': (lambda: pickle.dumps({'a': [1, 2, 3] * 50}), 'not a safetensors'),
+  'empty': (lambda: b'', 'an empty file'),
+  'short': (lambda: b'\x93\x00c', '3 bytes are no safetensors file'),
+  'pickle': (
+    lambda: pickle.dumps({'a': [1, 2, 3] * 50}), 'a pickle, which is never'
+  ),
   'huge': (lambda: PREFIX.pack(10**15) + b'{}', 'not a safetensors'),
   'larger than allowed': (
     lambda: bare(b' ' * ((1 << 20) + 1)), 'not a safetensors'
