@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.gan import config as config_lib
@@ -161,6 +162,7 @@ def barycenter(
     ValueError: samples have different shapes, weights are invalid, there are
       fewer than 2 inputs, or see `check`.
   """
+  key = keys_lib.typed(key)
   config = Config() if config is None else config
   inputs = list(inputs)
   objective = check(inputs, method, objective, radii, config)

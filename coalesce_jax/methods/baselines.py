@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
 from coalesce_jax.methods import fine_tuning
 from coalesce_jax.methods import local_targets
@@ -52,6 +53,7 @@ def edge_only(
   Returns:
     The generator and the history.
   """
+  key = keys_lib.typed(key)
   config = fine_tuning.default(spec) if config is None else config
   network = spec.build()
   start = replicas.each(lambda k: network.init(jax.random.fold_in(k, 1)), key)

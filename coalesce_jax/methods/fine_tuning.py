@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.data import pixels
@@ -92,6 +93,7 @@ def fit(
       ambiguous or not finite, or one of `judges` has no critic like that of
       `start`.
   """
+  key = keys_lib.typed(key)
   spec = checks.with_critic(start.spec)
   images = local_samples.check(images, spec.image_shape, key.shape)
   network, critic = start.network, spec.build_critic()

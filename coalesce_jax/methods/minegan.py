@@ -22,6 +22,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.gan import local_samples
@@ -107,6 +108,7 @@ def mine(
     A generator of latents `[Z + K]` that holds all nodes, and the history. Its
     spec is that of a node except for the latents, so that it cannot be saved.
   """
+  key = keys_lib.typed(key)
   config = fine_tuning.default(nodes[0].spec) if config is None else config
   nodes = list(nodes)
   spec = checks.with_critic(checks.same_architecture(nodes))

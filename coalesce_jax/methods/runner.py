@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
 from coalesce_jax.gan import config as config_lib
 from coalesce_jax.gan import game as game_lib
@@ -152,6 +153,7 @@ def run(
   Raises:
     ValueError: a hyperparameter has another number of replicas.
   """
+  key = keys_lib.typed(key)
   game = game_lib.make(
     method.config,
     generator=method.generator,
@@ -236,6 +238,7 @@ def run_nodes(
     The results of the N nodes, and the history of all nodes, metrics
     `[T, (S,) N, ...]`.
   """
+  key = keys_lib.typed(key)
   count = jax.tree.leaves(args)[0].shape[0]
   keys = replicas.each(lambda k: jax.random.split(k, count), key)
   copies = keys.size // count

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
 from coalesce_jax.networks import registry
 
@@ -120,6 +121,7 @@ class Generator(NamedTuple):
     """
     if n < 1:
       raise ValueError(f'cannot draw {n} samples')
+    key = keys_lib.typed(key, 0)
     z = jax.random.normal(key, (n, self.spec.latent_size))
     apply = _jitted(self.network.apply)
     parts = [

@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
 from coalesce_jax.ot import exact
 from coalesce_jax.ot import validation
@@ -124,7 +125,7 @@ def create(key: types.PRNGKey, dimension: int, count: int) -> Funnels:
   for name, value in (('dimension', dimension), ('count', count)):
     if value < 1:
       raise ValueError(f'{name}: {value} is below 1')
-  key_centers, key_biases = jax.random.split(key)
+  key_centers, key_biases = jax.random.split(keys_lib.typed(key, 0))
   centers = jax.random.uniform(
     key_centers, (count, dimension), minval=-HALF_WIDTH, maxval=HALF_WIDTH
   )
@@ -137,6 +138,7 @@ def uniform(key: types.PRNGKey, pair: Funnels, n: int) -> jax.Array:
   if n < 1:
     raise ValueError(f'n: {n} is below 1')
   shape = (n, pair.centers.shape[1])
+  key = keys_lib.typed(key, 0)
   unit = jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
   return pair.half_width * unit
 

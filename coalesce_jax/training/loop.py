@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.core import errors
+from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.parallel import mesh as mesh_lib
@@ -127,6 +128,7 @@ def drive(
     Interrupted: `hooks.stop` returned True.
     Diverged: the state was not finite after `MAX_ROLLBACKS` rollbacks.
   """
+  key = keys_lib.typed(key)
   hooks = Hooks() if hooks is None else hooks
   started = saved = time.monotonic()
   select = score is not None and schedule.select_every > 0

@@ -263,3 +263,22 @@ def test_contractions_lie_on_one_geodesic(dimension, count):
   assert u(half) - u(most) == pytest.approx(0.35 * radius, rel=1e-4)
   moved = np.linalg.norm(half - most, axis=1).mean()
   assert moved == pytest.approx(0.35 * radius, rel=1e-4)
+
+
+def test_legacy_keys_give_the_points_of_the_typed_keys():
+  def points(key):
+    pair = funnels.create(key, 3, 4)
+    return (
+      pair.centers, funnels.uniform(key, pair, 5),
+      funnels.samples(key, pair, 5), funnels.distance(key, pair, 5).mean,
+    )  # fmt: skip
+
+  typed, legacy = points(jax.random.key(2)), points(jax.random.PRNGKey(2))
+  for a, b in zip(typed, legacy, strict=True):
+    np.testing.assert_array_equal(a, b)
+  pair = funnels.create(jax.random.key(2), 3, 4)
+  for refused in (
+    lambda: funnels.create(2, 3, 4), lambda: funnels.uniform(2, pair, 5)
+  ):  # fmt: skip
+    with pytest.raises(ValueError, match='^key: the number 2, not a random'):
+      refused()
