@@ -16,6 +16,7 @@ from PIL import Image
 from PIL import ImageOps
 from PIL import UnidentifiedImageError
 
+from coalesce_jax.core import file_kinds
 from coalesce_jax.core import files
 from coalesce_jax.data import ranges
 
@@ -118,11 +119,14 @@ def _opened(
     raise ValueError(f'{name}: not readable ({error.strerror})') from None
 
   def run() -> Any:
-    head = raw.read(26)
+    head = raw.read(file_kinds.HEAD)
     raw.seek(0)
+    kind = file_kinds.kind(head, os.path.basename(os.fspath(file)))
+    if kind in ('empty', 'html', 'lfs'):
+      raise ValueError(file_kinds.NAMES[kind])
     with Image.open(raw, formats=tuple(FORMATS)) as image:
       # Pillow opens grey PNG files with 16-bit alpha as colours.
-      deep = image.format == 'PNG' and head[24:] == b'\x10\x04'
+      deep = image.format == 'PNG' and head[24:26] == b'\x10\x04'
       return read(image, deep or _is_grey(image))
 
   with raw:

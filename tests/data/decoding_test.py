@@ -210,3 +210,20 @@ def test_a_wanted_shape_gives_channels_and_size():
   assert decoding.convert(Image.fromarray(GREY), 'x', (3, 4, 3)).shape == (
     3, 4, 3
   )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+  ('data', 'match'),
+  [
+    (b'version https://git-lfs.github.com/spec/v1', 'run `git lfs pull` to'),
+    (b'<!DOCTYPE html>', 'a web page'),
+    (b'', 'an empty file'),
+  ],
+)
+def test_what_was_downloaded_instead_of_a_picture_is_named(
+  tmp_path, data, match
+):
+  (tmp_path / 'a.png').write_bytes(data)
+  for read in (decoding.header, decoding.decode):
+    with pytest.raises(ValueError, match=f'a.png: not a readable.*{match}'):
+      read(tmp_path / 'a.png')

@@ -46,6 +46,8 @@ def packed(kind):
     ('a.pkl', b'\x80\x04', 'never loaded'),
     ('a.h5', b'\x89HDF\r\n', 'an HDF5 file'),
     ('a', b'', 'an empty file'),
+    ('a.npz', b'version https://git-lfs.github.com/spec/v1', 'git lfs pull'),
+    ('a.npy', b'<html>', 'a web page'),
     ('a', b'\x07\x93\x00', 'an unknown kind'),
   ],
 )
