@@ -52,7 +52,8 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
     'local_sha256': files.digest([local])
   }
   work = common.work(values, values.out, stop, digests)
-  common.say_new_critics(values.nodes, nodes)
+  if len(nodes) > 1 or not judges:
+    common.say_new_critics(values.nodes, nodes)
   key_meta, key_adapt, key_ternary = jax.random.split(
     jax.random.key(values.seed), 3
   )

@@ -144,7 +144,7 @@ def say_new_critics(
   """
   for path, node in zip(paths, nodes, strict=True):
     if node.critic is None:
-      logging.info('%s holds no critic: training starts with a new one', path)
+      logging.info('%s holds no critic: training starts with new critics', path)
 
 
 def refine(

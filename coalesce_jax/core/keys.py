@@ -32,7 +32,7 @@ def typed(key: Any, most: int = 1) -> jax.Array:
   if not isinstance(key, jax.Array | np.ndarray):
     raise ValueError(f'key: {_shown(key)}')
   if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-    keys = key
+    keys: jax.Array = jnp.asarray(key)
   else:
     words = _words()
     if key.dtype != np.uint32 or key.shape[-1:] != words:

@@ -177,8 +177,8 @@ def _check(model: onnx.ModelProto, metadata: dict[str, Any]) -> None:
   """
   graph = model.graph
   opsets = [(each.domain, each.version) for each in model.opset_import]
-  known = {*names.OPSETS.values(), *onnx_graphs.EARLIER_OPSETS}
-  if opsets not in [[('', version)] for version in known]:
+  versions = {*names.OPSETS.values(), *onnx_graphs.EARLIER_OPSETS}
+  if opsets not in [[('', version)] for version in versions]:
     raise ValueError('imports other operators')
   if model.functions or model.training_info or graph.sparse_initializer:
     raise ValueError('holds more than a graph')

@@ -9,6 +9,7 @@ import pytest
 
 import coalesce_jax as cj
 from coalesce_jax.models import generator
+from tests import agreement
 from tests import small
 from tests.cli import calls
 
@@ -88,6 +89,42 @@ def test_judges_are_critics_of_other_bundles(capsys, tmp_path):
   )
   assert code == 2 and 'c.safetensors: no critic inside' in error
   assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('command', ['adapt', 'ternarize'])
+def test_the_critic_is_kept_or_dropped(capsys, tmp_path, caplog, command):
+  a = calls.node(tmp_path / 'a.safetensors', 0, small.PIXELS)
+  local = calls.folder(tmp_path / 'local')
+  flag = 'nodes' if command == 'adapt' else 'node'
+  made, paths = {}, {}
+  for critic in ('keep', 'drop'):
+    paths[critic] = tmp_path / f'{critic}.safetensors'
+    code, made[critic], _ = calls.run(
+      capsys, command, f'--{flag}={a}', f'--local={local}', *calls.FEW,
+      f'--critic={critic}', f'--out={paths[critic]}',
+    )  # fmt: skip
+    assert code == 0
+    assert made[critic]['file_bytes'] == paths[critic].stat().st_size
+  assert made['drop']['file_bytes'] == made['drop']['bytes']
+  assert made['keep']['bytes'] == made['drop']['bytes']
+  assert made['keep']['file_bytes'] > made['keep']['bytes']
+  kept, dropped = (cj.load(paths[critic]) for critic in ('keep', 'drop'))
+  assert kept.critic is not None and dropped.critic is None
+  assert agreement.equal(kept.params, dropped.params)
+  for argv in (
+    ['sample', '--n=2', f'--out={tmp_path / "x.png"}'],
+    ['export', f'--out={tmp_path / "x.onnx"}'],
+  ):
+    assert calls.run(capsys, *argv, f'--node={paths["drop"]}')[0] == 0
+  caplog.clear()
+  code, _, _ = calls.run(
+    capsys, 'adapt', f'--nodes={paths["drop"]}', f'--local={local}',
+    f'--out={tmp_path / "again.safetensors"}', *calls.FEW,
+  )  # fmt: skip
+  assert code == 0
+  said = f'{paths["drop"]} holds no critic: training starts with new critics'
+  assert said in caplog.messages
 
 
 def broken_images(path):

@@ -149,6 +149,37 @@ def test_a_bundle_of_vectors_says_what_it_makes(capsys, tmp_path, monkeypatch):
     )
 
 
+def test_a_saved_bundle_says_its_bytes_with_and_without_critic(tmp_path):
+  values = parsed('--seed=3')
+  plain = small.generator(0, small.PIXELS)
+  tiny = small.coded(small.drawn(small.PIXELS), 'layer', 1)
+  tiny = tiny._replace(critic=plain.critic)
+  for generator in (plain, tiny):
+    found = {}
+    for critic in (True, False):
+      path = tmp_path / f'{critic}.safetensors'
+      made = common.save(
+        path, generator, 'adapt', values, 'digits', critic=critic
+      )
+      assert made['bundle'] == str(path)
+      assert made['file_bytes'] == path.stat().st_size
+      assert (cj.load(path).critic is not None) == critic
+      found[critic] = made
+    # `bytes` is the generator as it ships, whatever the file holds.
+    assert found[False]['file_bytes'] == found[False]['bytes']
+    assert found[True]['bytes'] == found[False]['bytes']
+    assert found[True]['file_bytes'] > found[True]['bytes']
+
+
+def test_bundles_without_critics_are_said_to_start_with_new_ones(caplog):
+  nodes = [small.drawn(small.PIXELS), small.generator(0, small.PIXELS)]
+  with caplog.at_level('INFO'):
+    common.say_new_critics(['a.safetensors', 'b.safetensors'], nodes)
+  assert caplog.messages == [
+    'a.safetensors holds no critic: training starts with new critics'
+  ]
+
+
 def parsed(*arguments):
   values = flags.FlagValues()
   training.training(values, adaptation.Config())
