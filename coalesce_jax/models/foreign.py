@@ -7,6 +7,7 @@ import stat
 
 from coalesce_jax.core import file_kinds
 from coalesce_jax.core import files
+from coalesce_jax.models import header
 
 WANTED = 'name a bundle, a .safetensors file that coalesce_jax wrote'
 ENDING = '.safetensors'
@@ -77,6 +78,10 @@ def described(
   """
   head = read(file_kinds.HEAD)
   kind = file_kinds.kind(head, os.path.basename(os.fspath(path)))
+  if error == header.NO_MANIFEST and kind == 'safetensors':
+    return f'a safetensors file of another program ({error}); {WANTED}'
+  if error == header.NO_MANIFEST and kind == 'unknown':
+    return f'{file_kinds.NAMES[kind]} ({error}); {WANTED}'
   if kind in ('safetensors', 'unknown'):
     return f'{error}; {WANTED}'
   if kind == 'onnx' and b'coalesce_jax' in head:

@@ -20,6 +20,7 @@ import numpy as np
 MAX_HEADER = 1 << 20
 MAX_BYTES = 1 << 29
 KEY = 'coalesce_jax'
+NO_MANIFEST = 'no coalesce_jax manifest in its header'
 # NumPy's types by the names that safetensors gives them.
 TYPES: dict[str, np.dtype] = {
   'F16': np.dtype('<f2'),
@@ -98,9 +99,7 @@ def read(file: BinaryIO) -> Header:
     entries = _mapping(text.decode())
     manifest = _mapping(entries.pop('__metadata__')[KEY])
   except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-    raise ValueError(
-      'no coalesce_jax manifest in its header, so another program wrote it'
-    ) from None
+    raise ValueError(NO_MANIFEST) from None
   return Header(manifest, entries, size - 8 - length)
 
 

@@ -65,7 +65,8 @@ WANTED = 'name a bundle, a .safetensors file'
     ('a.safetensors', lambda: b'version https://git-lfs.github.com/spec/v1',
      f'a pointer of Git LFS; run .git lfs pull. .*; or {WANTED}'),
     ('a.safetensors', lambda: safetensors.numpy.save({'a': np.zeros(2)}),
-     f'no coalesce_jax manifest .* another program wrote it; {WANTED}'),
+     f'a safetensors file of another program .no coal.*; {WANTED}'),
+    ('a.bin', lambda: b'\0' * 40, 'a file of an unknown kind .no coalesce_jax'),
     ('a.safetensors', lambda: DATA[:50], 'truncated .50 bytes, its header .*'
      f'; copy or download it again; {WANTED}'),
     ('a.safetensors', lambda: DATA[:-50], 'truncated .*copy or download it ag'),
