@@ -167,7 +167,7 @@ def refine(
   for path, node in zip(values.nodes, nodes, strict=True):
     if node.critic is None:
       raise ValueError(
-        f'{path}: holds no critic, which --refine_steps needs; leave the flag '
+        f'{path}: no critic, which --refine_steps needs; leave the flag '
         'out, or name a bundle with its critic (--critic=keep)'
       )
   return refined_source.Config(steps=values.refine_steps)

@@ -117,7 +117,7 @@ class Generator(NamedTuple):
       Samples, `[n, *image_shape]`.
 
     Raises:
-      ValueError: `n` is below 1.
+      ValueError: `n` is below 1, or `key` is no random key.
     """
     if n < 1:
       raise ValueError(f'cannot draw {n} samples')

@@ -129,7 +129,7 @@ def test_bundles_that_do_not_fit_name_both_files(capsys, tmp_path, monkeypatch):
      'c.safetensors has latent_size 5, a.safetensors has 4'),
     (['mixture', f'--nodes={a},{t}'], 't.safetensors is ternary: a mixture'),
     (['mixture', f'--nodes={a},f.safetensors', '--refine_steps=2'],
-     'f.safetensors: holds no critic, which --refine_steps needs'),
+     'f.safetensors: no critic, which --refine_steps needs; leave'),
   ):  # fmt: skip
     calls.refused(capsys, [*argv, '--out=x.safetensors'], match)
 
