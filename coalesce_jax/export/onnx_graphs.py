@@ -61,7 +61,7 @@ def check(spec: generator_lib.Spec) -> None:
       raise ValueError(
         'this mixture moves latents by critics (--refine_steps), which no ONNX '
         'graph does: make it by `coalesce mixture` without --refine_steps, or '
-        'export it by --format=stablehlo'
+        'try --format=stablehlo'
       )
   elif spec.network not in _WRITERS:
     raise ValueError(
