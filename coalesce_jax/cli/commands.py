@@ -87,6 +87,12 @@ TABLE: dict[str, Command] = {
     required=('workdir',),
     examples=('report --workdir=runs/mine',),
   ),
+  'zoo': Command(
+    'lists the bundles that the package ships',
+    inspection.zoo,
+    later('shipping', 'zoo'),
+    jax=False,
+  ),
   'data': Command(
     'finds and describes a data set',
     inspection.data,

@@ -26,6 +26,7 @@ from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import header as header_lib
 from coalesce_jax.models import manifest as manifest_lib
 from coalesce_jax.models import packing as packing_lib
+from coalesce_jax.models import zoo
 
 
 class BundleError(ValueError):
@@ -114,13 +115,14 @@ def load(
   """Reads a bundle.
 
   Args:
-    path: path of the file.
+    path: path of the file, or 'zoo:NAME' for a bundle of the package.
     table: the encodings that the file may use.
 
   Raises:
     BundleError: the file is missing, damaged, too large, or anything but a
       bundle.
   """
+  path = _found(path)
   with _opened(path) as file:
     header = _header(path, file)
     contents = manifest_lib.parse(header.manifest, table)
@@ -151,11 +153,19 @@ def inspect(
   Raises:
     BundleError: see `load`.
   """
+  path = _found(path)
   with _opened(path) as file:
     header = _header(path, file)
     wanted = manifest_lib.tensors(manifest_lib.parse(header.manifest, table))
     header_lib.layout(wanted, header.entries, header.payload_size)
     return header.manifest
+
+
+def _found(path: str | os.PathLike[str]) -> str:
+  try:
+    return zoo.path(path)
+  except ValueError as error:
+    raise BundleError(str(error)) from None
 
 
 @contextlib.contextmanager

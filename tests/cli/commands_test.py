@@ -24,6 +24,7 @@ FLAGS = {
   'sample': 'backend n node out seed',
   'evaluate': 'features images labelled local node samples seed',
   'report': 'workdir',
+  'zoo': '',
   'data': 'channels data_dir dataset image_size',
 }
 

@@ -67,6 +67,11 @@ def export(values: Values) -> None:
   )
 
 
+def zoo(values: Values) -> None:
+  """Defines the flags of `zoo`."""
+  del values  # It has those of every command alone.
+
+
 def run(values: Values) -> None:
   """Defines the flags of `run`."""
   config_flags.DEFINE_config_file(

@@ -12,6 +12,8 @@ from typing import Any
 
 from absl import flags
 
+from coalesce_jax.models import zoo
+
 Values = flags.FlagValues
 
 # JAX makes a key of the low 32 bits of a seed.
@@ -20,7 +22,7 @@ MAX_STEPS = 10**9
 
 
 class _Path(flags.ArgumentParser):
-  """Expands `~` and refuses what is no path."""
+  """Expands `~` and `zoo:NAME`, and refuses what is no path."""
 
   syntactic_help = 'a path'
 
@@ -34,6 +36,8 @@ class _Path(flags.ArgumentParser):
       raise ValueError(
         'a URL is not read; download it and name the file on this machine'
       )
+    if text.startswith(zoo.PREFIX):
+      return zoo.path(text)
     expanded = os.path.expanduser(text)
     if expanded.startswith('~'):
       raise ValueError(f'no home folder for {text.split("/")[0]!r}')
