@@ -123,7 +123,8 @@ def _of(program: str, error: Exception, shown: bool) -> int:
       return 1
     return refuse(f'{program}: {_line(error)}')
   if _of_configuration(error):
-    return refuse(f'{program}: --config: no such field, {_line(error)}')
+    name = _line(error).strip('"\'')
+    return refuse(f'{program}: --config: no such field, {name}')
   if isinstance(error, ValueError) and raised_here(error):
     return refuse(f'{program}: {_line(error)}')
   if not shown:

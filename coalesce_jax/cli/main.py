@@ -74,6 +74,8 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
     return boundary.refuse(
       f'{program}: --config: no such field, {boundary.line(error)}'
     )
+  except (Exception, SystemExit) as error:
+    return boundary.refuse(f'{program}: --config: {boundary.line(error)}')
   if any(argument in _HELP for argument in arguments):
     return boundary.show(_help(program, command, values))
   try:

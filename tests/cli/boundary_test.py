@@ -131,5 +131,4 @@ def test_a_field_that_a_configuration_lacks_is_one_line(capsys):
     run = lambda read=read: read(ml_collections.ConfigDict({'seed': 0}))
     assert boundary.guard('few_shot', run) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith('few_shot: --config: no such field,')
-    assert 'trials' in line
+    assert line.startswith('few_shot: --config: no such field, trials')
