@@ -75,6 +75,11 @@ def _open_streams() -> None:
     except OSError:
       # The lowest number that is free is this one.
       os.open(os.devnull, os.O_RDWR)
+  # Python has no streams where there were none at its start.
+  if sys.stdout is None:
+    sys.stdout = open(1, 'w', closefd=False)
+  if sys.stderr is None:
+    sys.stderr = open(2, 'w', closefd=False)
 
 
 def cache() -> None:

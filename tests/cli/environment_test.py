@@ -93,6 +93,19 @@ def test_a_stream_that_is_closed_is_not_the_next_file(tmp_path):
   assert (tmp_path / 'out').read_text() == 'x'
 
 
+def test_work_without_any_stream_is_done(tmp_path):
+  text = PROGRAM.format(
+    'from coalesce_jax.runs import progress; '
+    'progress.steps("adapted", 2)(2); '
+    f'open({str(tmp_path / "done")!r}, "w"); print(sys.stderr.isatty())'
+  )
+  done = subprocess.run(
+    ['bash', '-c', f'{sys.executable} -c {shlex.quote(text)} <&- >&- 2>&-'],
+    env={**os.environ, 'PYTHONPATH': str(ROOT)}, timeout=60,
+  )  # fmt: skip
+  assert done.returncode == 0 and (tmp_path / 'done').exists()
+
+
 @pytest.mark.parametrize(
   'argv',
   [[], ['--version'], ['sample', '--help'], ['completion', 'bash']],
