@@ -13,7 +13,7 @@ from coalesce_jax.pipeline import defaults
 
 _ADVICE = 'start from coalesce_jax.pipeline.defaults.get_config()'
 # What stands for a default of each type. A bool is a number for Python.
-_TYPES = {
+_TYPES: dict[type, tuple[Any, str]] = {
   bool: (bool, 'true or false'),
   int: (numbers.Integral, 'a whole number'),
   float: (numbers.Real, 'a number'),
