@@ -1,6 +1,5 @@
 """Where a command writes is checked before it does anything."""
 
-import os
 import pathlib
 
 import numpy as np
@@ -235,20 +234,3 @@ def test_the_images_and_bundles_of_nodes_are_no_work_folder(
     argv = ['pretrain', '--dataset=photos', '--out=out', f'--workdir={workdir}']
     calls.refused(capsys, argv, match)
     assert sorted(tmp_path.rglob('*')) == before
-
-
-@pytest.mark.parametrize(
-  ('name', 'match'),
-  [('folder', 'folder: is a folder; name a'),
-   ('pipe', 'pipe: is no regular file; name a'), ('none', 'none: no such')],
-)  # fmt: skip
-@pytest.mark.parametrize(
-  'argv', [['--out=x.png'], ['--out=x.png', '--backend=onnx']]
-)
-def test_what_is_no_file_is_called_what_it_is(
-  capsys, tmp_path, monkeypatch, argv, name, match
-):
-  monkeypatch.chdir(tmp_path)
-  (tmp_path / 'folder').mkdir()
-  os.mkfifo(tmp_path / 'pipe')
-  calls.refused(capsys, ['sample', f'--node={name}', *argv], match)
