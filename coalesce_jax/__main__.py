@@ -15,7 +15,8 @@ def main() -> None:
 
     code = main_lib.main(sys.argv)
   except KeyboardInterrupt:
-    print('coalesce: stopped by SIGINT', file=sys.stderr)
+    if sys.stderr is not None:
+      print('coalesce: stopped by SIGINT', file=sys.stderr)
     os._exit(130)
   leave.leave(code)
 

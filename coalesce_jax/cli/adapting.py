@@ -24,6 +24,9 @@ from coalesce_jax.training import loop
 def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   """Adapts a bundle, or the metamodel of several bundles, to local images."""
   outputs.file('out', values.out, outputs.BUNDLE)
+  outputs.is_no_input(
+    'out', values.out, nodes=values.nodes, judges=values.judges
+  )
   if values.packing != '2bit' and not values.ternary:
     raise ValueError(f'--packing={values.packing} needs --ternary')
   nodes = common.load_nodes(values.nodes)
@@ -51,7 +54,7 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   digests = common.digests([*values.nodes, *(values.judges or ())]) | {
     'local_sha256': files.digest([local])
   }
-  work = common.work(values, values.out, stop, digests)
+  work = common.work(values, values.out, stop, digests, images=values.local)
   if len(nodes) > 1 or not judges:
     common.say_new_critics(values.nodes, nodes)
   key_meta, key_adapt, key_ternary = jax.random.split(
@@ -93,13 +96,14 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
 def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
   """Trains a ternary copy of a bundle, held near the float generator."""
   outputs.file('out', values.out, outputs.BUNDLE)
+  outputs.is_no_input('out', values.out, node=[values.node])
   generator = common.load('node', values.node)
   _refuse_mixture(values.node, generator)
   local = common.local(values.local, generator.spec, values.node)
   digests = common.digests([values.node]) | {
     'local_sha256': files.digest([local])
   }
-  work = common.work(values, values.out, stop, digests)
+  work = common.work(values, values.out, stop, digests, images=values.local)
   common.say_new_critics([values.node], [generator])
   small, _ = _ternarized(
     values, jax.random.key(values.seed), generator, local, work, values.steps

@@ -3,7 +3,7 @@
 | exit code | what happened | what stderr shows |
 |---|---|---|
 | 0 | the command is done | |
-| 1 | it was stopped, the run diverged, or memory was too small | a line |
+| 1 | the run was stopped or diverged, or memory was too small | a line |
 | 1 | a fault of this program | where it was raised, and whom to tell |
 | 2 | a setting, a file or this machine is not as it must be | a line |
 | 130 | Ctrl-C | a line |
@@ -34,10 +34,24 @@ def refuse(text: str) -> int:
 
 def say(text: str) -> None:
   """Prints a line to stderr, if anybody still reads it."""
+  if sys.stderr is None:
+    # It was closed, and `print` would take stdout instead.
+    return
   try:
     print(text, file=sys.stderr, flush=True)
   except OSError:
     pass
+
+
+def show(text: str) -> int:
+  """Prints a text to stdout and returns the exit code.
+
+  The code is 0, or 1 if nobody reads the text or the disk is full.
+
+  Args:
+    text: lines, such as a help.
+  """
+  return guard('coalesce', lambda: _print(text))
 
 
 def guard(program: str, run: Callable[[], None], *, show: bool = False) -> int:
@@ -56,8 +70,7 @@ def guard(program: str, run: Callable[[], None], *, show: bool = False) -> int:
     say(f'{program}: {_line(error) or "stopped by SIGINT"}')
     return signals.exit_code(number)
   except BrokenPipeError:
-    # Who read the output has gone; Python would complain again at exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_output()
     return 1
   except MemoryError:
     return _too_small(program, 'memory')
@@ -65,6 +78,16 @@ def guard(program: str, run: Callable[[], None], *, show: bool = False) -> int:
     if show:
       traceback.print_exc()
     return _of(program, error, show)
+
+
+def _drop_output() -> None:
+  """Drops what stdout still holds, of which Python would complain at exit."""
+  if sys.stdout is None:
+    return
+  try:
+    sys.stdout.flush()
+  except (OSError, ValueError):
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _of(program: str, error: Exception, shown: bool) -> int:
@@ -84,7 +107,14 @@ def _of(program: str, error: Exception, shown: bool) -> int:
   text = str(error)
   if 'RESOURCE_EXHAUSTED' in text or 'Out of memory' in text:
     return _too_small(program, 'memory of the device')
+  if isinstance(error, FloatingPointError):
+    # Raised by JAX alone. Games use NaN for what is not known.
+    return refuse(
+      f'{program}: {_line(error)}: JAX_DEBUG_NANS or JAX_DEBUG_INFS stops at '
+      'values that this program expects; unset it'
+    )
   if isinstance(error, OSError):
+    _drop_output()
     if error.errno in _FULL:
       # A `WriteError` says itself what to do.
       known = 'run the same' in _line(error)
@@ -92,6 +122,9 @@ def _of(program: str, error: Exception, shown: bool) -> int:
       say(f'{program}: {_line(error)}{advice}')
       return 1
     return refuse(f'{program}: {_line(error)}')
+  if _of_configuration(error):
+    name = _line(error).strip('"\'')
+    return refuse(f'{program}: --config: no such field, {name}')
   if isinstance(error, ValueError) and raised_here(error):
     return refuse(f'{program}: {_line(error)}')
   if not shown:
@@ -139,6 +172,16 @@ def raised_here(error: BaseException) -> bool:
   )
 
 
+def _of_configuration(error: Exception) -> bool:
+  """Returns whether a field was read that a configuration does not have."""
+  trace = error.__traceback__
+  while trace is not None and trace.tb_next is not None:
+    trace = trace.tb_next
+  name = '' if trace is None else str(trace.tb_frame.f_globals['__name__'])
+  missing = isinstance(error, AttributeError | KeyError)
+  return missing and name.startswith('ml_collections.')
+
+
 def line(error: BaseException) -> str:
   """Returns the message of an exception in one line."""
   return _line(error) or type(error).__name__
@@ -155,7 +198,16 @@ def _line(error: BaseException) -> str:
 
 def result(value: Any) -> None:
   """Prints the result of a command as one JSON line on stdout."""
-  print(json.dumps(_defined(value)), flush=True)
+  _print(json.dumps(_defined(value)))
+
+
+def _print(text: str) -> None:
+  try:
+    print(text, flush=True)
+  except BrokenPipeError:
+    raise
+  except OSError as error:
+    raise OSError(error.errno, error.strerror, 'standard output') from None
 
 
 def _defined(value: Any) -> Any:

@@ -5,6 +5,7 @@ import importlib
 from typing import Any, NamedTuple
 
 from absl import flags
+from ml_collections import config_dict
 
 Stop = Callable[[], bool]
 Values = flags.FlagValues
@@ -48,6 +49,8 @@ def later(module: str, name: str) -> Callable[[Values, Stop], dict[str, Any]]:
 def missing(values: Values, command: Command) -> str | None:
   """Returns what to say of the first required flag that is not given.
 
+  A configuration that is none counts as not given.
+
   Args:
     values: the flags.
     command: the command.
@@ -61,4 +64,9 @@ def missing(values: Values, command: Command) -> str | None:
     getattr(value, 'items', None)
     if value is None or isinstance(value, str | list) and not value:
       return f'--{name} is missing: {values[name].help}'
+    if name == 'config' and not isinstance(value, config_dict.ConfigDict):
+      return (
+        f'--config: get_config returns {value!r:.80}, which is no ConfigDict '
+        'of ml_collections'
+      )
   return None

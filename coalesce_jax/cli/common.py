@@ -1,5 +1,6 @@
 """What several subcommands do with their flags."""
 
+from collections.abc import Sequence
 import dataclasses
 import io
 import os
@@ -12,6 +13,7 @@ from PIL import Image
 from PIL import PngImagePlugin
 
 from coalesce_jax.cli import command
+from coalesce_jax.cli import outputs
 from coalesce_jax.core import files
 from coalesce_jax.core import replacing
 from coalesce_jax.data import images as images_lib
@@ -67,7 +69,13 @@ def configured(
 
 
 def work(
-  values: Values, out: str, stop: Stop, extra: dict[str, str] | None = None
+  values: Values,
+  out: str,
+  stop: Stop,
+  extra: dict[str, str] | None = None,
+  *,
+  images: str | None = None,
+  results: Sequence[str] | None = None,
 ) -> workdir.Workspace:
   """Opens the work folder, whose settings are the flags and input digests.
 
@@ -76,17 +84,22 @@ def work(
     out: path of the result. The default folder lies beside it.
     stop: returns whether the run shall stop.
     extra: digests of the inputs, by name.
+    images: path of the images that the command reads.
+    results: files that the command will write; None is `out`.
 
   Raises:
-    ValueError: the folder belongs to a run with other settings.
+    ValueError: the folder belongs to a run with other settings, or is at the
+      place of the images or of a result.
   """
+  place = values.workdir or f'{out}.run'
+  outputs.check_workdir(place, (out,) if results is None else results, images)
   settings = {
     name: values[name].value
     for name in values
     if name not in ('workdir', 'verbosity', 'traceback')
   }
   return workdir.open_workspace(
-    values.workdir or f'{out}.run',
+    place,
     config={**settings, **(extra or {})},
     stop=stop,
     tensorboard=values.tensorboard,

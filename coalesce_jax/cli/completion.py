@@ -52,8 +52,7 @@ def run(arguments: Sequence[str], table: dict[str, Command]) -> int:
   text = _BASH.format(names=' '.join([*table, 'completion']), cases=cases)
   if shell == 'zsh':
     text = 'autoload -U +X bashcompinit && bashcompinit\n' + text
-  print(text, end='')
-  return 0
+  return boundary.show(text.rstrip('\n'))
 
 
 def _flags(command: Command) -> list[str]:

@@ -56,6 +56,8 @@ def main(experiment: trials.Experiment, arguments: list[str]) -> int:
       if values.trials or values.list:
         raise ValueError('--report goes with neither --trials nor --list')
       return trials.summarise(experiment, config, workdir, **texts)
+    if values['trials'].present and not values.trials:
+      raise ValueError('--trials= names no trial; leave it out to run all')
     if not values.list and not values.trials:
       return trials.complete(experiment, config, workdir, stop, **texts)
     experiment.prepare(config, **texts)

@@ -10,6 +10,7 @@ from coalesce_jax.core import replacing
 from coalesce_jax.export import export as export_lib
 from coalesce_jax.export import names
 from coalesce_jax.models import bundle
+from coalesce_jax.runs import progress
 
 
 def export(values: Values, stop: Stop) -> dict[str, Any]:
@@ -19,12 +20,13 @@ def export(values: Values, stop: Stop) -> dict[str, Any]:
   if values.format == 'stablehlo':
     replacing.check_file(f'{values.out}.json', replacing.DESCRIPTION)
   generator = common.load('node', values.node)
-  program = export_lib.build(
-    generator,
-    format=values.format,
-    weights=values.weights,
-    source_sha256=bundle.inspect(values.node)['payload_sha256'],
-  )
+  with progress.working(f'exporting {values.node}'):
+    program = export_lib.build(
+      generator,
+      format=values.format,
+      weights=values.weights,
+      source_sha256=bundle.inspect(values.node)['payload_sha256'],
+    )
   export_lib.keep(values.out, program)
   return {
     'out': values.out,

@@ -22,6 +22,7 @@ from coalesce_jax.metrics import features
 from coalesce_jax.metrics import generators
 from coalesce_jax.models import checks
 from coalesce_jax.runs import figures
+from coalesce_jax.runs import progress
 
 
 def sample(values: Values, stop: Stop) -> dict[str, Any]:
@@ -38,17 +39,19 @@ def sample(values: Values, stop: Stop) -> dict[str, Any]:
   checks.images_only(
     tuple(shape), values.node, 'in Python, load(PATH).sample draws them'
   )
-  x = checks.usable_samples(draw(), values.node)
+  with progress.working(f'drawing {values.n} samples'):
+    x = checks.usable_samples(draw(), values.node)
   levels = np.round((np.clip(x, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
-  if many:
-    for i, image in enumerate(levels):
-      files.write_bytes(replacing.image_path(path, i), common.png(image))
-    replacing.remove_images(path, len(levels))
-  elif grid:
-    sheet = np.round(figures.tile(levels) * 255.0).astype(np.uint8)
-    files.write_bytes(path, common.png(sheet))
-  else:
-    files.write_bytes(path, replacing.npz(images=levels))
+  with progress.working(f'writing {values.out}'):
+    if many:
+      for i, image in enumerate(levels):
+        files.write_bytes(replacing.image_path(path, i), common.png(image))
+      replacing.remove_images(path, len(levels))
+    elif grid:
+      sheet = np.round(figures.tile(levels) * 255.0).astype(np.uint8)
+      files.write_bytes(path, common.png(sheet))
+    else:
+      files.write_bytes(path, replacing.npz(images=levels))
   return {'out': values.out, 'n': values.n}
 
 
@@ -89,10 +92,11 @@ def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
     if labelled.labels is None:
       raise ValueError(f'{values.labelled}: no labels; one sub-folder a class')
     network = classifier_features.cached(*labelled, datasets.cache_folder())
-  scores = generators.evaluate(
-    generator, images, features=network, samples=values.samples,
-    local=local, seed=values.seed,
-  )  # fmt: skip
+  with progress.working(f'evaluating {values.node}'):
+    scores = generators.evaluate(
+      generator, images, features=network, samples=values.samples,
+      local=local, seed=values.seed,
+    )  # fmt: skip
   return {'node': values.node, **scores}
 
 

@@ -42,11 +42,9 @@ def main(argv: Sequence[str]) -> int:
   if name in (*_HELP, 'help'):
     if len(argv) > 2 and argv[2] in table:
       return execute(f'coalesce {argv[2]}', table[argv[2]], ['--help'])
-    print(_usage(table))
-    return 0
+    return boundary.show(_usage(table))
   if name in ('--version', 'version'):
-    print(f'coalesce_jax {VERSION}')
-    return 0
+    return boundary.show(f'coalesce_jax {VERSION}')
   if name == 'completion':
     return completion.run(argv[2:], table)
   if name not in table:
@@ -76,14 +74,15 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
     return boundary.refuse(
       f'{program}: --config: no such field, {boundary.line(error)}'
     )
+  except (Exception, SystemExit) as error:
+    return boundary.refuse(f'{program}: --config: {boundary.line(error)}')
   if any(argument in _HELP for argument in arguments):
-    print(_help(program, command, values))
-    return 0
+    return boundary.show(_help(program, command, values))
   try:
     rest = values([program, *arguments])
   except flags.Error as error:
     return boundary.refuse(f'{program}: {_usage_error(error)}')
-  except Exception as error:
+  except (Exception, SystemExit) as error:
     # Configuration files are programs, which raise whatever they like.
     return boundary.refuse(f'{program}: --config: {boundary.line(error)}')
   if len(rest) > 1:

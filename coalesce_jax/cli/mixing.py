@@ -15,6 +15,7 @@ def mixture(values: Values, stop: Stop) -> dict[str, Any]:
   """Writes the mixture of all bundles as one generator."""
   del stop
   outputs.file('out', values.out, outputs.BUNDLE)
+  outputs.is_no_input('out', values.out, nodes=values.nodes)
   nodes = common.load_nodes(values.nodes)
   refine = common.refine(values, nodes)
   mixture_lib.check(nodes, refine, values.nodes)

@@ -55,6 +55,53 @@ def file(flag: str, path: str, endings: Sequence[str]) -> str:
   return path
 
 
+def is_no_input(flag: str, path: str, **inputs: Sequence[str] | None) -> None:
+  """Checks that a file to write is none of the files that are read.
+
+  Args:
+    flag: name of the flag, for messages.
+    path: the path of the result.
+    **inputs: paths that the command reads, by flag.
+
+  Raises:
+    ValueError: a path leads to the same file.
+  """
+  for name, paths in inputs.items():
+    for read in paths or ():
+      if os.path.exists(path) and os.path.exists(read):
+        if os.path.samefile(path, read) and not is_device(path):
+          raise ValueError(
+            f'--{flag}={path}: would replace a bundle that --{name} reads; '
+            'name another file'
+          )
+
+
+def check_workdir(
+  path: str, results: Sequence[str], images: str | None = None
+) -> None:
+  """Checks that a work folder is at the place of nothing else.
+
+  Args:
+    path: the work folder.
+    results: files that the command will write.
+    images: what it reads its images from.
+
+  Raises:
+    ValueError: the folder would be at or below a result, or it holds the
+      images, among which its figures would be read the next time.
+  """
+  place = os.path.realpath(path)
+  for result in map(os.path.realpath, results):
+    if place == result or place.startswith(f'{result}{os.sep}'):
+      raise ValueError(
+        f'--workdir={path}: is the place of the result; name another folder'
+      )
+  if images is not None and place == os.path.realpath(images):
+    raise ValueError(
+      f'--workdir={path}: holds the images that are read; name another folder'
+    )
+
+
 def is_device(path: str) -> bool:
   """Whether a path is a device, a pipe or an open file such as /dev/stdout."""
   target = pathlib.Path(path)

@@ -33,7 +33,7 @@ def report(values: Values, stop: Stop) -> dict[str, Any]:
   config = ml_collections.ConfigDict(workdir.settings(path) or {})
   try:
     config_lib.validate(config)
-  except (AttributeError, KeyError, TypeError) as error:
+  except (AttributeError, KeyError, TypeError, ValueError) as error:
     raise ValueError(
       f'{path / "config.json"}: damaged, or of no pipeline ({error})'
     ) from None

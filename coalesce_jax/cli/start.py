@@ -9,14 +9,20 @@ import logging as python_logging
 import os
 import pathlib
 import platform
+import sys
 from typing import Any
+import warnings
 
 from absl import flags
 from absl import logging
 
 from coalesce_jax.core import user_cache
 
-_CACHE_BYTES = str(2 << 30)
+_CACHE = 'JAX_COMPILATION_CACHE_DIR'
+_CACHE_LIMITS = {
+  'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.5',
+  'JAX_COMPILATION_CACHE_MAX_SIZE': str(2 << 30),
+}
 _TIME = '%H:%M:%S'
 
 
@@ -31,11 +37,16 @@ class _Line(python_logging.Formatter):
 
 
 def log(verbosity: int) -> None:
-  """Sends log lines to stderr.
+  """Sends log lines to stderr, and leaves out those that are for developers.
 
   Args:
     verbosity: -1 is warnings, 0 is information, 1 is debugging.
   """
+  _open_streams()
+  if sys.warnoptions:
+    # PYTHONWARNINGS=error would make an error of a warning within a library.
+    warnings.simplefilter('default')
+  python_logging.captureWarnings(verbosity < 1)
   if not flags.FLAGS.is_parsed():
     # Otherwise absl warns that its own flags, which are not used, are not.
     flags.FLAGS.mark_as_parsed()
@@ -48,7 +59,27 @@ def log(verbosity: int) -> None:
   if verbosity < 1:
     # JAX looks for every kind of device, and tells of each that is not there.
     python_logging.getLogger('jax').setLevel(python_logging.WARNING)
+    for name in ('matplotlib', 'py.warnings'):
+      python_logging.getLogger(name).setLevel(python_logging.ERROR)
     os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '1')
+
+
+def _open_streams() -> None:
+  """Opens a stream that the shell has closed, as in `>&-`, on nothing.
+
+  Otherwise the next file would get its number, and all that is written to it.
+  """
+  for number in range(3):
+    try:
+      os.fstat(number)
+    except OSError:
+      # The lowest number that is free is this one.
+      os.open(os.devnull, os.O_RDWR)
+  # Python has no streams where there were none at its start.
+  if sys.stdout is None:
+    sys.stdout = open(1, 'w', closefd=False)
+  if sys.stderr is None:
+    sys.stderr = open(2, 'w', closefd=False)
 
 
 def cache() -> None:
@@ -57,16 +88,16 @@ def cache() -> None:
   `JAX_COMPILATION_CACHE_DIR` names another folder; empty, it keeps none.
   Programs of different processors are kept apart.
   """
-  if 'JAX_COMPILATION_CACHE_DIR' in os.environ:
+  if _CACHE in os.environ:
     return
   try:
     folder = user_cache.folder() / 'compiled' / _processor()
     folder.mkdir(parents=True, exist_ok=True)
   except (OSError, ValueError):
     return  # Without a cache, programs are compiled again.
-  os.environ['JAX_COMPILATION_CACHE_DIR'] = str(folder)
-  os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
-  os.environ.setdefault('JAX_COMPILATION_CACHE_MAX_SIZE', _CACHE_BYTES)
+  os.environ[_CACHE] = str(folder)
+  for name, value in _CACHE_LIMITS.items():
+    os.environ.setdefault(name, value)
 
 
 def devices(count: int) -> contextlib.AbstractContextManager[Any]:
@@ -76,22 +107,18 @@ def devices(count: int) -> contextlib.AbstractContextManager[Any]:
     count: number of devices; 1 uses JAX's default device.
 
   Raises:
-    ValueError: the machine has no such devices.
+    ValueError: the machine has no such devices, or JAX does not start with the
+      settings of the environment.
   """
-  import jax
+  try:
+    import jax
 
+    found = jax.devices()
+  except Exception as error:
+    # JAX raises errors of many types, even assertions, for bad settings.
+    raise ValueError(_no_device(error)) from None
   from coalesce_jax.parallel import mesh
 
-  try:
-    found = jax.devices()
-  except RuntimeError as error:
-    asked = os.environ.get('JAX_PLATFORMS')
-    if not asked:
-      raise ValueError(f'JAX finds no device: {_first(error)}') from None
-    raise ValueError(
-      f'JAX_PLATFORMS={asked}: JAX finds no such device here; use '
-      f'JAX_PLATFORMS=cpu, or none ({_first(error)})'
-    ) from None
   if count > len(found):
     raise ValueError(
       f'--devices={count}: JAX has {len(found)} of {found[0].platform}; '
@@ -100,8 +127,27 @@ def devices(count: int) -> contextlib.AbstractContextManager[Any]:
   return mesh.use([] if count == 1 else found[:count])
 
 
-def _first(error: Exception) -> str:
-  return str(error).strip().split('\n')[0][:200]
+def _no_device(error: Exception) -> str:
+  """Returns why JAX has no device, and what to do."""
+  lines = str(error).strip().splitlines() or [type(error).__name__]
+  reason = lines[0][:200]
+  asked = os.environ.get('JAX_PLATFORMS', '')
+  if asked not in ('', 'cpu') and not isinstance(error, ValueError):
+    return (
+      f'JAX_PLATFORMS={asked}: JAX finds no such device here; use '
+      f'JAX_PLATFORMS=cpu, or none ({reason})'
+    )
+  given = ', '.join(
+    f'{name}={value:.40}'
+    for name, value in sorted(os.environ.items())
+    if name.startswith('JAX_') and name != _CACHE
+    and value != _CACHE_LIMITS.get(name)
+  )  # fmt: skip
+  if not given:
+    return f'JAX finds no device: {reason}'
+  return (
+    f'JAX does not start with {given}: {reason}; mend or unset what it says'
+  )
 
 
 def _processor() -> str:

@@ -36,25 +36,28 @@ def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
   )
   spec.build(), spec.build_critic()
   pretraining.check([node.images for node in split], spec)
-  for k in range(len(split)):
-    replacing.check_file(out / f'node_{k}.safetensors', replacing.BUNDLE)
-  work = common.work(values, values.out, stop)
+  paths = [str(out / f'node_{k}.safetensors') for k in range(len(split))]
+  for path in paths:
+    replacing.check_file(path, replacing.BUNDLE)
+  named = values.dataset in datasets.NAMES
+  work = common.work(
+    values, values.out, stop, results=paths,
+    images=None if named else values.dataset,
+  )  # fmt: skip
   nodes, _ = pretraining.pretrain(
     jax.random.key(values.seed), [node.images for node in split], spec,
     config=config, hooks=work.hooks(None),
   )  # fmt: skip
-  paths = []
   classes = [node.classes for node in split]
-  for k, node in enumerate(nodes):
-    path = out / f'node_{k}.safetensors'
-    common.save(path, node, 'pretrain', values, data.name, classes=classes[k])
-    paths.append(str(path))
+  for path, node, held in zip(paths, nodes, classes, strict=True):
+    common.save(path, node, 'pretrain', values, data.name, classes=held)
   return {'bundles': paths, 'classes': classes, 'workdir': str(work.path)}
 
 
 def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
   """Learns the barycenter of bundles."""
   outputs.file('out', values.out, outputs.BUNDLE)
+  outputs.is_no_input('out', values.out, nodes=values.nodes)
   nodes = common.load_nodes(values.nodes)
   weights = values.weights
   if weights is not None:

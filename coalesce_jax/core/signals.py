@@ -1,4 +1,4 @@
-"""Turns SIGTERM and Ctrl-C into stop requests that are noticed at once.
+"""Turns SIGTERM, SIGHUP and Ctrl-C into stop requests, noticed at once.
 
 Python runs signal handlers between two instructions of the main thread, which
 can be minutes when XLA compiles. So a second thread is told of each signal by
@@ -15,7 +15,12 @@ from typing import Any
 
 # Seconds that the main thread has to end by itself.
 GRACE = 3.0
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# SIGHUP is the end of the terminal. Windows has none.
+SIGNALS = tuple(
+  getattr(signal, name)
+  for name in ('SIGTERM', 'SIGINT', 'SIGHUP')
+  if hasattr(signal, name)
+)
 
 
 class Stopped(KeyboardInterrupt):
@@ -65,6 +70,8 @@ def catch(
   the main thread. If the main thread is busy outside Python and does not end
   within `GRACE` seconds, the process ends.
 
+  A SIGHUP that is ignored, as after `nohup`, stays ignored.
+
   Outside the main thread no signal is caught, because Python allows signal
   handlers in the main thread only.
 
@@ -89,7 +96,12 @@ def catch(
     target=_watch, args=(read, request, over, tell), daemon=True
   )
   watcher.start()
-  previous = {number: signal.signal(number, handle) for number in _SIGNALS}
+  previous = {
+    number: signal.signal(number, handle)
+    for number in SIGNALS
+    if number in (signal.SIGTERM, signal.SIGINT)
+    or signal.getsignal(number) != signal.SIG_IGN
+  }
   before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
   try:
     yield request
@@ -113,7 +125,7 @@ def _watch(
   count = 0
   while received := os.read(read, 1):
     number = received[0]
-    if number not in _SIGNALS:
+    if number not in SIGNALS:
       continue
     count += 1
     if request.asked and count == 1:

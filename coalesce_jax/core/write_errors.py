@@ -13,6 +13,7 @@ _ADVICE = {
   errno.EROFS: 'name a place that can be written to',
   errno.EACCES: 'name a place that you may write to',
   errno.EPERM: 'name a place that you may write to',
+  errno.ENOENT: 'its folder was removed or cannot be made; name another place',
   errno.EISDIR: 'name a file',
   errno.EEXIST: 'a part of its path is a file; name another place',
   errno.ENOTDIR: 'a part of its path is a file; name another place',

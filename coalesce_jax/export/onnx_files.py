@@ -117,11 +117,14 @@ def read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, Any]]:
       The error is one line.
   """
   path, name = os.fspath(path), files.shown(path)
+  if os.path.isdir(path):
+    raise ValueError(f'{name}: a folder; {_WANTED}')
+  # Opening a pipe would wait for somebody who writes to it.
+  if os.path.exists(path) and not os.path.isfile(path):
+    raise ValueError(f'{name}: not a regular file; {_WANTED}')
   try:
     with open(path, 'rb') as file:
       data = file.read(MAX_BYTES + 1)
-  except IsADirectoryError:
-    raise ValueError(f'{name}: a folder; {_WANTED}') from None
   except (FileNotFoundError, NotADirectoryError):
     raise ValueError(f'{name}: no such file') from None
   except OSError as error:

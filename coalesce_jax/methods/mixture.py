@@ -39,6 +39,10 @@ def check(
   Raises:
     ValueError: see `mixture`.
   """
+  if len(nodes) > registry.MAX_NODES:
+    raise ValueError(
+      f'{len(nodes)} generators: a mixture has at most {registry.MAX_NODES}'
+    )
   spec = checks.same_architecture(nodes, names)
   called = names or [f'generator {k}' for k in range(len(nodes))]
   if spec.network == registry.MIXTURE:

@@ -14,6 +14,7 @@ from coalesce_jax.methods import fine_tuning
 from coalesce_jax.methods import pretraining
 from coalesce_jax.metrics import generators
 from coalesce_jax.models import generator
+from coalesce_jax.pipeline import fields
 from coalesce_jax.pipeline import keys
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import ternary_config
@@ -43,6 +44,7 @@ def validate(config: Any) -> dict[str, Any]:
   Raises:
     ValueError: one line with the field.
   """
+  fields.check(config)
   if config.seeds < 1:
     raise ValueError(f'seeds {config.seeds} is below 1')
   keys.check(config.seed)

@@ -225,6 +225,9 @@ def _difference(before: dict[str, Any], after: dict[str, Any]) -> str:
   """Describes the first setting that differs."""
   before, after = records.plain(before), records.plain(after)
   for name in sorted({*before, *after}):
-    if before.get(name) != after.get(name):
-      return f'{name}: {before.get(name)!r} before, {after.get(name)!r} now'
+    old, new = before.get(name), after.get(name)
+    if old != new and isinstance(old, dict) and isinstance(new, dict):
+      return f'{name}.{_difference(old, new)}'
+    if old != new:
+      return f'{name}: {old!r} before, {new!r} now'
   return 'none'

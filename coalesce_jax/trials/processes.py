@@ -20,6 +20,8 @@ from typing import Any
 
 from absl import logging
 
+from coalesce_jax.core import signals
+
 # Where JAX keeps compiled programs.
 _CACHE = 'JAX_COMPILATION_CACHE_DIR'
 # What `_start` made, in a child.
@@ -99,8 +101,8 @@ def _start(
   verbosity: int,
 ) -> None:
   # A stop goes to the parent, which passes it on.
-  signal.signal(signal.SIGINT, signal.SIG_IGN)
-  signal.signal(signal.SIGTERM, signal.SIG_IGN)
+  for number in signals.SIGNALS:
+    signal.signal(number, signal.SIG_IGN)
   threading.Thread(target=_follow, daemon=True).start()
   logging.use_absl_handler()
   logging.set_verbosity(verbosity)

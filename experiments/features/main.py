@@ -1,23 +1,35 @@
 """Command line of the feature networks: see configs/default.py."""
 
-import json
+import sys
+from typing import Any
 
-from absl import app
-from absl import flags
 from ml_collections import config_flags
 
+from coalesce_jax.cli import command
+from coalesce_jax.cli import leave
+from coalesce_jax.cli import main as main_lib
+from coalesce_jax.cli.definitions import kinds
 from experiments.features import train
 
-_CONFIG = config_flags.DEFINE_config_file('config', None, 'Configuration file.')
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the result.')
-flags.mark_flags_as_required(['config', 'workdir'])
 
+def main(arguments: list[str]) -> int:
+  """Runs and prints one JSON line; the exit code."""
 
-def main(argv: list[str]) -> None:
-  """Runs and prints one JSON line."""
-  del argv
-  print(json.dumps(train.run(_CONFIG.value, str(_WORKDIR.value))))
+  def define(values: command.Values) -> None:
+    config_flags.DEFINE_config_file(
+      'config', None, 'Configuration file.', flag_values=values
+    )
+    kinds.path(values, 'workdir', None, 'Folder of the result.')
+
+  def run(values: command.Values, stop: command.Stop) -> dict[str, Any]:
+    del stop
+    return train.run(values.config, values.workdir)
+
+  entry = command.Command(
+    'trains a feature network', define, run, required=('config', 'workdir')
+  )
+  return main_lib.execute('features', entry, arguments)
 
 
 if __name__ == '__main__':
-  app.run(main)
+  leave.leave(main(sys.argv[1:]))

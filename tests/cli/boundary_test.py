@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import ml_collections
 import numpy as np
 import pytest
 
@@ -123,3 +124,11 @@ def test_a_data_folder_needs_no_home(tmp_path, capsys, monkeypatch):
 
 def _homeless(cls):
   raise RuntimeError('Could not determine home directory.')
+
+
+def test_a_field_that_a_configuration_lacks_is_one_line(capsys):
+  for read in (lambda c: c.trials, lambda c: c['trials']):
+    run = lambda read=read: read(ml_collections.ConfigDict({'seed': 0}))
+    assert boundary.guard('few_shot', run) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith('few_shot: --config: no such field, trials')

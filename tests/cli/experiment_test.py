@@ -94,3 +94,31 @@ def test_a_report_of_what_is_done_runs_nothing(
     assert code == 2 and 'holds a run with other settings' in found.err
   else:
     assert 'a summary of any needs all' in found.err
+
+
+@pytest.mark.parametrize(
+  ('config', 'more', 'match'),
+  [
+    ({}, ['--trials='], '--trials= names no trial; leave it out'),
+    ({}, ['--trials=c'], "--trials: 'c' is not one of --list"),
+    ('return {"seed": 0}', ['--list'], "returns {'seed': 0}, which is no C"),
+    ('return 3', [], 'get_config returns 3, which is no ConfigDict'),
+    ('import sys; sys.exit(0)', [], '--config: 0'),
+  ],
+)
+def test_what_is_no_trial_and_no_configuration_is_refused(
+  tmp_path, capsys, monkeypatch, config, more, match
+):
+  path = settings(tmp_path)
+  if config:
+    (tmp_path / 'default.py').write_text(f'def get_config():\n  {config}\n')
+  experiment = trials.Experiment(
+    'any', 'help', path, lambda workdir, config, stop: {'a': fail},
+    lambda config, results: trials.Report({}, {}),
+  )  # fmt: skip
+  arguments = [f'--workdir={tmp_path / "run"}', *more]
+  monkeypatch.setattr('sys.argv', ['any', *arguments])
+  assert experiment_lib.main(experiment, arguments) == 2
+  found = capsys.readouterr()
+  assert match in found.err.splitlines()[-1] and not found.out
+  assert not (tmp_path / 'run').exists()

@@ -125,3 +125,17 @@ def test_scores_without_a_value_are_null(capsys, tmp_path):
   )  # fmt: skip
   assert code == 0 and scores['memorisation'] is None
   assert np.isfinite(scores['copied'])
+
+
+def test_commands_that_train_nothing_say_what_they_do(capsys, tmp_path, caplog):
+  node = calls.node(tmp_path / 'a.safetensors', spec=small.PIXELS)
+  for argv, said in (
+    (['sample', '--n=3', f'--out={tmp_path}/x.png'],
+     ['drawing 3 samples', f'writing {tmp_path}/x.png']),
+    (['export', '--format=stablehlo', f'--out={tmp_path}/x.mlir'],
+     [f'exporting {node}']),
+    (['evaluate', '--images=digits', '--samples=9'], [f'evaluating {node}']),
+  ):  # fmt: skip
+    caplog.clear()
+    assert calls.run(capsys, *argv, f'--node={node}')[0] == 0
+    assert [row for row in caplog.messages if row in said] == said

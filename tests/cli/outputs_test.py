@@ -7,6 +7,7 @@ import pytest
 
 from coalesce_jax.cli import outputs
 from coalesce_jax.data import images as images_lib
+from tests import small
 from tests.cli import calls
 
 
@@ -168,3 +169,68 @@ def test_results_are_written_into_devices(capsys, tmp_path):
     'coalesce sample: /dev/full: No space left on device; free space and run '
     'the same command again'
   )
+
+
+@pytest.mark.parametrize(
+  ('argv', 'flag'),
+  [
+    (['mixture', '--nodes=a.safetensors,b.safetensors'], 'nodes'),
+    (['barycenter', '--nodes=a.safetensors,b.safetensors'], 'nodes'),
+    (['adapt', '--nodes=a.safetensors,b.safetensors', '--local=l'], 'nodes'),
+    (['adapt', '--nodes=a.safetensors', '--judges=b.safetensors',
+      '--local=l'], 'judges'),
+    (['ternarize', '--node=b.safetensors', '--local=l'], 'node'),
+  ],
+)  # fmt: skip
+@pytest.mark.parametrize('out', ['b.safetensors', 'link.safetensors'])
+def test_a_bundle_that_is_read_is_not_replaced(
+  capsys, tmp_path, monkeypatch, argv, flag, out
+):
+  monkeypatch.chdir(tmp_path)
+  for name in 'ab':
+    calls.node(f'{name}.safetensors', spec=small.PIXELS)
+  (tmp_path / 'link.safetensors').symlink_to('b.safetensors')
+  before = (tmp_path / 'b.safetensors').read_bytes()
+  match = f'--out={out}: would replace a bundle that --{flag} reads; name'
+  calls.refused(capsys, [*argv, f'--out={out}'], match)
+  assert (tmp_path / 'b.safetensors').read_bytes() == before
+  assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+  ('argv', 'match'),
+  [
+    (['adapt', '--nodes=a.safetensors', '--out=e.safetensors',
+      '--workdir=e.safetensors'], 'e.safetensors: is the place of the result'),
+    (['adapt', '--nodes=a.safetensors', '--out=e.safetensors',
+      '--workdir=x/../e.safetensors/run'], 'is the place of the result'),
+    (['adapt', '--nodes=a.safetensors', '--out=e.safetensors',
+      '--workdir=local/'], 'local/: holds the images that are read'),
+    (['ternarize', '--node=a.safetensors', '--out=e.safetensors',
+      '--workdir=local'], 'holds the images that are read'),
+  ],
+)  # fmt: skip
+def test_a_work_folder_is_no_result_and_no_folder_of_images(
+  capsys, tmp_path, monkeypatch, argv, match
+):
+  monkeypatch.chdir(tmp_path)
+  calls.node('a.safetensors', spec=small.PIXELS)
+  calls.folder(tmp_path / 'local')
+  before = sorted(tmp_path.rglob('*'))
+  calls.refused(capsys, [*argv, '--local=local', '--steps=2'], match)
+  assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_the_images_and_bundles_of_nodes_are_no_work_folder(
+  capsys, tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  calls.folder(tmp_path / 'photos')
+  before = sorted(tmp_path.rglob('*'))
+  for workdir, match in (
+    ('photos', 'holds the images that are read'),
+    ('out/node_0.safetensors', 'is the place of the result'),
+  ):
+    argv = ['pretrain', '--dataset=photos', '--out=out', f'--workdir={workdir}']
+    calls.refused(capsys, argv, match)
+    assert sorted(tmp_path.rglob('*')) == before

@@ -43,3 +43,22 @@ def test_any_work_folder_is_reported(capsys, tmp_path):
   calls.refused(capsys, argv, 'config.json: damaged')
   (tmp_path / 'trials').mkdir()
   calls.refused(capsys, argv, 'holds trials of an experiment')
+
+
+@pytest.mark.parametrize(
+  ('body', 'match'),
+  [
+    ('return {"seeds": 1}', 'is no ConfigDict'),
+    ('return None', '--config'),
+    ('import ml_collections; return ml_collections.ConfigDict()',
+     'no field adapt in the configuration; start from'),
+    ('import sys; sys.exit("bye")', '--config: bye'),
+    ('raise SystemExit', '--config: SystemExit'),
+    ('import no_such_module', 'no_such_module'),
+  ],
+)  # fmt: skip
+def test_a_configuration_that_is_none_is_refused(capsys, tmp_path, body, match):
+  (tmp_path / 'mine.py').write_text(f'def get_config():\n  {body}\n')
+  argv = ['run', f'--config={tmp_path}/mine.py', f'--workdir={tmp_path}/work']
+  calls.refused(capsys, argv, match)
+  assert not (tmp_path / 'work').exists()

@@ -12,10 +12,10 @@ import pytest
 
 from coalesce_jax.core import signals
 
-BOTH = [signal.SIGTERM, signal.SIGINT]
+ALL = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
-@pytest.mark.parametrize('number', BOTH)
+@pytest.mark.parametrize('number', ALL)
 def test_the_first_signal_asks_and_the_handler_is_put_back(number):
   before = signal.getsignal(number)
   with signals.catch() as stop:
@@ -25,7 +25,7 @@ def test_the_first_signal_asks_and_the_handler_is_put_back(number):
   assert signal.getsignal(number) is before
 
 
-@pytest.mark.parametrize('number', BOTH)
+@pytest.mark.parametrize('number', ALL)
 def test_a_second_signal_is_obeyed_at_once(number):
   with pytest.raises(signals.Stopped, match=number.name) as caught:
     with signals.catch() as stop:
@@ -35,10 +35,20 @@ def test_a_second_signal_is_obeyed_at_once(number):
   assert caught.value.number == number
 
 
-@pytest.mark.parametrize('number', BOTH)
+@pytest.mark.parametrize('number', ALL)
 def test_a_signal_that_nobody_asks_for_is_obeyed_at_once(number):
   with pytest.raises(KeyboardInterrupt), signals.catch():
     os.kill(os.getpid(), number)
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored():
+  before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  try:
+    with signals.catch() as stop:
+      os.kill(os.getpid(), signal.SIGHUP)
+      assert not stop()
+  finally:
+    signal.signal(signal.SIGHUP, before)
 
 
 def test_other_threads_catch_nothing():
@@ -78,7 +88,7 @@ def busy(asked):
   return process
 
 
-@pytest.mark.parametrize(('number', 'code'), [(2, 130), (15, 1)])
+@pytest.mark.parametrize(('number', 'code'), [(2, 130), (15, 1), (1, 1)])
 def test_a_process_that_runs_no_python_ends_too(number, code):
   process = busy(asked=False)
   os.kill(process.pid, number)

@@ -1,6 +1,7 @@
 """ONNX files that are run: our own, undamaged, and nothing else."""
 
 import json
+import os
 
 import jax
 import numpy as np
@@ -212,8 +213,10 @@ def test_what_is_not_ours_is_refused_in_one_line(tmp_path, made, name):
 
 
 def test_missing_and_large_files_are_refused(tmp_path, monkeypatch, made):
+  os.mkfifo(tmp_path / 'pipe')
   for path, match in (
     (tmp_path / 'nowhere', 'no such file'),
+    (tmp_path / 'pipe', 'pipe: not a regular file; name a file of'),
     (tmp_path, 'a folder; name a file of `coalesce export'),
     (f'{tmp_path}/{"a" * 300}', 'cannot be read .File name too long'),
   ):

@@ -198,6 +198,8 @@ def test_bad_mixtures_are_refused():
     mixture.mixture([*nodes(1), small.generator(0, other)])
   with pytest.raises(ValueError, match='weights'):
     mixture.mixture(nodes(), (0.9, 0.9))
+  with pytest.raises(ValueError, match='65 generators: .* at most 64'):
+    mixture.mixture(nodes(1) * 65)
   bare = [n._replace(critic=None) for n in nodes()]
   with pytest.raises(ValueError, match='critic'):
     mixture.mixture(bare, refine=refined_source.Config())

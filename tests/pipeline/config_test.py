@@ -1,5 +1,7 @@
 """Settings of the stages, read from the configuration of the pipeline."""
 
+import ml_collections
+import numpy as np
 import pytest
 
 from coalesce_jax.pipeline import config as config_lib
@@ -110,3 +112,45 @@ def test_an_override_leaves_the_original_and_adds_what_is_new():
 def test_another_variant_is_refused():
   with pytest.raises(ValueError, match="variant 'slow'"):
     defaults.shorten(defaults.get_config(), 'slow')
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'match'),
+  [
+    ('seeds', None, 'field seeds of the configuration: None is not a whole'),
+    ('seeds', True, 'field seeds of the configuration: True is not a whole'),
+    ('adapt.rate', 'high', "field adapt.rate .*: 'high' is not a number"),
+    ('tensorboard', 1, 'field tensorboard .*: 1 is not true or false'),
+    ('dataset', 3, 'field dataset .*: 3 is not a text'),
+    ('methods', 'adapted', "field methods .*: 'adapted' is not a tuple"),
+    ('adapt', 3, 'field adapt of the configuration: 3 is no ConfigDict'),
+    ('extra', object(), 'field extra .* is not made of numbers, texts'),
+  ],
+)
+def test_a_field_of_another_type_is_refused(field, value, match):
+  flat = settings().to_dict()
+  *sections, name = field.split('.')
+  inner = flat
+  for section in sections:
+    inner = inner[section]
+  inner[name] = value
+  with pytest.raises(ValueError, match=match):
+    config_lib.validate(ml_collections.ConfigDict(flat))
+
+
+def test_options_of_a_network_are_a_section():
+  config = settings()
+  with config.unlocked():
+    config.network.options = 3
+  with pytest.raises(ValueError, match=r'field network\.options .*: 3 is no'):
+    config_lib.validate(config)
+
+
+def test_a_missing_field_is_named_and_one_more_is_not_minded():
+  flat = settings().to_dict()
+  del flat['adapt']['anchor']
+  with pytest.raises(ValueError, match=r'no field adapt\.anchor'):
+    config_lib.validate(ml_collections.ConfigDict(flat))
+  flat['adapt'] = settings().adapt.to_dict() | {'rate': 1}
+  flat['mine'] = {'number': np.float32(2.5), 'names': ['a', None]}
+  assert config_lib.validate(ml_collections.ConfigDict(flat))['mine']

@@ -39,6 +39,17 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
     workdir.check(folder, same)
 
 
+def test_a_setting_within_others_is_named_alone(tmp_path):
+  config = {'adapt': {'steps': 3, 'rates': {'first': 1}}}
+  workdir.open_workspace(tmp_path, config=config).close()
+  config['adapt']['rates']['first'] = 2
+  match = r'\(adapt\.rates\.first: 1 before, 2 now\)'
+  with pytest.raises(ValueError, match=match):
+    workdir.check(tmp_path, config)
+  with pytest.raises(ValueError, match=r'adapt: \{.*\} before, 7 now'):
+    workdir.check(tmp_path, {'adapt': 7})
+
+
 def test_settings_have_one_hash_in_any_order():
   text = '{"a": [1, 2], "b": null}'
   expected = hashlib.sha256(text.encode()).hexdigest()

@@ -10,11 +10,14 @@ from coalesce_jax.models import packing
 def adapt(values: Values) -> None:
   """Defines the flags of `adapt`."""
   defaults = settings.FineTuning()
-  training.nodes(values, 'Bundles; several are coalesced first.')
+  training.nodes(
+    values,
+    'Bundles, separated by commas. Of several, the barycenter is adapted.',
+  )
   kinds.path(values, 'local', None, 'Folder or array file of local images.')
   kinds.paths(
     values, 'judges', 'Bundles whose critics form the critic ensemble of the '
-    'local images; default the critic of the metamodel.',
+    'local images. Default: the critic of the metamodel.',
   )  # fmt: skip
   kinds.number(
     values, 'anchor', defaults.anchor, 'Proximal weight: position between '
@@ -22,18 +25,25 @@ def adapt(values: Values) -> None:
   )  # fmt: skip
   kinds.string(
     values, 'augment', defaults.game.augment,
-    'Augmentation, see the README; "" is none.',
+    'Augmentations of what the critics see: translation, cutout and flip, '
+    'separated by commas; "" is none.',
   )  # fmt: skip
-  kinds.switch(values, 'freeze_d', 'Freeze the image-side critic layers.')
-  kinds.switch(values, 'early_stopping', 'Stop early by held-out local images.')
+  kinds.switch(
+    values, 'freeze_d', 'Keep the critic layers near the image as they are.'
+  )
+  kinds.switch(
+    values,
+    'early_stopping',
+    'Keep the model that is nearest to held-out local images.',
+  )
   kinds.switch(values, 'ternary', 'Ternarize the result as well.')
   kinds.count(
     values, 'barycenter_steps', settings.Barycenter().schedule.steps,
-    'Generator steps of the metamodel.',
+    'Number of generator steps of the metamodel.',
   )  # fmt: skip
   kinds.count(
     values, 'ternary_steps', settings.TERNARIZE.schedule.steps,
-    'Generator steps of the ternarization.',
+    'Number of generator steps of the ternarization.',
   )  # fmt: skip
   _result(values)
   training.training(values, defaults)
@@ -45,7 +55,7 @@ def ternarize(values: Values) -> None:
   kinds.path(values, 'local', None, 'Folder or array file of local images.')
   kinds.string(
     values, 'augment', settings.TERNARIZE.game.augment,
-    'Augmentation; "" is none.',
+    'Augmentations, as those of `adapt`; "" is none.',
   )  # fmt: skip
   _result(values)
   training.training(values, settings.TERNARIZE)

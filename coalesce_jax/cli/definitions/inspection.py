@@ -20,24 +20,37 @@ def sample(values: Values) -> None:
   )  # fmt: skip
   kinds.count(values, 'n', 64, 'Number of samples.', 1, 1_000_000)
   kinds.seed(values)
-  kinds.path(values, 'out', None, 'A .png grid, .npz, or a folder of PNGs.')
+  kinds.path(
+    values,
+    'out',
+    None,
+    'File to write, a .png grid or an .npz, or folder for PNGs.',
+  )
 
 
 def evaluate(values: Values) -> None:
   """Defines the flags of `evaluate`."""
   kinds.path(values, 'node', None, 'Bundle.')
-  kinds.path(values, 'images', None, 'Held-out real images, or a data set.')
-  kinds.path(values, 'local', None, 'Images it was trained on, if known.')
+  kinds.path(
+    values,
+    'images',
+    None,
+    'Real images that were not trained on: a folder, '
+    'an array file or the name of a data set.',
+  )
+  kinds.path(
+    values, 'local', None, 'Images that the bundle was trained on, if known.'
+  )
   kinds.choice(
     values, 'features', None, feature_names.NAMES,
-    'Feature network; default by data set.',
+    'Network whose features are compared. Default: by data set.',
   )  # fmt: skip
   kinds.path(
     values, 'labelled', None,
-    'Labelled images to train features on, cached.',
+    'Labelled images on which a feature network is trained; it is kept.',
   )  # fmt: skip
   kinds.count(
-    values, 'samples', None, 'Number of generated samples; default as many as '
+    values, 'samples', None, 'Number of generated samples. Default: as many as '
     'real images.', 6, 1_000_000,
   )  # fmt: skip
   kinds.seed(values)
@@ -45,8 +58,16 @@ def evaluate(values: Values) -> None:
 
 def data(values: Values) -> None:
   """Defines the flags of `data`."""
-  kinds.path(values, 'dataset', None, f'One of {datasets.NAMES}, or a path.')
-  kinds.path(values, 'data_dir', None, 'Folder that is searched first.')
+  kinds.path(
+    values,
+    'dataset',
+    None,
+    'Name of a data set, '
+    f'{", ".join(datasets.NAMES)}, or path of a folder or array file.',
+  )
+  kinds.path(
+    values, 'data_dir', None, 'Folder where data sets are searched first.'
+  )
   training.image_shape(values)
 
 
@@ -78,7 +99,7 @@ def run(values: Values) -> None:
     'config', None, 'Configuration file, with `:quick` for a smoke test.',
     flag_values=values,
   )  # fmt: skip
-  kinds.path(values, 'workdir', None, 'Folder of everything the run leaves.')
+  kinds.path(values, 'workdir', None, 'Folder of all that the run leaves.')
 
 
 def report(values: Values) -> None:

@@ -19,16 +19,21 @@ def training(values: Values, config: Any) -> None:
     config: settings of the stage. Its `game` and `schedule` give the defaults.
   """
   game = config.game
-  kinds.count(values, 'steps', config.schedule.steps, 'Generator steps.')
+  kinds.count(
+    values, 'steps', config.schedule.steps, 'Number of generator steps.'
+  )
   kinds.seed(values)
-  kinds.count(values, 'batch_size', game.batch_size, 'Batch size.', 1, 1 << 20)
+  kinds.count(
+    values, 'batch_size', game.batch_size, 'Number of samples in a batch.',
+    1, 1 << 20,
+  )  # fmt: skip
   kinds.count(
     values, 'critic_steps', game.critic_steps,
-    'Critic steps per generator step.', 1, 1000,
+    'Number of critic steps before each generator step.', 1, 1000,
   )  # fmt: skip
   kinds.count(
     values, 'generator_batches', game.generator_batches,
-    'Batches in one generator step.', 1, 1000,
+    'Number of batches that one generator step takes.', 1, 1000,
   )  # fmt: skip
   kinds.number(
     values, 'learning_rate', game.learning_rate,
@@ -36,13 +41,15 @@ def training(values: Values, config: Any) -> None:
   )  # fmt: skip
   kinds.number(
     values, 'critic_learning_rate', game.critic_learning_rate or 0.0,
-    "Learning rate of the critics' Adam; 0 is that of the generator.",
+    "Learning rate of the critics' Adam; 0 takes that of the generator.",
     0.0, 10.0,
   )  # fmt: skip
-  kinds.switch(values, 'tensorboard', 'Write event files.')
+  kinds.switch(
+    values, 'tensorboard', 'Write event files for TensorBoard as well.'
+  )
   kinds.path(
     values, 'workdir', None,
-    'Folder of records and checkpoints; default: OUT.run beside the result.',
+    'Folder of records and checkpoints. Default: OUT.run beside the result.',
   )  # fmt: skip
 
 
@@ -50,7 +57,7 @@ def nodes(values: Values, text: str) -> None:
   """Defines the flags of bundles and of their weights."""
   kinds.paths(values, 'nodes', text)
   kinds.numbers(
-    values, 'weights', 'Weights of the bundles, sum 1; default equal.'
+    values, 'weights', 'Weights of the bundles, which sum to 1. Default: equal.'
   )
 
 
@@ -69,25 +76,58 @@ def image_shape(values: Values) -> None:
 
 def pretrain(values: Values) -> None:
   """Defines the flags of `pretrain`."""
-  kinds.path(values, 'dataset', 'digits', 'Data set, folder or array file.')
-  kinds.path(values, 'data_dir', None, 'Folder that is searched first.')
+  kinds.path(
+    values,
+    'dataset',
+    'digits',
+    'Name of a data set, see '
+    '`coalesce data --help`, or path of a folder or array file.',
+  )
+  kinds.path(
+    values, 'data_dir', None, 'Folder where data sets are searched first.'
+  )
   kinds.string(
-    values, 'split', 'overlapping', 'Classes of each node; see the README.'
+    values,
+    'split',
+    'overlapping',
+    "Classes of each node, as in 'a,b|c->d': "
+    'the nodes, separated by |, then the target. Or one of overlapping, '
+    'disjoint and one_class, for ten classes.',
   )
   image_shape(values)
-  kinds.string(values, 'network', 'dcgan', 'Architecture.')
+  kinds.string(
+    values, 'network', 'dcgan', 'Architecture of the generators and critics.'
+  )
   kinds.count(values, 'width', 24, 'Width of the network.', 1, 4096)
-  kinds.count(values, 'latent_size', 64, 'Size of the latents.', 1, 65536)
+  kinds.count(
+    values, 'latent_size', 64, 'Number of random values that the generator '
+    'makes an image of.', 1, 4096,
+  )  # fmt: skip
   kinds.path(values, 'out', None, 'Folder for the bundles of the nodes.')
   training(values, settings.Pretraining())
 
 
 def barycenter(values: Values) -> None:
   """Defines the flags of `barycenter`."""
-  nodes(values, 'Bundles.')
-  kinds.choice(values, 'method', 'joint', settings.METHODS, 'Method.')
-  kinds.choice(values, 'objective', None, config_lib.OBJECTIVES, 'Objective.')
-  kinds.numbers(values, 'radii', "Radii of the 'ball' objective.")
+  nodes(values, 'Bundles, separated by commas.')
+  kinds.choice(
+    values,
+    'method',
+    'joint',
+    settings.METHODS,
+    'How the barycenter is learned.',
+  )
+  kinds.choice(
+    values,
+    'objective',
+    None,
+    config_lib.OBJECTIVES,
+    'Function of the distances to the bundles that is minimised. Default: that '
+    'of the method.',
+  )
+  kinds.numbers(
+    values, 'radii', "Radius for each bundle, for the objective 'ball'."
+  )
   kinds.count(
     values, 'fixed_samples', 0, 'Samples of each bundle, drawn once; 0 draws '
     'new samples at every step.', 0, 10_000_000,
@@ -106,7 +146,7 @@ def barycenter(values: Values) -> None:
 
 def mixture(values: Values) -> None:
   """Defines the flags of `mixture`."""
-  nodes(values, 'Bundles.')
+  nodes(values, 'Bundles, separated by commas.')
   kinds.count(
     values, 'refine_steps', 0, 'Steps of discriminator optimal transport '
     '(DOT), which moves the latents of each sample by the critic of its '
