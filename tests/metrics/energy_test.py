@@ -118,3 +118,100 @@ def test_a_sample_on_another_pulls_nothing():
 def test_samples_that_have_no_distance_are_refused(a, b):
   with pytest.raises(ValueError, match='samples'):
     energy.energy_distance(a, b)
+
+
+def gradients(a, b):
+  """The gradients for both samples from all unit vectors, in float64."""
+  a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+
+  def units(x, y):
+    gap = x[:, None] - y[None]
+    size = np.linalg.norm(gap, axis=-1, keepdims=True)
+    return np.divide(gap, size, np.zeros_like(gap), where=size > 0.0)
+
+  between, own = units(a, b), units(b, b)
+  n, m = len(a), len(b)
+  to_a = 2.0 * between.sum(1) / (n * m)
+  to_b = -2.0 * between.sum(0) / (n * m) - 2.0 * own.sum(1) / (m * (m - 1))
+  return to_a, to_b
+
+
+def kinds(dimension):
+  """Samples of which some are near each other beside their norms."""
+  rng = np.random.default_rng(dimension)
+  a, b = rng.normal(size=(2, 24, dimension))
+  twins = np.concatenate([b[:12], b[:12]])
+  far = np.arange(24)[:, None] < 8
+  return {
+    'plain': (a, b),
+    'equal': (a, 0.0 * b + 0.3),
+    'collapsed': (a, 0.5 + 1e-4 * b),
+    'twins': (np.concatenate([b[:6], a[6:]]), twins),
+    'outlier': (a, np.where(np.arange(24)[:, None] == 0, 1e4 * b, b)),
+    'clusters': (a + 1e3 * far, b + 1e3 * far),
+    'ties': (np.round(a), np.round(b)),
+  }
+
+
+@pytest.mark.parametrize('dimension', [1, 300])
+def test_near_samples_keep_the_digits_of_value_and_gradient(dimension):
+  both = jax.jit(jax.value_and_grad(energy.energy_distance, (0, 1)))
+  for name, pair in kinds(dimension).items():
+    for offset, scale in (
+      (0.0, 1.0), (1e6, 1.0), (1e3, 1e-6), (0.0, 1e-25), (0.0, 1e25)
+    ):  # fmt: skip
+      a, b = (np.float32((x + offset) * scale) for x in pair)
+      value, slopes = both(jnp.asarray(a), jnp.asarray(b))
+      wide = a.astype(np.float64), b.astype(np.float64)
+      between = 2.0 * distance.cdist(*wide).mean()
+      own = distance.pdist(wide[1]).mean()
+      assert float(value) == pytest.approx(
+        between - own, abs=2e-6 * (between + own)
+      ), name
+      for found, expected in zip(slopes, gradients(a, b), strict=True):
+        # In units of the pull of a single sample.
+        np.testing.assert_allclose(
+          24.0 * found, 24.0 * expected, atol=2e-5, err_msg=name
+        )
+
+
+def test_many_samples_are_those_of_the_double_sums():
+  rng = np.random.default_rng(3)
+  a, b = rng.normal(size=(1500, 2)), rng.normal(size=(1100, 2))
+  b[1050:] = b[:50]
+  a, b = a.astype(np.float32), b.astype(np.float32)
+  both = jax.jit(jax.value_and_grad(energy.energy_distance, (0, 1)))
+  value, slopes = both(jnp.asarray(a), jnp.asarray(b))
+  expected = 2.0 * distance.cdist(a, b).mean() - distance.pdist(b).mean()
+  assert float(value) == pytest.approx(expected, rel=2e-6)
+  for found, exact in zip(slopes, gradients(a, b), strict=True):
+    np.testing.assert_allclose(len(a) * found, len(a) * exact, atol=2e-5)
+
+
+def test_replicas_have_the_gradients_of_each_alone():
+  b = np.stack([B, 0.0 * B + B[:1], B + np.float32(1e3)])
+  slope = jax.grad(energy.energy_distance, 1)
+  together = jax.jit(jax.vmap(slope, (None, 0)))(A, b)
+  for found, one in zip(together, b, strict=True):
+    np.testing.assert_allclose(found, gradients(A, one)[1], atol=1e-6)
+  # Forward, along a direction.
+  _, rise = jax.jvp(lambda b: energy.energy_distance(A, b), (B,), (B,))
+  expected = (gradients(A, B)[1] * B).sum()
+  assert float(rise) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_a_sample_that_is_not_finite_has_no_distance(bad):
+  b = B.copy()
+  b[1, 2] = bad
+  assert not np.isfinite(ENERGY(A, b))
+  assert not np.isfinite(ENERGY(b, B))
+
+
+def test_lists_levels_and_halves_are_numbers_too():
+  # Twice the mean of |0 - 1| and |0 - 3|, less |1 - 3|, at any offset.
+  assert energy.energy_distance([[0.0]], [[1.0], [3.0]]) == 2.0
+  levels = np.array([[250], [251], [253]], np.uint8)
+  assert energy.energy_distance(levels[:1], levels[1:]) == 2.0
+  halves = jnp.asarray(levels, jnp.float16) * 64
+  assert energy.energy_distance(halves[:1], halves[1:]) == 128.0
