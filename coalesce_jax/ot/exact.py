@@ -73,6 +73,8 @@ def w1(x: Any, y: Any, weights_x: Any = None, weights_y: Any = None) -> float:
 
   With equal weights, 1,000 points in each take half a second. With other
   weights they take three seconds, and 300 and 400 points a quarter of a second.
+  Where the package POT is installed they take a tenth of this time, for the
+  same value.
 
   Args:
     x: `[N, D]`.

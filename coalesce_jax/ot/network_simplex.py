@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from coalesce_jax.ot import first_basis
+
 # Largest difference of primal and dual value of float costs, relative.
 GAP = 1e-10
 
@@ -44,7 +46,9 @@ def solve(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     [x * scale for x in columns_mass],
   )
   demand[-1] += len(a)
-  tree = _Tree(cost, *_start(cost, supply, demand))
+  start = first_basis.by_pot(cost, supply, demand)
+  start = start or first_basis.near(cost, supply, demand)
+  tree = _Tree(cost, *start)
   # Rounding of a potential grows with the depth of its node.
   tree.optimize(cost, 8.0 * np.finfo(np.float64).eps)
   coupling = tree.coupling(rows_mass, columns_mass)
@@ -214,28 +218,6 @@ class _Tree:
       potentials[node] += rise if node < n else -rise
       depths[node] = depths[parents[node]] + 1
       stack.extend(self.children[node])
-
-
-def _start(
-  cost: np.ndarray, a: Sequence[int], b: Sequence[int]
-) -> tuple[list[int], list[int], list[int]]:
-  """Returns edges (row, column, flow) that send each row to near columns."""
-  reduced = cost - cost.min(0)[None]
-  left, open_columns = list(b), np.ones(len(b), bool)
-  rows, columns, flow = [], [], []
-  for i, supply in enumerate(a):
-    price = np.where(open_columns, reduced[i], np.inf)
-    while supply:
-      j = int(price.argmin())
-      x = min(supply, left[j])
-      rows.append(i)
-      columns.append(j)
-      flow.append(x)
-      supply -= x
-      left[j] -= x
-      if not left[j]:
-        open_columns[j], price[j] = False, np.inf
-  return rows, columns, flow
 
 
 def _integers(weights: np.ndarray) -> list[int]:
