@@ -40,6 +40,8 @@ def meaning(array: np.ndarray, name: str) -> str:
     return LEVELS
   if not is_float(array):
     _refuse_others(array, name)
+  if not array.size:
+    raise ValueError(f'{name}: shape {array.shape} has no values')
   check_finite(array, name)
   low, high = float(array.min()), float(array.max())
   if -1.0 - _ROUNDING <= low and high <= 1.0 + _ROUNDING:

@@ -91,15 +91,21 @@ def checked(
     name: name of the argument, for messages.
 
   Returns:
-    An array of uint8 or floats. A traced array is returned as it is.
+    An array of uint8 levels or floats. Whole numbers of vectors become
+    float32. A traced array is returned as it is.
 
   Raises:
-    ValueError: values are no numbers, ambiguous or not finite. The message is
-      one line that says what to pass.
+    ValueError: values are no numbers, masked, ambiguous, not finite or too
+      large for float32. The message is one line that says what to pass.
   """
-  if isinstance(samples, jax.core.Tracer) or samples.dtype == np.uint8:
+  image = len(image_shape) == 3
+  if isinstance(samples, jax.core.Tracer):
     return samples
-  image, host = len(image_shape) == 3, np.asarray(samples)
+  if np.ma.is_masked(samples):
+    raise ValueError(f'{name}: values are masked; pass only whole samples')
+  if samples.dtype == np.uint8 and image:
+    return samples
+  host = np.asarray(samples)
   if host.dtype.kind not in 'biuf' and not ranges.is_float(host):
     raise ValueError(
       f'{name}: values are {host.dtype}, not numbers; pass an array '
@@ -111,6 +117,11 @@ def checked(
     ranges.check_signed(host, name)
   elif host.size:
     ranges.check_finite(host, name)
+    if np.abs(host).max() > np.finfo(np.float32).max:
+      raise ValueError(
+        f'{name}: values up to {np.abs(host).max():.4g} are too large for '
+        'float32; use other units'
+      )
   return samples if host.dtype.kind == 'f' else host.astype(np.float32)
 
 

@@ -4,6 +4,7 @@ Shapes: K critics, B batch. Distances are in the units of the samples.
 """
 
 from collections.abc import Callable
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -157,7 +158,9 @@ def corrected(mean: jax.Array, decay: float, count: jax.Array) -> jax.Array:
     decay: decay of the average.
     count: number of estimates in the average, at least 1.
   """
-  return mean / (1.0 - decay ** count.astype(jnp.float32))
+  # In float32 the difference 1 - decay^count would lose digits near 1.
+  rate = math.log(decay) if decay else -math.inf
+  return -mean / jnp.expm1(rate * count.astype(jnp.float32))
 
 
 def segment(w1: jax.Array, start_w1: jax.Array) -> types.Metrics:

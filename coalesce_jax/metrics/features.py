@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from coalesce_jax.core import real_arrays
 from coalesce_jax.core import types
 from coalesce_jax.data import pixels
 
@@ -82,11 +83,12 @@ def check(features: np.ndarray) -> np.ndarray:
   """Checks features and returns them in float64.
 
   Raises:
-    ValueError: the shape is not `[N >= 2, F]`, or values are not finite.
+    ValueError: the shape is not `[N >= 2, F >= 1]`, or values are no real
+      numbers or not finite.
   """
-  features = np.asarray(features, np.float64)
-  if features.ndim != 2 or len(features) < 2:
-    raise ValueError(f'features {features.shape} are not [N >= 2, F]')
+  features = real_arrays.convert(features, 'features')
+  if features.ndim != 2 or len(features) < 2 or not features.shape[1]:
+    raise ValueError(f'features {features.shape} are not [N >= 2, F >= 1]')
   if not np.all(np.isfinite(features)):
     raise ValueError('features are not all finite')
   return features

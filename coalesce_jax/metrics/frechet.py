@@ -15,6 +15,9 @@ import numpy as np
 from coalesce_jax.metrics import features as features_lib
 from coalesce_jax.ot import gaussians
 
+# Sums of squares of larger features may exceed float64.
+LARGEST = 1e145
+
 
 class Moments(NamedTuple):
   """The moments of a feature set.
@@ -37,9 +40,14 @@ def moments(features: np.ndarray) -> Moments:
   """Computes mean and unbiased covariance of features `[N, F]`.
 
   Raises:
-    ValueError: there are fewer than 2 samples, or values are not finite.
+    ValueError: there are fewer than 2 samples, or values are not finite or too
+      large for their squares.
   """
   features = features_lib.check(features)
+  if np.abs(features).max() > LARGEST:
+    raise ValueError(
+      f'features up to {np.abs(features).max():.3g} are too large for squares'
+    )
   mean = features.mean(0)
   # Far from the origin the first mean is rounded.
   mean += (features - mean[None]).mean(0)

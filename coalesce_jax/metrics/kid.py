@@ -35,10 +35,10 @@ def kid(a: np.ndarray, b: np.ndarray) -> float:
   if a.shape[1] != b.shape[1]:
     raise ValueError(f'features {a.shape} against {b.shape}')
   size = a.shape[1]
-  centre = np.concatenate([a, b]).mean(0)
-  with np.errstate(over='ignore'):
+  with np.errstate(over='ignore', invalid='ignore'):
+    centre = np.concatenate([a, b]).mean(0)
     base = centre @ centre / size + 1.0
-  a, b = a - centre[None], b - centre[None]
+    a, b = a - centre[None], b - centre[None]
 
   def kernel(x, y):
     # The cubes of base, base + p, base + q and base + p + q + r, expanded:

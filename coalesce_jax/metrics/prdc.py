@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.spatial import distance
 
+from coalesce_jax.core import real_arrays
 from coalesce_jax.metrics import features
 
 _BLOCK = 256
@@ -37,12 +38,14 @@ def prdc(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, float]:
     `coverage`: fraction of real samples whose ball has a generated sample.
 
   Raises:
-    ValueError: there are too few samples, k is below 1, or the features are
-      invalid.
+    ValueError: there are too few samples, k is no whole number of at least 1,
+      or the features are invalid.
   """
   real, fake = features.check(real), features.check(fake)
-  if k < 1:
-    raise ValueError(f'k = {k} is not a neighbour: it must be at least 1')
+  if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
+    raise ValueError(
+      f'k = {k} is not a neighbour: it must be a whole number of at least 1'
+    )
   if min(len(real), len(fake)) <= k:
     raise ValueError(
       f'{len(real)} and {len(fake)} samples are too few for k = {k}'
@@ -73,7 +76,8 @@ def nearest(a: np.ndarray, b: np.ndarray) -> np.ndarray:
   Distances are exact to float64 rounding; a copy is at distance 0.
 
   Raises:
-    ValueError: the numbers of features differ, or values are not finite.
+    ValueError: the numbers of features differ, there are none, or values are
+      not finite.
   """
   a, b, exponent = _scaled(a, b)
   return np.ldexp(_reach(a, b, 0), exponent)
@@ -81,10 +85,14 @@ def nearest(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _scaled(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
   """Divides features by a power of 2, and returns its exponent."""
-  a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+  a, b = (real_arrays.convert(x, 'features') for x in (a, b))
   if a.shape[1:] != b.shape[1:]:
     raise ValueError(f'features {a.shape} against {b.shape}')
-  largest = max(np.abs(a).max(), np.abs(b).max())
+  for x in (a, b):
+    if x.ndim != 2 or not x.size:
+      raise ValueError(f'features {x.shape} are not [N >= 1, F >= 1]')
+  # The maximum of Python would drop a NaN.
+  largest = np.maximum(np.abs(a).max(), np.abs(b).max())
   if not np.isfinite(largest):
     raise ValueError('features are not all finite')
   # Room for the squares of the largest, and for the smallest beside it.

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from coalesce_jax.core import real_arrays
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.networks import registry
 
@@ -176,18 +177,20 @@ def check_weights(weights: Any, count: int) -> np.ndarray:
     count: K.
 
   Raises:
-    ValueError: there are not K weights, one is negative, or their sum differs
-      from 1 by more than 1e-6.
+    ValueError: there are not K weights, K is 0, one is no real number or
+      negative, or their sum differs from 1 by more than 1e-6.
   """
+  if not count:
+    raise ValueError('no generators given')
   if weights is None:
     return np.full(count, 1.0 / count)
-  array = np.asarray(weights, np.float64)
+  array = real_arrays.convert(weights, 'weights')
   if array.shape != (count,):
     raise ValueError(f'{array.size} weights for {count} generators')
   if not np.all(np.isfinite(array)) or np.any(array < 0.0):
     raise ValueError(f'weights {array.tolist()} must be finite, at least 0')
   if abs(array.sum() - 1.0) > 1e-6:
     raise ValueError(
-      f'weights {array.tolist()} sum to {array.sum():.6g}, not to 1'
+      f'weights {array.tolist()} sum to {array.sum():.9g}, not to 1'
     )
   return array

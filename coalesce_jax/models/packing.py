@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from coalesce_jax.core import real_arrays
+
 
 class Digits(NamedTuple):
   """Says how codes lie in a byte: as `places` digits of base `base`."""
@@ -52,18 +54,27 @@ def pack(weight: np.ndarray, granularity: str, packing: str = '2bit') -> Packed:
     packing: one of `PACKINGS`.
 
   Raises:
-    ValueError: a group holds more than one positive or negative value, or a
-      setting is unknown.
+    ValueError: a group holds more than one positive or negative value, values
+      are out of range for float32, or a setting is unknown.
   """
   base, count = digits(packing)
-  weight = np.asarray(weight, np.float32)
+  # Numbers of more digits must not become equal, or 0, by rounding.
+  weight = real_arrays.convert(weight, 'weights')
+  if not np.isfinite(weight).all():
+    raise ValueError('weights are not all finite')
   groups = weight.reshape(-1, group_count(weight.shape, granularity))
-  positive = np.maximum(groups, 0.0).max(0)
-  negative = np.maximum(-groups, 0.0).max(0)
+  positive = np.maximum(groups, 0.0).max(0, initial=0.0)
+  negative = np.maximum(-groups, 0.0).max(0, initial=0.0)
   codes = np.where(groups > 0, 1, np.where(groups < 0, 2, 0)).astype(np.uint8)
-  if not np.array_equal(_dense(codes, positive, negative), groups):
+  if np.any((groups > 0) & (groups != positive[None])) or np.any(
+    (groups < 0) & (groups != -negative[None])
+  ):
     raise ValueError('weights are not ternary: more than one value of a sign')
   both = np.stack([positive, negative])
+  with np.errstate(over='ignore'):
+    stored = both.astype(np.float32)
+  if not (np.isfinite(stored).all() and np.array_equal(stored > 0, both > 0)):
+    raise ValueError('weights are too large or too small for float32')
   one_sided = (positive == 0.0) | (negative == 0.0)
   symmetric = np.all((positive == negative) | one_sided)
   scales = both.max(0, keepdims=True) if symmetric else both

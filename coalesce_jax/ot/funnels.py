@@ -34,6 +34,8 @@ from coalesce_jax.ot import validation
 
 HALF_WIDTH = 2.5
 POWER = 8.0
+# Bounds of sizes whose squares float32 can hold.
+LEAST, LARGEST = 1e-12, 1e15
 
 
 class Funnels(NamedTuple):
@@ -85,8 +87,8 @@ def funnels(
     half_width: half the width of the cube, positive.
 
   Raises:
-    ValueError: shapes do not fit, values are not finite, or a centre is outside
-      the cube.
+    ValueError: shapes do not fit, values are not finite or out of range for
+      float32, or a centre is outside the cube.
   """
   a, b = (
     validation.point_cloud(centers, 'centers'),
@@ -100,6 +102,11 @@ def funnels(
     raise ValueError(
       f'half_width: {half_width} is not positive and finite, or is below'
       f' {np.abs(a).max():.6g}, the largest coordinate of centers'
+    )
+  if not LEAST <= half_width <= LARGEST or np.abs(b).max() > LARGEST:
+    raise ValueError(
+      f'half_width: {half_width} or biases up to {np.abs(b).max():.6g} are '
+      'out of range for squares in float32; use other units'
     )
   return Funnels(
     jnp.asarray(a, jnp.float32),
@@ -248,8 +255,12 @@ def distance(
 
 
 def mean_and_error(values: jax.Array) -> Value:
-  """Returns the mean of values `[n]` and the standard error of that mean."""
-  return Value(values.mean(), values.std() / jnp.sqrt(values.size))
+  """Returns the mean of values `[n]` and the standard error of that mean.
+
+  The error of a single value is unknown, which is NaN.
+  """
+  error = values.std() / jnp.sqrt(values.size)
+  return Value(values.mean(), error if values.size > 1 else error * jnp.nan)
 
 
 def _funnel(pair: Funnels, x: jax.Array) -> jax.Array:

@@ -122,7 +122,8 @@ def gaussian_barycenter(
 
   Args:
     means: `[K, D]`.
-    covariances: `[K, D, D]`, at least one of full rank.
+    covariances: `[K, D, D]`, at least one of full rank in float64 and of
+      positive weight.
     weights: `[K]`, sum to 1; None is equal weights.
     tolerance: relative change below which the iteration stops.
     iterations: largest number of iterations.
@@ -143,6 +144,12 @@ def gaussian_barycenter(
       raise ValueError(
         f'covariances[{k}]: shape {c.shape} for means {means.shape}'
       )
+  used = [c for w, c in zip(weights, checked, strict=True) if w > 0.0]
+  if not any(_full_rank(c) for c in used):
+    raise ValueError(
+      'covariances: none has full rank in float64; leave out the directions '
+      'of least variance'
+    )
   mean = weights @ means
   current = sum(w * c for w, c in zip(weights, checked, strict=True))
   residual = np.inf
@@ -206,6 +213,12 @@ def matrix_root(c: np.ndarray) -> np.ndarray:
   """Computes the symmetric root of a positive semidefinite matrix."""
   values, vectors = np.linalg.eigh(c)
   return (vectors * np.sqrt(values.clip(0.0))[None]) @ vectors.T
+
+
+def _full_rank(c: np.ndarray) -> bool:
+  values = np.linalg.eigvalsh(c)
+  rounding = len(c) * np.finfo(np.float64).eps * values[-1]
+  return bool(values[0] > rounding)
 
 
 def _factor(c: np.ndarray) -> tuple[np.ndarray, float]:

@@ -36,6 +36,8 @@ LOOSE = 0.01
 LEAST_THRESHOLD = 1e-12
 # Distances beyond this many epsilon have no digits left for potentials.
 MAX_RATIO = 1e15
+# Beyond this many distances the rounding of epsilon hides them.
+MAX_EPSILON = 1e6
 
 
 class NotConverged(RuntimeError):
@@ -99,7 +101,9 @@ def bounds(
     if not converged or threshold <= max(enough, LEAST_THRESHOLD):
       break
     threshold = 10.0 ** np.floor(np.log10(max(enough, LEAST_THRESHOLD)))
-  return Bounds(float(a @ dual_x + b @ dual_y), upper, converged, epsilon)
+  # Rounding alone may put it below 0 or above the cost of a coupling.
+  lower = float(np.clip(a @ dual_x + b @ dual_y, 0.0, upper))
+  return Bounds(lower, upper, converged, epsilon)
 
 
 def divergence(
@@ -147,7 +151,8 @@ def divergence(
         f'in {iterations} iterations; raise iterations or epsilon'
       )
     values.append(u @ f + v @ g)
-  return float(values[0] - 0.5 * values[1] - 0.5 * values[2])
+  # For equal point clouds it may be below 0 by rounding.
+  return max(float(values[0] - 0.5 * values[1] - 0.5 * values[2]), 0.0)
 
 
 def _solve(
@@ -223,5 +228,10 @@ def _epsilon(epsilon: float | None, cost: np.ndarray) -> float:
   if cost.max() > MAX_RATIO * epsilon:
     raise ValueError(
       f'epsilon: {epsilon} is too small beside distances up to {cost.max():.3g}'
+    )
+  if epsilon > MAX_EPSILON * cost.max() > 0.0:
+    raise ValueError(
+      f'epsilon: {epsilon} is too large beside distances up to '
+      f'{cost.max():.3g}: rounding would hide them'
     )
   return float(epsilon)

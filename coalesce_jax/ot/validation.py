@@ -7,32 +7,36 @@ from typing import Any
 
 import numpy as np
 
+from coalesce_jax.core import real_arrays
+
+# Sums of a few larger numbers, or of their distances, may exceed float64.
+LARGEST = 1e300
+
 
 def array(values: Any, name: str) -> np.ndarray:
   """Returns numbers as a float64 array.
 
   Raises:
-    ValueError: the values are not numbers, or rows differ in length. The
-      message starts with `name`.
+    ValueError: the values are no real numbers, are masked, or rows differ in
+      length. The message starts with `name`.
   """
-  try:
-    return np.asarray(values, np.float64)
-  except (TypeError, ValueError) as error:
-    raise ValueError(f'{name}: not an array of numbers ({error})') from error
+  return real_arrays.convert(values, name)
 
 
 def point_cloud(x: Any, name: str = 'x') -> np.ndarray:
   """Returns points `[N >= 1, D >= 1]` in float64.
 
   Raises:
-    ValueError: the shape is another, or values are not finite. The message
-      starts with `name`.
+    ValueError: the shape is another, or values are not finite or exceed
+      `LARGEST`. The message starts with `name`.
   """
   points = array(x, name)
   if points.ndim != 2 or 0 in points.shape:
     raise ValueError(f'{name}: shape {points.shape} is not [N >= 1, D >= 1]')
   if not np.isfinite(points).all():
     raise ValueError(f'{name}: values are not all finite')
+  if np.abs(points).max() > LARGEST:
+    raise ValueError(f'{name}: values exceed {LARGEST:g}; use other units')
   return points
 
 
@@ -93,7 +97,7 @@ def masses(values: Any, count: int, name: str = 'weights') -> np.ndarray:
   if not np.isfinite(found).all() or (found < 0.0).any():
     raise ValueError(f'{name}: must be finite and at least 0')
   if abs(found.sum() - 1.0) > 1e-6:
-    raise ValueError(f'{name}: sum to {found.sum():.6g}, not to 1')
+    raise ValueError(f'{name}: sum to {found.sum():.9g}, not to 1')
   return found
 
 

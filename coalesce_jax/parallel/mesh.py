@@ -71,9 +71,12 @@ def mesh(
     A mesh with the axes `AXES`.
 
   Raises:
-    ValueError: a count is below 1, or some devices would be idle.
+    ValueError: there are no devices, a count is below 1, or some devices would
+      be idle.
   """
   devices = jax.devices() if devices is None else list(devices)
+  if not devices:
+    raise ValueError('devices: there are none')
   left, sizes = len(devices), []
   for count in (replicas, critics, batch):
     if count < 1:

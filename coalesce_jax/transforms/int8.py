@@ -24,8 +24,9 @@ def rounded(params: types.Params, leaves: Sequence[str]) -> types.Params:
       axis.
 
   Returns:
-    Parameters of the same shapes in float32. A selected weight is a whole
-    multiple, at most 127, of the scale of its channel.
+    Parameters of the same shapes. Selected leaves are float32; their weights
+    are whole multiples, at most 127, of the scale of their channel. Channels
+    below 1e-35, whose scale float32 cannot hold, become 0.
 
   Raises:
     ValueError: a pattern matches no leaf.
@@ -35,8 +36,11 @@ def rounded(params: types.Params, leaves: Sequence[str]) -> types.Params:
   def one(path: str, w: jnp.ndarray) -> jnp.ndarray:
     if path not in chosen:
       return w
-    largest = jnp.max(jnp.abs(w), tuple(range(w.ndim - 1)), keepdims=True)
-    scale = jnp.maximum(largest, 1e-30) / LEVELS
+    w = jnp.asarray(w, jnp.float32)
+    axes = tuple(range(w.ndim - 1))
+    largest = jnp.max(jnp.abs(w), axes, keepdims=True, initial=0.0)
+    # Where all are 0 any scale will do.
+    scale = jnp.where(largest < 1e-35, 1.0, largest) / LEVELS
     return jnp.round(w / scale) * scale
 
   return trees.map_named(one, params)

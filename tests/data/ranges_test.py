@@ -129,3 +129,8 @@ def test_values_that_are_not_finite_are_counted(bad, match):
   for check in (ranges.meaning, ranges.check_finite, ranges.check_signed):
     with pytest.raises(ValueError, match=match):
       check(images, 'x')
+
+
+def test_no_values_mean_nothing():
+  with pytest.raises(ValueError, match=r'^x: shape \(0, 4, 4, 1\) has no'):
+    ranges.meaning(np.zeros((0, 4, 4, 1)), 'x')

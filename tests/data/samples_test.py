@@ -142,3 +142,22 @@ def test_there_is_advice_only_where_one_is_known():
   assert 'PATH, (8, 8, 1)' in samples.advice((9, 9, 4), (8, 8, 1))
   assert samples.advice((5,), (8, 8, 1)) == ''
   assert samples.advice((3,), (2,)) == ''
+
+
+def test_whole_numbers_of_vectors_are_their_values():
+  for dtype in (np.uint8, np.int8, np.int64, np.uint16):
+    found = passed(np.array([[0, 100], [7, 90]], dtype), (2,))
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, [[0, 100], [7, 90]])
+
+
+@pytest.mark.parametrize(
+  'given,message',
+  [
+    (np.full((3, 2), -1e39), 'too large for float32'),
+    (np.ma.masked_array(np.ones((1, 2)), [[True, False]]), 'masked'),
+  ],
+)
+def test_vectors_that_would_change_are_refused(given, message):
+  with pytest.raises(ValueError, match=f'^images: .*{message}'):
+    passed(given, (2,))

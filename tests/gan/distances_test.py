@@ -52,3 +52,12 @@ def test_a_generator_lies_where_its_distances_say(w1, position, residual):
   np.testing.assert_allclose(found['position'], position, rtol=1e-6)
   np.testing.assert_allclose(found['residual'], residual, atol=1e-6)
   assert float(found['distance']) == 5.0
+
+
+@pytest.mark.parametrize('decay', [0.9999, 1.0 - 1e-7])
+@pytest.mark.parametrize('count', [1, 7])
+def test_slow_averages_are_corrected_to_rounding(decay, count):
+  # The average of equal estimates, in float64.
+  mean = 3.0 * (1.0 - decay**count)
+  found = distances.corrected(jnp.float32(mean), decay, jnp.int32(count))
+  assert float(found) == pytest.approx(3.0, rel=1e-6)

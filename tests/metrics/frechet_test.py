@@ -85,3 +85,11 @@ def test_bad_clouds_are_refused():
       frechet.moments(bad)
   with pytest.raises(ValueError, match='3 features against 2'):
     frechet.frechet_squared(random_moments(0, 3), random_moments(0, 2))
+
+
+@pytest.mark.parametrize('size', [1e200, 1e308])
+def test_features_whose_squares_overflow_are_refused(size):
+  with pytest.raises(ValueError, match='too large'):
+    frechet.moments(np.array([[0.0, size], [1.0, -size]]))
+  found = frechet.moments(np.array([[0.0, 1e140], [1.0, -1e140]]))
+  assert found.covariance[1, 1] == pytest.approx(2e280, rel=1e-12)

@@ -51,6 +51,8 @@ def test_kid_keeps_its_digits_at_any_offset_and_scale(offset, scale):
 def test_features_that_overflow_or_differ_in_size_are_refused():
   with pytest.raises(ValueError, match='too large'):
     kid.kid(np.full((3, 2), 1e90) * [[1.0], [2.0], [3.0]], np.ones((3, 2)))
+  with pytest.raises(ValueError, match='too large'):
+    kid.kid(np.full((3, 2), 1e308), np.full((3, 2), 1e308))
   with pytest.raises(ValueError, match='against'):
     kid.kid(np.ones((3, 2)), np.ones((3, 1)))
 
@@ -66,7 +68,9 @@ def test_kid_of_one_distribution_is_around_zero():
 
 def test_bad_features_are_refused():
   good = np.zeros((4, 3))
-  for bad in (np.zeros((1, 3)), np.zeros(3), np.full((4, 3), np.nan)):
+  for bad in (
+    np.zeros((1, 3)), np.zeros(3), np.full((4, 3), np.nan), good + 1j
+  ):  # fmt: skip
     for pair in ((good, bad), (bad, good)):
       with pytest.raises(ValueError, match='features'):
         kid.kid(*pair)

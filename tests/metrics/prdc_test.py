@@ -124,6 +124,10 @@ def test_grids_of_equal_distances_tie_wherever_they_lie(seed):
   [
     (np.zeros((5, 2)), np.zeros((9, 2)), 5, 'k = 5'),
     (np.zeros((9, 2)), np.zeros((9, 2)), 0, 'k = 0'),
+    (np.zeros((9, 2)), np.zeros((9, 2)), 2.5, 'k = 2.5'),
+    (np.zeros((9, 2)), np.zeros((9, 2)), True, 'k = True'),
+    (np.zeros((9, 0)), np.zeros((9, 0)), 5, 'F >= 1'),
+    (np.zeros((9, 2)), np.zeros((9, 2)) + 1j, 5, 'complex'),
     (np.zeros((9, 2)), np.zeros((9, 3)), 5, r'\(9, 2\) against \(9, 3\)'),
     (np.zeros((9, 2)), np.full((9, 2), np.nan), 5, 'finite'),
   ],
@@ -138,3 +142,39 @@ def test_nearest_refuses_what_has_no_distance():
     prdc.nearest(np.zeros((3, 2)), np.zeros((3, 1)))
   with pytest.raises(ValueError, match='finite'):
     prdc.nearest(np.zeros((3, 2)), np.full((3, 2), np.inf))
+
+
+@pytest.mark.parametrize(
+  'bad', [np.zeros((0, 2)), np.zeros(2), np.zeros((3, 0))]
+)
+def test_nearest_refuses_what_is_no_set_of_features(bad):
+  with pytest.raises(ValueError, match='^features .* are not'):
+    prdc.nearest(bad, bad)
+
+
+def test_nearest_sees_a_nan_among_either_features():
+  one, nan = np.zeros((3, 2)), np.array([[0.0, 1.0], [np.nan, 0.0]])
+  for pair in ((one, nan), (nan, one)):
+    with pytest.raises(ValueError, match='^features are not all finite'):
+      prdc.nearest(*pair)
+
+
+def test_scores_of_ties_are_those_of_the_plain_definition():
+  # Integer points: every distance is the root of a whole number.
+  for seed in range(10):
+    rng = np.random.default_rng(seed)
+    real, fake = rng.integers(0, 4, (30, 2)), rng.integers(0, 5, (20, 2))
+
+    def squares(x, y):
+      return ((x[:, None] - y[None]) ** 2).sum(-1)
+
+    k = seed % 3 + 1
+    ball = np.sort(squares(real, real), 1)[:, [k]]
+    own = np.sort(squares(fake, fake), 1)[:, k][None]
+    gap = squares(real, fake)
+    assert prdc.prdc(real, fake, k) == pytest.approx({
+      'precision': (gap < ball).any(0).mean(),
+      'recall': (gap < own).any(1).mean(),
+      'density': (gap < ball).sum(0).mean() / k,
+      'coverage': (gap < ball).any(1).mean(),
+    })  # fmt: skip

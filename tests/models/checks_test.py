@@ -137,7 +137,9 @@ def test_weights_are_equal_unless_they_are_given():
     (((0.5, 0.5),), '2 weights for 2 generators'),
     ((-0.5, 1.5), 'must be finite, at least 0'),
     ((float('nan'), 1.0), 'must be finite, at least 0'),
-    ((0.5, 0.5 + 2e-6), 'to 1, not to 1'),
+    ((0.5, 0.5 + 2e-6), 'to 1.000002, not to 1'),
+    ((0.5 + 0j, 0.5), 'weights: complex numbers'),
+    (('a', 'b'), 'weights: not an array of numbers'),
     ((0.5, 0.4), 'sum to 0.9, not to 1'),
   ],
 )
@@ -170,3 +172,9 @@ def test_samples_that_are_not_finite_are_counted(bad):
 def test_saturated_samples_are_refused(bound):
   with pytest.raises(ValueError, match=f'^a: every pixel .* is {bound:g};'):
     checks.usable_samples(np.full_like(GOOD, bound), 'a')
+
+
+def test_no_generators_have_no_weights():
+  for weights in (None, ()):
+    with pytest.raises(ValueError, match='no generators'):
+      checks.check_weights(weights, 0)

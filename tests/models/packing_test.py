@@ -64,3 +64,24 @@ def test_damaged_codes_are_refused():
     packing.pack(np.zeros(3), 'layer', 'row')
   with pytest.raises(ValueError, match='granularity'):
     packing.pack(np.zeros(3), 'row')
+
+
+@pytest.mark.parametrize(
+  'weight,message',
+  [
+    ([1.0, 1.0 + 1e-12], 'not ternary'),
+    ([-1.0, -1.0 - 1e-12], 'not ternary'),
+    ([1e300, 0.0], 'too large or too small'),
+    ([1e-60, 0.0], 'too large or too small'),
+    ([np.inf, 0.0], 'not all finite'),
+    ([1.0 + 1.0j, 0.0], 'complex'),
+  ],
+)
+def test_weights_that_rounding_would_change_are_refused(weight, message):
+  with pytest.raises(ValueError, match=message):
+    packing.pack(np.array(weight), 'layer')
+
+
+def test_a_leaf_of_no_weights_survives():
+  packed = packing.pack(np.zeros((0, 3)), 'channel')
+  assert packing.unpack(packed, (0, 3), 'channel').shape == (0, 3)

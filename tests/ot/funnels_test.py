@@ -282,3 +282,16 @@ def test_legacy_keys_give_the_points_of_the_typed_keys():
   ):  # fmt: skip
     with pytest.raises(ValueError, match='^key: the number 2, not a random'):
       refused()
+
+
+@pytest.mark.parametrize(
+  'biases,half_width', [([1e39], 1.0), ([0.0], 1e-60), ([0.0], 1e30)]
+)
+def test_sizes_that_float32_cannot_square_are_refused(biases, half_width):
+  with pytest.raises(ValueError, match='out of range'):
+    funnels.funnels([[0.0, 0.0]], biases, half_width)
+
+
+def test_the_error_of_a_single_value_is_unknown():
+  found = funnels.mean_and_error(jnp.array([3.0]))
+  assert float(found.mean) == 3.0 and np.isnan(found.error)

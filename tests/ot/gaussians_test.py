@@ -331,3 +331,13 @@ def test_no_convergence_is_an_error():
 def test_rounding_below_zero_and_zero_itself_are_covariances():
   for c in (np.zeros((2, 2)), np.diag([1.0, -1e-7]), np.full((2, 2), 3.0)):
     np.testing.assert_array_equal(gaussians.covariance(c, 'c'), c)
+
+
+def test_barycenters_that_rounding_would_flatten_are_refused():
+  flat, full = np.diag([1e16, 1.0, 1e-16]), np.diag([1.0, 2.0, 3.0])
+  means = np.zeros((2, 3))
+  for pair, weights in (([flat, 4 * flat], None), ([flat, full], [1.0, 0.0])):
+    with pytest.raises(ValueError, match='full rank'):
+      gaussians.gaussian_barycenter(means, pair, weights)
+  found = gaussians.gaussian_barycenter(means, [full, 4 * full], [0.5, 0.5])
+  np.testing.assert_allclose(found.covariance, 2.25 * full, rtol=1e-9)

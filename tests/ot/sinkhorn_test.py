@@ -264,3 +264,25 @@ def test_bounds_of_a_tiny_epsilon_are_valid():
   found = sinkhorn.bounds(x, y, a, b, epsilon=1e-12, iterations=10)
   assert not found.converged
   assert found.lower - 1e-9 <= value <= found.upper + 1e-9
+
+
+def test_an_epsilon_that_hides_the_distances_is_refused():
+  x, y, a, b = clouds(3)
+  with pytest.raises(ValueError, match='^epsilon: 1.* too large'):
+    sinkhorn.divergence(x, y, a, b, epsilon=1e12)
+  with pytest.raises(ValueError, match='^epsilon: 1.* too large'):
+    sinkhorn.bounds(x, y, epsilon=1e12)
+  # Half an energy distance, to rounding of the largest epsilon that is taken.
+  between, own = distance.cdist(x, y), [distance.cdist(v, v) for v in (x, y)]
+  half = a @ between @ b - 0.5 * (a @ own[0] @ a + b @ own[1] @ b)
+  found = sinkhorn.divergence(x, y, a, b, epsilon=1e5)
+  assert found == pytest.approx(half, rel=1e-4)
+
+
+def test_equal_clouds_are_not_below_zero_apart():
+  rng = np.random.default_rng(0)
+  for n in range(2, 9):
+    x = rng.normal(size=(n, 2))
+    assert sinkhorn.divergence(x, x) >= 0.0
+    same = sinkhorn.bounds(np.full((n, 2), 0.1), np.full((n + 1, 2), 0.1))
+    assert same.lower == same.upper == 0.0

@@ -86,3 +86,18 @@ def test_points_of_no_weight_drop_out():
 def test_bad_arguments_are_named(call, message):
   with pytest.raises(ValueError, match=message):
     call()
+
+
+def test_points_too_large_for_sums_are_refused():
+  largest = validation.point_cloud([[1e300, -1e300]])
+  np.testing.assert_array_equal(largest, [[1e300, -1e300]])
+  with pytest.raises(ValueError, match='^x: values exceed 1e'):
+    validation.point_cloud([[0.0, -1.1e300]])
+
+
+def test_complex_points_and_masked_weights_are_refused():
+  with pytest.raises(ValueError, match='^x: complex'):
+    validation.pair([[1j]], [[1.0]])
+  masked = np.ma.masked_array([0.5, 0.5], [True, False])
+  with pytest.raises(ValueError, match='^w: values are masked'):
+    validation.weights(masked, 2, 'w')

@@ -155,3 +155,8 @@ def test_stages_spread_over_devices_equal_stages_on_one():
   found = finished(programme('stages', devices=2))
   assert found['devices'] == [1, 1]
   assert found['difference'] < 1e-4
+
+
+def test_a_mesh_of_no_devices_is_refused():
+  with pytest.raises(ValueError, match='^devices: there are none'):
+    mesh.mesh(devices=[])

@@ -46,3 +46,21 @@ def test_leaves_that_match_no_pattern_stay():
   np.testing.assert_array_equal(found['out']['kernel'], before['out']['kernel'])
   with pytest.raises(ValueError, match='matches none'):
     int8.rounded(before, ('nothing',))
+
+
+def test_light_half_and_whole_numbers_are_rounded_like_others():
+  rng = np.random.default_rng(1)
+  for w in (
+    np.float32(1e-33 * rng.normal(size=(6, 3))),
+    np.float16(rng.normal(size=(6, 3))),
+    rng.integers(-9, 9, (6, 3)),
+  ):
+    found = np.asarray(int8.rounded({'k': w}, ('k',))['k'])
+    wide = w.astype(np.float64)
+    scale = np.abs(wide).max(0, keepdims=True) / 127
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(
+      found, np.round(wide / scale) * scale, rtol=1e-6, atol=0
+    )
+  for w in (np.float32([[1e-37, 0.0]]), np.zeros((0, 2), np.float32)):
+    assert not np.any(int8.rounded({'k': w}, ('k',))['k'])
