@@ -11,12 +11,15 @@ Shapes: N samples, F features.
 from typing import NamedTuple
 
 import numpy as np
+from scipy import linalg
 
 from coalesce_jax.metrics import features as features_lib
 from coalesce_jax.ot import gaussians
 
 # Sums of squares of larger features may exceed float64.
 LARGEST = 1e145
+# Largest deviation of Q^T Q from 1 after the first of two decompositions.
+_SKEW = 0.1
 
 
 class Moments(NamedTuple):
@@ -53,8 +56,29 @@ def moments(features: np.ndarray) -> Moments:
   mean += (features - mean[None]).mean(0)
   centred = features - mean[None]
   covariance = centred.T @ centred / (len(features) - 1)
-  factor = np.linalg.qr(centred, mode='r') / np.sqrt(len(features) - 1)
+  factor = _triangle(centred) / np.sqrt(len(features) - 1)
   return Moments(mean, covariance, len(features), factor)
+
+
+def _triangle(x: np.ndarray) -> np.ndarray:
+  """Computes R of ``x = Q R``, `[min(N, F), F]`.
+
+  Two Cholesky decompositions take a fraction of the time of a QR decomposition,
+  with equal digits if the first leaves Q nearly orthogonal. Yamamoto et al.,
+  https://etna.math.kent.edu/vol.44.2015/pp306-326.dir/pp306-326.pdf.
+  """
+  size = np.sqrt((x * x).sum(0))
+  if len(x) > len(size) and size.all():
+    try:
+      unit = x / size[None]
+      first = linalg.cholesky(unit.T @ unit)
+      q = linalg.solve_triangular(first, unit.T, trans='T').T
+      product = q.T @ q
+      if np.abs(product - np.eye(len(size))).sum(0).max() < _SKEW:
+        return linalg.cholesky(product) @ first * size[None]
+    except linalg.LinAlgError:
+      pass  # Of numerically dependent features.
+  return np.linalg.qr(x, mode='r')
 
 
 def frechet_squared(a: Moments, b: Moments) -> float:

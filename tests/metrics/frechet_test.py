@@ -93,3 +93,35 @@ def test_features_whose_squares_overflow_are_refused(size):
     frechet.moments(np.array([[0.0, size], [1.0, -size]]))
   found = frechet.moments(np.array([[0.0, 1e140], [1.0, -1e140]]))
   assert found.covariance[1, 1] == pytest.approx(2e280, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+  'kind', ['plain', 'scales', 'near', 'dependent', 'constant', 'few']
+)
+def test_factors_are_those_of_a_qr_decomposition(kind):
+  rng = np.random.default_rng(3)
+  x = rng.normal(size=(9 if kind == 'few' else 200, 12))
+  if kind == 'scales':
+    x *= 10.0 ** rng.integers(-9, 9, 12)
+  if kind == 'near':
+    x[:, 1] = x[:, 0] + 1e-5 * x[:, 1]
+  if kind == 'dependent':
+    x[:, 1] = x[:, 0]
+  if kind == 'constant':
+    x[:, 1] = 0.0
+  found = frechet.moments(x)
+  rows = np.sqrt(len(x) - 1)
+  expected = np.linalg.qr(x - x.mean(0)[None], mode='r') / rows
+  # Unique up to the sign of each row. A direction of rounding alone has none.
+  sure = (
+    np.abs(np.diag(expected))
+    > 1e-12 * np.linalg.norm(expected, axis=0)[: len(expected)]
+  )
+  sizes = np.linalg.norm(expected, axis=0, keepdims=True)
+  np.testing.assert_allclose(
+    np.abs(found.factor / sizes.clip(1e-300))[sure],
+    np.abs(expected / sizes.clip(1e-300))[sure],
+    # Rounding grows with the condition, which is 1e5 of near features.
+    atol=1e-10 if kind == 'near' else 1e-13,
+  )
+  assert found.factor.shape == expected.shape
