@@ -122,7 +122,10 @@ def checked(
         f'{name}: values up to {np.abs(host).max():.4g} are too large for '
         'float32; use other units'
       )
-  return samples if host.dtype.kind == 'f' else host.astype(np.float32)
+  # JAX refuses or misreads other floats, such as big-endian ones of files.
+  if host.dtype in (np.float16, np.float32, np.float64):
+    return samples
+  return host.astype(np.float32)
 
 
 def advice(found: tuple[int, ...], image_shape: tuple[int, ...]) -> str:
@@ -132,7 +135,7 @@ def advice(found: tuple[int, ...], image_shape: tuple[int, ...]) -> str:
     found: shape of one sample.
     image_shape: the wanted shape of one sample.
   """
-  if len(image_shape) != 3:
+  if len(image_shape) != 3 or tuple(found) == tuple(image_shape):
     return ''
   height, width, channels = image_shape
   if found == (channels, height, width):

@@ -43,7 +43,7 @@ def energy_distance(a: jax.Array, b: jax.Array) -> jax.Array:
   Raises:
     ValueError: there are too few samples, or their shapes differ.
   """
-  a, b = (x if hasattr(x, 'shape') else np.asarray(x) for x in (a, b))
+  a, b = (x if isinstance(x, jax.Array) else _native(x) for x in (a, b))
   if len(a) < 1 or len(b) < 2:
     raise ValueError(
       f'{len(a)} real and {len(b)} generated samples are too few: at least 1 '
@@ -61,6 +61,12 @@ def energy_distance(a: jax.Array, b: jax.Array) -> jax.Array:
   # The distance of a sample to itself is 0.
   own = _mean_distance(b, b, True) * (len(b) / (len(b) - 1))
   return unit * (2.0 * _mean_distance(a, b, False) - own)
+
+
+def _native(x: Any) -> np.ndarray:
+  """Returns an array whose bytes JAX can read."""
+  x = np.asarray(x)
+  return x.astype(x.dtype.newbyteorder('='), copy=False)
 
 
 def _unit(a: jax.Array, b: jax.Array) -> jax.Array:

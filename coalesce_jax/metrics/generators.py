@@ -69,6 +69,8 @@ def evaluate(
   if local is not None:
     local = samples_lib.array(local, shape, 'local images')
     local = _checked('local images', local, shape)
+    if not len(local):
+      raise ValueError('local images: there are none; pass local=None')
   network = _network(generator, images, features)
   reference = evaluate_lib.reference(network, images, seed=seed)
   count = len(images) if samples is None else int(samples)

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.core import files
+from coalesce_jax.core import real_arrays
 from coalesce_jax.core import trees
 from coalesce_jax.models import encodings
 from coalesce_jax.models import foreign
@@ -230,4 +231,9 @@ def _fitting(
   extra = set(given) - set(shapes)
   if extra:
     raise ValueError(f'leaf {min(extra)!r} is not in its network')
-  return {name: np.asarray(given[name], np.float32) for name in shapes}
+  with np.errstate(over='ignore'):
+    # What overflows is refused below as not finite.
+    return {
+      name: real_arrays.convert(given[name], name).astype(np.float32)
+      for name in shapes
+    }

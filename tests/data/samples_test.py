@@ -161,3 +161,15 @@ def test_whole_numbers_of_vectors_are_their_values():
 def test_vectors_that_would_change_are_refused(given, message):
   with pytest.raises(ValueError, match=f'^images: .*{message}'):
     passed(given, (2,))
+
+
+@pytest.mark.parametrize('dtype', ['>f4', '>f8', '>f2', np.longdouble])
+def test_floats_that_jax_misreads_are_converted(dtype):
+  for given, shape in ((SIGNED, SHAPE), (SIGNED[..., 0, 0], (8,))):
+    found = jnp.asarray(passed(given.astype(dtype), shape))
+    np.testing.assert_allclose(found, given, atol=1e-3)
+
+
+def test_samples_of_the_right_shape_need_no_advice():
+  assert not samples.advice((8, 8, 1), (8, 8, 1))
+  assert not samples.advice((8, 8, 3), (8, 8, 3))

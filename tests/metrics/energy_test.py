@@ -215,3 +215,9 @@ def test_lists_levels_and_halves_are_numbers_too():
   assert energy.energy_distance(levels[:1], levels[1:]) == 2.0
   halves = jnp.asarray(levels, jnp.float16) * 64
   assert energy.energy_distance(halves[:1], halves[1:]) == 128.0
+
+
+def test_bytes_in_another_order_are_the_same_numbers():
+  expected = float(energy.energy_distance(A, B))
+  for pair in ((A.astype('>f4'), jnp.asarray(B)), (A, B.astype('>f8'))):
+    assert float(energy.energy_distance(*pair)) == pytest.approx(expected)

@@ -110,7 +110,7 @@ def test_uint8_and_lists_are_images_too():
 @pytest.mark.parametrize(
   'images,message',
   [
-    (real_images(19), r'images \(19, 8, 8, 1\): at least 20'),
+    (real_images(19), r'images \(19, 8, 8, 1\): at least 20 .* needed$'),
     (real_images(20)[..., 0], r'images \(20, 8, 8\): at least 20'),
     (
       np.zeros((20, 8, 9, 1)),
@@ -130,6 +130,7 @@ def test_bad_images_are_refused(images, message):
     (real_images(), real_images() * 127.5 + 127.5, 'local images: .*from'),
     (np.full((20, *SHAPE), np.nan), None, '1280 NaN'),
     (real_images(), real_images()[:, :4], r'local images are \(4, 8, 1\)'),
+    (real_images(), real_images()[:0], 'local images: there are none'),
     ('DIR', None, 'images: a path'),
     (real_images()[..., 0].swapaxes(1, 2), None, r'images\[..., None\]'),
   ],

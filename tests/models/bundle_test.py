@@ -188,3 +188,16 @@ def test_missing_files_are_refused(tmp_path):
   for path in (tmp_path / 'nowhere', '/dev/null/a', f'{tmp_path}/a\0b'):
     with pytest.raises(cj.BundleError, match=r'(no such file|null byte)$'):
       cj.load(path)
+
+
+@pytest.mark.parametrize(
+  'factor,message', [(1.0 + 1.0j, 'complex'), (1e300, 'not finite')]
+)
+def test_parameters_that_float32_would_change_are_not_written(
+  tmp_path, factor, message
+):
+  made = small.generator()
+  wide = jax.tree.map(lambda w: np.float64(w) * factor, made.params)
+  with pytest.raises(ValueError, match=message):
+    bundle.save(tmp_path / 'a.safetensors', made._replace(params=wide))
+  assert not list(tmp_path.iterdir())
