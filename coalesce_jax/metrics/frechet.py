@@ -78,7 +78,7 @@ def _triangle(x: np.ndarray) -> np.ndarray:
         return linalg.cholesky(product) @ first * size[None]
     except linalg.LinAlgError:
       pass  # Of numerically dependent features.
-  return np.linalg.qr(x, mode='r')
+  return np.asarray(np.linalg.qr(x, mode='r'))
 
 
 def frechet_squared(a: Moments, b: Moments) -> float:
