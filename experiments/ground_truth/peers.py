@@ -1,7 +1,8 @@
 """Our exact references against those of POT, for values and for time.
 
 POT (Flamary et al., https://jmlr.org/papers/v22/20-451.html) has its own
-network simplex; ours are assignments, sorting and linear programmes by scipy.
+network simplex; ours are assignments, sorting and a network simplex that ends
+with a certificate.
 Both get the same points and weights, and both pay for their cost matrix.
 
     pip install 'coalesce_jax[peers]'
