@@ -1,4 +1,4 @@
-# Targets: demo, test, test-all, test-latest, lint, clean.
+# Targets: demo, test, test-all, test-latest, lint, docs, clean.
 # PYTHON=python3.12 chooses the interpreter of new virtual environments.
 
 PYTHON ?= python3
@@ -9,7 +9,7 @@ WORKERS ?= -n 2 --dist loadfile
 # What an environment was made from; a change makes it stale.
 INPUTS = setup.cfg pyproject.toml constraints.txt
 
-.PHONY: demo test test-all test-latest lint clean
+.PHONY: demo test test-all test-latest lint docs clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := demo
 
@@ -32,8 +32,16 @@ lint: .venv/.stamp-dev
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
+# The site is docs/_build/html. Nothing is downloaded once the extra is there.
+SPHINX = .venv/bin/python -m sphinx -W --keep-going -n -q -d docs/_build/doctrees
+docs: .venv/.stamp-docs
+	@.venv/bin/codespell
+	@$(SPHINX) -b html docs docs/_build/html
+	@$(SPHINX) -b doctest docs docs/_build/doctest
+	@echo 'The site: docs/_build/html/index.html'
+
 clean:
-	@rm -rf .venv .venv-latest build dist *.egg-info \
+	@rm -rf .venv .venv-latest build dist docs/_build *.egg-info \
 	  .mypy_cache .pytest_cache .ruff_cache
 	@find coalesce_jax experiments launch tests -name __pycache__ -prune \
 	  -exec rm -rf {} +
@@ -45,6 +53,10 @@ clean:
 
 .venv/.stamp-dev: .venv/.stamp
 	@$(call install,.venv,-c constraints.txt -e '.[dev]')
+	@touch $@
+
+.venv/.stamp-docs: .venv/.stamp
+	@$(call install,.venv,-c constraints.txt -e '.[docs]')
 	@touch $@
 
 .venv-latest/.stamp: $(INPUTS)

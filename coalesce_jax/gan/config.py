@@ -32,7 +32,7 @@ class Config:
     generator_batches: number of batches of size B in one generator update. In a
       short run, which the noise of this update limits, more batches here help
       more than in the critic updates, which cost most
-      (`docs/few_shot_attempts.md`).
+      (`docs/lab/few_shot_attempts.md`).
     adversarial: name of the losses, one of `ADVERSARIAL`.
     penalty: kind of gradient penalty, 'two_sided', 'one_sided' or 'none'.
     penalty_weight: weight of the gradient penalty.

@@ -113,7 +113,7 @@ class FineTuning:
     rate: multiplies all learning rates; a number or `[S]`.
     generator_rate: multiplies the generator's learning rate once more; a number
       or `[S]`. Three to six is about twice as fast from trained nodes, but may
-      throw a new generator far off (docs/few_shot_attempts.md).
+      throw a new generator far off (docs/lab/few_shot_attempts.md).
     radius: eta of the 'ball' objective, the distance allowed from the
       metamodel; a number or `[S]`.
     ternary: settings of ternarization; None keeps float weights.

@@ -158,10 +158,12 @@ def memorisation(
     local: features of the samples that were trained on, `[L, F]`.
 
   Returns:
-    `memorisation`: median distance of a generated sample to its nearest local
+    Scores by name:
+
+    * `memorisation`: median distance of a generated sample to its nearest local
       sample, divided by that of held-out real samples. Far below 1 it means
       copying. It is NaN if most held-out samples are local samples too.
-    `copied`: fraction of generated samples that are nearer to a local sample
+    * `copied`: fraction of generated samples that are nearer to a local sample
       than 95 % of held-out real samples are. It is 0.05 for new real data.
   """
   generated = prdc.nearest(fake, local)

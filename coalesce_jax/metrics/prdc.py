@@ -31,11 +31,13 @@ def prdc(real: np.ndarray, fake: np.ndarray, k: int = 5) -> dict[str, float]:
     k: the neighbour that a sample's ball reaches to, without the sample itself.
 
   Returns:
-    `precision`: fraction of generated samples inside the ball of a real one.
-    `recall`: fraction of real samples inside the ball of a generated one.
-    `density`: mean number of balls of real samples around a generated sample,
+    Scores by name:
+
+    * `precision`: fraction of generated samples inside the ball of a real one.
+    * `recall`: fraction of real samples inside the ball of a generated one.
+    * `density`: mean number of balls of real samples around a generated sample,
       divided by k.
-    `coverage`: fraction of real samples whose ball has a generated sample.
+    * `coverage`: fraction of real samples whose ball has a generated sample.
 
   Raises:
     ValueError: there are too few samples, k is no whole number of at least 1,

@@ -31,26 +31,35 @@ def get_config() -> ml_collections.ConfigDict:
     {
       # Data set by name, or a folder or array file of the user's.
       'dataset': 'digits',
+      # Folder where data sets are searched first; '' is none.
       'data_dir': '',
       # Classes a node: 'overlapping', 'disjoint', 'one_class' or explicit,
       # '0-4|5-9->0-9'.
       'split': 'overlapping',
+      # Number of images at the edge node.
       'local_samples': 100,
+      # Seed of the run, from which all keys come.
       'seed': 0,
       # Replicas that are trained as one program, each from a seed of its own.
       'seeds': 1,
       # A file may add `options` for a generator without a width, such as
       # {'hidden': (128, 128), 'output': 'tanh'} for the network 'mlp'.
       'network': {
+        # Architecture of the generators.
         'name': 'dcgan',
+        # Channels of the generator's last hidden layer.
         'width': 24,
+        # Channels of the critic's first layer.
         'critic_width': 24,
+        # Number of random values that an image is made of.
         'latent_size': 64,
+        # Normalisation of the generator's layers.
         'norm': 'layer',
         # Another critic by name, '' for one like the generator; `cones`,
         # `envelopes` and `groupsort` need no penalty, and the cones far larger
         # rates.
         'critic': '',
+        # Options of each critic that `critic` may name.
         'critic_options': {
           'cones': {'count': 512, 'scale': 1.0, 'temperature': 0.4},
           'envelopes': {'count': 256, 'scale': 1.0, 'temperature': 0.4},
@@ -70,17 +79,18 @@ def get_config() -> ml_collections.ConfigDict:
         **_schedule(barycenter),
         'decay': barycenter.decay,
         'warmup': settings.BARYCENTER_WARMUP,
+        # How the barycenter is learned: 'joint', 'recursive' or 'mixture'.
         'method': 'joint',
         # '' is the default of `coalesce_jax.barycenter`.
         'objective': '',
-        # Samples of each node that are drawn once, and steps that each is moved
-        # by its own critic (`gan/refined_source.py`); 0 draws fresh ones.
-        # The steps are those of 'all_nodes' too.
+        # Samples of each node that are drawn once; 0 draws fresh ones.
         'fixed_samples': barycenter.fixed_samples,
+        # Steps that each of these is moved by its node's critic
+        # (`gan/refined_source.py`). They are those of 'all_nodes' too.
         'refine_steps': 0,
-        # Start from the first node's generator, and from the nodes' critics;
-        # else from new ones.
+        # Start from the first node's generator, else from a new one.
         'warm_generator': barycenter.start is not None,
+        # Start from the critics of the nodes, else from new ones.
         'warm_critics': barycenter.warm_critics,
       },
       # Of adaptation and, but for the anchor, of every baseline.
@@ -100,7 +110,12 @@ def get_config() -> ml_collections.ConfigDict:
         'select_every': adapt.schedule.select_every,
         'patience': adapt.schedule.patience,
       },
-      'transfer': {'rate': 0.1, 'freeze': ()},
+      'transfer': {
+        # Factor of the learning rates.
+        'rate': 0.1,
+        # Patterns of critic leaves that keep their values.
+        'freeze': (),
+      },
       'ternary': {
         **_schedule(ternary),
         'warmup': settings.WARMUP,
@@ -119,9 +134,18 @@ def get_config() -> ml_collections.ConfigDict:
         'adapted',
         'ternary',
       ),  # fmt: skip
-      # Features: '' by data set, or 'imagenet' and others by name.
-      'evaluate': {'samples': 2000, 'curve_samples': 1000, 'features': ''},
+      'evaluate': {
+        # Generated images for each score.
+        'samples': 2000,
+        # Generated images for each point of the curves.
+        'curve_samples': 1000,
+        # Feature network by name, such as 'imagenet'; '' is that of the data
+        # set.
+        'features': '',
+      },
+      # Least seconds between two checkpoints.
       'save_seconds': 30.0,
+      # Whether to write event files for TensorBoard.
       'tensorboard': False,
     }
   )

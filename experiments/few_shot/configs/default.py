@@ -57,7 +57,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       ),
       'samples': (20, 100, 1000),
       # Without those that `experiments.ablations` compares, those that were not
-      # the best of ours in earlier grids (docs/few_shot_attempts.md), and the
+      # the best of ours in earlier grids (docs/lab/few_shot_attempts.md), and the
       # weaker of two controls that cost what three critics do.
       'methods': (
         'edge_only', 'edge_augment', 'transfer', 'transfer_augment',
@@ -88,7 +88,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # of local samples, of those whose fraction of copies is at most `copied`,
       # which real images have. The images are neither among those draws nor
       # among the local samples of the test, nor are these among each other;
-      # `seed` shuffles them. Why these pairs: docs/few_shot_attempts.md.
+      # `seed` shuffles them. Why these pairs: docs/lab/few_shot_attempts.md.
       'tuning': {
         'rates': (1.0, 1.0, 3.0), 'generator_rates': (1.0, 3.0, 1.0),
         'seed': 1000, 'draws': 2, 'copied': 0.05,
@@ -100,7 +100,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # Of what the ensemble learns from, the part that the nodes make.
       'shares': (0.25, 0.5, 0.75),
       # Differentiable augmentation by data set, for the methods that have it.
-      # Up to two of 28 pixels: docs/few_shot_attempts.md, 20 samples.
+      # Up to two of 28 pixels: docs/lab/few_shot_attempts.md, 20 samples.
       'augment': {
         'digits': 'translation', 'mnist': 'translation:0.07',
         'fashion_mnist': 'translation:0.07,flip',
