@@ -72,7 +72,8 @@ def _command(name: str, command: Command) -> str:
     lines = '\n'.join(f'coalesce {line}' for line in command.examples)
     rows += [f'```console\n{lines}\n```', '']
   for title, names in _groups(command, values):
-    rows += [f'{title}:', '', '| flag | what it sets | default |', '|---|---|---|']
+    rows += [f'{title}:', '', '| flag | what it sets | default |']
+    rows.append('|---|---|---|')
     rows += [_flag(values[n]) for n in names]
     rows.append('')
   return '\n'.join(rows)
@@ -116,9 +117,7 @@ def _flag(flag: flags.Flag) -> str:
   return f'| `--{flag.name}` | {_cell(text)} | {_cell(default)} |'
 
 
-def _fields(
-  section: str, names: list[str], values: Any, comments: dict
-) -> str:
+def _fields(section: str, names: list[str], values: Any, comments: dict) -> str:
   rows = ['| field | default | what it sets |', '|---|---|---|']
   for name in names:
     path = (section, name) if section else (name,)
