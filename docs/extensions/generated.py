@@ -7,6 +7,7 @@ reads the page, the text made here takes the place of the marker.
 from collections.abc import Iterable
 import inspect
 import io
+import pathlib
 import re
 import textwrap
 import tokenize
@@ -14,6 +15,7 @@ from typing import Any
 
 from absl import flags
 
+import coalesce_jax
 from coalesce_jax.cli import commands as commands_lib
 from coalesce_jax.cli import main as main_lib
 from coalesce_jax.cli.command import Command
@@ -201,8 +203,18 @@ def setup(app: Any) -> dict[str, bool]:
   """Registers the extension with Sphinx."""
 
   def read(app: Any, docname: str, content: list[str]) -> None:
-    del app, docname
-    content[0] = fill(content[0])
+    filled = fill(content[0])
+    if filled != content[0]:
+      # The page is read again when the program has changed.
+      home = pathlib.Path(coalesce_jax.__file__).parent
+      for room in ('cli', 'gan', 'methods', 'pipeline', 'transforms'):
+        for path in home.joinpath(room).rglob('*.py'):
+          app.env.note_dependency(str(path), docname=docname)
+    if docname.startswith('results/') and not filled.startswith('# '):
+      # Tables of a run begin below the title of its page.
+      run = docname.removeprefix('results/').rpartition('/')[0]
+      filled = f'# Tables of {run}\n\n{filled}'
+    content[0] = filled
 
   app.connect('source-read', read)
   return {'parallel_read_safe': True, 'parallel_write_safe': True}
