@@ -122,7 +122,6 @@ def get_config() -> ml_collections.ConfigDict:
       # Features: '' by data set, or 'imagenet' and others by name.
       'evaluate': {'samples': 2000, 'curve_samples': 1000, 'features': ''},
       'save_seconds': 30.0,
-      'tensorboard': False,
     }
   )
 

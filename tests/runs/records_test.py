@@ -107,7 +107,7 @@ def test_rows_wait_for_another_process_that_changes_the_file(tmp_path):
 
 
 def test_event_files_are_written_when_asked_for(tmp_path):
-  recorder = opened(tmp_path, tensorboard=True)
+  recorder = opened(tmp_path, track=['tensorboard'])
   recorder.log('one', 1, {'x': np.array([1.0, 2.0])})
   recorder.close()
   events = list((tmp_path / 'tensorboard').iterdir())

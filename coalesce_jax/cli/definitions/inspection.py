@@ -100,6 +100,7 @@ def run(values: Values) -> None:
     flag_values=values,
   )  # fmt: skip
   kinds.path(values, 'workdir', None, 'Folder of all that the run leaves.')
+  training.track(values)
 
 
 def report(values: Values) -> None:
