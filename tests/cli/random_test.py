@@ -130,7 +130,7 @@ def fitting(command, name, rng):
     return ','.join(found if name != 'node' else found[:1])
   if name == 'out':
     return {'sample': rng.choice(('out.png', 'out', 'out.npz')),
-            'export': 'out.onnx', 'pretrain': 'out'}.get(
+            'export': 'out.onnx', 'pretrain': 'out', 'share': 'out'}.get(
               command, 'out.safetensors')  # fmt: skip
   if name == 'config':
     return 'digits.py:quick'
