@@ -46,6 +46,9 @@ ONLY_IN = {
   # An extra: what imports these is imported where it is needed.
   'onnx': ('export/onnx_',),
   'onnxruntime': ('export/onnx_',),
+  'tensorboardX': ('runs/trackers/',),
+  'wandb': ('runs/trackers/',),
+  'mlflow': ('runs/trackers/',),
 }
 # Reading any of these runs what the file says.
 UNSAFE = {'pickle', 'cPickle', 'cloudpickle', 'dill', 'joblib', 'shelve'}

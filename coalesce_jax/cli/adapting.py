@@ -54,43 +54,49 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   digests = common.digests([*values.nodes, *(values.judges or ())]) | {
     'local_sha256': files.digest([local])
   }
-  work = common.work(values, values.out, stop, digests, images=values.local)
-  if len(nodes) > 1 or not judges:
-    common.say_new_critics(values.nodes, nodes)
-  key_meta, key_adapt, key_ternary = jax.random.split(
-    jax.random.key(values.seed), 3
-  )
-  meta = nodes[0]
-  if len(nodes) > 1:
-    meta, _ = barycenter_lib.barycenter(
-      key_meta,
-      nodes,
-      weights,
-      config=common.configured(
-        values, barycenter_lib.Config(), steps=values.barycenter_steps
-      ),
+  with common.work(
+    values, values.out, stop, digests, images=values.local
+  ) as work:
+    if len(nodes) > 1 or not judges:
+      common.say_new_critics(values.nodes, nodes)
+    key_meta, key_adapt, key_ternary = jax.random.split(
+      jax.random.key(values.seed), 3
+    )
+    meta = nodes[0]
+    if len(nodes) > 1:
+      meta, _ = barycenter_lib.barycenter(
+        key_meta,
+        nodes,
+        weights,
+        config=common.configured(
+          values, barycenter_lib.Config(), steps=values.barycenter_steps
+        ),
+        hooks=work.hooks(None),
+      )
+    edge, _ = adaptation.adapt(
+      key_adapt,
+      meta,
+      jnp.asarray(local),
+      config=config,
       hooks=work.hooks(None),
+      judges=judges,
     )
-  edge, _ = adaptation.adapt(
-    key_adapt, meta, jnp.asarray(local), config=config, hooks=work.hooks(None),
-    judges=judges,
-  )  # fmt: skip
-  result = common.last(work, 'adapted')
-  result['float_bytes'] = bundle.size_bytes(edge)
-  if values.ternary:
-    edge, _ = _ternarized(
-      values, key_ternary, edge, local, work, values.ternary_steps
-    )
-  made = common.save(
-    values.out, edge, 'adapt', values, common.dataset(nodes),
-    packing=values.packing, critic=values.critic == 'keep',
-  )  # fmt: skip
-  return {
-    **made,
-    'workdir': str(work.path),
-    'local_samples': len(local),
-    **result,
-  }
+    result = common.last(work, 'adapted')
+    result['float_bytes'] = bundle.size_bytes(edge)
+    if values.ternary:
+      edge, _ = _ternarized(
+        values, key_ternary, edge, local, work, values.ternary_steps
+      )
+    made = common.save(
+      values.out, edge, 'adapt', values, common.dataset(nodes),
+      packing=values.packing, critic=values.critic == 'keep',
+    )  # fmt: skip
+    return {
+      **made,
+      'workdir': str(work.path),
+      'local_samples': len(local),
+      **result,
+    }
 
 
 def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
@@ -103,20 +109,22 @@ def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
   digests = common.digests([values.node]) | {
     'local_sha256': files.digest([local])
   }
-  work = common.work(values, values.out, stop, digests, images=values.local)
-  common.say_new_critics([values.node], [generator])
-  small, _ = _ternarized(
-    values, jax.random.key(values.seed), generator, local, work, values.steps
-  )
-  made = common.save(
-    values.out, small, 'ternarize', values, common.dataset([generator]),
-    packing=values.packing, critic=values.critic == 'keep',
-  )  # fmt: skip
-  return {
-    **made,
-    'float_bytes': bundle.size_bytes(generator),
-    'workdir': str(work.path),
-  }
+  with common.work(
+    values, values.out, stop, digests, images=values.local
+  ) as work:
+    common.say_new_critics([values.node], [generator])
+    small, _ = _ternarized(
+      values, jax.random.key(values.seed), generator, local, work, values.steps
+    )
+    made = common.save(
+      values.out, small, 'ternarize', values, common.dataset([generator]),
+      packing=values.packing, critic=values.critic == 'keep',
+    )  # fmt: skip
+    return {
+      **made,
+      'float_bytes': bundle.size_bytes(generator),
+      'workdir': str(work.path),
+    }
 
 
 def _refuse_mixture(path: str, generator: generator_lib.Generator) -> None:

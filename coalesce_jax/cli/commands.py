@@ -66,6 +66,13 @@ TABLE: dict[str, Command] = {
     required=('node', 'out'),
     examples=('export --node=small.safetensors --out=small.onnx',),
   ),
+  'share': Command(
+    'writes the files that a model hub expects',
+    inspection.share,
+    later('sharing', 'share'),
+    required=('node', 'out'),
+    examples=('share --node=small.safetensors --out=small_for_a_hub',),
+  ),
   'sample': Command(
     'draws images of a bundle',
     inspection.sample,

@@ -96,13 +96,13 @@ def work(
   settings = {
     name: values[name].value
     for name in values
-    if name not in ('workdir', 'verbosity', 'traceback')
+    if name not in ('workdir', 'verbosity', 'traceback', 'track')
   }
   return workdir.open_workspace(
     place,
     config={**settings, **(extra or {})},
     stop=stop,
-    tensorboard=values.tensorboard,
+    track=values.track or (),
   )
 
 

@@ -13,7 +13,7 @@ def run(values: Values, stop: Stop) -> dict[str, Any]:
   """Runs the pipeline of a configuration."""
   from coalesce_jax.pipeline import run as run_lib
 
-  return run_lib.run(values.config, values.workdir, stop)
+  return run_lib.run(values.config, values.workdir, stop, values.track or ())
 
 
 def report(values: Values, stop: Stop) -> dict[str, Any]:

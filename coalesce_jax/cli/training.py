@@ -40,18 +40,18 @@ def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
   for path in paths:
     replacing.check_file(path, replacing.BUNDLE)
   named = values.dataset in datasets.NAMES
-  work = common.work(
+  with common.work(
     values, values.out, stop, results=paths,
     images=None if named else values.dataset,
-  )  # fmt: skip
-  nodes, _ = pretraining.pretrain(
-    jax.random.key(values.seed), [node.images for node in split], spec,
-    config=config, hooks=work.hooks(None),
-  )  # fmt: skip
-  classes = [node.classes for node in split]
-  for path, node, held in zip(paths, nodes, classes, strict=True):
-    common.save(path, node, 'pretrain', values, data.name, classes=held)
-  return {'bundles': paths, 'classes': classes, 'workdir': str(work.path)}
+  ) as work:  # fmt: skip
+    nodes, _ = pretraining.pretrain(
+      jax.random.key(values.seed), [node.images for node in split], spec,
+      config=config, hooks=work.hooks(None),
+    )  # fmt: skip
+    classes = [node.classes for node in split]
+    for path, node, held in zip(paths, nodes, classes, strict=True):
+      common.save(path, node, 'pretrain', values, data.name, classes=held)
+    return {'bundles': paths, 'classes': classes, 'workdir': str(work.path)}
 
 
 def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
@@ -72,25 +72,27 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
   )
   radii = values.radii
   barycenter_lib.check(nodes, values.method, values.objective, radii, config)
-  work = common.work(values, values.out, stop, common.digests(values.nodes))
-  common.say_new_critics(values.nodes, nodes)
-  meta, _ = barycenter_lib.barycenter(
-    jax.random.key(values.seed),
-    nodes,
-    weights,
-    method=values.method,
-    objective=values.objective,
-    radii=radii,
-    config=config,
-    hooks=work.hooks(None),
-  )
-  made = common.save(
-    values.out, meta, 'barycenter', values, common.dataset(nodes)
-  )
-  recursive = values.method == 'recursive'
-  stage = f'barycenter_{len(nodes) - 1}' if recursive else 'barycenter'
-  return {
-    **made,
-    'workdir': str(work.path),
-    **common.last(work, stage),
-  }
+  with common.work(
+    values, values.out, stop, common.digests(values.nodes)
+  ) as work:
+    common.say_new_critics(values.nodes, nodes)
+    meta, _ = barycenter_lib.barycenter(
+      jax.random.key(values.seed),
+      nodes,
+      weights,
+      method=values.method,
+      objective=values.objective,
+      radii=radii,
+      config=config,
+      hooks=work.hooks(None),
+    )
+    made = common.save(
+      values.out, meta, 'barycenter', values, common.dataset(nodes)
+    )
+    recursive = values.method == 'recursive'
+    stage = f'barycenter_{len(nodes) - 1}' if recursive else 'barycenter'
+    return {
+      **made,
+      'workdir': str(work.path),
+      **common.last(work, stage),
+    }

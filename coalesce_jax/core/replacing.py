@@ -61,6 +61,17 @@ DESCRIPTION = Kind(
   lambda head, tail: head.startswith(b'{') and b'"format_version"' in head,
 )
 
+# What `share` writes beside its models.
+CARD_LINE = 'library_name: coalesce_jax'
+CARD = Kind(
+  'model card of this program',
+  lambda head, tail: head.startswith(f'---\n{CARD_LINE}\n'.encode()),
+)
+SHARED_CONFIG = Kind(
+  'config.json of `coalesce share`',
+  lambda head, tail: head.startswith(b'{\n  "model_type": "coalesce_jax"'),
+)
+
 
 def check_file(path: str | os.PathLike[str], kind: Kind) -> None:
   """Checks that a file of a kind may be written to a path; creates nothing.

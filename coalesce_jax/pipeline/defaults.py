@@ -145,8 +145,6 @@ def get_config() -> ml_collections.ConfigDict:
       },
       # Least seconds between two checkpoints.
       'save_seconds': 30.0,
-      # Whether to write event files for TensorBoard.
-      'tensorboard': False,
     }
   )
 

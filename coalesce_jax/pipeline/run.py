@@ -7,7 +7,7 @@ was interrupted resumes from its checkpoint to the same bits.
 Shapes: K nodes, S seeds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import pathlib
 import time
 from typing import Any
@@ -25,12 +25,16 @@ from coalesce_jax.pipeline import scores as scores_lib
 from coalesce_jax.pipeline import stages
 from coalesce_jax.runs import report
 from coalesce_jax.runs import workdir as workdir_lib
+from coalesce_jax.runs.trackers import table
 
 Generators = list[generator.Generator]
 
 
 def run(
-  config: Any, workdir: str, stop: Callable[[], bool] = lambda: False
+  config: Any,
+  workdir: str,
+  stop: Callable[[], bool] = lambda: False,
+  track: Sequence[str] = (),
 ) -> dict[str, Any]:
   """Runs all stages, evaluates, writes the report.
 
@@ -38,6 +42,7 @@ def run(
     config: see `pipeline/defaults.py`.
     workdir: folder of everything the run leaves behind.
     stop: whether a stop was asked for.
+    track: trackers that get the metrics too, see `runs/trackers/table.py`.
 
   Returns:
     The summary that the command prints: `workdir`, `report`, `frechet` and
@@ -48,11 +53,12 @@ def run(
     loop.Interrupted: after a stop request, once the state is saved.
   """
   began = time.monotonic()
+  table.check(track)
   resolved = config_lib.validate(config)
   stages.selected(config)
   problem = data_lib.load(config)
   with workdir_lib.open_workspace(
-    workdir, config=resolved, stop=stop, tensorboard=config.tensorboard
+    workdir, config=resolved, stop=stop, track=track
   ) as work:
     made = train(config, problem, work)
     scores = scores_lib.score(config, problem, made, work, stop)

@@ -7,11 +7,19 @@ Shapes: N images of a grid, H, W, C image, S replicas, K critics, T rows.
 """
 
 import collections
+import io
 import math
 from typing import Any
 
 from matplotlib import figure
 import numpy as np
+from PIL import Image
+
+# Lines differ by these, and not by their colours alone.
+_MARKERS = 'os^vDxP*'
+_DASHES = ('-', '--', '-.', (0, (5, 1)), (0, (3, 1, 1, 1)))
+# Most lines of a panel that are named; more names would cover them.
+_NAMED = 8
 
 
 def samples_figure(grids: dict[str, np.ndarray]) -> figure.Figure:
@@ -61,6 +69,15 @@ def tile(images: np.ndarray, gap: int = 1) -> np.ndarray:
   return sheet
 
 
+def png(images: np.ndarray) -> bytes:
+  """Returns a square grid of images as a PNG file, a pixel a pixel."""
+  picture = np.round(tile(images) * 255.0).astype(np.uint8)
+  picture = picture[..., 0] if picture.shape[2] == 1 else picture
+  buffer = io.BytesIO()
+  Image.fromarray(picture).save(buffer, format='PNG', optimize=True)
+  return buffer.getvalue()
+
+
 def adaptation_figure(
   records: list[dict[str, Any]], rows: dict[str, dict[str, Any]]
 ) -> figure.Figure | None:
@@ -83,12 +100,12 @@ def adaptation_figure(
     return None
   drawn = figure.Figure(figsize=(7.5, 4.5))
   ax = drawn.subplots()
-  for name, points in curves.items():
+  for k, (name, points) in enumerate(curves.items()):
     steps = [p['step'] for p in points]
     values = np.array([p['frechet'] for p in points], float)
     (line,) = ax.plot(
-      steps, values.mean(1), marker='o', markersize=3,
-      label=name.replace('_', ' '),
+      steps, values.mean(1), marker=_MARKERS[k % len(_MARKERS)], markersize=5,
+      linestyle=_DASHES[k % len(_DASHES)], label=name.replace('_', ' '),
     )  # fmt: skip
     ax.fill_between(
       steps, values.min(1), values.max(1), alpha=0.2, color=line.get_color()
@@ -136,7 +153,10 @@ def distances_figure(
       label = f'W1 to source {k + 1}'
       if name == 'adapted':
         label = 'W1 to local samples' if k == 0 else 'W1 to metamodel'
-      top.plot(steps, w1[..., k].mean(1), label=label)
+      top.plot(
+        steps, w1[..., k].mean(1), label=label,
+        marker=_MARKERS[k % len(_MARKERS)], markevery=0.1, markersize=4,
+      )  # fmt: skip
     top.set_title(name.replace('_', ' '))
     top.set_ylabel('critic estimate, pixel units')
     if {'position', 'residual', 'distance'} <= points[0].keys():
@@ -169,8 +189,8 @@ def metrics_figures(
 ) -> dict[str, figure.Figure]:
   """Draws all metrics of every stage against steps, a panel a metric.
 
-  A metric of several critics or replicas has a line for each of them. A
-  position beyond the segment is left out, as in `distances_figure`.
+  A metric of several critics or replicas has a line for each of them, with its
+  name. A position beyond the segment is left out, as in `distances_figure`.
 
   Args:
     records: rows of `metrics.jsonl`.
@@ -195,7 +215,15 @@ def metrics_figures(
       values = values.reshape(len(points), -1)
       if name == 'position':
         values = np.where((values >= 0.0) & (values <= 1.0), values, np.nan)
-      ax.plot([p['step'] for p in points], values, marker='.')
+      labels = _labels(points[0][name])
+      for k, line in enumerate(values.T):
+        ax.plot(
+          [p['step'] for p in points], line, label=labels[k],
+          marker=_MARKERS[k % len(_MARKERS)], markevery=0.1, markersize=4,
+          linestyle=_DASHES[k % len(_DASHES)],
+        )  # fmt: skip
+      if 1 < len(labels) <= _NAMED:
+        ax.legend(fontsize=7)
       ax.set_title(name)
       ax.grid(alpha=0.3)
     drawn.suptitle(stage)
@@ -226,6 +254,19 @@ def _rows(
   ]
   common = collections.Counter(form for _, form in forms).most_common(1)
   return [row for row, form in forms if form == common[0][0]]
+
+
+def _labels(value: Any) -> list[str]:
+  """Names the numbers of a metric, in their order."""
+  if not isinstance(value, list):
+    return ['']
+  names = []
+  for k, each in enumerate(value, 1):
+    for inner in _labels(each):
+      kind = 'replica' if isinstance(each, list) or len(value) == 1 else 'line'
+      own = f'{kind} {k}' if len(value) > 1 else ''
+      names.append(', '.join(part for part in (own, inner) if part))
+  return names
 
 
 def _form(value: Any) -> str:

@@ -8,15 +8,18 @@ removes these lines, and its rows beyond the step from which it resumes.
 Several processes may write to one file, one at a time.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import contextlib
+import datetime
 import importlib.metadata
 import json
 import math
 import os
 import pathlib
 import platform
+import shlex
 import subprocess
+import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +28,7 @@ import numpy as np
 from coalesce_jax.core import files
 from coalesce_jax.core import locks
 from coalesce_jax.core import write_errors
+from coalesce_jax.runs.trackers import table
 
 PACKAGES = (
   'jax', 'jaxlib', 'flax', 'optax', 'ott-jax', 'orbax-checkpoint', 'chex',
@@ -41,36 +45,38 @@ class Recorder(NamedTuple):
     log: ``(stage, step, metrics) -> None``, appends one line.
     truncate: ``(stage, step) -> None``, removes the stage's rows beyond a step.
     rows: ``stage -> rows``; None is all stages.
-    close: ``() -> None``, closes the files of TensorBoard.
+    close: ``(failed=False) -> None``, ends the records of the trackers.
   """
 
   log: Callable[[str, int, dict[str, Any]], None]
   truncate: Callable[[str, int], None]
   rows: Callable[[str | None], list[dict[str, Any]]]
-  close: Callable[[], None]
+  close: Callable[..., None]
 
 
 def open_recorder(
   workdir: str | os.PathLike[str],
   *,
   config: dict[str, Any],
-  tensorboard: bool = False,
+  track: Sequence[str] = (),
 ) -> Recorder:
   """Opens the records of a work folder, and writes settings and environment.
 
   Args:
     workdir: an existing folder.
     config: resolved settings, as JSON values.
-    tensorboard: whether to write event files of TensorBoard as well.
+    track: trackers that get the metrics too, see `trackers/table.py`.
 
   Raises:
-    ValueError: the package for event files is not installed.
+    ValueError: a tracker is not installed, or does not start.
   """
   workdir = pathlib.Path(workdir)
   path = workdir / _METRICS
   files.write_json(workdir / 'config.json', config)
-  files.write_json(workdir / 'environment.json', environment())
-  writer = _tensorboard(workdir) if tensorboard else None
+  files.write_json(
+    workdir / 'environment.json', environment() | _started(workdir)
+  )
+  tracker = table.open_all(track, workdir, plain(config))
 
   def changing() -> contextlib.AbstractContextManager[None]:
     return locks.holding(workdir / '.metrics.lock', str(path), wait=True)
@@ -92,14 +98,14 @@ def open_recorder(
     row |= {name: plain(value) for name, value in metrics.items()}
     with write_errors.writing(path), changing():
       files.append(path, (json.dumps(row) + '\n').encode())
-    if writer is not None:
-      for name, value in metrics.items():
-        mean = float(np.mean(np.asarray(value)))
-        writer.add_scalar(f'{stage}/{name}', mean, step)
+    if track:
+      means = {name: float(np.mean(value)) for name, value in metrics.items()}
+      # What is not finite is null in the file, and no point of a curve.
+      known = {name: x for name, x in means.items() if math.isfinite(x)}
+      tracker.write(stage, int(step), known)
 
-  def close() -> None:
-    if writer is not None:
-      writer.close()
+  def close(failed: bool = False) -> None:
+    tracker.close(failed)
 
   return Recorder(log, truncate, rows, close)
 
@@ -163,6 +169,28 @@ def environment() -> dict[str, Any]:
   }
 
 
+def _started(workdir: pathlib.Path) -> dict[str, str]:
+  """Returns the command and the time of the first process in a folder."""
+  path = workdir / 'environment.json'
+  if path.is_file():
+    # A resumed run, or one whose report is written again.
+    try:
+      kept = files.read_json(path)
+    except ValueError:
+      return {}
+    return {k: kept[k] for k in ('command', 'started') if k in kept}
+  program, *arguments = sys.argv or ['']
+  name = os.path.basename(program)
+  if name == '__main__.py':
+    name = os.path.basename(os.path.dirname(program))
+  name = 'coalesce' if name == 'coalesce_jax' else name
+  now = datetime.datetime.now(datetime.UTC)
+  return {
+    'command': shlex.join([name, *arguments]),
+    'started': now.isoformat(' ', 'seconds'),
+  }
+
+
 def _driver(device: jax.Device) -> str:
   """Returns the versions of the runtime and of NVIDIA's kernel module."""
   found = [' '.join(str(device.client.platform_version).split())]
@@ -184,13 +212,3 @@ def _revision() -> str | None:
   except (OSError, subprocess.TimeoutExpired):
     return None
   return done.stdout.strip() or None
-
-
-def _tensorboard(workdir: pathlib.Path) -> Any:
-  try:
-    import tensorboardX
-  except ImportError:
-    raise ValueError(
-      'tensorboard needs the extra: pip install coalesce_jax[tensorboard]'
-    ) from None
-  return tensorboardX.SummaryWriter(str(workdir / 'tensorboard'))

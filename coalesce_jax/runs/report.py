@@ -9,45 +9,26 @@ Shapes: N images of a grid, H, W, C image.
 import os
 import pathlib
 from typing import Any
+from urllib import parse
 
 from absl import logging
 import numpy as np
 
 from coalesce_jax.core import files
+from coalesce_jax.runs import columns as columns_lib
 from coalesce_jax.runs import figures as figures_lib
 from coalesce_jax.runs import pages
 from coalesce_jax.runs import records as records_lib
+from coalesce_jax.runs import verdict
 from coalesce_jax.runs import workdir as workdir_lib
 
-# Columns of the table: key of the scores, heading, digits.
-COLUMNS = (
-  ('frechet', 'Frechet', 2),
-  ('kid', 'KID', 3),
-  ('w1', 'W1', 2),
-  ('precision', 'precision', 3),
-  ('recall', 'recall', 3),
-  ('density', 'density', 3),
-  ('coverage', 'coverage', 3),
-  ('class_tv', 'class TV', 3),
-  ('memorisation', 'memorisation', 3),
-  ('copied', 'copied', 3),
-  ('parameters', 'parameters', 0),
-  ('bytes', 'bytes', 0),
-  ('seconds', 'seconds', 0),
-)
-
-NOTES = """\
-Values are means and standard deviations over seeds. Frechet: squared Frechet
-distance to the target's held-out split, in the features of the network that
-the score is named after; lower is better. The row `real` is the score of
-training images. W1: exact distance between at most 1,000 samples of each side,
-in the same features. The row `real` is the distance between two sets of real
-samples. Memorisation: median distance of generated samples to the nearest
-local sample, divided by that of held-out real samples; far below 1 it means
-copying. Copied: fraction of generated samples that are nearer to a local
-sample than 95 % of held-out real samples are; it is 0.05 for new real data.
-Bytes: size of the deployed file, with its header and without a critic.
-"""
+# Files of a run, besides its bundles.
+_FILES = {
+  'scores.json': 'scores of every seed',
+  'metrics.jsonl': 'metrics of every stage',
+  'config.json': 'settings',
+  'environment.json': 'command, machine and versions',
+}
 
 METRICS = """\
 The table has the last row of each stage. Metrics are means over the steps since
@@ -68,7 +49,8 @@ def write(
   """Writes `report.html`, `report.md` and `figures/*.png`.
 
   Args:
-    folder: the work folder.
+    folder: the work folder. Its environment and bundles are named, if there
+      are any.
     title: title of the report.
     rows: scores by method, each a list over replicas.
     grids: images by name, `[N, H, W, C]`, uint8 or in [-1, 1].
@@ -92,7 +74,6 @@ def write(
     drawn = draw(records, rows)
     if drawn is not None:
       figures[name] = drawn
-  table = _table(rows)
   captions = {
     'samples': 'Samples of the first seed, beside real images.',
     'adaptation': f'{label} on a smaller sample, against generator steps: '
@@ -100,10 +81,38 @@ def write(
     'distances': 'Distance estimates of each critic on held-out samples, '
     'position on the segment and its residual.',
   }
+  # The curves of scores are those of the figure 'adaptation'.
+  stages = {
+    _as_file(f'stage_{stage}'): (stage, drawn)
+    for stage, drawn in figures_lib.metrics_figures(records).items()
+    if not stage.endswith('/curve')
+  }
+  for name, (stage, drawn) in stages.items():
+    figures[name] = drawn
+    captions[name] = f'Metrics of {stage} against generator steps.'
+  shown, table = columns_lib.table(rows)
+  meanings = {c.heading: c.meaning for c in shown} | {
+    row.name: text for row in table if (text := columns_lib.meaning(row.name))
+  }
+  environment = _environment(folder)
   contents = pages.Contents(
-    title, ('Score: ', label), table, NOTES, figures, captions,
-    {'Settings': config},
-  )  # fmt: skip
+    title=title,
+    verdict=verdict.of(rows),
+    label=('Score: ', label),
+    table=(['method', *[c.heading for c in shown]], table),
+    meanings=meanings,
+    notes=columns_lib.MARKED,
+    figures=figures,
+    captions=captions,
+    folded=tuple(stages),
+    samples={
+      name.replace('_', ' '): figures_lib.png(images)
+      for name, images in grids.items()
+    },
+    facts=_facts(environment, seconds),
+    links=_links(folder, config),
+    details={'Settings': config, 'Environment': environment},
+  )
   return pages.write(folder, contents)
 
 
@@ -132,27 +141,115 @@ def write_folder(workdir: str | os.PathLike[str]) -> dict[str, str]:
   config = workdir_lib.settings(folder)
   if config is None or not (folder / 'environment.json').exists():
     raise ValueError(f'{folder}: no run, which leaves settings and environment')
-  try:
-    environment = files.read_json(folder / 'environment.json')
-  except ValueError as error:
-    logging.warning('%s: left out', error)
-    environment = {}
+  environment = _environment(folder)
   rows = records_lib.read(folder)
   figures = figures_lib.metrics_figures(rows)
   contents = pages.Contents(
-    folder.resolve().name,
-    ('Work folder: ', str(folder)),
-    _last(rows, list(figures)),
-    METRICS,
+    title=folder.resolve().name,
+    verdict=_state(rows, list(figures)),
+    label=('Work folder: ', str(folder)),
+    table=_last(rows, list(figures)),
+    meanings={},
+    notes=METRICS,
     # A stage may be a path, a file is none.
-    {stage.replace('/', '_'): drawn for stage, drawn in figures.items()},
-    {
-      stage.replace('/', '_'): f'Metrics of {stage} against generator steps.'
+    figures={_as_file(stage): drawn for stage, drawn in figures.items()},
+    captions={
+      _as_file(stage): f'Metrics of {stage} against generator steps.'
       for stage in figures
     },
-    {'Settings': config, 'Environment': environment},
+    folded=(),
+    samples={},
+    facts=_facts(environment, _seconds(rows)),
+    links=_links(folder, config),
+    details={'Settings': config, 'Environment': environment},
   )
   return pages.write(files.check_writable(folder), contents)
+
+
+def _as_file(stage: str) -> str:
+  return stage.replace('/', '_')
+
+
+def _environment(folder: pathlib.Path) -> dict[str, Any]:
+  """Reads the environment of a run; what is damaged is left out."""
+  path = folder / 'environment.json'
+  if not path.exists():
+    return {}
+  try:
+    return files.read_json(path)
+  except ValueError as error:
+    logging.warning('%s: left out', error)
+    return {}
+
+
+def _facts(
+  environment: dict[str, Any], seconds: dict[str, float]
+) -> dict[str, str]:
+  """Names the command, the machine, the versions and the time."""
+  versions = environment.get('versions')
+  machine = [environment.get(name) for name in ('platform', 'device')]
+  if environment.get('cores'):
+    machine.append(f'{environment["cores"]} cores')
+  found = {
+    'command': environment.get('command'),
+    'started': environment.get('started'),
+    'training': f'{sum(seconds.values()):,.0f} seconds' if seconds else '',
+    'machine': ', '.join(str(part) for part in machine if part),
+    'revision': environment.get('revision'),
+    'versions': ', '.join(
+      f'{name} {version}' for name, version in versions.items()
+    )
+    if isinstance(versions, dict)
+    else '',
+  }
+  return {name: str(text) for name, text in found.items() if text}
+
+
+def _links(folder: pathlib.Path, config: dict[str, Any]) -> dict[str, str]:
+  """Names the files of a run by their paths from its folder."""
+  found = sorted((folder / 'bundles').glob('*.safetensors'))
+  out = config.get('out')
+  if isinstance(out, str) and out:
+    # Of a command whose results lie beside the work folder.
+    place = pathlib.Path(out)
+    found += sorted(place.glob('*.safetensors')) if place.is_dir() else [place]
+  links = {}
+  for path in found:
+    if path.is_file():
+      name = os.path.relpath(path, folder).replace(os.sep, '/')
+      links[parse.quote(name)] = f'bundle of {path.stat().st_size:,} bytes'
+  for name, text in _FILES.items():
+    if (folder / name).is_file():
+      links[name] = text
+  return links
+
+
+def _state(rows: list[dict[str, Any]], stages: list[str]) -> str:
+  """Says how far the stages of a work folder are."""
+  if not stages:
+    return 'No stage has recorded metrics yet.'
+  last = [row for row in rows if row['stage'] in stages][-1]
+  text = f'The last record is step {last["step"]} of {last["stage"]}.'
+  found = [
+    (row['step'], float(np.mean(values)))
+    for row in rows
+    if row['stage'] == last['stage']
+    and (values := columns_lib.finite(_listed(row.get('w1_smooth'))))
+  ]
+  if len(found) > 1:
+    (first, before), (final, after) = found[0], found[-1]
+    text += (
+      f' The distance that its critics estimate went from {before:,.3g} at '
+      f'step {first} to {after:,.3g} at step {final}.'
+    )
+  return text
+
+
+def _listed(value: Any) -> list[Any]:
+  """Returns the numbers of nested lists, in one list."""
+  if isinstance(value, list):
+    return [number for each in value for number in _listed(each)]
+  return [value] if isinstance(value, int | float) else []
 
 
 def _seconds(records: list[dict[str, Any]]) -> dict[str, float]:
@@ -164,16 +261,20 @@ def _seconds(records: list[dict[str, Any]]) -> dict[str, float]:
   }
 
 
-def _last(rows: list[dict[str, Any]], stages: list[str]) -> list[list[str]]:
+def _last(
+  rows: list[dict[str, Any]], stages: list[str]
+) -> tuple[list[str], list[columns_lib.Row]]:
   """Returns a table of the last metrics of each stage."""
   last = {row['stage']: row for row in rows if row['stage'] in stages}
   names = dict.fromkeys(
     name for row in last.values() for name in row if name != 'stage'
   )
-  table = [['stage', *names]]
-  for stage, row in last.items():
-    table.append([stage, *[_numbers(row.get(name)) for name in names]])
-  return table
+  return ['stage', *names], [
+    columns_lib.Row(
+      stage, [columns_lib.Cell(_numbers(row.get(name))) for name in names]
+    )
+    for stage, row in last.items()
+  ]
 
 
 def _numbers(value: Any) -> str:
@@ -183,35 +284,3 @@ def _numbers(value: Any) -> str:
   if isinstance(value, int | float):
     return f'{value:.4g}' if isinstance(value, float) else str(value)
   return ''
-
-
-def _table(rows: dict[str, dict[str, Any]]) -> list[list[str]]:
-  shown = [c for c in COLUMNS if any(c[0] in row for row in rows.values())]
-  table = [['method', *[heading for _, heading, _ in shown]]]
-  for name, row in rows.items():
-    cells = [name.replace('_', ' ')]
-    for key, _, digits in shown:
-      cells.append(_cell(row.get(key), digits))
-    table.append(cells)
-  first = next(iter(rows.values()), None)
-  if first is not None:
-    real = {'frechet': first['real'], 'w1': first['w1_real']}
-    table.append(
-      ['real', *[_cell(real.get(key), digits) for key, _, digits in shown]]
-    )
-  return table
-
-
-def _cell(values: Any, digits: int) -> str:
-  # What is not defined for a replica is None, or NaN, and has no part in it.
-  values = [] if values is None else np.ravel(np.array(values, float))
-  values = [value for value in values if np.isfinite(value)]
-  if not values:
-    return ''
-  mean = float(np.mean(values))
-  text = f'{mean:,.{digits}f}'
-  if digits and len(values) > 1:
-    deviation = float(np.std(values, ddof=1))
-    if deviation:
-      text += f' ± {deviation:,.{digits}f}'
-  return text

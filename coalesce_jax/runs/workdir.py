@@ -4,7 +4,7 @@ One process at a time works in a folder. The trials of an experiment share one:
 each of them is locked by itself, see `trials`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 import contextlib
 import hashlib
 import json
@@ -21,6 +21,7 @@ from coalesce_jax.core import write_errors
 from coalesce_jax.runs import checkpoints
 from coalesce_jax.runs import progress as progress_lib
 from coalesce_jax.runs import records
+from coalesce_jax.runs.trackers import table
 from coalesce_jax.training import loop
 
 _CONFIG = 'config.json'
@@ -45,21 +46,22 @@ class Workspace(NamedTuple):
       are recorded as the stage's curve.
     clear: ``stage -> None``, removes the checkpoints of a stage and of all its
       parts ``stage_k``.
-    close: ``() -> None``, lets other processes work in the folder. The end of
-      the process does so, too. A `with` statement closes the workspace.
+    close: ``(failed=False) -> None``, ends the records of trackers and lets
+      other processes work in the folder. The end of the process does so, too.
+      A `with` statement closes the workspace.
   """
 
   path: pathlib.Path
   recorder: records.Recorder
   hooks: Callable[[Evaluate | None], loop.HooksFor]
   clear: Callable[[str], None]
-  close: Callable[[], None]
+  close: Callable[..., None]
 
   def __enter__(self) -> 'Workspace':
     return self
 
   def __exit__(self, *error: Any) -> None:
-    self.close()
+    self.close(failed=error[0] is not None)
 
 
 def check(workdir: str | os.PathLike[str], config: dict[str, Any]) -> str:
@@ -111,7 +113,7 @@ def open_workspace(
   *,
   config: dict[str, Any],
   stop: Callable[[], bool] = lambda: False,
-  tensorboard: bool = False,
+  track: Sequence[str] = (),
   shared: bool = False,
 ) -> Workspace:
   """Opens a work folder, and creates it if needed.
@@ -123,21 +125,20 @@ def open_workspace(
     config: resolved settings, as JSON values. A folder with a run of other
       settings is refused.
     stop: returns whether a stop was requested.
-    tensorboard: whether to write event files of TensorBoard as well.
+    track: trackers that get the metrics too, see `trackers/table.py`.
     shared: whether other processes may work in the folder at the same time, if
       they share it, too.
 
   Raises:
-    ValueError: the folder is not writable, holds a run with other settings, or
-      another process works in it.
+    ValueError: the folder is not writable, holds a run with other settings,
+      another process works in it, or a tracker is not installed.
   """
+  table.check(track)
   path = files.check_writable(workdir)
   release = locks.acquire(path / _LOCK, str(workdir), shared=shared)
   try:
     digest = check(path, config)
-    recorder = records.open_recorder(
-      path, config=config, tensorboard=tensorboard
-    )
+    recorder = records.open_recorder(path, config=config, track=track)
   except BaseException:
     release()
     raise
@@ -208,8 +209,8 @@ def open_workspace(
       if re.fullmatch(rf'{re.escape(name)}(_\d+)?', folder.name):
         checkpointer(folder.name).clear()
 
-  def close() -> None:
-    recorder.close()
+  def close(failed: bool = False) -> None:
+    recorder.close(failed)
     release()
 
   return Workspace(path, recorder, hooks, clear, close)

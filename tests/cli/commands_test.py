@@ -7,11 +7,11 @@ from coalesce_jax.cli import main
 
 TRAINING = """
   batch_size critic_learning_rate critic_steps generator_batches learning_rate
-  out seed steps tensorboard workdir
+  out seed steps track workdir
 """
 # Flags are public: none goes, and a new one is written here.
 FLAGS = {
-  'run': 'config workdir',
+  'run': 'config track workdir',
   'pretrain': f'{TRAINING} channels data_dir dataset image_size latent_size '
   'network split width',
   'barycenter': f'{TRAINING} fixed_samples method new_generator nodes '
@@ -21,6 +21,7 @@ FLAGS = {
   'freeze_d critic judges local nodes packing ternary ternary_steps weights',
   'ternarize': f'{TRAINING} augment critic local node packing',
   'export': 'format node out weights',
+  'share': 'node out',
   'sample': 'backend n node out seed',
   'evaluate': 'features images labelled local node samples seed',
   'report': 'workdir',

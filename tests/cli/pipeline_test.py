@@ -35,7 +35,7 @@ def test_any_work_folder_is_reported(capsys, tmp_path):
   page = tmp_path / 'report.html'
   assert code == 0
   assert result == {'workdir': str(tmp_path), 'report': str(page)}
-  assert '<td>0.5 1.5</td>' in page.read_text()
+  assert '>0.5 1.5</td>' in page.read_text()
   # Settings that are no pipeline's, or no settings.
   (tmp_path / 'summary.json').write_text('{}')
   calls.refused(capsys, argv, 'config.json: damaged, or of no pipeline')

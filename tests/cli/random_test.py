@@ -58,7 +58,7 @@ SANE = {
   'network': ('dcgan', 'mlp', 'mixture', 'none'),
   'split': ('0-4|5-9->0-9', 'cat|dog->cat,dog', '0|1->1', 'overlapping', '->'),
   'image_size': ('8', '16x16', '7'),
-  'tensorboard': ('false', 'true'),
+  'track': ('tensorboard', 'tensorboard,none'),
   'devices': ('1', '64'),
   'verbosity': ('0', '-1'),
   'traceback': ('false',),
@@ -130,7 +130,7 @@ def fitting(command, name, rng):
     return ','.join(found if name != 'node' else found[:1])
   if name == 'out':
     return {'sample': rng.choice(('out.png', 'out', 'out.npz')),
-            'export': 'out.onnx', 'pretrain': 'out'}.get(
+            'export': 'out.onnx', 'pretrain': 'out', 'share': 'out'}.get(
               command, 'out.safetensors')  # fmt: skip
   if name == 'config':
     return 'digits.py:quick'

@@ -120,7 +120,7 @@ def test_another_variant_is_refused():
     ('seeds', None, 'field seeds of the configuration: None is not a whole'),
     ('seeds', True, 'field seeds of the configuration: True is not a whole'),
     ('adapt.rate', 'high', "field adapt.rate .*: 'high' is not a number"),
-    ('tensorboard', 1, 'field tensorboard .*: 1 is not true or false'),
+    ('barycenter.decay', 1, 'field barycenter.decay .*: 1 is not true or'),
     ('dataset', 3, 'field dataset .*: 3 is not a text'),
     ('methods', 'adapted', "field methods .*: 'adapted' is not a tuple"),
     ('adapt', 3, 'field adapt of the configuration: 3 is no ConfigDict'),

@@ -57,7 +57,9 @@ def test_the_summary_holds_scores_sizes_and_the_report(finished):
   assert summary['bytes']['ternary'] < summary['bytes']['float']
   assert json.loads((workdir / 'summary.json').read_text()) == summary
   page = pathlib.Path(summary['report']).read_text()
-  assert page.count('data:image/png;base64,') == 3
+  # A grid for each method and two of real images; 2 figures, and stages.
+  assert page.count('data:image/png;base64,') >= 10 + 2
+  assert '<p class="verdict">The edge method is ' in page
   assert 'src="http' not in page and 'href="http' not in page
   text = (workdir / 'report.md').read_text()
   assert '| adapted |' in text and '±' in text

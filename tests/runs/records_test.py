@@ -29,6 +29,22 @@ def test_rows_come_back_and_infinities_become_null(tmp_path):
   assert 'jax' in versions and 'orbax-checkpoint' in versions
 
 
+def test_the_first_command_of_a_folder_is_kept(tmp_path, monkeypatch):
+  for argv, wanted in (
+    (['/x/coalesce_jax/__main__.py', 'run', '--a=b c'],
+     "coalesce run '--a=b c'"),
+    (['/bin/coalesce', 'report'], "coalesce run '--a=b c'"),
+  ):  # fmt: skip
+    monkeypatch.setattr(sys, 'argv', argv)
+    opened(tmp_path)
+    kept = json.loads((tmp_path / 'environment.json').read_text())
+    assert kept['command'] == wanted and kept['started'][:2] == '20'
+  (tmp_path / 'environment.json').write_text('[')
+  opened(tmp_path)
+  kept = json.loads((tmp_path / 'environment.json').read_text())
+  assert 'command' not in kept and 'jax' in kept['versions']
+
+
 def test_truncation_removes_later_rows_of_one_stage(tmp_path):
   recorder = opened(tmp_path)
   for stage in ('one', 'two'):
@@ -107,7 +123,7 @@ def test_rows_wait_for_another_process_that_changes_the_file(tmp_path):
 
 
 def test_event_files_are_written_when_asked_for(tmp_path):
-  recorder = opened(tmp_path, tensorboard=True)
+  recorder = opened(tmp_path, track=['tensorboard'])
   recorder.log('one', 1, {'x': np.array([1.0, 2.0])})
   recorder.close()
   events = list((tmp_path / 'tensorboard').iterdir())

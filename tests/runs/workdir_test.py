@@ -188,11 +188,11 @@ def test_an_unwritable_folder_is_refused(tmp_path):
 
 
 def test_event_files_are_written_where_they_are_asked_for(tmp_path):
-  for tensorboard in (False, True):
-    work = opened(tmp_path, tensorboard=tensorboard)
+  for track in ((), ('tensorboard',)):
+    work = opened(tmp_path, track=track)
     work.recorder.log('one', 1, {'x': 1.0})
     work.recorder.close()
-    assert (tmp_path / 'tensorboard').is_dir() == tensorboard
+    assert (tmp_path / 'tensorboard').is_dir() == bool(track)
 
 
 def test_a_stage_resumes_and_forgets_what_came_after(tmp_path):

@@ -88,6 +88,15 @@ def export(values: Values) -> None:
   )
 
 
+def share(values: Values) -> None:
+  """Defines the flags of `share`."""
+  kinds.path(values, 'node', None, 'Bundle.')
+  kinds.path(
+    values, 'out', None, 'Folder for the bundle without its critic, ONNX '
+    'programs, config.json and a model card. Nothing is uploaded.',
+  )  # fmt: skip
+
+
 def zoo(values: Values) -> None:
   """Defines the flags of `zoo`."""
   del values  # It has those of every command alone.
@@ -100,6 +109,7 @@ def run(values: Values) -> None:
     flag_values=values,
   )  # fmt: skip
   kinds.path(values, 'workdir', None, 'Folder of all that the run leaves.')
+  training.track(values)
 
 
 def report(values: Values) -> None:

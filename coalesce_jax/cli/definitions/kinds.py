@@ -120,6 +120,24 @@ class _Switch(flags.BooleanParser):
       raise ValueError('it is neither true nor false') from None
 
 
+class _Choice(flags.ArgumentParser):
+  """Parses one of several names."""
+
+  def __init__(self, names: Sequence[str]):
+    super().__init__()
+    self.enum_values = list(names)
+
+  def parse(self, argument: Any) -> str:
+    if argument not in self.enum_values:
+      raise ValueError(
+        f'{str(argument)!r:.80} is not one of {", ".join(self.enum_values)}'
+      )
+    return argument
+
+  def flag_type(self) -> str:
+    return 'name'
+
+
 class _Joined(flags.ArgumentSerializer):
   def serialize(self, value: list[Any]) -> str:
     return ','.join(str(v) for v in value)
@@ -204,6 +222,15 @@ def choice(
 ) -> None:
   """Defines a flag that is one of several names."""
   flags.DEFINE_enum(name, default, list(choices), text, flag_values=values)
+
+
+def choices(values: Values, name: str, names: Sequence[str], text: str) -> None:
+  """Defines a flag that is a list of some of several names."""
+  item = _Choice(names)
+  _define(
+    values, _Items(item), _Joined(), name, None,
+    f'{text} Among {", ".join(names)}.',
+  )  # fmt: skip
 
 
 def _define(

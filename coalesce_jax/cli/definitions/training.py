@@ -9,6 +9,7 @@ from coalesce_jax.cli.definitions import kinds
 from coalesce_jax.cli.definitions.kinds import Values
 from coalesce_jax.gan import config as config_lib
 from coalesce_jax.methods import settings
+from coalesce_jax.runs.trackers import table
 
 
 def training(values: Values, config: Any) -> None:
@@ -44,12 +45,19 @@ def training(values: Values, config: Any) -> None:
     "Learning rate of the critics' Adam; 0 takes that of the generator.",
     0.0, 10.0,
   )  # fmt: skip
-  kinds.switch(
-    values, 'tensorboard', 'Write event files for TensorBoard as well.'
-  )
+  track(values)
   kinds.path(
     values, 'workdir', None,
     'Folder of records and checkpoints. Default: OUT.run beside the result.',
+  )  # fmt: skip
+
+
+def track(values: Values) -> None:
+  """Defines the flag of the trackers of experiments."""
+  kinds.choices(
+    values, 'track', list(table.PACKAGES), 'Trackers that get the metrics as '
+    'well, separated by commas; each is an extra, as in '
+    "pip install 'coalesce_jax[wandb]'.",
   )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   defaults.shorten(shared, 'quick' if variant == 'quick' else '')
   # Of the grid: the seeds and local samples of every trial.
   for field in ('dataset', 'split', 'local_samples', 'seed', 'seeds',
-                'methods', 'adapt', 'transfer', 'tensorboard'):  # fmt: skip
+                'methods', 'adapt', 'transfer'):  # fmt: skip
     del shared[field]
   # Of the metamodel 'refined' alone.
   shared.barycenter.fixed_samples, shared.barycenter.refine_steps = 8000, 10

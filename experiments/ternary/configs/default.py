@@ -31,7 +31,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   del shared.adapt.rate
   # Every data set has its own; here all classes are the target's.
   for field in ('dataset', 'split', 'barycenter', 'transfer', 'methods',
-                'local_samples', 'tensorboard'):  # fmt: skip
+                'local_samples'):  # fmt: skip
     del shared[field]
   shared.seeds = 2
   shared.adapt.augment = ''

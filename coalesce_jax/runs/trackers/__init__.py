@@ -1,0 +1,1 @@
+"""Trackers of experiments, which a run reports its metrics to."""
