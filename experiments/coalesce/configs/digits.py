@@ -1,10 +1,19 @@
-"""The whole pipeline on the 1,797 embedded 8x8 digits; nothing to download.
+r"""The whole pipeline on the 1,797 embedded 8x8 digits; nothing to download.
 
   coalesce run --config=experiments/coalesce/configs/digits.py --workdir=DIR
 
-`:quick` is a smoke test of a few steps a stage. All settings are the defaults.
-Of rates of 5e-4, 2e-3 (the default) and 5e-3, with a momentum of .5, adaptation
-does well at the first two and nodes, barycenter and baselines at the last two.
+`:quick` is a smoke test of a few steps a stage.
+
+Settings were selected by the Frechet distance to training images, with local
+samples of seeds 100 to 102 and nodes of 2,000 steps. Real images have 3.2 by
+this measure, a mixture of the nodes 3.5, and 2.9 with samples that DOT moved in
+10 steps. A metamodel that learned from those in 2,000 steps has 5.3, the
+baseline `ensemble` 15.3. The test images had no part in this.
+
+To compare methods over seeds 0 to 9:
+
+  python -m experiments.coalesce.seeds \
+    --config=experiments/coalesce/configs/digits.py --workdir=DIR --seeds=10
 """
 
 import ml_collections
@@ -15,5 +24,16 @@ from coalesce_jax.pipeline import defaults
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """The configuration; `variant` is '' or 'quick'."""
   config = defaults.get_config()
+  config.seeds = 3
+  config.network.width = config.network.critic_width = 16
+  config.pretrain.steps = 1000
+  config.barycenter.method = 'mixture'
+  config.barycenter.steps = 2000
+  config.barycenter.fixed_samples = 4000
+  config.barycenter.refine_steps = 10
+  config.adapt.anchor = 0.25
+  config.adapt.rate = config.transfer.rate
   defaults.shorten(config, variant)
+  if variant == 'quick':
+    config.barycenter.fixed_samples = 500
   return config
