@@ -47,12 +47,12 @@ def compare(scores: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
     for baseline in BASELINES:
       if ours not in scores or baseline not in scores:
         continue
-      gap = np.subtract(scores[ours], scores[baseline])
+      gap = [a - b for a, b in zip(scores[ours], scores[baseline], strict=True)]
       rows.append(
         {
           'ours': ours,
           'baseline': baseline,
-          'wins': int(np.sum(gap < 0.0)),
+          'wins': sum(value < 0.0 for value in gap),
           'mean': float(np.mean(gap)),
           'deviation': spread.deviation(gap),
         }

@@ -57,8 +57,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       ),
       'samples': (20, 100, 1000),
       # Without those that `experiments.ablations` compares, those that were not
-      # the best of ours in earlier grids (docs/lab/few_shot_attempts.md), and the
-      # weaker of two controls that cost what three critics do.
+      # the best of ours in earlier grids (docs/lab/few_shot_attempts.md), and
+      # the weaker of two controls that cost what three critics do.
       'methods': (
         'edge_only', 'edge_augment', 'transfer', 'transfer_augment',
         'transfer_freeze_augment', 'sequential', 'sequential_augment',
