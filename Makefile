@@ -42,7 +42,7 @@ docs: .venv/.stamp-docs
 
 clean:
 	@rm -rf .venv .venv-latest build dist docs/_build *.egg-info \
-	  .mypy_cache .pytest_cache .ruff_cache
+	  docs/notebooks .mypy_cache .pytest_cache .ruff_cache
 	@find coalesce_jax experiments launch tests -name __pycache__ -prune \
 	  -exec rm -rf {} +
 

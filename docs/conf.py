@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import sys
 
 _HERE = pathlib.Path(__file__).resolve().parent
@@ -10,6 +11,13 @@ sys.path[:0] = [str(_HERE / 'extensions'), str(_HERE.parent)]
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 
 from coalesce_jax.core.version import VERSION  # noqa: E402
+
+# Sphinx reads only what is below this folder. The notebooks have been run.
+_NOTEBOOKS = _HERE / 'notebooks'
+shutil.rmtree(_NOTEBOOKS, ignore_errors=True)
+for _notebook in sorted((_HERE.parent / 'notebooks').glob('*.ipynb')):
+  _NOTEBOOKS.mkdir(exist_ok=True)
+  shutil.copy2(_notebook, _NOTEBOOKS)
 
 project = 'coalesce_jax'
 author = 'the authors of coalesce_jax'
@@ -26,11 +34,14 @@ extensions = [
   'public_names',
 ]
 source_suffix = {'.md': 'myst-nb', '.ipynb': 'myst-nb'}
-exclude_patterns = ['_build', 'notebooks/*.ipynb']
+exclude_patterns = ['_build']
 default_role = 'code'
 nitpicky = True
 # Types of other libraries have no page here, and nothing is downloaded.
-nitpick_ignore_regex = [(r'py:.*', r'(?!coalesce_jax).*')]
+nitpick_ignore_regex = [
+  (r'py:.*', r'(?!coalesce_jax).*'),
+  (r'py:.*', r'coalesce_jax\.core\.types\..*'),
+]
 
 myst_enable_extensions = ['colon_fence', 'deflist', 'dollarmath']
 myst_heading_anchors = 4

@@ -191,7 +191,20 @@ def _cell(text: str) -> str:
   return text.replace('|', r'\|')
 
 
-PAGES = {'commands': commands, 'configuration': configuration}
+def notebooks() -> str:
+  """Returns the table of contents of the notebooks, '' if there are none."""
+  folder = pathlib.Path(__file__).resolve().parents[1] / 'notebooks'
+  if not any(folder.glob('*.ipynb')):
+    return ''
+  options = ':hidden:\n:glob:\n:caption: Notebooks'
+  return f'```{{toctree}}\n{options}\nnotebooks/*\n```'
+
+
+PAGES = {
+  'commands': commands,
+  'configuration': configuration,
+  'notebooks': notebooks,
+}
 
 
 def fill(text: str) -> str:
