@@ -40,7 +40,7 @@ def start(folder: pathlib.Path, config: Mapping[str, Any]) -> table.Tracker:
     settings=wandb.Settings(console='off'),
   )
   files.write_bytes(kept, f'{name}\n'.encode())
-  known = set()
+  known: set[str] = set()
 
   def write(stage: str, step: int, numbers: Mapping[str, float]) -> None:
     axis = f'{stage}/step'
