@@ -1,7 +1,8 @@
 """Barycenters whose answers are known, by the function that images use.
 
-Truths T1 to T9 (docs/lab/ground_truth.md), joint and recursive, objectives `w1`,
-`w1_squared` and `ball`, in 1 to 784 dimensions, seeds as one vmapped program.
+Truths T1 to T9 (docs/lab/ground_truth.md), joint and recursive, objectives
+`w1`, `w1_squared` and `ball`, in 1 to 784 dimensions, seeds as one vmapped
+program.
 
   python -m experiments.ground_truth.main --workdir=DIR \
     --config=experiments/ground_truth/configs/default.py
