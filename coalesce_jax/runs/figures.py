@@ -256,14 +256,18 @@ def _rows(
   return [row for row, form in forms if form == common[0][0]]
 
 
-def _labels(value: Any) -> list[str]:
-  """Names the numbers of a metric, in their order."""
+def _labels(value: Any, last: str = 'line') -> list[str]:
+  """Names the numbers of a metric, in their order.
+
+  Lists of lists have a list for each replica, with a number for each critic. A
+  list of numbers may be either, so its lines are only numbered.
+  """
   if not isinstance(value, list):
     return ['']
   names = []
   for k, each in enumerate(value, 1):
-    for inner in _labels(each):
-      kind = 'replica' if isinstance(each, list) or len(value) == 1 else 'line'
+    for inner in _labels(each, 'critic'):
+      kind = 'replica' if isinstance(each, list) else last
       own = f'{kind} {k}' if len(value) > 1 else ''
       names.append(', '.join(part for part in (own, inner) if part))
   return names

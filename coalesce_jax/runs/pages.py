@@ -123,7 +123,7 @@ def _page(contents: Contents, images: dict[str, bytes]) -> str:
     if name not in contents.folded
   )
   folded = ''.join(
-    f'<details><summary>{_escape(name)}</summary>'
+    f'<details><summary>{_escape(_stage(name))}</summary>'
     f'{_figure(name, shown[name], contents.captions[name])}</details>'
     for name in contents.folded
   )
@@ -199,6 +199,10 @@ def _figure(name: str, data: bytes, caption: str) -> str:
     f'<figure>{_picture(name, data)}<figcaption>{_escape(caption)}'
     '</figcaption></figure>'
   )
+
+
+def _stage(name: str) -> str:
+  return name.removeprefix('stage_').replace('_', ' ')
 
 
 def _legend(meanings: Mapping[str, str]) -> str:

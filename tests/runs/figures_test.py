@@ -193,14 +193,17 @@ def test_every_metric_of_a_stage_has_a_panel():
   np.testing.assert_array_equal(lines[2][0][1], [1.0, np.nan])
   assert all(gridded(ax) for ax in axes)
   assert found['one'].get_suptitle() == 'one'
-  assert labels(axes[0]) == ['line 1', 'line 2']
+  assert labels(axes[0]) == ['critic 1', 'critic 2']
   assert axes[1].get_legend() is None
   looks = [(x.get_marker(), x.get_linestyle()) for x in axes[0].get_lines()]
   assert len(set(looks)) == 2
   both = {'stage': 'two', 'step': 1, 'w1': [[1.0, 2.0], [3.0, 4.0]]}
+  flat = {'stage': 'three', 'step': 1, 'w1': [1.0, 2.0]}
+  (ax,) = figures.metrics_figures([flat])['three'].get_axes()
+  assert labels(ax) == ['line 1', 'line 2']
   (ax,) = figures.metrics_figures([both])['two'].get_axes()
   assert labels(ax) == [
-    f'replica {i}, line {k}' for i in (1, 2) for k in (1, 2)
+    f'replica {i}, critic {k}' for i in (1, 2) for k in (1, 2)
   ]
   (ax,) = found['two/curve'].get_axes()
   assert data(ax.get_lines()[0]) == ([0], [7.0])
