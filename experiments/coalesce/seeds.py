@@ -33,7 +33,7 @@ BASELINES = ('edge_only', 'transfer', 'ensemble', 'model_average')
 
 
 def compare(scores: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:
-  """Compares each generator of ours with each baseline, seed by seed.
+  """Compares each generator of ours with each baseline in every seed.
 
   Args:
     scores: Frechet distance of each seed, `[S]`, by method.
