@@ -156,9 +156,10 @@ stages = {'metamodel': meta, 'adapted': edge, 'ternary': small}
 show({name: each.sample(key_view, 20) for name, each in stages.items()})
 
 # %% [markdown]
-# The panels use the same latents. The adapted digits have the broad strokes of
-# the local images, and many became a zero, a three or an eight. After so few
-# steps their edges are ragged. The ternary generator draws nearly the same.
+# The panels use the same latents. The adapted samples have the broad strokes of
+# the local images. Many are now zeros or eights. After so few steps their edges
+# are ragged, and some are no clear digit. The ternary generator draws nearly
+# the same.
 #
 # ## Write the device file
 #
