@@ -18,7 +18,7 @@ from coalesce_jax.models import bundle as bundle_lib
 from tests import small
 from tests.cli import calls
 
-PAGE = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'edge.md'
+PAGE = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'lab' / 'edge.md'
 
 
 @pytest.fixture(scope='module', name='generator')
@@ -178,7 +178,7 @@ def python(folder, blocked, *argv):
   """Runs Python where some packages cannot be imported."""
   lines = ['import sys', *(f'sys.modules[{n!r}] = None' for n in blocked)]
   (folder / 'sitecustomize.py').write_text('\n'.join(lines))
-  root = str(PAGE.parents[1])
+  root = str(PAGE.parents[2])
   path = os.pathsep.join([str(folder), *([] if 'jax' in blocked else [root])])
   return subprocess.run(
     [sys.executable, *argv], cwd=folder, env={**os.environ, 'PYTHONPATH': path},

@@ -188,6 +188,7 @@ def test_t5_on_the_line_is_the_median_of_the_means():
   assert mean == pytest.approx(0.0, abs=0.15)
 
 
+@pytest.mark.slow
 def test_recursion_with_squared_distances_returns_the_mean_not_the_median():
   made, _, history = solve(
     [gaussian([m], 0.5) for m in (-2.0, 0.0, 3.0)], None, method='recursive'
