@@ -22,6 +22,7 @@ _CACHE = tempfile.TemporaryDirectory(prefix='coalesce-tests-')
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', _CACHE.name)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.5')
 
+from absl import logging  # noqa: E402
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
@@ -41,3 +42,5 @@ def _seeded():
   """Whatever draws from the global generators draws the same each time."""
   random.seed(0)
   np.random.seed(0)
+  # A command sets the level for its process.
+  logging.set_verbosity(logging.INFO)
