@@ -18,6 +18,7 @@ import signal
 import sys
 import sysconfig
 import traceback
+import types
 from typing import Any
 
 from coalesce_jax.core import errors
@@ -54,13 +55,15 @@ def show(text: str) -> int:
   return guard('coalesce', lambda: _print(text))
 
 
-def guard(program: str, run: Callable[[], None], *, show: bool = False) -> int:
+def guard(
+  program: str, run: Callable[[], None], *, traces: bool = False
+) -> int:
   """Runs a command and returns its exit code.
 
   Args:
     program: name of the command, which begins every line.
     run: the command.
-    show: whether to show where an error was raised, whatever it is.
+    traces: whether to show where an error was raised, whatever it is.
   """
   try:
     run()
@@ -75,9 +78,9 @@ def guard(program: str, run: Callable[[], None], *, show: bool = False) -> int:
   except MemoryError:
     return _too_small(program, 'memory')
   except Exception as error:
-    if show:
+    if traces:
       traceback.print_exc()
-    return _of(program, error, show)
+    return _of(program, error, traces)
 
 
 def _drop_output() -> None:
@@ -155,13 +158,9 @@ def raised_here(error: BaseException) -> bool:
   Args:
     error: the exception, with its traceback.
   """
-  trace = error.__traceback__
-  while trace is not None and trace.tb_next is not None:
-    trace = trace.tb_next
-  if trace is None:
+  frame, name = _origin(error)
+  if frame is None:
     return True
-  frame = trace.tb_frame
-  name = str(frame.f_globals.get('__name__', ''))
   if name.split('.')[0] in ('coalesce_jax', 'experiments', 'launch'):
     return True
   paths = sysconfig.get_paths()
@@ -174,12 +173,16 @@ def raised_here(error: BaseException) -> bool:
 
 def _of_configuration(error: Exception) -> bool:
   """Returns whether a field was read that a configuration does not have."""
-  trace = error.__traceback__
-  while trace is not None and trace.tb_next is not None:
-    trace = trace.tb_next
-  name = '' if trace is None else str(trace.tb_frame.f_globals['__name__'])
   missing = isinstance(error, AttributeError | KeyError)
-  return missing and name.startswith('ml_collections.')
+  return missing and _origin(error)[1].startswith('ml_collections.')
+
+
+def _origin(error: BaseException) -> tuple[types.FrameType | None, str]:
+  """Returns the frame that raised an exception, and the name of its module."""
+  frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+  if not frames:
+    return None, ''
+  return frames[-1], str(frames[-1].f_globals.get('__name__', ''))
 
 
 def line(error: BaseException) -> str:

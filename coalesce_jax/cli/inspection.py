@@ -14,6 +14,7 @@ from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.core import files
 from coalesce_jax.core import replacing
+from coalesce_jax.core import user_cache
 from coalesce_jax.data import datasets
 from coalesce_jax.data import images as images_lib
 from coalesce_jax.export import export
@@ -74,8 +75,6 @@ def _exported(values: Values) -> tuple[Sequence[int], Callable[[], Any]]:
 def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
   """Evaluates a bundle against held-out real images."""
   del stop
-  if values.samples is not None:
-    generators.check_samples('--samples', values.samples)
   generator = common.load('node', values.node)
   shape = tuple(generator.spec.image_shape)
   checks.images_only(shape, values.node, '`evaluate` compares images')
@@ -91,7 +90,7 @@ def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
     labelled = images_lib.load(values.labelled, shape)
     if labelled.labels is None:
       raise ValueError(f'{values.labelled}: no labels; one sub-folder a class')
-    network = classifier_features.cached(*labelled, datasets.cache_folder())
+    network = classifier_features.cached(*labelled, user_cache.folder())
   with progress.working(f'evaluating {values.node}'):
     scores = generators.evaluate(
       generator, images, features=network, samples=values.samples,

@@ -113,7 +113,7 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
           raise
     boundary.result(result)
 
-  return boundary.guard(program, run, show=values.traceback)
+  return boundary.guard(program, run, traces=values.traceback)
 
 
 def define(command: Command, values: flags.FlagValues) -> None:

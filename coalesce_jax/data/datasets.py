@@ -7,13 +7,12 @@ compared with known SHA-256 checksums.
 Shapes: N images, H, W, C image; uint8, 0 to 255.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 import functools
 import hashlib
 import json
 import os
 import pathlib
-from typing import NamedTuple
 
 from absl import logging
 import numpy as np
@@ -21,15 +20,14 @@ from PIL import Image
 
 from coalesce_jax.core import files
 from coalesce_jax.data import download
-from coalesce_jax.data import file_kinds
 from coalesce_jax.data import idx
-from coalesce_jax.data import images as images_lib
 from coalesce_jax.data import shapes
+from coalesce_jax.data import user_data
 
-SPLITS = ('train', 'test')
+SPLITS = user_data.SPLITS
 PACKAGES = download.PACKAGES
 NAMES = ('digits', *PACKAGES)
-cache_folder = download.cache_folder
+Dataset = user_data.Dataset
 
 # The checksum `contents` of each split.
 CONTENTS = {
@@ -46,24 +44,6 @@ CONTENTS = {
   ('cifar10', 'test'):
     '65a6ffe079453e514083f99356b35e02cbfd581b4951e3937fae188974b79f39',
 }  # fmt: skip
-
-
-class Dataset(NamedTuple):
-  """One split of a data set.
-
-  Attributes:
-    name: name of the data set.
-    images: uint8 `[N, H, W, C]`.
-    labels: int32 `[N]`, or None for a user's images without labels.
-    origin: the folder, file or package that holds the data.
-    classes: label by name of the class, for sub-folders of a user; else empty.
-  """
-
-  name: str
-  images: np.ndarray
-  labels: np.ndarray | None
-  origin: str
-  classes: Mapping[str, int] = {}
 
 
 def load(
@@ -90,19 +70,51 @@ def load(
     ValueError: the name or split is unknown, or the data are damaged, missing
       or of another shape. The message is one line that says what to do.
   """
-  if split not in SPLITS:
-    raise ValueError(f'split {split!r} is not one of {SPLITS}')
+  return _load(name, (split,), data_dir, image_shape)[0]
+
+
+def both(
+  name: str,
+  data_dir: str | None = None,
+  image_shape: tuple[int, ...] | shapes.Wanted | None = None,
+) -> tuple[Dataset, Dataset]:
+  """Loads the splits for training and for test, and reads files once.
+
+  Args:
+    name: see `load`.
+    data_dir: see `load`.
+    image_shape: see `load`.
+
+  Raises:
+    ValueError: see `load`.
+  """
+  train, test = _load(name, SPLITS, data_dir, image_shape)
+  return train, test
+
+
+def _load(
+  name: str,
+  splits: Sequence[str],
+  data_dir: str | None,
+  image_shape: tuple[int, ...] | shapes.Wanted | None,
+) -> list[Dataset]:
+  for split in splits:
+    if split not in SPLITS:
+      raise ValueError(f'split {split!r} is not one of {SPLITS}')
   if name not in NAMES:
     if os.sep in name or os.path.exists(name):
-      return _of_user(name, split, image_shape)
+      return user_data.load(name, splits, image_shape)
     raise ValueError(
       f'data set {name!r} is not one of {NAMES}, nor a folder or file'
     )
-  data = _digits(split) if name == 'digits' else _of_package(
-    name, split, data_dir
-  )  # fmt: skip
-  shapes.check(name, data.images.shape[1:], image_shape)
-  return data
+  if name == 'digits':
+    found = [_digits(split) for split in splits]
+  else:
+    folder = download.find(name, data_dir)
+    found = [_of_package(name, split, folder) for split in splits]
+  for data in found:
+    shapes.check(name, data.images.shape[1:], image_shape)
+  return found
 
 
 def summary(
@@ -123,8 +135,8 @@ def summary(
     which load only with the right checksum, and None for data without one.
   """
   row: dict[str, object] = {'dataset': name}
-  for split in SPLITS:
-    data = load(name, split, data_dir, image_shape)
+  halves = both(name, data_dir, image_shape)
+  for split, data in zip(SPLITS, halves, strict=True):
     row['origin'] = data.origin
     row['sha256_ok'] = True if name in PACKAGES else None
     described: dict[str, object] = {'shape': list(data.images.shape)}
@@ -140,25 +152,12 @@ def classes(name: str) -> dict[str, int]:
   """Returns the labels of a user's folder by the names of its sub-folders.
 
   Args:
-    name: see `load`.
-
-  Returns:
-    See `images.class_labels`; empty for all other data.
+    name: see `load`. Named data sets have no names of classes.
 
   Raises:
     ValueError: the folder cannot be read.
   """
-  root = pathlib.Path(name)
-  if name in NAMES or not os.path.isdir(name):
-    return {}
-  # A class that only one split has must not shift the labels of the other.
-  return images_lib.class_labels(*(_halves(root) or [root]))
-
-
-def _halves(root: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the folders train and test, or none."""
-  halves = [root / split for split in SPLITS]
-  return halves if all(half.is_dir() for half in halves) else []
+  return {} if name in NAMES else user_data.classes(name)
 
 
 def contents(images: np.ndarray, labels: np.ndarray) -> str:
@@ -177,21 +176,11 @@ def _digits(split: str) -> Dataset:
   bunch = sklearn_datasets.load_digits()
   labels = bunch.target.astype(np.int32)
   array = np.round(bunch.images * (255.0 / 16.0)).astype(np.uint8)[..., None]
-  rows = (_ranks(labels) % 5 == 4) == (split == 'test')
+  rows = (user_data.ranks(labels) % 5 == 4) == (split == 'test')
   return Dataset('digits', array[rows], labels[rows], 'scikit-learn')
 
 
-def _ranks(labels: np.ndarray) -> np.ndarray:
-  """Returns each sample's position among those of its class, `[N] -> [N]`."""
-  ranks = np.zeros(len(labels), int)
-  for k in np.unique(labels):
-    rows = np.flatnonzero(labels == k)
-    ranks[rows] = np.arange(len(rows))
-  return ranks
-
-
-def _of_package(name: str, split: str, data_dir: str | None) -> Dataset:
-  folder = download.find(name, data_dir)
+def _of_package(name: str, split: str, folder: pathlib.Path | None) -> Dataset:
   if folder is not None:
     array, labels = _READERS[name](folder, split)
     return Dataset(name, array, labels, str(folder))
@@ -249,44 +238,6 @@ def _read_cifar10(
     blocks.append(pixels.reshape(10_000, 32, 32, 3))
   labels = json.loads((folder / f'{split}_lables.json').read_text())
   return np.concatenate(blocks), np.asarray(labels, np.int32)
-
-
-def _of_user(
-  path: str,
-  split: str,
-  image_shape: tuple[int, ...] | shapes.Wanted | None,
-) -> Dataset:
-  root, name = pathlib.Path(path), files.shown(path)
-  is_folder = file_kinds.is_folder(path)
-  shape: tuple[int, ...] | None = None
-  if not isinstance(image_shape, shapes.Wanted):
-    shape = image_shape
-  elif is_folder:
-    shape = shapes.common(root, image_shape)
-  base = files.shown(root.resolve().name)
-  names = classes(path)
-  if is_folder and _halves(root):
-    array, labels = images_lib.load_folder(root / split, shape, names)
-    return Dataset(base, array, labels, files.shown(root / split), names)
-  if is_folder:
-    array, labels = images_lib.load_folder(root, shape, names)
-  else:
-    array, labels = images_lib.load(root)
-    shapes.check(name, array.shape[1:], image_shape)
-  if len(array) < 2:
-    raise ValueError(f'{name}: one image cannot be split into {SPLITS}')
-  order = np.random.default_rng(0).permutation(len(array))
-  if labels is None:
-    held = order[: max(1, len(array) // 5)]
-  else:
-    # Rank 1 of every five, so that a class of two images is in both splits.
-    held = order[_ranks(labels[order]) % 5 == 1]
-    held = held if len(held) else order[:1]
-  in_test = np.isin(np.arange(len(array)), held)
-  rows = in_test if split == 'test' else ~in_test
-  return Dataset(
-    base, array[rows], None if labels is None else labels[rows], name, names
-  )
 
 
 _READERS: dict[str, Callable[[pathlib.Path, str], tuple]] = {

@@ -114,7 +114,6 @@ PACKAGES = {
   ),
 }
 # fmt: on
-cache_folder = user_cache.folder
 
 
 def find(name: str, data_dir: str | None = None) -> pathlib.Path | None:
@@ -139,7 +138,7 @@ def find(name: str, data_dir: str | None = None) -> pathlib.Path | None:
       if _holds(folder, package):
         return _verified(folder, name)
     logging.info('%s: not in %s', name, place)
-  cache, damaged = cache_folder(), None
+  cache, damaged = user_cache.folder(), None
   for folder in (cache, cache / name):
     if not _holds(folder, package):
       continue

@@ -93,8 +93,9 @@ def spec(config: Any, image_shape: tuple[int, ...]) -> generator.Spec:
     critic_options=generator.freeze(critic_options),
   )
   made.build(), made.build_critic()
-  for settings in (transfer(config), ternary(config)):
-    fine_tuning.check_leaves(made, settings)
+  for name, settings in (('transfer', transfer), ('ternary', ternary)):
+    if name in config.methods:
+      fine_tuning.check_leaves(made, settings(config))
   return made
 
 

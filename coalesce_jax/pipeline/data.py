@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from coalesce_jax.core import user_cache
 from coalesce_jax.data import datasets
 from coalesce_jax.data import partition
 from coalesce_jax.data import shapes
@@ -61,9 +62,8 @@ def load(config: Any) -> Problem:
     ValueError: images without labels; features that the images cannot have.
   """
   wanted = shapes.Wanted(sides=registry.sides(config.network.name))
-  train_set, test_set = (
-    datasets.load(config.dataset, half, config.data_dir or None, wanted)
-    for half in datasets.SPLITS
+  train_set, test_set = datasets.both(
+    config.dataset, config.data_dir or None, wanted
   )
   if train_set.labels is None:
     raise ValueError(
@@ -93,7 +93,7 @@ def load(config: Any) -> Problem:
     network = feature_registry.named(name, held.shape[1:])
   else:
     network = classifier_features.cached(
-      train_set.images, train_set.labels, datasets.cache_folder()
+      train_set.images, train_set.labels, user_cache.folder()
     )
   spec = config_lib.spec(config, held.shape[1:])
   target = train_set.images[rows]

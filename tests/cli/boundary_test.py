@@ -22,7 +22,7 @@ def guarded(capsys, error, show=False):
   def run():
     raise error
 
-  code = boundary.guard('coalesce x', run, show=show)
+  code = boundary.guard('coalesce x', run, traces=show)
   return code, capsys.readouterr().err.splitlines()
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from coalesce_jax.core import user_cache
 from coalesce_jax.data import datasets
 from coalesce_jax.data import download
 from coalesce_jax.data import shapes
@@ -25,7 +26,7 @@ def test_digits_split_is_stratified_and_complete():
 @pytest.mark.parametrize('name', list(datasets.PACKAGES))
 def test_known_data_are_what_was_published(name, split):
   """Shapes, classes, a first label known from elsewhere, and all pixels."""
-  folder = datasets.cache_folder() / name
+  folder = user_cache.folder() / name
   if not all((folder / f).is_file() for f in datasets.PACKAGES[name].files):
     pytest.skip(f'{name} is not on this machine; `coalesce data` fetches it')
   data = datasets.load(name, split)
@@ -230,3 +231,16 @@ def test_one_image_is_no_data_set(tmp_path):
   np.save(tmp_path / 'a.npy', np.zeros((1, 4, 4), np.uint8))
   with pytest.raises(ValueError, match='one image cannot be split'):
     datasets.load(str(tmp_path / 'a.npy'), 'train')
+
+
+def test_both_splits_of_a_folder_are_read_at_once(tmp_path, caplog):
+  for k in range(10):
+    Image.new('L', (8, 8), k).save(tmp_path / f'{k}.png')
+  with caplog.at_level('INFO'):
+    train, test = datasets.both(str(tmp_path))
+  told = [r for r in caplog.records if '10 images of' in r.getMessage()]
+  assert len(told) == 1
+  for split, data in zip(datasets.SPLITS, (train, test), strict=True):
+    alone = datasets.load(str(tmp_path), split)
+    np.testing.assert_array_equal(data.images, alone.images)
+  assert sorted(len(data.images) for data in (train, test)) == [2, 8]

@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from coalesce_jax.core import user_cache
 from coalesce_jax.data import download
 
 GOOD = {'a.bin': b'good', 'b.bin': b'also good'}
@@ -145,7 +146,7 @@ def test_a_client_fetches_into_the_cache_once(world):
   members = {f'package/{k}': v for k, v in GOOD.items()}
   fetches(world, archive(world / 'source.tgz', members))
   found = download.find('toy')
-  assert found == download.cache_folder() / 'toy'
+  assert found == user_cache.folder() / 'toy'
   assert {p.name: p.read_bytes() for p in found.iterdir()} == GOOD
   (world / 'source.tgz').unlink()
   assert download.find('toy') == found

@@ -5,6 +5,7 @@ import pathlib
 
 import pytest
 
+from coalesce_jax.core import user_cache
 from coalesce_jax.data import datasets
 from coalesce_jax.metrics import feature_registry
 from experiments.features import train
@@ -20,7 +21,7 @@ SHAPES = {
 
 def there(name):
   """Whether the data are on this machine; tests never fetch."""
-  folder = datasets.cache_folder() / name
+  folder = user_cache.folder() / name
   files = datasets.PACKAGES[name].files if name in datasets.PACKAGES else ()
   return all((folder / f).is_file() for f in files)
 
