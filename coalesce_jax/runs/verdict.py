@@ -1,7 +1,8 @@
-"""Says in words which method of a run is ahead, and how sure that is.
+"""Says in words whether coalescing is ahead in a run, and how sure that is.
 
-Methods are compared by their squared Frechet distance. Seeds are paired: seed k
-of every method has the same local samples, so differences are taken a seed.
+The best generator for the edge is compared with the best baseline by the
+squared Frechet distance. Seeds are paired: seed k of every method has the same
+local samples, so differences are taken a seed.
 """
 
 from typing import Any
@@ -10,8 +11,13 @@ import numpy as np
 
 from coalesce_jax.runs import columns
 
-# What a run makes for the edge; all others are what a user would try instead.
+# What a run makes for the edge, and the other generators that coalescing gives.
+# All others are what a user would try instead.
 EDGE = ('adapted', 'ternary')
+COALESCED = {
+  'barycenter': 'the metamodel before adaptation has',
+  'all_nodes': 'all nodes, kept as one generator, have',
+}
 
 
 def of(rows: dict[str, dict[str, Any]]) -> str:
@@ -26,7 +32,7 @@ def of(rows: dict[str, dict[str, Any]]) -> str:
     if (values := columns.finite(row.get('frechet')))
   }
   edges = [name for name in EDGE if name in means]
-  others = [name for name in means if name not in EDGE]
+  others = [name for name in means if name not in (*EDGE, *COALESCED)]
   if not edges or not others:
     return ''
   edge = min(edges, key=means.__getitem__)
@@ -39,11 +45,11 @@ def of(rows: dict[str, dict[str, Any]]) -> str:
       f'No method is ahead: {shown[edge]} and {shown[rival]} have the same '
       f'Frechet distance, {means[best]:,.2f}.'
     )
-    return text + _small(rows, means)
+    return text + _coalesced(means, edge) + _small(rows, means)
   if best == edge:
     text = (
       f'The edge method is ahead: {shown[edge]} has a Frechet distance of '
-      f'{means[edge]:,.2f}, lower by {gap:,.2f} than the best other method, '
+      f'{means[edge]:,.2f}, lower by {gap:,.2f} than the best baseline, '
       f'{shown[rival]} ({means[rival]:,.2f}).'
     )
   else:
@@ -53,7 +59,18 @@ def of(rows: dict[str, dict[str, Any]]) -> str:
       f'{shown[edge]} ({means[edge]:,.2f}).'
     )
   text += _paired(rows[second]['frechet'], rows[best]['frechet'], shown[best])
-  return text + _small(rows, means)
+  return text + _coalesced(means, edge) + _small(rows, means)
+
+
+def _coalesced(means: dict[str, float], edge: str) -> str:
+  """Compares the edge method with what it was made from."""
+  parts = []
+  for name, words in COALESCED.items():
+    if name in means:
+      gap = means[name] - means[edge]
+      word = 'higher' if gap >= 0.0 else 'lower'
+      parts.append(f'{words} {means[name]:,.2f}, {word} by {abs(gap):,.2f}')
+  return f' For comparison: {"; ".join(parts)}.' if parts else ''
 
 
 def _paired(second: Any, best: Any, name: str) -> str:
