@@ -48,6 +48,7 @@ class Config:
       noise. In many dimensions 1e-3 keeps such parameters still.
     decay_steps: generator steps over which both learning rates fall linearly to
       zero; 0 keeps them constant.
+    constant_steps: generator steps before both learning rates begin to fall.
     ema: decay of the moving average of the generator.
     w1_smoothing: decay of the moving average of the distance estimates.
     augment: augmentation of what the critics see, see `augmentation.build`; the
@@ -87,6 +88,7 @@ class Config:
   beta2: float = 0.9
   epsilon: float = 1e-8
   decay_steps: int = 0
+  constant_steps: int = 0
   ema: float = 0.995
   w1_smoothing: float = 0.95
   augment: str = ''
@@ -133,6 +135,8 @@ class Config:
       raise ValueError(f'critic_learning_rate {critics} is not positive')
     if not self.ball_penalty > 0.0:
       raise ValueError(f'ball_penalty {self.ball_penalty} is not positive')
+    if self.constant_steps < 0:
+      raise ValueError(f'constant_steps {self.constant_steps} is negative')
     if self.penalty_weight < 0.0:
       raise ValueError(f'penalty_weight {self.penalty_weight} is negative')
     if self.paired and self.reuse_batch:

@@ -65,6 +65,7 @@ def make(
     config.beta1,
     config.beta2,
     config.decay_steps * config.critic_steps,
+    constant_steps=config.constant_steps * config.critic_steps,
   )
   augment = augmentation.build(config.augment)
 

@@ -66,6 +66,7 @@ def make(
     config.beta2,
     config.decay_steps,
     config.epsilon,
+    config.constant_steps,
   )
 
   def init(key: types.PRNGKey, params: types.Params) -> tuple[Any, Any, Any]:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
+from coalesce_jax.gan import buffers
 from coalesce_jax.gan import config as config_lib
 from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import sources
@@ -43,6 +44,7 @@ class Setup(NamedTuple):
     critic_rate: multiplies the critics' updates.
     warmup: steps at the start that update only the critics.
     terms: data of the loss terms, by name.
+    prior: source of what the generator starts from; None is normal latents.
   """
 
   generator: types.Params
@@ -51,6 +53,7 @@ class Setup(NamedTuple):
   critic_rate: Any = 1.0
   warmup: Any = 0
   terms: Mapping[str, Any] = {}
+  prior: sources.Source | None = None
 
 
 class Trained(NamedTuple):
@@ -76,12 +79,14 @@ class Method(NamedTuple):
     schedule: schedule of the loop.
     generator: network of the generator.
     critic: network of the critics.
-    latent_size: Z of the prior.
+    latent_size: Z of normal latents, for a setup without another prior.
     image_shape: shape of one sample. It decides how many replicas a device
       computes at once.
     reparam: reparametrization of the generator's parameters.
     critic_reparam: reparametrization of the parameters of each critic.
     terms: additional losses of the generator.
+    view: what the critics see, see `game.make`.
+    buffer: buffer of old fakes; None shows the critics the new fakes.
   """
 
   config: game_lib.Config
@@ -93,6 +98,8 @@ class Method(NamedTuple):
   reparam: base.Reparam = base.identity()
   critic_reparam: base.Reparam = base.identity()
   terms: tuple[terms_lib.Term, ...] = ()
+  view: Callable[[Any, Any], jax.Array] | None = None
+  buffer: buffers.Buffer | None = None
 
 
 def method(
@@ -161,6 +168,8 @@ def run(
     terms=method.terms,
     reparam=method.reparam,
     critic_reparam=method.critic_reparam,
+    view=method.view,
+    buffer=method.buffer,
   )
   values = replicas.per_replica(hyper or {}, key.shape)
 
@@ -168,9 +177,12 @@ def run(
     key_setup, key_run = jax.random.split(key)
     ready = setup(key_setup, values, *args)
     stacked = targets_lib.stack(ready.targets)
+    prior = ready.prior
+    if prior is None:
+      prior = sources.normal(method.latent_size)
     inputs = game_lib.inputs(
       stacked.sources,
-      prior=sources.normal(method.latent_size),
+      prior=prior,
       held_out=stacked.held_out,
       weights=stacked.weights,
       radii=stacked.radii,

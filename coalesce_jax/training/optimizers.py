@@ -18,6 +18,7 @@ def adam(
   beta2: float,
   decay_steps: int = 0,
   epsilon: float = 1e-8,
+  constant_steps: int = 0,
 ) -> optax.GradientTransformation:
   """Returns Adam, with a constant learning rate or one that falls to zero.
 
@@ -30,10 +31,13 @@ def adam(
     epsilon: added to the root of the second moment. A parameter whose gradients
       are far below epsilon moves in proportion to them, not by the learning
       rate.
+    constant_steps: updates before the learning rate begins to fall.
   """
   rate: Any = learning_rate
   if decay_steps:
-    rate = optax.linear_schedule(learning_rate, 0.0, decay_steps)
+    rate = optax.linear_schedule(
+      learning_rate, 0.0, decay_steps, constant_steps
+    )
   return optax.adam(rate, b1=beta1, b2=beta2, eps=epsilon)
 
 

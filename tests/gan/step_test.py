@@ -24,6 +24,7 @@ SETTINGS = {
   'batch_size': 4, 'critic_steps': 2, 'penalty_weight': 3.0,
   'learning_rate': 0.1, 'critic_learning_rate': 0.2, 'beta1': 0.5,
   'beta2': 0.8, 'epsilon': 0.1, 'decay_steps': 10, 'ema': 0.5,
+  'constant_steps': 1,
   'w1_smoothing': 0.9, 'ball_penalty': 2.0, 'ball_rate': 0.3,
 }  # fmt: skip
 WARMUP, RATE, CRITIC_RATE = 2, 0.7, 0.9
@@ -35,8 +36,13 @@ def reference(objective, steps, start, critics):
   ema, w1, multipliers = start.copy(), np.zeros(2), np.zeros(2)
   start_w1 = np.zeros(2)
   betas = s['beta1'], s['beta2']
-  first = adam.Adam(s['learning_rate'], *betas, 10, s['epsilon'], theta.shape)
-  adams = [adam.Adam(s['critic_learning_rate'], *betas, 20, 1e-8, 2) for _ in w]
+  first = adam.Adam(
+    s['learning_rate'], *betas, 10, s['epsilon'], theta.shape, constant=1
+  )
+  adams = [
+    adam.Adam(s['critic_learning_rate'], *betas, 20, 1e-8, 2, constant=2)
+    for _ in w
+  ]
   found = []
   for t in range(1, steps + 1):
     fake = theta[0] * Z + theta[1]

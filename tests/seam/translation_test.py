@@ -11,9 +11,9 @@ import numpy as np
 from sklearn import datasets
 
 from coalesce_jax.core import types
-from coalesce_jax.gan import game
 from coalesce_jax.gan import sources
 from coalesce_jax.gan import terms
+from coalesce_jax.methods import runner
 from coalesce_jax.training import loop
 from tests import small
 
@@ -42,26 +42,32 @@ def test_a_conditional_generator_learns_to_mirror_digits():
   mirrored = images[:, :, ::-1]
   x, y = (a.reshape(-1, 64).astype(np.float32) for a in (images, mirrored))
   train = {'condition': jnp.asarray(x[:1500]), 'target': jnp.asarray(y[:1500])}
-  task = game.make(
+  method = runner.Method(
     small.config(batch_size=32, critic_steps=1, learning_rate=5e-3, ema=0.9),
+    loop.Schedule(400, 200),
     generator=types.Network(None, to_image),
     critic=types.Network(None, score),
+    latent_size=0,
+    image_shape=(64,),
     terms=(terms.Term(distance, 'distance'),),
     view=beside,
-  ).task
-  real = sources.array(
-    jnp.concatenate([train['condition'], train['target']], 1)
   )
-  inputs = game.inputs(
-    (real,), prior=sources.array(train), terms={'distance': jnp.float32(100.0)}
-  )
-  start = {'w': jnp.zeros((64, 64)), 'b': jnp.zeros(64)}
-  critics = {
-    'w': jax.random.normal(KEY, (1, 128, 8)) / 8,
-    'b': jnp.zeros((1, 8)),
-  }
-  state = task.init(KEY, start, critics, inputs)
-  params = loop.drive(task, state, inputs, KEY, loop.Schedule(400, 200)).model
+
+  def setup(key, hyper, train):
+    real = sources.array(
+      jnp.concatenate([train['condition'], train['target']], 1)
+    )
+    critic = {'w': jax.random.normal(key, (128, 8)) / 8, 'b': jnp.zeros(8)}
+    return runner.Setup(
+      {'w': jnp.zeros((64, 64)), 'b': jnp.zeros(64)},
+      (runner.Target(real, real, 1.0, critic),),
+      terms={'distance': hyper['distance']},
+      prior=sources.array(train),
+    )
+
+  params = runner.run(
+    KEY, setup, (train,), method, hyper={'distance': 100.0}
+  ).params
   made = to_image(params, {'condition': jnp.asarray(x[1500:])})
   copied, mean = x[1500:], y[:1500].mean(0)
   ours, copy, flat = (

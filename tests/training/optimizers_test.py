@@ -15,13 +15,13 @@ GRADIENTS = {
 }
 
 
-@pytest.mark.parametrize('steps', [0, 4])
-def test_adam_is_the_published_one_and_decays_to_zero(steps):
+@pytest.mark.parametrize(('steps', 'constant'), [(0, 0), (4, 0), (3, 2)])
+def test_adam_is_the_published_one_and_decays_to_zero(steps, constant):
   gradients = np.random.default_rng(0).normal(size=(6, 3))
-  made = optimizers.adam(0.3, 0.6, 0.8, steps, 0.05)
+  made = optimizers.adam(0.3, 0.6, 0.8, steps, 0.05, constant)
   state, reference = (
     made.init(jnp.zeros(3)),
-    adam.Adam(0.3, 0.6, 0.8, steps, 0.05, 3),
+    adam.Adam(0.3, 0.6, 0.8, steps, 0.05, 3, constant),
   )
   for gradient in gradients:
     update, state = made.update(jnp.asarray(gradient, jnp.float32), state)
