@@ -9,6 +9,7 @@ from coalesce_jax.cli import outputs
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.core import files
+from coalesce_jax.export import card
 from coalesce_jax.export import sharing
 from coalesce_jax.models import bundle
 from coalesce_jax.models import ensembles
@@ -23,6 +24,7 @@ def share(values: Values, stop: Stop) -> dict[str, Any]:
   target = str(pathlib.Path(values.out) / sharing.BUNDLE)
   outputs.is_no_input('out', target, node=[values.node])
   sharing.check(values.out)
+  card.check_license(values.license)
   generator = common.load('node', values.node)
   scores = _known_scores(pathlib.Path(values.node), generator.spec.provenance)
   with progress.working(f'describing {values.node}'):
@@ -32,6 +34,7 @@ def share(values: Values, stop: Stop) -> dict[str, Any]:
         source_sha256=bundle.inspect(values.node)['payload_sha256'],
         name=pathlib.Path(values.node).stem,
         scores=scores,
+        license=values.license,
       )
     except ValueError as error:
       raise ValueError(f'{values.node}: cannot be shared: {error}') from None

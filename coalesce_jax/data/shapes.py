@@ -89,12 +89,16 @@ def common(
   mixed = len({h.grey for h in headers}) > 1
   if others or own != (height, width) or mixed:
     logging.info(
-      '%s: %d images of %d sizes (median shorter side %d), %d of them grey, '
-      'are cropped and resized to %d x %d with %d channels',
-      name, len(paths), len(sizes), short, sum(h.grey for h in headers),
-      height, width, channels,
+      '%s: %d images of %s (median shorter side %d), %d of them grey, '
+      'are cropped and resized to %d x %d with %s',
+      name, len(paths), _count(len(sizes), 'size'), short,
+      sum(h.grey for h in headers), height, width, _count(channels, 'channel'),
     )  # fmt: skip
   return height, width, channels
+
+
+def _count(n: int, word: str) -> str:
+  return f'{n} {word}' if n == 1 else f'{n} {word}s'
 
 
 def check(

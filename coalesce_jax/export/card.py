@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import json
+import re
 from typing import Any
 
 from coalesce_jax.core import replacing
@@ -27,6 +28,18 @@ samples = session.run(None, {{'{input}': z}})[0]  # [64, {shape}]
 """
 
 
+def check_license(license: str | None) -> None:
+  """Checks that a license is a name, as model hubs write it, or None.
+
+  Raises:
+    ValueError: it is anything else.
+  """
+  if license is not None and not re.fullmatch(r'[A-Za-z0-9.+-]{1,60}', license):
+    raise ValueError(
+      f'license {license[:60]!r} is not a name such as cc-by-4.0 or mit'
+    )
+
+
 def write(
   described: Mapping[str, Any], differences: Mapping[str, float]
 ) -> str:
@@ -49,8 +62,10 @@ def write(
   head += ['pipeline_tag: unconditional-image-generation'] if images else []
   head += ['tags:', *(f'- {tag}' for tag in tags)]
   if dataset != 'unknown':
-    # JSON texts are YAML texts, whatever a bundle names.
     head += ['datasets:', f'- {json.dumps(dataset)}']
+  license = described['license']
+  # JSON texts are YAML texts, whatever a bundle names.
+  head += [f'license: {json.dumps(license.lower())}'] if license else []
   head.append('---')
   sizes = {name: each['bytes'] for name, each in described['files'].items()}
   what = (
@@ -66,6 +81,10 @@ def write(
     f'numbers. It has {described["parameters"]:,} weights, in a file of '
     f'{sizes["model.safetensors"]:,} bytes.'
     + (' Most of its weights are ternary.' if ternary else ''),
+    '',
+    f'License: {license}.'
+    if license
+    else 'No license is stated. Ask whoever made it before you use it.',
     '',
     '## What it was made from',
     '',

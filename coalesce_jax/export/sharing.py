@@ -51,6 +51,7 @@ def build(
   source_sha256: str,
   name: str,
   scores: Mapping[str, float] | None = None,
+  license: str | None = None,
 ) -> dict[str, bytes]:
   """Makes all files in memory, after each program was verified.
 
@@ -59,14 +60,16 @@ def build(
     source_sha256: digest of the payload of the bundle that holds it.
     name: name of the model, for its card.
     scores: scores by name, if they are known.
+    license: license of the model, see `card.check_license`.
 
   Returns:
     Contents by name of the file.
 
   Raises:
-    ValueError: a package is not installed, or ONNX cannot express the
-      generator.
+    ValueError: a package is not installed, ONNX cannot express the generator,
+      or the license is no name.
   """
+  card.check_license(license)
   contents = {BUNDLE: bundle.encode(generator, critic=False, packing='2bit')}
   differences = {}
   for file, weights in PROGRAMS.items():
@@ -82,6 +85,7 @@ def build(
     'model_type': 'coalesce_jax',
     'format_version': FORMAT_VERSION,
     'name': name,
+    'license': license,
     'network': spec.network,
     'options': dict(spec.options),
     'latent_size': spec.latent_size,

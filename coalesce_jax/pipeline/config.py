@@ -126,7 +126,20 @@ def refine(config: Any) -> refined_source.Config | None:
 
 def adapted(config: Any) -> adaptation.Config:
   """Settings of adaptation: those of the baselines but for its rate."""
-  return dataclasses.replace(adapt(config), rate=config.adapt.rate)
+  part = config.adapt
+  return dataclasses.replace(adapt(config), rate=part.rate, decay=part.decay)
+
+
+def ensemble_long(config: Any) -> adaptation.Config:
+  """Settings of the baseline that trains for as long as all stages of ours."""
+  found, steps = adapt(config), config.barycenter.steps + config.adapt.steps
+  chunk = loop.chunk_of(steps, found.schedule.chunk)
+  every = config.adapt.observe_every // chunk * chunk
+  schedule = dataclasses.replace(
+    found.schedule, steps=steps, chunk=chunk, observe_every=every,
+    select_every=0,
+  )  # fmt: skip
+  return dataclasses.replace(found, schedule=schedule, decay=True)
 
 
 def transfer(config: Any) -> adaptation.Config:

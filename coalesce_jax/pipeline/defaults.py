@@ -101,6 +101,8 @@ def get_config() -> ml_collections.ConfigDict:
         # Of adaptation alone, a factor of the learning rate; `transfer` has
         # its own.
         'rate': adapt.rate,
+        # Of adaptation alone: rates fall linearly to zero over the steps.
+        'decay': adapt.decay,
         'objective': adapt.game.objective,
         'augment': adapt.game.augment,
         'held_out': adapt.held_out,
@@ -123,7 +125,8 @@ def get_config() -> ml_collections.ConfigDict:
         'objective': ternary.game.objective,
         **dataclasses.asdict(how),
       },
-      # Methods to run; the report has one row each.
+      # Methods to run; the report has one row each. 'ensemble_long' is the
+      # baseline 'ensemble' with the steps of barycenter and adaptation.
       'methods': (
         'edge_only',
         'transfer',

@@ -46,7 +46,8 @@ def run(
 
   Returns:
     The summary that the command prints: `workdir`, `report`, `frechet` and
-    `frechet_std` by method, `bytes`, `seconds`.
+    `frechet_std` by method, `bytes`, `seconds`. Those of a run that was
+    finished before are kept.
 
   Raises:
     ValueError: bad settings or data; one line.
@@ -60,6 +61,7 @@ def run(
   with workdir_lib.open_workspace(
     workdir, config=resolved, stop=stop, track=track
   ) as work:
+    before = _seconds(work.path / 'summary.json')
     made = train(config, problem, work)
     scores = scores_lib.score(config, problem, made, work, stop)
     paths = report.write(
@@ -72,9 +74,18 @@ def run(
       label=evaluate.label(problem.reference, config.evaluate.samples),
     )
     summary = scores_lib.summarize(work.path, paths, scores, made, problem)
-    summary['seconds'] = round(time.monotonic() - began, 1)
+    summary['seconds'] = before or round(time.monotonic() - began, 1)
     files.write_json(work.path / 'summary.json', summary)
   return summary
+
+
+def _seconds(path: pathlib.Path) -> float | None:
+  """Reads how long a run took that is finished; None where it is not."""
+  try:
+    seconds = files.read_json(path)['seconds']
+  except (OSError, ValueError, KeyError, TypeError):
+    return None
+  return seconds if isinstance(seconds, int | float) else None
 
 
 def train(

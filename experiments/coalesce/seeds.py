@@ -29,7 +29,9 @@ from coalesce_jax.pipeline import config as config_lib
 
 # What coalescing makes of a node's size or below, and what it is compared with.
 OURS = ('barycenter', 'adapted', 'ternary')
-BASELINES = ('edge_only', 'transfer', 'ensemble', 'model_average')
+BASELINES = (
+  'edge_only', 'transfer', 'ensemble', 'ensemble_long', 'model_average',
+)  # fmt: skip
 
 
 def compare(scores: Mapping[str, Sequence[float]]) -> list[dict[str, Any]]:

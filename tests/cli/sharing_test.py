@@ -48,7 +48,7 @@ def _shared(tmp_path_factory):
 def _once(shared, capsys):
   path, out = shared
   code, result, error = calls.run(
-    capsys, 'share', f'--node={path}', f'--out={out}'
+    capsys, 'share', f'--node={path}', f'--out={out}', '--license=CC-BY-4.0'
   )
   assert code == 0, error
   return path, out, result
@@ -104,7 +104,10 @@ def test_the_card_is_true_and_its_programs_run(once, weights, monkeypatch):
   assert front[:2] == [
     'library_name: coalesce_jax', 'pipeline_tag: unconditional-image-generation'
   ]  # fmt: skip
-  assert '- ternary' in front and front[-2:] == ['datasets:', '- "digits"']
+  assert '- ternary' in front and front[-3:] == [
+    'datasets:', '- "digits"', 'license: "cc-by-4.0"'
+  ]  # fmt: skip
+  assert '\nLicense: CC-BY-4.0.\n' in card
   assert f'It has {weights:,} weights, in a file of ' in card
   assert f'{result["bytes"]:,} bytes. Most of its weights are ternary.' in card
   assert '| frechet | 12.5 |' in card and 'kid' not in card
@@ -178,6 +181,8 @@ def test_what_cannot_be_shared_is_refused_in_one_line(
     (tmp_path, new, 'a folder'),
   ):
     calls.refused(capsys, ['share', f'--node={node}', f'--out={out}'], match)
+  argv = ['share', f'--node={path}', f'--out={new}', '--license=my own: x']
+  calls.refused(capsys, argv, "license 'my own: x' is not a name such as")
   monkeypatch.setitem(__import__('sys').modules, 'onnx', None)
   calls.refused(
     capsys, ['share', f'--node={path}', f'--out={new}'],
@@ -194,6 +199,7 @@ def test_scores_of_the_zoo_are_known_and_those_of_other_bundles_are_not(
   name, entry = next(iter(zoo.index().items()))
   values = sharing_values(f'zoo:{name}', tmp_path / 'zoo')
   assert sharing.share(values, lambda: False)['scores'] == entry['scores']
+  assert 'No license is stated.' in (tmp_path / 'zoo' / 'README.md').read_text()
   # A bundle that was renamed, or whose scores are damaged, has none.
   other = path.with_name('other_s1.safetensors')
   other.write_bytes(path.read_bytes())
@@ -203,5 +209,5 @@ def test_scores_of_the_zoo_are_known_and_those_of_other_bundles_are_not(
 
 def sharing_values(node, out):
   values = type('Values', (), {})()
-  values.node, values.out = zoo.path(node), str(out)
+  values.node, values.out, values.license = zoo.path(node), str(out), None
   return values

@@ -27,7 +27,8 @@ def test_every_configuration_is_valid(name, variant):
   module = importlib.import_module(f'experiments.coalesce.configs.{name}')
   config = module.get_config(variant)
   config_lib.validate(config)
-  assert stages.selected(config) == list(stages.TABLE.values())
+  every = [s for s in stages.TABLE.values() if s.name != 'ensemble_long']
+  assert stages.selected(config) == every
   assert config_lib.spec(config, SHAPES[name]).image_shape == SHAPES[name]
   with pytest.raises(ValueError, match="variant 'slow'"):
     module.get_config('slow')

@@ -98,6 +98,17 @@ def test_rates_fall_to_zero_over_the_steps_of_a_stage_only_where_asked():
   made = config_lib.pretrain(config)
   assert made.decay and made.schedule.steps == 7
   assert not config_lib.barycenter(config).decay
+  assert not config_lib.adapted(config).decay
+  falling = settings(**{'adapt.decay': True})
+  assert config_lib.adapted(falling).decay
+  assert not config_lib.adapt(falling).decay
+
+
+def test_the_long_ensemble_has_the_steps_of_barycenter_and_adaptation():
+  config = settings(**{'barycenter.steps': 90, 'adapt.steps': 60})
+  made = config_lib.ensemble_long(config)
+  assert made.schedule.steps == 150 and made.decay
+  assert made.game == config_lib.adapt(config).game
 
 
 def test_an_override_leaves_the_original_and_adds_what_is_new():

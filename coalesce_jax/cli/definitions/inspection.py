@@ -95,6 +95,10 @@ def share(values: Values) -> None:
     values, 'out', None, 'Folder for the bundle without its critic, ONNX '
     'programs, config.json and a model card. Nothing is uploaded.',
   )  # fmt: skip
+  kinds.string(
+    values, 'license', None, 'License of the model for its card, as model hubs '
+    'name it, such as cc-by-4.0. Default: the card says that none is stated.',
+  )  # fmt: skip
 
 
 def zoo(values: Values) -> None:

@@ -33,8 +33,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config.barycenter.steps = 2000
   config.barycenter.fixed_samples = 4000
   config.barycenter.refine_steps = 10
-  config.adapt.anchor = 0.25
-  config.adapt.rate = config.transfer.rate
+  config.adapt.anchor = 0.9
+  config.adapt.rate = 0.03
+  config.adapt.decay = True
   defaults.shorten(config, variant)
   if variant == 'quick':
     config.barycenter.fixed_samples = 500
