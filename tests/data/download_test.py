@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from coalesce_jax.core import user_cache
+from coalesce_jax.data import archives
 from coalesce_jax.data import download
 
 GOOD = {'a.bin': b'good', 'b.bin': b'also good'}
@@ -179,7 +180,7 @@ def test_paths_inside_an_archive_are_not_followed(tmp_path):
     {'../../evil': b'evil', '/evil': b'evil', 'x/../../../a.bin': b'good'},
   )
   target = tmp_path / 'out' / 'deep'
-  download.unpack(source, {'a.bin': sha(b'good')}, target)
+  archives.unpack(source, {'a.bin': sha(b'good')}, target)
   assert [p.name for p in target.iterdir()] == ['a.bin']
   assert not list(tmp_path.rglob('evil'))
 
@@ -188,28 +189,28 @@ def test_paths_inside_an_archive_are_not_followed(tmp_path):
 def test_links_and_missing_members_are_refused(tmp_path, name):
   source = archive(tmp_path / 'a.tgz', {'b.bin': b''}, link=name)
   with pytest.raises(ValueError, match=r'a\.tgz: no a\.bin inside'):
-    download.unpack(source, {'a.bin': sha(b'good')}, tmp_path / 'out')
+    archives.unpack(source, {'a.bin': sha(b'good')}, tmp_path / 'out')
 
 
 def test_members_with_another_digest_are_not_written(tmp_path):
   source = archive(tmp_path / 'a.tgz', {'a.bin': b'evil'})
   with pytest.raises(ValueError, match='sha256 of a.bin'):
-    download.unpack(source, {'a.bin': sha(b'good')}, tmp_path / 'out')
+    archives.unpack(source, {'a.bin': sha(b'good')}, tmp_path / 'out')
   assert not (tmp_path / 'out').exists()
 
 
 def test_members_that_are_too_large_are_refused(tmp_path, monkeypatch):
-  monkeypatch.setattr(download, 'MAX_MEMBER_BYTES', 3)
+  monkeypatch.setattr(archives, 'MAX_MEMBER_BYTES', 3)
   source = archive(tmp_path / 'a.tgz', {'a.bin': b'good'})
   with pytest.raises(ValueError, match='has 4 bytes'):
-    download.unpack(source, {'a.bin': sha(b'good')}, tmp_path / 'out')
+    archives.unpack(source, {'a.bin': sha(b'good')}, tmp_path / 'out')
 
 
 @pytest.mark.parametrize('name', ['a.tgz', 'a.deb'])
 def test_what_is_no_archive_is_refused_in_one_line(tmp_path, name):
   (tmp_path / name).write_bytes(b'something else')
   with pytest.raises(ValueError, match='not unpacked') as caught:
-    download.unpack(tmp_path / name, {'a.bin': ''}, tmp_path / 'out')
+    archives.unpack(tmp_path / name, {'a.bin': ''}, tmp_path / 'out')
   assert '\n' not in str(caught.value)
 
 
@@ -219,7 +220,7 @@ def test_archives_that_are_cut_short_are_refused(tmp_path):
   for length in (len(data) // 3, len(data) // 2, len(data) - 12):
     source.write_bytes(data[:length])
     with pytest.raises(ValueError, match=r'a\.tgz: '):
-      download.unpack(source, {'a.bin': '0'}, tmp_path / 'out')
+      archives.unpack(source, {'a.bin': '0'}, tmp_path / 'out')
 
 
 @pytest.mark.skipif(not shutil.which('dpkg-deb'), reason='dpkg-deb not there')
@@ -237,7 +238,7 @@ def test_debian_packages_are_unpacked(tmp_path):
     capture_output=True,
   )
   wanted = {name: sha(data) for name, data in GOOD.items()}
-  download.unpack(tmp_path / 'toy_1.deb', wanted, tmp_path / 'out')
+  archives.unpack(tmp_path / 'toy_1.deb', wanted, tmp_path / 'out')
   assert {p.name: p.read_bytes() for p in (tmp_path / 'out').iterdir()} == GOOD
 
 
