@@ -10,6 +10,7 @@ Shapes: N images, H, W, C image; uint8, 0 to 255.
 """
 
 from collections.abc import Callable
+import os
 
 import numpy as np
 from PIL import Image
@@ -36,7 +37,6 @@ TEXTS = {
   'inpaint': 'image without its middle to image',
   'denoise': 'noisy image to image',
 }
-NAMES = tuple(TEXTS)
 
 
 def load(
@@ -50,7 +50,7 @@ def load(
   The test split of the data set is held out.
 
   Args:
-    kind: one of `NAMES`.
+    kind: one of `TEXTS`.
     source: the name of a data set, or the path of a user's images.
     settings: geometry of the images, from which conditions are then computed.
     data_dir: a folder that is searched first.
@@ -63,6 +63,7 @@ def load(
     ValueError: the images are missing, damaged or unsuitable. The message is
       one line.
   """
+  source = os.path.expanduser(source)
   wanted = None
   if settings.preprocess == 'resize_and_crop' and source not in datasets.NAMES:
     wanted = shapes.Wanted(settings.load, settings.target_channels)

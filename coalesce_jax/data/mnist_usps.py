@@ -100,8 +100,8 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
 def _find(data_dir: str | None) -> pathlib.Path:
   """Returns the folder with both files of USPS."""
   given = filter(None, (data_dir, os.environ.get('COALESCE_DATA')))
-  for place in (*given, user_cache.folder()):
-    for folder in (pathlib.Path(place), pathlib.Path(place) / 'usps'):
+  for place in [*map(pathlib.Path, given), user_cache.folder()]:
+    for folder in (place, place / 'usps'):
       if all((folder / file).is_file() for file in FILES.values()):
         return folder
   raise ValueError(

@@ -4,7 +4,8 @@ Shapes: N conditions, M targets (M = N if paired), H, W, C image; uint8 levels
 0 to 255, or float32 in [-1, 1].
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import collections
+from collections.abc import Mapping, Sequence
 import os
 import pathlib
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from coalesce_jax.data import splits
 
 MAX_BYTES = 1 << 31
 MAX_CHANNELS = 64
+_MOST_SIZES = 5
 # Names of the arrays of an .npz file.
 KEYS = (('A', 'B'), ('condition', 'target'))
 
@@ -39,6 +41,7 @@ class Half(NamedTuple):
     paired: whether rows belong together.
     labels: classes of conditions and targets, or None.
     notes: numbers that a user should know, by what they count.
+    sizes: number of files by their own size, such as '256x512'; the commonest.
   """
 
   condition: np.ndarray
@@ -48,6 +51,7 @@ class Half(NamedTuple):
   paired: bool
   labels: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
   notes: Mapping[str, int] = {}
+  sizes: Mapping[str, int] = {}
 
 
 def load(
@@ -146,9 +150,11 @@ def _of_files(
       )
     )
   paired = layout.kind == pair_layouts.ALIGNED
+  found = list(headers.values())
   return Half(
-    made[0], made[1], a.names, b.names, paired, notes=_notes(headers.values())
-  )
+    made[0], made[1], a.names, b.names, paired, notes=_notes(found),
+    sizes=_sizes(found),
+  )  # fmt: skip
 
 
 def _check_sizes(
@@ -178,12 +184,16 @@ def _check_sizes(
       )
 
 
-def _notes(headers: Iterable[decoding.Header]) -> dict[str, int]:
-  listed = list(headers)
+def _sizes(headers: Sequence[decoding.Header]) -> dict[str, int]:
+  counts = collections.Counter(f'{h.height}x{h.width}' for h in headers)
+  return dict(counts.most_common(_MOST_SIZES))
+
+
+def _notes(headers: Sequence[decoding.Header]) -> dict[str, int]:
   counts = {
-    'with_transparency_on_white': sum(h.alpha for h in listed),
-    'reduced_to_8_bits': sum(h.deep for h in listed),
-    'first_of_several_frames': sum(h.frames for h in listed),
+    'with_transparency_on_white': sum(h.alpha for h in headers),
+    'reduced_to_8_bits': sum(h.deep for h in headers),
+    'first_of_several_frames': sum(h.frames for h in headers),
   }
   return {name: count for name, count in counts.items() if count}
 

@@ -106,7 +106,6 @@ TASKS = {
   ),
 }
 # fmt: on
-NAMES = tuple(TASKS)
 
 
 def load(
@@ -118,7 +117,7 @@ def load(
   """Loads both splits of a task.
 
   Args:
-    name: one of `NAMES`.
+    name: one of `TASKS`.
     settings: 'resize_and_crop' makes the images for training at `load_size`;
       all others are made at `crop_size`. Both must be squares.
     data_dir: a folder that is searched first.

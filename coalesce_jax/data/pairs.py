@@ -8,6 +8,7 @@ Shapes: N conditions, M targets (M = N if paired), H, W, C image; uint8 levels
 0 to 255, or float32 in [-1, 1].
 """
 
+import collections
 from collections.abc import Mapping
 import os
 from typing import NamedTuple
@@ -18,12 +19,13 @@ from coalesce_jax.core import files
 from coalesce_jax.data import derived_pairs
 from coalesce_jax.data import pair_files
 from coalesce_jax.data import pair_geometry
+from coalesce_jax.data import pair_names
 from coalesce_jax.data import pair_settings
 from coalesce_jax.data import pair_tasks
 from coalesce_jax.data import rendering
 
-NAMES = pair_tasks.NAMES
-DERIVED = derived_pairs.NAMES
+NAMES = pair_names.TASKS
+DERIVED = pair_names.DERIVED
 TRAIN, HELD_OUT = 'train', 'held_out'
 
 
@@ -45,6 +47,7 @@ class Pairs(NamedTuple):
     labels: classes of conditions and of targets, int32 `[N]` and `[M]`, where
       they are known.
     notes: numbers that a user should know, by what they count.
+    sizes: number of a user's files by their own size, the commonest.
   """
 
   task: str
@@ -60,6 +63,7 @@ class Pairs(NamedTuple):
   layout: str = ''
   labels: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
   notes: Mapping[str, int] = {}
+  sizes: Mapping[str, int] = {}
 
 
 def is_source(name: str) -> bool:
@@ -113,7 +117,7 @@ def load(
     Pairs(
       name, split, half.condition, half.target, tuple(half.names),
       tuple(half.target_names), half.paired, *terms, origin, layout,
-      half.labels, half.notes,
+      half.labels, half.notes, half.sizes,
     )
     for split, half in zip((TRAIN, HELD_OUT), halves, strict=True)
   )  # fmt: skip
@@ -133,14 +137,13 @@ def summary(train: Pairs, held: Pairs) -> dict[str, object]:
       'target': list(each.target.shape),
       'paired': each.paired,
     }
-  notes: dict[str, int] = {}
-  for each in (train, held):
-    for name, count in each.notes.items():
-      notes[name] = notes.get(name, 0) + count
+  sizes = collections.Counter(train.sizes) + collections.Counter(held.sizes)
+  notes = collections.Counter(train.notes) + collections.Counter(held.notes)
   return row | {
+    'file_sizes': dict(sizes),
+    'notes': dict(notes),
     'licence': train.licence or None,
     'attribution': train.attribution or None,
-    'notes': notes,
   }
 
 

@@ -142,7 +142,7 @@ def test_every_format_is_read(tmp_path, suffix):
   found = decoding.decode(path)
   assert found.shape == (8, 16, 3)
   np.testing.assert_allclose(found[3, 3], [250, 10, 20], atol=6)
-  assert decoding.header(path) == (8, 16, False, False)
+  assert decoding.header(path) == (8, 16) + (False,) * 4
   path.write_bytes(path.read_bytes()[:30])
   with pytest.raises(ValueError, match=f'a{suffix}: not a readable image'):
     decoding.decode(path)
