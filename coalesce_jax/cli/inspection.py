@@ -120,9 +120,14 @@ def data(values: Values, stop: Stop) -> dict[str, Any]:
 
 
 def _pairs(values: Values) -> dict[str, Any]:
-  """Describes image pairs at the size of `--image_size`, by default 64."""
+  """Describes image pairs at the size of `--image_size`.
+
+  By default it is 64, and for derived pairs that of the images.
+  """
   wanted = node_data.wanted(values, 'dcgan')
+  own = ':' in values.dataset and wanted.size is None
   settings = pair_settings.Settings(
+    preprocess='none' if own else 'resize_and_crop',
     crop_size=wanted.size or 64, layout=values.layout,
     condition_channels=wanted.channels, target_channels=wanted.channels,
   )  # fmt: skip

@@ -47,7 +47,8 @@ def load(
 ) -> tuple[tuple[pair_files.Half, pair_files.Half], str]:
   """Loads images and derives the conditions of both splits.
 
-  The test split of the data set is held out.
+  The test split of the data set is held out. The pictures of a folder that
+  differ in size are first brought to one, see `shapes.common`.
 
   Args:
     kind: one of `TEXTS`.
@@ -65,21 +66,20 @@ def load(
   """
   source = os.path.expanduser(source)
   wanted = None
-  if settings.preprocess == 'resize_and_crop' and source not in datasets.NAMES:
-    wanted = shapes.Wanted(settings.load, settings.target_channels)
+  if source not in datasets.NAMES and os.path.isdir(source):
+    size = settings.load if settings.preprocess == 'resize_and_crop' else None
+    wanted = shapes.Wanted(size, settings.channels[1])
   made = []
   for data, train in zip(
     datasets.both(source, data_dir, wanted), (True, False), strict=True
   ):
     target = _resized(data.images, settings, train)
-    target = pair_geometry.with_channels(target, settings.target_channels)
+    target = pair_geometry.with_channels(target, settings.channels[1])
     try:
       condition = MAKERS[kind](target, int(not train))
     except ValueError as error:
       raise ValueError(f'{kind}:{source}: {error}') from None
-    condition = pair_geometry.with_channels(
-      condition, settings.condition_channels
-    )
+    condition = pair_geometry.with_channels(condition, settings.channels[0])
     names = [f'{data.name}-{k:06d}' for k in range(len(target))]
     made.append(
       pair_files.Half(

@@ -40,31 +40,39 @@ def augment(
     raise ValueError(
       f'paired images {condition.shape} and {target.shape} differ in size'
     )
-  first, second = jax.random.split(key)
+  if paired:
+    places = _draw(key, condition.shape, crop_size, flip)
+    return (
+      _changed(condition, places, crop_size),
+      _changed(target, places, crop_size),
+    )
+  one, two = jax.random.split(key)
   return (
-    _changed(first, condition, crop_size, flip),
-    _changed(first if paired else second, target, crop_size, flip),
+    _changed(
+      condition, _draw(one, condition.shape, crop_size, flip), crop_size
+    ),
+    _changed(target, _draw(two, target.shape, crop_size, flip), crop_size),
   )
 
 
-def _changed(
-  key: types.PRNGKey, images: jax.Array, crop_size: tuple[int, int], flip: bool
+def _draw(
+  key: types.PRNGKey, shape: tuple[int, ...], crop: tuple[int, int], flip: bool
 ) -> jax.Array:
-  (height, width), (high, wide) = crop_size, images.shape[1:3]
-  if height > high or width > wide:
-    raise ValueError(f'crop {crop_size} of images {images.shape}')
+  """Draws the top, the left and whether to mirror for each image, `[B, 3]`."""
+  batch, height, width, _ = shape
+  if crop[0] > height or crop[1] > width:
+    raise ValueError(f'crop {crop} of images {shape}')
+  low = jnp.zeros(3, int)
+  high = jnp.array([height - crop[0], width - crop[1], int(flip)]) + 1
+  return jax.random.randint(key, (batch, 3), low[None], high[None])
 
-  def one(key: types.PRNGKey, image: jax.Array) -> jax.Array:
-    down, across, mirror = jax.random.split(key, 3)
-    # Rows and columns as one-hot matrices would cost more than this slice,
-    # which has no gradient to transpose.
-    top = jax.random.randint(down, (), 0, high - height + 1)
-    left = jax.random.randint(across, (), 0, wide - width + 1)
-    image = jax.lax.dynamic_slice(
-      image, (top, left, 0), (height, width, image.shape[2])
-    )
-    if flip:
-      image = jnp.where(jax.random.bernoulli(mirror), image[:, ::-1], image)
-    return image
 
-  return jax.vmap(one)(jax.random.split(key, len(images)), images)
+def _changed(
+  images: jax.Array, places: jax.Array, crop: tuple[int, int]
+) -> jax.Array:
+  def one(image: jax.Array, place: jax.Array) -> jax.Array:
+    origin = (place[0], place[1], 0)
+    image = jax.lax.dynamic_slice(image, origin, (*crop, image.shape[2]))
+    return jnp.where(place[2], image[:, ::-1], image)
+
+  return jax.vmap(one)(images, places)

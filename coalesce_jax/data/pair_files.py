@@ -57,13 +57,14 @@ class Half(NamedTuple):
 def load(
   path: str, settings: pair_settings.Settings
 ) -> tuple[tuple[Half, Half], str]:
-  """Loads both splits of a folder or .npz file; A is the condition.
+  """Loads both splits of a folder or .npz file; A comes first.
+
+  The direction only tells which channels belong to A.
 
   Args:
     path: a folder, see `pair_layouts.find`, or an .npz file with arrays 'A' and
       'B', or 'condition' and 'target'.
-    settings: layout, geometry and channels. Channels are those of the condition
-      and target, whatever the direction.
+    settings: layout, geometry and channels.
 
   Returns:
     halves: for training, and held out.
@@ -121,13 +122,10 @@ def _of_files(
   read = list(a.paths) if layout.side_by_side else [*a.paths, *b.paths]
   headers = dict(zip(read, map(decoding.header, read), strict=True))
   _check_sizes(layout, split, headers)
-  wanted = [settings.condition_channels, settings.target_channels]
-  if settings.direction == 'BtoA':
-    wanted.reverse()
   made = []
   for k, domain in enumerate(split):
     found = [headers[path] for path in domain.paths]
-    channels = wanted[k] or _channels(found)
+    channels = settings.channels[k] or _channels(found)
     images: list[np.ndarray] = []
     total = 0
     for path, head in zip(domain.paths, found, strict=True):

@@ -78,6 +78,12 @@ class Settings:
       return self.crop
     return _pair('load_size', self.load_size)
 
+  @property
+  def channels(self) -> tuple[int | None, int | None]:
+    """Channels of A and of B, whichever of them is the target."""
+    pair = (self.condition_channels, self.target_channels)
+    return pair if self.direction == 'AtoB' else pair[::-1]
+
 
 def _pair(name: str, size: Size) -> tuple[int, int]:
   pair = (size, size) if isinstance(size, int) else tuple(size)

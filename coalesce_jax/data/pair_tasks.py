@@ -171,11 +171,8 @@ def _unpaired(half: pair_files.Half, groups: list[str]) -> pair_files.Half:
 def _channels(
   half: pair_files.Half, settings: pair_settings.Settings
 ) -> pair_files.Half:
+  a, b = settings.channels
   return half._replace(
-    condition=pair_geometry.with_channels(
-      half.condition, settings.condition_channels or 3
-    ),
-    target=pair_geometry.with_channels(
-      half.target, settings.target_channels or 3
-    ),
+    condition=pair_geometry.with_channels(half.condition, a or 3),
+    target=pair_geometry.with_channels(half.target, b or 3),
   )
