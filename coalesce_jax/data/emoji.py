@@ -1,7 +1,7 @@
 """Makes pairs of emoji: line art and colour, two styles, two vendors.
 
-Skin tones are left out. Every pair has the name of its figure, which its
-variants share, see `emoji_figures`.
+Skin tones are left out. Every pair has a group, which variants of its figure
+and equal images share, see `emoji_figures`.
 
 Shapes: N pairs, S side; uint8 `[N, S, S, 3]`, on white.
 """
@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from coalesce_jax.core import files
 from coalesce_jax.data import archives
 from coalesce_jax.data import decoding
 from coalesce_jax.data import emoji_figures
@@ -24,6 +25,9 @@ from coalesce_jax.data import kept_images
 from coalesce_jax.data import pair_packages
 from coalesce_jax.data import rendering
 
+# The side at which pictures are compared.
+SIDE = 64
+_MARK = '\t'
 # The lists of emoji have 2 MB.
 MAX_LIST_BYTES = 1 << 23
 
@@ -80,13 +84,11 @@ def fluent(
       found = archives.read(archive, rf'package/icons/{folder}/[^/]+\.svg')
       texts = {_stem(path): text for path, text in found.items()}
       texts = {stem: text for stem, text in texts.items() if has[stem] == 3}
-      return rendering.render_all(texts, side, f'{task}/{folder}', progress)
+      return _rendered(texts, side, f'{task}/{folder}', progress)
 
     return kept_images.kept(_key('fluentui-emoji', folder), side, make)
 
-  condition, target, names = _matched(task, *map(style, STYLES[task]))
-  groups = [emoji_figures.of_name(name) for name in names]
-  return Named(condition, target, names, groups)
+  return _paired(task, *map(style, STYLES[task]))
 
 
 def openmoji(
@@ -115,22 +117,11 @@ def openmoji(
       if missing:
         raise ValueError(f'{archive.name}: no {folder} picture {missing[0]}')
       named = {name: texts[code] for code, name in wanted.items()}
-      return rendering.render_all(named, side, f'openmoji/{folder}', progress)
+      return _rendered(named, side, f'openmoji/{folder}', progress)
 
     return kept_images.kept(_key('openmoji', folder), side, make)
 
-  condition, target, names = _matched(
-    'openmoji', style('black'), style('color')
-  )
-  groups = []
-  for name in names:
-    code, _, words = name.partition(' ')
-    # The codes of private pictures do not tell their gender.
-    own = code.startswith('E')
-    groups.append(
-      emoji_figures.of_name(words) if own else emoji_figures.of_code(code)
-    )
-  return Named(condition, target, names, groups)
+  return _paired('openmoji', style('black'), style('color'))
 
 
 def vendors(side: int, data_dir: str | None = None) -> Named:
@@ -156,31 +147,31 @@ def vendors(side: int, data_dir: str | None = None) -> Named:
         rf'package/(emoji\.json|img/{name}/64/[^/]+\.png)',
         MAX_LIST_BYTES,
       )
-      codes, images = _vendor_codes(archive, found), []
-      for code in codes:
+      listed, images, texts = _vendor_names(archive, found), [], []
+      for code, text in listed.items():
         path = f'package/img/{name}/64/{code}.png'
         if path not in found:
           raise ValueError(f'{archive.name}: no {path}')
         images.append(_decoded(found[path], path, side))
-      return np.stack(images), codes
+        texts.append(_marked(text, found[path]))
+      return np.stack(images), texts
 
     return kept_images.kept(_key(package, name), side, make)
 
-  condition, target, codes = _matched(
-    'emoji_pairs', vendor('google'), vendor('twitter')
-  )
-  groups = [emoji_figures.of_code(code) for code in codes]
-  return Named(condition, target, codes, groups)
+  return _paired('emoji_pairs', vendor('google'), vendor('twitter'))
 
 
-def _vendor_codes(archive: pathlib.Path, found: dict[str, bytes]) -> list[str]:
-  """Returns the codes of the emoji that both vendors have, sorted."""
+def _vendor_names(
+  archive: pathlib.Path, found: dict[str, bytes]
+) -> dict[str, str]:
+  """Returns 'CODE words' by code for the emoji that both vendors have."""
   try:
-    return sorted(
-      row['image'].removesuffix('.png')
+    rows = {
+      row['image'].removesuffix('.png'): row['short_name']
       for row in json.loads(found['package/emoji.json'])
       if row['has_img_google'] and row['has_img_twitter']
-    )
+    }
+    return {code: f'{code} {rows[code]}' for code in sorted(rows)}
   except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
     raise ValueError(f'{archive.name}: no list of emoji inside') from None
 
@@ -219,14 +210,60 @@ def _key(package: str, style: str) -> str:
   return f'{file.removesuffix(".tgz")}-{style}'
 
 
-def _matched(
+def _rendered(
+  texts: dict[str, bytes],
+  side: int,
+  description: str,
+  progress: rendering.Progress | None,
+) -> tuple[np.ndarray, list[str]]:
+  """Renders pictures; their names carry a checksum, see `_marked`.
+
+  It is that of the picture at one size, since groups may not depend on `side`.
+  """
+  images, names = rendering.render_all(texts, side, description, progress)
+  same = images
+  if side != SIDE:
+    same, _ = rendering.render_all(
+      texts, SIDE, f'{description} to compare', progress
+    )
+  return images, [
+    _marked(name, image.tobytes())
+    for name, image in zip(names, same, strict=True)
+  ]
+
+
+def _marked(name: str, contents: bytes) -> str:
+  """Returns a name and a short checksum, which `_paired` takes apart."""
+  return f'{name}{_MARK}{files.digest([contents])[:16]}'
+
+
+def _paired(
   task: str,
   one: tuple[np.ndarray, list[str]],
   two: tuple[np.ndarray, list[str]],
-) -> tuple[np.ndarray, np.ndarray, list[str]]:
-  if one[1] != two[1]:
+) -> Named:
+  """Joins two styles; equal pictures and figures get one group.
+
+  Raises:
+    ValueError: the styles have different pictures.
+  """
+  names, first = _apart(one[1])
+  others, second = _apart(two[1])
+  if names != others:
     raise ValueError(
-      f'{task}: {len(one[1])} and {len(two[1])} pictures that do not match; '
+      f'{task}: {len(names)} and {len(others)} pictures that do not match; '
       f'remove the folder {kept_images.FOLDER!r} of the user cache'
     )
-  return one[0], two[0], one[1]
+  words, codes = [], []
+  for name in names:
+    code, space, text = name.partition(' ')
+    words.append(emoji_figures.of_name(text if space else name))
+    codes.append(emoji_figures.of_code(code) if space else name)
+  groups = emoji_figures.merged(words, codes, first, second)
+  return Named(one[0], two[0], names, groups)
+
+
+def _apart(texts: list[str]) -> tuple[list[str], list[str]]:
+  """Returns names and checksums."""
+  rows = [text.partition(_MARK) for text in texts]
+  return [row[0] for row in rows], [row[2] for row in rows]

@@ -84,12 +84,16 @@ def ssim(images: jax.Array, targets: jax.Array) -> jax.Array:
 def evaluate(images: np.ndarray, targets: np.ndarray) -> dict[str, float]:
   """Returns the means of L1, PSNR and SSIM over all images.
 
-  SSIM is left out for images smaller than its window. The PSNR of equal images
-  is infinite, and then its mean is too.
-
   Args:
     images: `[N, H, W, C]` in [-1, 1], or uint8 levels.
     targets: of the same shape.
+
+  Returns:
+    l1: mean absolute difference.
+    psnr: mean over the images that differ from their target, in dB; inf if none
+      does.
+    equal: fraction of images that equal their target, whose PSNR is infinite.
+    ssim: mean similarity; left out for images smaller than its window.
 
   Raises:
     ValueError: shapes differ, or there are no images.
@@ -108,9 +112,12 @@ def evaluate(images: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     for name, measure in measures.items():
       values = _compiled(measure)(images[batch], targets[batch])
       rows[name].append(np.asarray(values, np.float64))
-  return {
-    name: float(np.concatenate(values).mean()) for name, values in rows.items()
-  }
+  scores = {name: np.concatenate(values) for name, values in rows.items()}
+  differs = np.isfinite(scores['psnr'])
+  if differs.any():
+    scores['psnr'] = scores['psnr'][differs]
+  scores['equal'] = ~differs
+  return {name: float(values.mean()) for name, values in scores.items()}
 
 
 @functools.lru_cache(maxsize=8)

@@ -28,6 +28,9 @@ def test_codes_of_one_figure_agree(codes):
     ('santa-claus-default', 'mrs-claus-default', 'mx-claus-default'),
     ('old-man-default', 'older-person-default'),
     ('woman barista', 'man barista'),
+    ('man: red hair', 'person-white-hair-default', 'woman-bald-default'),
+    ('purple_heart', 'red heart', 'green-heart'),
+    ('ten o’clock', 'two-thirty', 'six-oclock', 'clock1030'),
     ('man-default', 'woman-default', 'person-default'),
   ],
 )
@@ -38,5 +41,15 @@ def test_names_of_one_figure_agree(names):
 def test_different_figures_differ():
   codes = ['1F3C3', '1F6B6', '2640', '2642', '1F468-200D-1F680', '1F468']
   assert len({emoji_figures.of_code(code) for code in codes}) == len(codes)
-  names = ['police-car', 'police-car-light', 'mango', 'man-mage-default', 'man']
+  names = ['police-car', 'police-car-light', 'mango', 'man-mage-default']
+  names += ['orange', 'white', 'alarm-clock', 'two clocks', 'white hair']
   assert len({emoji_figures.of_name(name) for name in names}) == len(names)
+
+
+def test_items_are_joined_through_others():
+  one = ['e', 'a', 'b', 'c', 'd']
+  two = ['x', 'y', 'x', 'y', 'z']
+  three = ['1', '2', '3', '4', '3']
+  assert emoji_figures.merged(one) == one
+  assert emoji_figures.merged(one, two) == ['b', 'a', 'b', 'a', 'd']
+  assert emoji_figures.merged(one, two, three) == ['b', 'a', 'b', 'a', 'b']

@@ -8,7 +8,6 @@ from scipy import ndimage
 
 from coalesce_jax.metrics import image_scores
 
-
 SSIM = jax.jit(image_scores.ssim)
 
 
@@ -98,11 +97,22 @@ def test_levels_are_decoded_and_scores_can_be_differentiated():
 def test_the_means_of_batches_are_those_of_all():
   x, y = pair((300, 8, 8, 1))
   found = image_scores.evaluate(x, y)
-  assert set(found) == {'l1', 'psnr', 'ssim'}
+  assert found.pop('equal') == 0.0 and set(found) == {'l1', 'psnr', 'ssim'}
   for name, value in found.items():
     each = np.asarray(getattr(image_scores, name)(x, y), np.float64)
     assert value == pytest.approx(each.mean(), rel=1e-6)
-  assert set(image_scores.evaluate(x[:, :4], y[:, :4])) == {'l1', 'psnr'}
+  assert 'ssim' not in image_scores.evaluate(x[:, :4], y[:, :4])
+
+
+def test_equal_images_are_counted_apart():
+  x, y = pair((4, 8, 8, 1))
+  some = np.where(np.arange(4)[:, None, None, None] < 3, y, x)
+  found = image_scores.evaluate(x, some)
+  assert found['equal'] == 0.25
+  each = np.asarray(image_scores.psnr(x, y), np.float64)
+  assert found['psnr'] == pytest.approx(each[:3].mean(), rel=1e-6)
+  found = image_scores.evaluate(x, x)
+  assert found['equal'] == 1.0 and np.isinf(found['psnr'])
 
 
 def test_other_shapes_are_refused():
