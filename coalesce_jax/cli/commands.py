@@ -105,6 +105,9 @@ TABLE: dict[str, Command] = {
     inspection.data,
     later('inspection', 'data'),
     required=('dataset',),
-    examples=('data --dataset=photos',),
+    examples=(
+      'data --dataset=photos',
+      'data --dataset=openmoji --preview=pairs.png',
+    ),
   ),
 }

@@ -10,6 +10,7 @@ import numpy as np
 from coalesce_jax.cli import common
 from coalesce_jax.cli import node_data
 from coalesce_jax.cli import outputs
+from coalesce_jax.cli import previews
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.core import files
@@ -17,6 +18,8 @@ from coalesce_jax.core import replacing
 from coalesce_jax.core import user_cache
 from coalesce_jax.data import datasets
 from coalesce_jax.data import images as images_lib
+from coalesce_jax.data import pair_settings
+from coalesce_jax.data import pairs
 from coalesce_jax.export import export
 from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import features
@@ -100,8 +103,44 @@ def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
 
 
 def data(values: Values, stop: Stop) -> dict[str, Any]:
-  """Finds, verifies and describes a data set."""
+  """Finds, verifies and describes a data set or image pairs."""
   del stop
+  if values.preview:
+    outputs.file('preview', values.preview, ('.png',))
+  if values.layout or previews.holds_pairs(values.dataset):
+    return _pairs(values)
   # Read as `pretrain` reads them by default.
   wanted = node_data.wanted(values, 'dcgan')
-  return datasets.summary(values.dataset, values.data_dir, wanted)
+  row = datasets.summary(values.dataset, values.data_dir, wanted)
+  if values.preview:
+    train = datasets.load(values.dataset, 'train', values.data_dir, wanted)
+    _write_sheet(values.preview, previews.spread(train.images, 64))
+    row['preview'] = values.preview
+  return row
+
+
+def _pairs(values: Values) -> dict[str, Any]:
+  """Describes image pairs at the size of `--image_size`.
+
+  By default it is 64, and for derived pairs that of the images.
+  """
+  wanted = node_data.wanted(values, 'dcgan')
+  own = ':' in values.dataset and wanted.size is None
+  settings = pair_settings.Settings(
+    preprocess='none' if own else 'resize_and_crop',
+    crop_size=wanted.size or 64, layout=values.layout,
+    condition_channels=wanted.channels, target_channels=wanted.channels,
+  )  # fmt: skip
+  train, held = pairs.load(
+    values.dataset, settings, values.data_dir, progress.steps
+  )
+  row = pairs.summary(train, held)
+  if values.preview:
+    _write_sheet(values.preview, previews.pair_cells(train, held))
+    row['preview'] = values.preview
+  return row
+
+
+def _write_sheet(path: str, images: np.ndarray) -> None:
+  sheet = np.round(figures.tile(images) * 255.0).astype(np.uint8)
+  files.write_bytes(path, common.png(sheet))

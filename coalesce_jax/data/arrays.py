@@ -7,11 +7,12 @@ allocate memory.
 Shapes: N images, H, W, C image; uint8, 0 to 255.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+import functools
 import math
 import os
 import pathlib
-from typing import IO
+from typing import IO, Any
 import zipfile
 
 import numpy as np
@@ -42,25 +43,82 @@ def read(
       labels. The message is one line with the file and the cause.
   """
   path, name = pathlib.Path(path), files.shown(path)
-  try:
+
+  def run() -> tuple[np.ndarray, np.ndarray | None]:
     if path.suffix.lower() == '.npy':
       size = path.stat().st_size
       images = _array(lambda: open(path, 'rb'), size, max_bytes)
       return as_images(images, path), None
+    found = _entries(path, (*KEYS, 'labels'), max_bytes, first=KEYS)
+    key = next(key for key in KEYS if key in found)
+    images = as_images(found[key], path)
+    if 'labels' not in found:
+      return images, None
+    return images, _as_labels(found['labels'], len(images))
+
+  return _guarded(name, run)
+
+
+def entries(
+  path: str | os.PathLike[str],
+  keys: Sequence[str],
+  max_bytes: int = 1 << 31,
+) -> dict[str, np.ndarray]:
+  """Reads arrays of an .npz file as they are stored.
+
+  Args:
+    path: the file.
+    keys: names of the wanted arrays. Those that the file lacks are left out.
+    max_bytes: largest accepted size of an array in bytes.
+
+  Raises:
+    ValueError: the file is damaged or too large. The message is one line with
+      the file and the cause.
+  """
+  path = pathlib.Path(path)
+  return _guarded(files.shown(path), lambda: _entries(path, keys, max_bytes))
+
+
+def names(path: str | os.PathLike[str]) -> list[str]:
+  """Returns the names of the arrays in an .npz file, sorted.
+
+  Raises:
+    ValueError: the file is damaged. The message is one line.
+  """
+
+  def run() -> list[str]:
     with zipfile.ZipFile(path) as archive:
-      entries = {info.filename: info for info in archive.infolist()}
-      found = [key for key in KEYS if f'{key}.npy' in entries]
-      if not found:
-        raise ValueError(f"no array 'images' among {str(sorted(entries)):.100}")
+      return sorted(name.removesuffix('.npy') for name in archive.namelist())
 
-      def entry(key: str) -> np.ndarray:
-        info = entries[f'{key}.npy']
-        return _array(lambda: archive.open(info), info.file_size, max_bytes)
+  return _guarded(files.shown(path), run)
 
-      images = as_images(entry(found[0]), path)
-      if 'labels.npy' not in entries:
-        return images, None
-      return images, _as_labels(entry('labels'), len(images))
+
+def _entries(
+  path: pathlib.Path,
+  keys: Sequence[str],
+  max_bytes: int,
+  first: Sequence[str] = (),
+) -> dict[str, np.ndarray]:
+  """Reads arrays; of those in `first` only one, and one must be there."""
+  with zipfile.ZipFile(path) as archive:
+    inside = {info.filename: info for info in archive.infolist()}
+    wanted = [key for key in keys if f'{key}.npy' in inside]
+    some = [key for key in wanted if key in first]
+    if first and not some:
+      raise ValueError(f"no array 'images' among {str(sorted(inside)):.100}")
+    found = {}
+    for key in wanted:
+      if key not in some[1:]:
+        info = inside[f'{key}.npy']
+        opened = functools.partial(archive.open, info)
+        found[key] = _array(opened, info.file_size, max_bytes)
+    return found
+
+
+def _guarded(name: str, run: Callable[[], Any]) -> Any:
+  """Calls a function; all that it raises becomes one line with the file."""
+  try:
+    return run()
   except ValueError as error:
     text = str(error).splitlines()[0]
     if not text.startswith(name):

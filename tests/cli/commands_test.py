@@ -26,7 +26,7 @@ FLAGS = {
   'evaluate': 'features images labelled local node samples seed',
   'report': 'workdir',
   'zoo': '',
-  'data': 'channels data_dir dataset image_size',
+  'data': 'channels data_dir dataset image_size layout preview',
 }
 
 

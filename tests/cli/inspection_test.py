@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 import pytest
 
 import coalesce_jax as cj
@@ -16,6 +17,12 @@ def absurd(path, size):
   params = jax.tree.map(lambda leaf: jnp.full_like(leaf, size), node.params)
   cj.save(path, node._replace(params=params))
   return str(path)
+
+
+def size(path):
+  """Width and height of a picture."""
+  with Image.open(path) as image:
+    return image.size
 
 
 def test_features_are_trained_on_labelled_images_and_kept(
@@ -49,6 +56,48 @@ def test_a_folder_is_described_with_the_shape_that_is_wanted(capsys, tmp_path):
   assert row['names'] == {'cat': 0, 'dog': 1}
   code, row, _ = calls.run(capsys, *argv, '--image_size=6x7', '--channels=3')
   assert code == 0 and row['test']['shape'] == [2, 6, 7, 3]
+
+
+def test_a_preview_of_images_is_written(capsys, tmp_path):
+  out = tmp_path / 'grid.png'
+  code, row, _ = calls.run(
+    capsys, 'data', '--dataset=digits', f'--preview={out}'
+  )
+  assert code == 0 and row['preview'] == str(out)
+  # 64 images of 8 pixels with a gap of one.
+  assert size(out) == (73, 73)
+  calls.refused(capsys, ['data', '--dataset=digits', '--preview=a.jpg'], '.png')
+
+
+def test_pairs_are_described_and_shown_side_by_side(capsys, tmp_path):
+  for domain in ('A', 'B'):
+    (tmp_path / 'maps').mkdir(exist_ok=True)
+    calls.folder(tmp_path / 'maps' / domain, count=12, size=9)
+  argv = ['data', f'--dataset={tmp_path / "maps"}', '--image_size=8']
+  code, row, _ = calls.run(capsys, *argv, f'--preview={tmp_path / "a.png"}')
+  assert code == 0 and row['layout'].startswith('aligned: folders A and B')
+  count = row['train']['condition'][0]
+  assert row['train']['target'] == [count, 8, 8, 1]
+  assert row['held_out']['condition'] == [12 - count, 8, 8, 1]
+  assert row['file_sizes'] == {'9x9': 24} and row['licence'] is None
+  # 12 cells in four columns and three rows.
+  assert size(tmp_path / 'a.png') == (4 * 17 + 1, 3 * 9 + 1)
+
+
+def test_a_layout_and_derived_pairs_are_taken(capsys, tmp_path):
+  rng = np.random.default_rng(0)
+  (tmp_path / 'wide').mkdir()
+  for k in range(5):
+    pixels = rng.integers(0, 256, (8, 16), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'wide' / f'{k}.png')
+  argv = ['data', f'--dataset={tmp_path / "wide"}', '--image_size=8']
+  code, row, _ = calls.run(capsys, *argv)
+  assert code == 0 and row['train']['shape'] == [4, 8, 8, 1]
+  code, row, _ = calls.run(capsys, *argv, '--layout=aligned')
+  assert code == 0 and 'A|B' in row['layout']
+  code, row, _ = calls.run(capsys, 'data', '--dataset=edges:digits')
+  assert code == 0 and row['train']['condition'] == [1442, 8, 8, 1]
+  calls.refused(capsys, ['data', '--dataset=edges:nope'], 'nope')
 
 
 def test_held_out_images_may_lie_at_any_depth(capsys, tmp_path):

@@ -142,7 +142,7 @@ def test_every_format_is_read(tmp_path, suffix):
   found = decoding.decode(path)
   assert found.shape == (8, 16, 3)
   np.testing.assert_allclose(found[3, 3], [250, 10, 20], atol=6)
-  assert decoding.header(path) == (8, 16, False, False)
+  assert decoding.header(path) == (8, 16) + (False,) * 4
   path.write_bytes(path.read_bytes()[:30])
   with pytest.raises(ValueError, match=f'a{suffix}: not a readable image'):
     decoding.decode(path)
@@ -227,3 +227,13 @@ def test_what_was_downloaded_instead_of_a_picture_is_named(
   for read in (decoding.header, decoding.decode):
     with pytest.raises(ValueError, match=f'a.png: not a readable.*{match}'):
       read(tmp_path / 'a.png')
+
+
+def test_the_header_tells_transparency_and_depth(tmp_path):
+  for mode, alpha in (('RGBA', True), ('LA', True), ('RGB', False)):
+    path = saved(tmp_path / f'{mode}.png', Image.new(mode, (4, 4)))
+    assert decoding.header(path)[4:] == (alpha, False)
+  deep = Image.fromarray(np.zeros((4, 4), np.uint16))
+  for suffix in ('.png', '.tif'):
+    path = saved(tmp_path / f'deep{suffix}', deep)
+    assert decoding.header(path)[4:] == (False, True)

@@ -1,37 +1,19 @@
 """Packages: searched in order, fetched by a client, unpacked without trust."""
 
-import hashlib
-import io
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import threading
 
 import pytest
 
 from coalesce_jax.core import user_cache
 from coalesce_jax.data import download
+from tests.data.packed import archive
+from tests.data.packed import sha
 
 GOOD = {'a.bin': b'good', 'b.bin': b'also good'}
-
-
-def sha(data):
-  return hashlib.sha256(data).hexdigest()
-
-
-def archive(path, members, link=None):
-  with tarfile.open(path, 'w:gz') as tar:
-    if link:
-      info = tarfile.TarInfo(link)
-      info.type, info.linkname = tarfile.SYMTYPE, '/etc/passwd'
-      tar.addfile(info)
-    for name, data in members.items():
-      info = tarfile.TarInfo(name)
-      info.size = len(data)
-      tar.addfile(info, io.BytesIO(data))
-  return path
 
 
 def place(folder, members=GOOD):
@@ -173,72 +155,18 @@ def test_an_archive_with_another_digest_is_refused(world, monkeypatch):
   assert not list((world / 'cache').rglob('*.bin'))
 
 
-def test_paths_inside_an_archive_are_not_followed(tmp_path):
-  source = archive(
-    tmp_path / 'a.tgz',
-    {'../../evil': b'evil', '/evil': b'evil', 'x/../../../a.bin': b'good'},
-  )
-  target = tmp_path / 'out' / 'deep'
-  download.unpack(source, {'a.bin': sha(b'good')}, target)
-  assert [p.name for p in target.iterdir()] == ['a.bin']
-  assert not list(tmp_path.rglob('evil'))
-
-
-@pytest.mark.parametrize('name', ['other', 'package/a.bin'])
-def test_links_and_missing_members_are_refused(tmp_path, name):
-  source = archive(tmp_path / 'a.tgz', {'b.bin': b''}, link=name)
-  with pytest.raises(ValueError, match=r'a\.tgz: no a\.bin inside'):
-    download.unpack(source, {'a.bin': sha(b'good')}, tmp_path / 'out')
-
-
-def test_members_with_another_digest_are_not_written(tmp_path):
-  source = archive(tmp_path / 'a.tgz', {'a.bin': b'evil'})
-  with pytest.raises(ValueError, match='sha256 of a.bin'):
-    download.unpack(source, {'a.bin': sha(b'good')}, tmp_path / 'out')
-  assert not (tmp_path / 'out').exists()
-
-
-def test_members_that_are_too_large_are_refused(tmp_path, monkeypatch):
-  monkeypatch.setattr(download, 'MAX_MEMBER_BYTES', 3)
-  source = archive(tmp_path / 'a.tgz', {'a.bin': b'good'})
-  with pytest.raises(ValueError, match='has 4 bytes'):
-    download.unpack(source, {'a.bin': sha(b'good')}, tmp_path / 'out')
-
-
-@pytest.mark.parametrize('name', ['a.tgz', 'a.deb'])
-def test_what_is_no_archive_is_refused_in_one_line(tmp_path, name):
-  (tmp_path / name).write_bytes(b'something else')
-  with pytest.raises(ValueError, match='not unpacked') as caught:
-    download.unpack(tmp_path / name, {'a.bin': ''}, tmp_path / 'out')
-  assert '\n' not in str(caught.value)
-
-
-def test_archives_that_are_cut_short_are_refused(tmp_path):
-  source = archive(tmp_path / 'a.tgz', {'a.bin': bytes(range(256)) * 40})
+def test_an_archive_that_is_wanted_itself_is_kept_whole(world):
+  source = archive(world / 'source.tgz', GOOD)
   data = source.read_bytes()
-  for length in (len(data) // 3, len(data) // 2, len(data) - 12):
-    source.write_bytes(data[:length])
-    with pytest.raises(ValueError, match=r'a\.tgz: '):
-      download.unpack(source, {'a.bin': '0'}, tmp_path / 'out')
-
-
-@pytest.mark.skipif(not shutil.which('dpkg-deb'), reason='dpkg-deb not there')
-def test_debian_packages_are_unpacked(tmp_path):
-  control = tmp_path / 'tree' / 'DEBIAN' / 'control'
-  control.parent.mkdir(parents=True)
-  control.write_text(
-    'Package: toy\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\n'
-    'Description: toy\n'
+  package = download.PACKAGES['toy']._replace(
+    files={'toy-1.tgz': sha(data)}, archive_sha256=sha(data)
   )
-  place(tmp_path / 'tree' / 'usr' / 'share')
-  subprocess.run(
-    ['dpkg-deb', '--build', tmp_path / 'tree', tmp_path / 'toy_1.deb'],
-    check=True,
-    capture_output=True,
-  )
-  wanted = {name: sha(data) for name, data in GOOD.items()}
-  download.unpack(tmp_path / 'toy_1.deb', wanted, tmp_path / 'out')
-  assert {p.name: p.read_bytes() for p in (tmp_path / 'out').iterdir()} == GOOD
+  fetches(world, source)
+  folder = download.find('kept', package=package)
+  assert (folder / 'toy-1.tgz').read_bytes() == data
+  (folder / 'toy-1.tgz').write_bytes(data[:-1])
+  assert download.find('kept', package=package) == folder
+  assert (folder / 'toy-1.tgz').read_bytes() == data
 
 
 def test_every_file_of_every_package_has_a_digest():

@@ -6,6 +6,8 @@ from coalesce_jax.cli.definitions import kinds
 from coalesce_jax.cli.definitions import training
 from coalesce_jax.cli.definitions.kinds import Values
 from coalesce_jax.data import datasets
+from coalesce_jax.data import pair_names
+from coalesce_jax.data import pair_settings
 from coalesce_jax.export import names as export_names
 from coalesce_jax.metrics import feature_names
 
@@ -63,12 +65,24 @@ def data(values: Values) -> None:
     'dataset',
     None,
     'Name of a data set, '
-    f'{", ".join(datasets.NAMES)}, or path of a folder or array file.',
+    f'{", ".join(datasets.NAMES)}, or path of a folder or array file. '
+    f'Image pairs: {", ".join(pair_names.TASKS)}, or '
+    f'{", ".join(f"{kind}:DATA" for kind in pair_names.DERIVED)}, where DATA '
+    'is a data set or path; or a folder trainA, trainB, or A, B.',
   )
   kinds.path(
     values, 'data_dir', None, 'Folder where data sets are searched first.'
   )
   training.image_shape(values)
+  kinds.choice(
+    values, 'layout', None, pair_settings.LAYOUTS, 'How a folder holds image '
+    'pairs: aligned are files A|B side by side or folders A and B, unaligned '
+    'are trainA and trainB. Default: found by the names of folders.',
+  )  # fmt: skip
+  kinds.path(
+    values, 'preview', None, 'A .png to write with some of the images; of '
+    'pairs, condition and target side by side.',
+  )  # fmt: skip
 
 
 def export(values: Values) -> None:
