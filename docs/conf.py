@@ -31,6 +31,8 @@ extensions = [
   'sphinx_copybutton',
   'myst_nb',
   'generated',
+  'mathml',
+  'offline',
   'public_names',
 ]
 source_suffix = {'.md': 'myst-nb', '.ipynb': 'myst-nb'}
@@ -45,6 +47,7 @@ nitpick_ignore_regex = [
 
 myst_enable_extensions = ['colon_fence', 'deflist', 'dollarmath']
 myst_heading_anchors = 4
+myst_update_mathjax = False
 nb_execution_mode = 'off'
 
 autodoc_member_order = 'bysource'
@@ -53,6 +56,7 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 
+html_math_renderer = 'mathml'
 html_theme = 'sphinx_book_theme'
 html_title = 'coalesce_jax'
 html_theme_options = {
