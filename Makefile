@@ -35,7 +35,7 @@ lint: .venv/.stamp-dev
 # The site is docs/_build/html. Nothing is downloaded once the extra is there.
 SPHINX = .venv/bin/python -m sphinx -W --keep-going -n -q -d docs/_build/doctrees
 docs: .venv/.stamp-docs
-	@.venv/bin/codespell docs README.md CONTRIBUTING.md
+	@.venv/bin/codespell docs notebooks/*.py README.md CONTRIBUTING.md
 	@$(SPHINX) -b html docs docs/_build/html
 	@$(SPHINX) -b doctest docs docs/_build/doctest
 	@echo 'The site: docs/_build/html/index.html'

@@ -12,6 +12,7 @@ from coalesce_jax.cli import commands
 from coalesce_jax.cli import completion
 from coalesce_jax.cli import main as main_lib
 from coalesce_jax.pipeline import defaults
+from coalesce_jax.runs import columns
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = sorted(
@@ -160,3 +161,12 @@ def test_the_page_of_commands_names_the_shells_of_completion():
   assert set(re.findall(r'coalesce completion (\w+)', text)) == set(
     completion.SHELLS
   )
+
+
+def test_the_page_of_scores_has_every_column_and_row_of_a_report(generated):
+  page = ROOT / 'docs' / 'reference' / 'scores.md'
+  text = generated.fill(page.read_text('utf8'))
+  listed = re.findall(r'^\| `(\w+)`', text, re.M)
+  assert {'memorisation', 'copied', 'real', 'w1_real', 'adapted'} <= set(listed)
+  assert {column.key for column in columns.COLUMNS} <= set(listed)
+  assert set(columns.METHODS) <= set(listed)

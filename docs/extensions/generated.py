@@ -1,4 +1,4 @@
-"""Writes the pages of commands and of configuration from the program itself.
+"""Writes parts of the reference from the program itself.
 
 A page holds a marker, such as `<!-- generated: commands -->`. While Sphinx
 reads the page, the text made here takes the place of the marker.
@@ -23,10 +23,13 @@ from coalesce_jax.cli.definitions import training
 from coalesce_jax.gan import config as game_lib
 from coalesce_jax.methods import settings
 from coalesce_jax.pipeline import defaults
+from coalesce_jax.runs import columns
 from coalesce_jax.training import schedules
 from coalesce_jax.transforms import ternary_config
 
 _MARKER = re.compile(r'^<!-- generated: (\w+) -->$', re.MULTILINE)
+# Folders of the package that generated parts are read from.
+_ROOMS = ('cli', 'gan', 'methods', 'pipeline', 'runs', 'transforms')
 # Classes whose docstrings describe the fields of a section of a configuration.
 _DESCRIBED: dict[str, tuple[type, ...]] = {
   'game': (game_lib.Config,),
@@ -64,6 +67,25 @@ def configuration() -> str:
       parts.append(_sentence(comments[(name,)]) + '\n')
     parts.append(_fields(name, list(config[name]), config[name], comments))
   return '\n'.join(parts)
+
+
+def scores() -> str:
+  """Returns a table of the scores: name, best value and meaning."""
+  rows = ['| score | best | meaning |', '|---|---|---|']
+  for column in columns.COLUMNS:
+    same = column.heading.lower() == column.key
+    heading = '' if same else f' ({column.heading})'
+    rows.append(
+      f'| `{column.key}`{heading} | {column.best} | {_cell(column.meaning)} |'
+    )
+  return '\n'.join(rows)
+
+
+def methods() -> str:
+  """Returns a table of the rows of a report."""
+  rows = ['| row | meaning |', '|---|---|']
+  rows += [f'| `{k}` | {_cell(v)} |' for k, v in columns.METHODS.items()]
+  return '\n'.join(rows)
 
 
 def _command(name: str, command: Command) -> str:
@@ -203,7 +225,9 @@ def notebooks() -> str:
 PAGES = {
   'commands': commands,
   'configuration': configuration,
+  'methods': methods,
   'notebooks': notebooks,
+  'scores': scores,
 }
 
 
@@ -220,7 +244,7 @@ def setup(app: Any) -> dict[str, bool]:
     if filled != content[0]:
       # The page is read again when the program has changed.
       home = pathlib.Path(coalesce_jax.__file__).parent
-      for room in ('cli', 'gan', 'methods', 'pipeline', 'transforms'):
+      for room in _ROOMS:
         for path in home.joinpath(room).rglob('*.py'):
           app.env.note_dependency(str(path), docname=docname)
     if docname.startswith('results/') and not filled.startswith('# '):
