@@ -247,10 +247,11 @@ def setup(app: Any) -> dict[str, bool]:
       for room in _ROOMS:
         for path in home.joinpath(room).rglob('*.py'):
           app.env.note_dependency(str(path), docname=docname)
-    if docname.startswith('results/') and not filled.startswith('# '):
-      # Tables of a run begin below the title of its page.
-      run = docname.removeprefix('results/').rpartition('/')[0]
-      filled = f'# Tables of {run}\n\n{filled}'
+    run = docname.removeprefix('results/').rpartition('/')[0]
+    if docname.startswith('results/') and run:
+      # Pages of tables come from experiments, which title them all the same.
+      _, title, below = re.match(r'(# (.*)\n)?(?s:(.*))', filled).groups()
+      filled = f'# Tables of {run}\n\n{f"{title}." if title else ""}\n\n{below}'
     content[0] = filled
 
   app.connect('source-read', read)
