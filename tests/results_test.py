@@ -98,3 +98,12 @@ def test_the_index_lists_every_page():
   assert sorted(re.findall(r'\]\((\w+)\.md\)', text)) == [
     path.stem for path in PAGES
   ]
+
+
+def test_a_page_of_the_lab_book_is_marked_and_names_what_follows():
+  pages = [p for p in FOLDER.parent.glob('lab/*.md') if p.stem != 'index']
+  assert len(pages) > 5
+  for path in pages:
+    title, _, mark = path.read_text('utf8').splitlines()[:3]
+    assert title.startswith('# ') and mark.startswith('> **Lab book.** '), path
+    assert '](../results/' in mark, path
