@@ -9,7 +9,7 @@ WORKERS ?= -n 2 --dist loadfile
 # What an environment was made from; a change makes it stale.
 INPUTS = setup.cfg pyproject.toml constraints.txt
 
-.PHONY: demo test test-all test-latest lint docs clean
+.PHONY: demo test test-all test-latest lint docs docs-pages docs-notebooks clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := demo
 
@@ -33,12 +33,20 @@ lint: .venv/.stamp-dev
 	@.venv/bin/mypy
 
 # The site is docs/_build/html. Nothing is downloaded once the extra is there.
+# Notebooks show what they made when they were kept; here they run on small
+# settings, beside the building of the pages.
 SPHINX = .venv/bin/python -m sphinx -W --keep-going -n -q -d docs/_build/doctrees
 docs: .venv/.stamp-docs
 	@.venv/bin/codespell docs notebooks/*.py README.md CONTRIBUTING.md
-	@$(SPHINX) -b html docs docs/_build/html
-	@$(SPHINX) -b doctest docs docs/_build/doctest
+	@$(MAKE) --no-print-directory -j 2 docs-pages docs-notebooks
 	@echo 'The site: docs/_build/html/index.html'
+
+docs-pages: .venv/.stamp-docs
+	@$(SPHINX) -a -b html docs docs/_build/html
+	@$(SPHINX) -b doctest docs docs/_build/doctest
+
+docs-notebooks: .venv/.stamp-docs
+	@.venv/bin/python -m pytest -q -n 2 tests/notebooks_test.py
 
 clean:
 	@rm -rf .venv .venv-latest build dist docs/_build *.egg-info \
