@@ -63,8 +63,10 @@ html_theme_options = {
   'show_toc_level': 2,
   'home_page_in_toc': True,
   'use_download_button': False,
+  'navbar_persistent': [],
 }
-html_static_path: list[str] = []
+html_static_path = ['_static']
+html_css_files = ['site.css']
 html_show_sphinx = False
 html_copy_source = False
 copybutton_prompt_text = r'>>> |\.\.\. |\$ '

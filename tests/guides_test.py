@@ -136,7 +136,8 @@ def test_the_example_of_a_configuration_changes_the_defaults():
 
 def test_the_script_for_slurm_is_what_the_command_prints(capsys, tmp_path):
   console = blocks('guides/trials.md', 'console')
-  (line,) = (line for line in ''.join(console).splitlines() if 'slurm' in line)
+  lines = ''.join(console).replace('\\\n', '').splitlines()
+  (line,) = (line for line in lines if 'slurm' in line)
   flags = shlex.split(line)[3:]
   assert '--workdir=DIR' in flags
   work = tmp_path / 'DIR'

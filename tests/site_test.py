@@ -56,6 +56,12 @@ def test_a_formula_that_is_not_known_is_an_error():
       convert(latex)
 
 
+def test_the_font_of_formulas_has_a_table_for_mathematics():
+  ttlib = pytest.importorskip('fontTools.ttLib')
+  pytest.importorskip('ziamath')
+  assert 'MATH' in ttlib.TTFont(extension('mathml').font())
+
+
 def test_what_a_page_loads_from_elsewhere_is_found():
   page = """
   <link rel="stylesheet" href="https://a.example/a.css">

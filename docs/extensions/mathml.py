@@ -1,9 +1,12 @@
 """Writes formulas as MathML, which browsers show without scripts or network.
 
-A formula that the converter does not know is a warning, so that `make docs`
+The font of the formulas, STIX Two Math, comes with the package ziamath. A
+formula that the converter does not know is a warning, so that `make docs`
 fails instead of showing its source.
 """
 
+import importlib.util
+import pathlib
 import re
 from typing import Any
 from xml.etree import ElementTree
@@ -54,6 +57,14 @@ def convert(latex: str, display: bool = False) -> str:
   )
 
 
+def font() -> pathlib.Path:
+  """Returns the path of the font, which is copied to the site."""
+  found = importlib.util.find_spec('ziamath')
+  if found is None or found.origin is None:
+    raise ValueError("the package ziamath is missing: pip install -e '.[docs]'")
+  return pathlib.Path(found.origin).parent / 'fonts/STIXTwoMath-Regular.ttf'
+
+
 def _write(writer: Any, node: nodes.Element, display: bool) -> None:
   try:
     text = convert(node.astext(), display)
@@ -72,5 +83,9 @@ def setup(app: Any) -> dict[str, bool]:
     'mathml',
     (lambda writer, node: _write(writer, node, False), None),
     (lambda writer, node: _write(writer, node, True), None),
+  )
+  app.connect(
+    'config-inited',
+    lambda app, config: config.html_static_path.append(str(font())),
   )
   return {'parallel_read_safe': True, 'parallel_write_safe': True}
