@@ -30,6 +30,7 @@ extensions = [
   'sphinx.ext.viewcode',
   'sphinx_copybutton',
   'myst_nb',
+  'figures',
   'generated',
   'mathml',
   'offline',
