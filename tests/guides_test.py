@@ -160,6 +160,63 @@ def test_the_list_of_the_zoo_is_what_the_command_prints(capsys):
     assert ' '.join(line.split()) in ' '.join(printed.split())
 
 
+MESSAGES = {
+  "unknown command 'adpt'": ['adpt'],
+  '--local is missing': [
+    'adapt', '--nodes=a.safetensors', '--out=e.safetensors',
+  ],
+  'nowhere: no such': [
+    'adapt', '--nodes=a.safetensors', '--local=nowhere', '--out=e.safetensors',
+  ],
+  '--local=few': [
+    'adapt', '--nodes=a.safetensors', '--local=few', '--out=e.safetensors',
+  ],
+  '--out=e.pt': [
+    'adapt', '--nodes=a.safetensors', '--local=few', '--out=e.pt',
+  ],
+  'bad.safetensors': ['sample', '--node=bad.safetensors', '--out=grid.png'],
+  'zoo:mnist-4': ['sample', '--node=zoo:mnist-4', '--out=grid.png'],
+  'weights [0.7, 0.7]': [
+    'barycenter', '--nodes=a.safetensors,b.safetensors', '--weights=.7,.7',
+    '--out=e.safetensors',
+  ],
+  "objective 'ball'": [
+    'barycenter', '--nodes=a.safetensors,b.safetensors', '--objective=ball',
+    '--out=e.safetensors',
+  ],
+  'a barycenter needs': [
+    'barycenter', '--nodes=a.safetensors', '--out=e.safetensors',
+  ],
+  'flag --anchor=1.5': [
+    'adapt', '--nodes=a.safetensors', '--local=few', '--out=e.safetensors',
+    '--anchor=1.5',
+  ],
+  "augmentation 'rotate'": [
+    'adapt', '--nodes=a.safetensors', '--local=local', '--out=e.safetensors',
+    '--augment=rotate',
+  ],
+}  # fmt: skip
+
+
+def test_messages_are_those_that_the_questions_list(
+  capsys, tmp_path, monkeypatch
+):
+  monkeypatch.chdir(tmp_path)
+  nodes(tmp_path, 2)
+  calls.folder(tmp_path / 'few', count=3)
+  calls.folder(tmp_path / 'local')
+  (tmp_path / 'bad.safetensors').write_text('no bundle')
+  listed = re.findall(
+    r'^\| `([^`]+)` \|', (DOCS / 'faq.md').read_text('utf8'), re.M
+  )
+  for start, argv in MESSAGES.items():
+    (message,) = (text for text in listed if text.startswith(start))
+    code, _, error = calls.run(capsys, *argv)
+    assert code == 2
+    for part in message.split('...'):
+      assert part in error, (part, error)
+
+
 @pytest.mark.slow
 def test_the_program_of_ablations_prints_what_the_guide_says(
   tmp_path, monkeypatch, capsys
