@@ -13,11 +13,14 @@
 # %% [markdown]
 # # At the edge: bytes, runtimes, and a web page
 #
-# A trained generator shall run on a device that has neither JAX nor this
+# A trained generator has to run on a device that has neither JAX nor this
 # package. `coalesce_jax` writes ONNX files, which ONNX Runtime reads on
 # servers, on phones and in browsers. A ternary generator can be written with
 # weights of 2, 4 or 32 bits. This notebook measures what each of them costs in
 # bytes and in time, and writes a web page that draws samples.
+#
+# To run it in Colab, upload [edge.ipynb](edge.ipynb) there.
+# [Devices](../docs/guides/device.md) says which runtime reads which weights.
 
 # %%
 import sys
@@ -79,6 +82,10 @@ ax.set(
 _ = ax.legend()
 
 # %% [markdown]
+# The critics start untrained, so the first values say little. Then both curves
+# fall together, because the images are samples of the float generator. They do
+# not reach 0: ternary weights cannot copy the float generator exactly.
+#
 # ## Problem
 #
 # Which file is small, which one is fast, and are their samples the same? ONNX
@@ -157,12 +164,17 @@ times = {key: statistics.median(values) for key, values in slices.items()}
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), dpi=70, sharey=True)
 names = list(runs)
 files = [f'edge-{name.split(",")[0]}.onnx' for name in names]
-axes[0].barh(names, [os.path.getsize(file) / 1000 for file in files])
+bars = axes[0].barh(names, [os.path.getsize(file) / 1000 for file in files])
+axes[0].bar_label(bars, fmt='%.0f', padding=2)
 axes[0].set(xlabel='kilobytes', title='File')
 for ax, batch in zip(axes[1:], (1, 64), strict=True):
-  ax.barh(names, [times[name, batch] for name in names], color='tab:orange')
+  values = [times[name, batch] for name in names]
+  bars = ax.barh(names, values, color='tab:orange')
+  ax.bar_label(bars, fmt='%.2f', padding=2)
   ax.set(xlabel='milliseconds a sample', title=f'Time, batch of {batch}')
 axes[0].invert_yaxis()
+for ax in axes:
+  ax.margins(x=0.25)  # Room for the labels.
 figure.tight_layout()
 
 # %% [markdown]
