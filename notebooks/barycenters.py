@@ -206,9 +206,7 @@ schedule = schedules.Schedule(*((2, 2) if QUICK else (800, 40)))
 shifted = barycenter.Config(game=game, schedule=schedule)
 hidden = {'hidden': (64, 64), 'activation': 'leaky_relu'}
 mixed = barycenter.Config(
-  game=cj.gan.config.Config(
-    penalty='one_sided', **{'critic_steps': 5, **GAME}
-  ),
+  game=cj.gan.config.Config(penalty='one_sided', **{'critic_steps': 5, **GAME}),
   schedule=schedule,
   start=None,
   spec=dataclasses.replace(spec, options=generator.freeze(hidden)),

@@ -84,7 +84,13 @@ def local_samples(count):
 points = local_samples(LOCAL)
 key_view = jax.random.key(5)
 figure, ax = plt.subplots(figsize=(6.6, 3.4), dpi=70)
-ax.plot(*np.asarray(meta.sample(key_view, 300)).T, '.', c='0.7', ms=3, label='metamodel')
+ax.plot(
+  *np.asarray(meta.sample(key_view, 300)).T,
+  '.',
+  c='0.7',
+  ms=3,
+  label='metamodel',
+)
 ax.plot(0, 0, '+', c='0.3', ms=12, mew=2, label='center of the metamodel')
 ax.plot(*SHIFT, 'x', c='k', ms=10, mew=2, label='center at the edge node')
 for s in range(2):
@@ -131,7 +137,7 @@ def reference(points):
 
 
 # %%
-def scan(points, steps=2 if QUICK else 400):
+def scan(points, steps=20 if QUICK else 400):
   """Adapts a replica for each pair of a weight and a seed."""
   keys = jax.random.split(jax.random.key(2), SEEDS)
   index = np.tile(np.arange(SEEDS), len(ANCHORS))  # seed of each replica

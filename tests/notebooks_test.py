@@ -109,7 +109,8 @@ def test_a_notebook_is_kept_as_it_ran_whole(name):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_the_links_of_a_notebook_lead_to_files(name):
-  text = '\n'.join(body for kind, body in percent_cells(FOLDER / f'{name}.py'))
+  cells = percent_cells(FOLDER / f'{name}.py')
+  text = '\n'.join(body for kind, body in cells if kind == 'markdown')
   links = re.findall(r'\]\(([^()\s]+)\)', text)
   assert [link for link in links if link.startswith('../docs/')]
   assert not [link for link in links if not (FOLDER / link).exists()]
