@@ -272,8 +272,8 @@ draw(columns, 'blue: learned barycenters, x: exact centers')
 #   look wrong. The history tells: `violation` stays far above 0.
 #
 # Learned centers lie within about 0.2 of the crosses, and the shapes are nearly
-# those of a node. The value in the curve above converges sooner than the
-# picture does, so look at both.
+# those of a node. The curve above has one value for center and shape together,
+# so look at the picture as well.
 #
 # The same in numbers: $W_1$ of the learned samples from the exact answer,
 # computed without a critic by `ot.exact.w1`. Learned and exact samples are

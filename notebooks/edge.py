@@ -53,6 +53,7 @@ import onnxruntime
 
 import coalesce_jax as cj
 from coalesce_jax.export import export
+from coalesce_jax.methods import adaptation
 from coalesce_jax.runs import figures
 from coalesce_jax.training import schedules
 
@@ -61,7 +62,7 @@ key_data, key_small = jax.random.split(jax.random.key(0))
 drawn = np.asarray(meta.sample(key_data, 20 if QUICK else 500))
 drawn = np.uint8(np.round(127.5 * (drawn + 1)))  # 8 bits, like real images
 
-config = cj.methods.adaptation.ternarize_default(meta.spec)
+config = adaptation.ternarize_default(meta.spec)
 config = dataclasses.replace(
   config,
   game=dataclasses.replace(config.game, **GAME),
@@ -82,9 +83,11 @@ ax.set(
 _ = ax.legend()
 
 # %% [markdown]
-# The critics start untrained, so the first values say little. Then both curves
-# fall together, because the images are samples of the float generator. They do
-# not reach 0: ternary weights cannot copy the float generator exactly.
+# In the first 50 steps only the critics learn: the curves start at what ternary
+# weights cost before any training. Then both fall together, because the images
+# are samples of the float generator. They do not reach 0, because ternary
+# weights cannot copy the float generator exactly. Critics go on learning too,
+# so a small rise at the end need not mean worse samples.
 #
 # ## Problem
 #

@@ -62,6 +62,7 @@ import coalesce_jax as cj
 from coalesce_jax.data import images
 from coalesce_jax.data import samples
 from coalesce_jax.export import export
+from coalesce_jax.methods import adaptation
 from coalesce_jax.metrics import energy
 from coalesce_jax.runs import figures
 from coalesce_jax.training import schedules
@@ -117,7 +118,7 @@ show(
 # values the metamodel.
 
 # %%
-base = cj.methods.adaptation.Config()
+base = adaptation.Config()
 config = dataclasses.replace(
   base,
   game=dataclasses.replace(base.game, **GAME),
@@ -152,7 +153,7 @@ _ = ax.legend()
 # of the metamodel.
 
 # %%
-config = cj.methods.adaptation.ternarize_default(edge.spec)
+config = adaptation.ternarize_default(edge.spec)
 config = dataclasses.replace(
   config,
   game=dataclasses.replace(config.game, **GAME),
@@ -165,9 +166,8 @@ show({name: each.sample(key_view, 20) for name, each in stages.items()})
 
 # %% [markdown]
 # The panels use the same latents. The adapted samples have the size and the
-# strokes of the local images, and most are zeros, threes or eights. After so
-# few steps some are no clear digit. The ternary generator draws much the same
-# with rougher edges.
+# strokes of the local images, and many are zeros, threes or eights. After so
+# few steps some are no clear digit. The ternary generator draws much the same.
 #
 # ## Write the device file
 #
@@ -175,8 +175,8 @@ show({name: each.sample(key_view, 20) for name, each in stages.items()})
 # with those of JAX. If they differ by more than 0.0001 it raises an error and
 # writes nothing. The table gives sizes, and the energy distance of 500 samples
 # to the images that were set aside. Lower is better, and 0 would be the same
-# distribution. Expect about 4.5 for the metamodel, 1.2 after adaptation, and a
-# little more for ternary weights in a fourteenth of the bytes.
+# distribution. With the digits expect about 4.5 for the metamodel and 1.2 after
+# adaptation. Ternary weights cost little more, in a fourteenth of the bytes.
 
 # %%
 kept = (np.float32(others) / 127.5 - 1.0).reshape(len(others), -1)
