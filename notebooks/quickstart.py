@@ -19,7 +19,7 @@
 # called the *metamodel*, and it draws all MNIST digits. This notebook adapts
 # the metamodel to 20 images. Then it makes the weights ternary: each is one of
 # three values and takes 2 bits. At the end it writes an ONNX file and compares
-# its samples with those of JAX. All of it takes two to five minutes on two CPU
+# its samples with those of JAX. All of it takes under five minutes on two CPU
 # cores, compilation included.
 #
 # To run it in Colab, upload [quickstart.ipynb](quickstart.ipynb) there.
