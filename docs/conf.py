@@ -13,11 +13,14 @@ os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 from coalesce_jax.core.version import VERSION  # noqa: E402
 
 # Sphinx reads only what is below this folder. The notebooks have been run.
+# Their links to pages lead from the folder beside docs, where Jupyter runs.
 _NOTEBOOKS = _HERE / 'notebooks'
 shutil.rmtree(_NOTEBOOKS, ignore_errors=True)
 for _notebook in sorted((_HERE.parent / 'notebooks').glob('*.ipynb')):
   _NOTEBOOKS.mkdir(exist_ok=True)
-  shutil.copy2(_notebook, _NOTEBOOKS)
+  (_NOTEBOOKS / _notebook.name).write_text(
+    _notebook.read_text('utf8').replace('](../docs/', '](../'), 'utf8'
+  )
 
 project = 'coalesce_jax'
 author = 'the authors of coalesce_jax'

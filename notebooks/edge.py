@@ -13,11 +13,14 @@
 # %% [markdown]
 # # At the edge: bytes, runtimes, and a web page
 #
-# A trained generator shall run on a device that has neither JAX nor this
+# A trained generator has to run on a device that has neither JAX nor this
 # package. `coalesce_jax` writes ONNX files, which ONNX Runtime reads on
 # servers, on phones and in browsers. A ternary generator can be written with
 # weights of 2, 4 or 32 bits. This notebook measures what each of them costs in
 # bytes and in time, and writes a web page that draws samples.
+#
+# To run it in Colab, upload [edge.ipynb](edge.ipynb) there.
+# [Devices](../docs/guides/device.md) says which runtime reads which weights.
 
 # %%
 import sys
@@ -50,6 +53,7 @@ import onnxruntime
 
 import coalesce_jax as cj
 from coalesce_jax.export import export
+from coalesce_jax.methods import adaptation
 from coalesce_jax.runs import figures
 from coalesce_jax.training import schedules
 
@@ -58,7 +62,7 @@ key_data, key_small = jax.random.split(jax.random.key(0))
 drawn = np.asarray(meta.sample(key_data, 20 if QUICK else 500))
 drawn = np.uint8(np.round(127.5 * (drawn + 1)))  # 8 bits, like real images
 
-config = cj.methods.adaptation.ternarize_default(meta.spec)
+config = adaptation.ternarize_default(meta.spec)
 config = dataclasses.replace(
   config,
   game=dataclasses.replace(config.game, **GAME),
@@ -79,6 +83,12 @@ ax.set(
 _ = ax.legend()
 
 # %% [markdown]
+# In the first 50 steps only the critics learn: the curves start at what ternary
+# weights cost before any training. Then both fall together, because the images
+# are samples of the float generator. They do not reach 0, because ternary
+# weights cannot copy the float generator exactly. Critics go on learning too,
+# so a small rise at the end need not mean worse samples.
+#
 # ## Problem
 #
 # Which file is small, which one is fast, and are their samples the same? ONNX
@@ -157,12 +167,17 @@ times = {key: statistics.median(values) for key, values in slices.items()}
 figure, axes = plt.subplots(1, 3, figsize=(9, 2.6), dpi=70, sharey=True)
 names = list(runs)
 files = [f'edge-{name.split(",")[0]}.onnx' for name in names]
-axes[0].barh(names, [os.path.getsize(file) / 1000 for file in files])
+bars = axes[0].barh(names, [os.path.getsize(file) / 1000 for file in files])
+axes[0].bar_label(bars, fmt='%.0f', padding=2)
 axes[0].set(xlabel='kilobytes', title='File')
 for ax, batch in zip(axes[1:], (1, 64), strict=True):
-  ax.barh(names, [times[name, batch] for name in names], color='tab:orange')
+  values = [times[name, batch] for name in names]
+  bars = ax.barh(names, values, color='tab:orange')
+  ax.bar_label(bars, fmt='%.2f', padding=2)
   ax.set(xlabel='milliseconds a sample', title=f'Time, batch of {batch}')
 axes[0].invert_yaxis()
+for ax in axes:
+  ax.margins(x=0.25)  # Room for the labels.
 figure.tight_layout()
 
 # %% [markdown]

@@ -19,6 +19,9 @@
 # some settings may be arrays with one value for each replica. Here we scan the
 # proximal weight `anchor`, which says how strongly an adapted generator is held
 # near the metamodel, over several seeds.
+#
+# To run it in Colab, upload [seeds.ipynb](seeds.ipynb) there.
+# [Ablations](../docs/guides/ablations.md) says what else may be an array.
 
 # %%
 import sys
@@ -36,7 +39,8 @@ GAME = {'batch_size': 8, 'critic_steps': 1} if QUICK else {}
 # Samples are points of the plane, so that the right answer is known. The
 # metamodel is a standard normal distribution. The distribution at the edge node
 # is the same, but shifted by 0.8 to the right. Each seed has only 8 local
-# samples of it.
+# samples of it. The generators are affine maps of the latents (a perceptron,
+# 'mlp', without hidden layers), so they can shift and scale and nothing else.
 
 # %%
 import jax
@@ -60,13 +64,13 @@ spec = generator.Spec(
   'mlp',
   latent_size=2,
   image_shape=(2,),
-  options=generator.freeze({'hidden': (32, 32)}),
+  options=generator.freeze({'hidden': ()}),
   critic='mlp',
-  critic_options=generator.freeze({'hidden': (64, 64)}),
+  critic_options=generator.freeze({'hidden': (8,) if QUICK else (64, 64)}),
 )
 params = spec.build().init(jax.random.key(0))
-params['out'] = jax.tree.map(jnp.zeros_like, params['out'])
-params['affine'] = {'kernel': jnp.eye(2), 'bias': jnp.zeros(2)}
+params['out'] = jax.tree.map(jnp.zeros_like, params['out'])  # last layer
+params['affine'] = {'kernel': jnp.eye(2), 'bias': jnp.zeros(2)}  # added to it
 meta = generator.create(spec, params)
 
 
@@ -80,14 +84,18 @@ def local_samples(count):
 points = local_samples(LOCAL)
 key_view = jax.random.key(5)
 figure, ax = plt.subplots(figsize=(6.6, 3.4), dpi=70)
-ax.plot(*np.asarray(meta.sample(key_view, 300)).T, '.', c='0.7', ms=3)
+ax.plot(
+  *np.asarray(meta.sample(key_view, 300)).T,
+  '.',
+  c='0.7',
+  ms=3,
+  label='metamodel',
+)
 ax.plot(0, 0, '+', c='0.3', ms=12, mew=2, label='center of the metamodel')
 ax.plot(*SHIFT, 'x', c='k', ms=10, mew=2, label='center at the edge node')
 for s in range(2):
   ax.plot(*points[s].T, 'o', ms=5, label=f'local samples of seed {s}')
-ax.set(
-  xlabel='$x_1$', ylabel='$x_2$', title='Metamodel (grey) and local samples'
-)
+ax.set(xlabel='$x_1$', ylabel='$x_2$', title='Local samples of two seeds')
 ax.set_aspect('equal')
 _ = ax.legend(fontsize=7, loc='center left', bbox_to_anchor=(1, 0.5))
 
@@ -123,17 +131,24 @@ def reference(points):
 # Replicas of one seed have the same key and the same local samples, so that
 # only the weight differs between them. `cj.adapt` maps its training over the
 # axis by `jax.vmap`.
+#
+# With an `epsilon` of 0.1, Adam takes small steps where gradients are small.
+# Otherwise their noise would distort the shape of so small a generator.
 
 
 # %%
-def scan(points, steps=2 if QUICK else 400):
+def scan(points, steps=20 if QUICK else 400):
   """Adapts a replica for each pair of a weight and a seed."""
   keys = jax.random.split(jax.random.key(2), SEEDS)
   index = np.tile(np.arange(SEEDS), len(ANCHORS))  # seed of each replica
   anchor = np.repeat(ANCHORS, SEEDS)  # weight of each replica
   config = adaptation.Config(
     game=cj.gan.config.Config(
-      objective='w1_squared', learning_rate=1e-3, **GAME
+      objective='w1_squared',
+      learning_rate=4e-3,
+      epsilon=0.1,
+      penalty='one_sided',
+      **GAME,
     ),
     schedule=schedules.Schedule(steps=steps, chunk=max(2, steps // 20)),
     anchor=anchor,
@@ -154,7 +169,8 @@ print(f'{ensembles.count(adapted)} replicas were trained together.')
 # Lines are means over seeds, and bands are one standard deviation to each
 # side. The curves show the distance to the local samples that the critic
 # estimates. The critics start untrained, so the first values are too low.
-# Where the curves are flat, more steps would not help.
+# Where the curves are flat, more steps would not help. Without a proximal
+# weight the curve does not reach 0: an affine generator cannot copy 8 points.
 
 
 # %%
@@ -187,7 +203,7 @@ _ = ax.legend(fontsize=8)
 # same latents, so that two equal distributions have distance 0.
 
 # %%
-COUNT = 50 if QUICK else 400
+COUNT = 20 if QUICK else 400
 
 
 def errors(adapted):
@@ -222,15 +238,17 @@ best = ANCHORS[int(few.mean(1).argmin())]
 print(f'The best weight with {LOCAL} samples is {best}.')
 
 # %% [markdown]
-# The mean is lowest inside, but the bands overlap: eight seeds do not separate
-# these weights. One seed alone could have shown any order. At large weights the
-# error nears that of the metamodel. The learned generators need not lie on the
-# dashed line, because they also change their shape, and training is not exact.
+# The mean is lowest between the ends, but the bands overlap: eight seeds do not
+# separate neighbouring weights, and one seed alone could have shown another
+# order. At large weights the error nears that of the metamodel, and so does the
+# band, because the local samples hardly count. The curve lies above the dashed
+# line where the weight is small: the generators also learn the shape of their
+# 8 samples, which is not that of the true distribution.
 #
 # ## A variant
 #
-# With 64 local samples their mean is more certain. The dashed line is then
-# lowest at 0, and small weights gain.
+# With 64 local samples their mean is more certain. Both curves are then lowest
+# at 0: with so many samples the metamodel does not help.
 
 # %%
 points = local_samples(LOCAL if QUICK else 64)

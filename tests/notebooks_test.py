@@ -107,6 +107,15 @@ def test_a_notebook_is_kept_as_it_ran_whole(name):
   assert str(pathlib.Path.home()) not in text and '/tmp/' not in text
 
 
+@pytest.mark.parametrize('name', NAMES)
+def test_the_links_of_a_notebook_lead_to_files(name):
+  cells = percent_cells(FOLDER / f'{name}.py')
+  text = '\n'.join(body for kind, body in cells if kind == 'markdown')
+  links = re.findall(r'\]\(([^()\s]+)\)', text)
+  assert [link for link in links if link.startswith('../docs/')]
+  assert not [link for link in links if not (FOLDER / link).exists()]
+
+
 def test_the_notebooks_are_small():
   assert sum(p.stat().st_size for p in FOLDER.iterdir()) < 1_500_000
 
@@ -171,7 +180,6 @@ def test_edge_writes_programs_that_agree_and_the_page_that_names_them(
   assert "create('edge-int2.onnx')" in page and '[8, 28, 64]' in page
 
 
-@pytest.mark.slow
 def test_barycenters_has_the_exact_answers(tmp_path, monkeypatch):
   made = run('barycenters', tmp_path, monkeypatch)
   assert_pictures(3)
