@@ -53,8 +53,6 @@ def __getattr__(name: str) -> Any:
     home = importlib.import_module(f'coalesce_jax.{_HOMES[name]}')
     return getattr(home, name)
   if name in _ROOMS:
-    for path in sorted(set(_HOMES.values())):
-      importlib.import_module(f'coalesce_jax.{path}')
     return importlib.import_module(f'coalesce_jax.{name}')
   raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
