@@ -21,7 +21,7 @@ FLAGS = {
   'freeze_d critic judges local nodes packing ternary ternary_steps weights',
   'ternarize': f'{TRAINING} augment critic local node packing',
   'export': 'format node out weights',
-  'share': 'node out',
+  'share': 'license node out',
   'sample': 'backend n node out seed',
   'evaluate': 'features images labelled local node samples seed',
   'report': 'workdir',
