@@ -6,6 +6,9 @@ The seeds are replicas of one run, which `coalesce run` could go on with. Beside
 its report lies `seeds.md`: the Frechet distance of each method, and of each
 seed the difference between a generator of ours and a baseline.
 
+The method 'ensemble_long' is added where 'ensemble' is one: a fair control,
+which has all steps of the metamodel and of adaptation.
+
 Shapes: S seeds.
 """
 
@@ -102,7 +105,12 @@ def _define(values: flags.FlagValues) -> None:
 def _run(values: command_lib.Values, stop: command_lib.Stop) -> dict[str, Any]:
   from coalesce_jax.pipeline import run as run_lib
 
-  config = config_lib.override(values.config, {'seeds': values.seeds})
+  methods = tuple(values.config.methods)
+  if 'ensemble' in methods and 'ensemble_long' not in methods:
+    methods += ('ensemble_long',)
+  config = config_lib.override(
+    values.config, {'seeds': values.seeds, 'methods': methods}
+  )
   if not set(BASELINES) & set(config.methods):
     raise ValueError(
       f'methods {tuple(config.methods)} has no baseline; name one of '
