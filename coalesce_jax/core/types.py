@@ -22,7 +22,8 @@ class Network(NamedTuple):
     init: ``key -> params``, a nested dict of arrays.
     apply: ``(params, inputs) -> outputs``. A generator maps latents
       ``[B, Z]``, or what else its prior draws, to samples ``[B, ...]``; a
-      critic maps samples to scores ``[B]``.
+      critic maps samples to scores ``[B]``, or to several scores for each
+      sample, ``[B, ...]``.
   """
 
   init: Callable[[PRNGKey], Params]

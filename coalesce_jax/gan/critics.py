@@ -33,7 +33,8 @@ class Critics(NamedTuple):
     rounds: ``(state, real [R, K, B, ...], fake [R, ...], rate, key) -> (latent,
       optimizer, aux)``. Updates all critics R times; `aux` is that of the last
       update.
-    scores: ``(latent, frozen, samples, shared) -> [K, B]``. Samples are
+    scores: ``(latent, frozen, samples, shared) -> scores``, `[K, B]`, or
+      `[K, B, ...]` of a critic with several scores for each sample. Samples are
       `[K, B, ...]`, or `[B, ...]` if they are shared by all critics.
     params: ``(latent, frozen) -> params [K, ...]`` of the network.
   """

@@ -90,7 +90,7 @@ def make(
       inputs.held_out, key_draw, size, prior if config.paired else None
     )
     held = jax.vmap(augment, (None, 0))(key_augment, held)
-    return batch_shards.mean(scores(state, held, False).mean(-1))
+    return batch_shards.mean(means(scores(state, held, False)))
 
   def adversary(
     state: state_lib.State,
@@ -104,7 +104,7 @@ def make(
 
     def loss(fakes: jax.Array) -> tuple[jax.Array, Estimate]:
       fake_scores = scores(state, augmented(key, fakes), shared)
-      fake_mean = batch_shards.mean(jax.lax.stop_gradient(fake_scores.mean(-1)))
+      fake_mean = batch_shards.mean(jax.lax.stop_gradient(means(fake_scores)))
       now = jax.lax.stop_gradient(adversarial.distance(held - fake_mean, slope))
       mean = smoothed(state.w1, now, decay)
       c = objective.coefficients(
@@ -141,6 +141,16 @@ def make(
     return state, metrics
 
   return Distances(held_out, adversary, update)
+
+
+def means(scores: jax.Array) -> jax.Array:
+  """Returns the mean score of each critic, `[K]`.
+
+  Args:
+    scores: `[K, B]`, or `[K, B, ...]` of critics with several scores for each
+      sample.
+  """
+  return scores.mean(tuple(range(1, scores.ndim)))
 
 
 def smoothed(before: jax.Array, now: jax.Array, decay: float) -> jax.Array:

@@ -83,7 +83,8 @@ def make(
   Args:
     config: static settings.
     generator: network that maps a draw of the prior to samples.
-    critic: network that maps samples to scores `[B]`. All K critics share it.
+    critic: network that maps samples to scores, `[B]` or `[B, ...]`. All K
+      critics share it.
     terms: additional losses of the generator, with different names.
     reparam: reparametrization of the generator's parameters.
     critic_reparam: reparametrization of the parameters of each critic.

@@ -67,6 +67,22 @@ def _draw_normal(latent_size):
   return draw
 
 
+def random_keys() -> Source:
+  """Returns a source of data of random keys, `[n, 2]` uint32.
+
+  In a prior it serves generators that draw random numbers of their own for each
+  sample, such as those of dropout (`networks.translation_layers`).
+  """
+  return Source((), _draw_keys)
+
+
+def _draw_keys(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
+  del data
+  return batch_shards.rows(
+    lambda n: jax.random.bits(key, (n, 2), jnp.uint32), n
+  )[None]
+
+
 def array(samples: Any, size: jax.Array | int | None = None) -> Source:
   """Returns a source that draws uniformly with replacement from a data set.
 

@@ -16,6 +16,7 @@ Shapes: N samples, Z latent.
 import jax
 import jax.numpy as jnp
 
+from coalesce_jax.core import scores as scores_lib
 from coalesce_jax.core import types
 from coalesce_jax.networks import transport_config
 
@@ -48,7 +49,7 @@ def move(
     values = critic.apply(critic_params, generator.apply(params, moved))
     # The constant keeps the gradient finite at the start, where this is 0.
     away = jnp.sqrt(jnp.sum((moved - z) ** 2, -1) + 1e-8)
-    return jnp.sum(values) - config.pull * jnp.sum(away)
+    return jnp.sum(scores_lib.of_samples(values)) - config.pull * jnp.sum(away)
 
   def step(moved: jax.Array, _: None) -> tuple[jax.Array, None]:
     after = moved + config.rate * jax.grad(gain)(moved)

@@ -7,6 +7,8 @@ Shapes: B batch, Z latent, H, W map, C input channels, F output channels, k
 kernel.
 """
 
+from collections.abc import Callable
+
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
@@ -20,6 +22,8 @@ def swap(x: jax.Array) -> jax.Array:
   return x.transpose(3, 1, 2, 0)
 
 
+Init = Callable[..., jax.Array]
+
 he_normal = nn.initializers.variance_scaling(2.0, 'fan_in', 'normal')
 
 
@@ -30,13 +34,17 @@ class Conv(nn.Module):
   kernel_size: int = 4
   stride: int = 2
   padding: conv.Padding = 1
+  use_bias: bool = True
+  kernel_init: Init = he_normal
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     shape = (self.kernel_size, self.kernel_size, x.shape[0], self.features)
-    kernel = self.param('kernel', he_normal, shape)
-    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    kernel = self.param('kernel', self.kernel_init, shape)
     y = conv.conv2d(x, kernel, stride=self.stride, padding=self.padding)
+    if not self.use_bias:
+      return y
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
     return y + bias[:, None, None, None]
 
 
@@ -48,6 +56,8 @@ class ConvTranspose(nn.Module):
   stride: int = 2
   padding: conv.Padding = 1
   size: tuple[int, int] | None = None
+  use_bias: bool = True
+  kernel_init: Init | None = None
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -55,11 +65,13 @@ class ConvTranspose(nn.Module):
     # An output depends on k^2 / stride^2 values of every input channel.
     scale = 2.0 * self.stride**2
     init = nn.initializers.variance_scaling(scale, 'fan_in', 'normal')
-    kernel = self.param('kernel', init, shape)
-    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    kernel = self.param('kernel', self.kernel_init or init, shape)
     y = conv.conv2d_transpose(
       x, kernel, stride=self.stride, padding=self.padding, size=self.size
     )
+    if not self.use_bias:
+      return y
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
     return y + bias[:, None, None, None]
 
 

@@ -22,6 +22,7 @@ from coalesce_jax.networks import lipschitz
 from coalesce_jax.networks import mixture
 from coalesce_jax.networks import mlp
 from coalesce_jax.networks import option_checks
+from coalesce_jax.networks import patchgan
 
 MAX_LATENT_SIZE = 4096
 MAX_SAMPLE_SIZE = 1 << 20
@@ -119,6 +120,7 @@ CRITICS: dict[str, Callable[..., nn.Module]] = {
   'envelopes': _envelopes,
   'groupsort': _groupsort,
   'mlp': _mlp_critic,
+  'patchgan': patchgan.critic,
   'wgan_gp_mnist': _paper_critic,
 }
 
@@ -147,7 +149,7 @@ def generator(
 def critic(
   name: str, *, data_shape: tuple[int, ...], **options: Any
 ) -> types.Network:
-  """Returns a critic, from samples `[B, *data_shape]` to values `[B]`.
+  """Returns a critic, from samples `[B, *data_shape]` to scores, see `types`.
 
   Args:
     name: a key of `CRITICS`.

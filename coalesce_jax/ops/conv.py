@@ -69,11 +69,17 @@ def conv2d(
   Raises:
     ValueError: the kernel does not fit the input.
   """
-  size, _, channels, _ = kernel.shape
+  size, _, channels, features = kernel.shape
   if kernel.shape[1] != size or x.ndim != 4 or x.shape[0] != channels:
     raise ValueError(f'kernel {kernel.shape} does not fit input {x.shape}')
-  image = x.shape[1], x.shape[2]
-  shape = patch_geometry.geometry(image, kernel.shape, stride, _pairs(padding))
+  image, pads = (x.shape[1], x.shape[2]), _pairs(padding)
+  if stride == 1 and features < channels and _within(size, pads):
+    # The adjoint form copies k^2 F values of a pixel instead of k^2 C.
+    others = tuple((size - 1 - low, size - 1 - high) for low, high in pads)
+    return conv2d_transpose(
+      x, kernel[::-1, ::-1], stride=1, padding=(others[0], others[1])
+    )
+  shape = patch_geometry.geometry(image, kernel.shape, stride, pads, x.shape[3])
   products = [
     precision.dot(w, part, 0, 0)
     for w, part in zip(
@@ -122,7 +128,7 @@ def conv2d_transpose(
     )
     size = height, width
   kernel = kernel.swapaxes(2, 3)
-  shape = patch_geometry.geometry(size, kernel.shape, stride, pads)
+  shape = patch_geometry.geometry(size, kernel.shape, stride, pads, x.shape[3])
   if shape.out != x.shape[1:3]:
     raise ValueError(
       f'size {size} has {shape.out} patches, which do not fit input {x.shape}'
@@ -135,6 +141,11 @@ def conv2d_transpose(
     )
   ]
   return im2col.scatter(products, shape)[0]
+
+
+def _within(size: int, pads: tuple[tuple[int, int], tuple[int, int]]) -> bool:
+  """Returns whether every patch reads a pixel of the image."""
+  return max(map(max, pads)) < size
 
 
 def _pairs(padding: Padding) -> tuple[tuple[int, int], tuple[int, int]]:

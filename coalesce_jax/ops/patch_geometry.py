@@ -7,6 +7,7 @@ F output channels.
 from collections.abc import Iterator
 import contextlib
 import contextvars
+import math
 from typing import NamedTuple
 
 import jax
@@ -17,6 +18,9 @@ from coalesce_jax.parallel import batch_shards
 # Winograd's products are faster in one direction, and in two directions, if the
 # narrower factor of a product has at least so many rows. Measured on CPUs.
 _TILED_FROM = (64, 128)
+# They are slower for few patches of a batch, because then the transforms of the
+# kernel take most of the time.
+_TILED_PATCHES = (256, 512)
 
 _plain: contextvars.ContextVar[bool] = contextvars.ContextVar(
   'plain', default=False
@@ -69,6 +73,7 @@ def geometry(
   kernel: tuple[int, ...],
   stride: int,
   pads: tuple[tuple[int, int], tuple[int, int]],
+  batch: int | None = None,
 ) -> Geometry:
   """Returns the geometry of a convolution.
 
@@ -77,6 +82,7 @@ def geometry(
     kernel: the shape (k, k, C, F) of the kernel.
     stride: the stride in both directions.
     pads: zeros (before, after) for rows and for columns.
+    batch: B; None counts as a large batch.
 
   Raises:
     ValueError: the kernel exceeds the padded image.
@@ -97,7 +103,13 @@ def geometry(
   # Winograd's products need patches of two whole blocks on an axis.
   able = size == 2 * stride and min(height, width) > 1
   able &= jax.default_backend() == 'cpu' and not _plain.get()
-  tiled = sum(narrow >= start for start in _TILED_FROM) if able else 0
+  tiled = 0
+  if able:
+    patches = math.inf if batch is None else height * width * batch
+    tiled = sum(
+      narrow >= start and patches >= least
+      for start, least in zip(_TILED_FROM, _TILED_PATCHES, strict=True)
+    )
   stacked = tiled > 0 and batch_shards.one_core()
   return Geometry(size, stride, (top, bottom), (height, width), tiled, stacked)
 

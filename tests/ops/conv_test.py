@@ -9,21 +9,30 @@ import pytest
 from coalesce_jax.ops import conv
 from coalesce_jax.parallel import batch_shards
 
-# Size, kernel, stride, padding, channels in, out.
+# Size, kernel, stride, padding, channels in, out, batch.
 CASES = [
-  (10, 4, 2, 1, 1, 3),
-  (9, 5, 2, ((1, 2), (2, 1)), 2, 3),
-  (5, 3, 1, 1, 2, 3),
+  (10, 4, 2, 1, 1, 3, 3),
+  (9, 5, 2, ((1, 2), (2, 1)), 2, 3, 3),
+  (5, 3, 1, 1, 2, 3, 3),
   # Wide: by tiles.
-  (8, 4, 2, 1, 32, 64),
+  (6, 4, 2, 1, 32, 64, 57),
+  # The kernels of translation networks.
+  (7, 3, 2, 1, 2, 3, 2),
+  (6, 4, 1, 1, 2, 2, 2),
+  (8, 7, 1, 0, 2, 3, 2),
+  # Fewer channels out than in.
+  (8, 7, 1, ((0, 6), (1, 2)), 3, 1, 2),
+  (5, 3, 1, 1, 3, 2, 2),
+  # Patches of padding alone.
+  (5, 3, 1, ((3, 0), (0, 4)), 3, 2, 2),
 ]
 # Channels in and out, of which the latter are wide.
 WIDTHS = [(2, 3), (32, 64)]
 
 
-def data(size, kernel, channels, features):
+def data(size, kernel, channels, features, batch=3):
   rng = np.random.default_rng(0)
-  x = rng.normal(size=(channels, size, size, 3))
+  x = rng.normal(size=(channels, size, size, batch))
   w = rng.normal(size=(kernel, kernel, channels, features))
   w /= np.sqrt(kernel * kernel * channels)
   return jnp.float32(x), jnp.float32(w)
@@ -67,11 +76,13 @@ def check_equal(ours, theirs, x, w, second=True):
     np.testing.assert_allclose(a, b, atol=2e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize('size,kernel,stride,padding,channels,features', CASES)
+@pytest.mark.parametrize(
+  'size,kernel,stride,padding,channels,features,batch', CASES
+)
 def test_values_and_gradients_equal_lax(
-  size, kernel, stride, padding, channels, features
+  size, kernel, stride, padding, channels, features, batch
 ):
-  x, w = data(size, kernel, channels, features)
+  x, w = data(size, kernel, channels, features, batch)
   check_equal(
     lambda x, w: conv.conv2d(x, w, stride=stride, padding=padding),
     lambda x, w: reference(x, w, stride, padding),
@@ -89,9 +100,40 @@ def transposed(x, w):
 
 @pytest.mark.parametrize('channels,features', WIDTHS)
 def test_values_and_gradients_of_the_transpose_equal_lax(channels, features):
-  x, w = data(4, 4, features, channels)
+  x, w = data(4, 4, features, channels, batch=2 if channels < 32 else 33)
   second = channels < 32
   check_equal(conv.conv2d_transpose, transposed, x, w, second)
+
+
+@pytest.mark.parametrize('size', [7, 8])
+def test_a_transpose_of_three_taps_doubles_with_an_output_padding(size):
+  x, w = data(4, 3, 2, 3, 2)
+
+  def reference(x, w):
+    # The image with zeros between its pixels, and two zeros after them if the
+    # output is padded.
+    high = size - 6
+    return lax.conv_general_dilated(
+      x, w[::-1, ::-1], (1, 1), ((1, high), (1, high)), lhs_dilation=(2, 2),
+      dimension_numbers=('CHWN', 'HWIO', 'CHWN'),
+    )  # fmt: skip
+
+  check_equal(
+    lambda x, w: conv.conv2d_transpose(x, w, size=(size, size)),
+    reference,
+    x,
+    w,
+  )
+
+
+def test_few_channels_out_are_not_gathered():
+  x, w = data(9, 7, 32, 2, 2)
+  traced = jax.make_jaxpr(lambda: jax.grad(
+    lambda w: jnp.sum(conv.conv2d(x, w) ** 2)
+  )(w))()  # fmt: skip
+  largest = max(v.aval.size for e in traced.jaxpr.eqns for v in e.outvars)
+  # Every tap of every channel out at every pixel in, not of every channel in.
+  assert largest == max(49 * 2 * 9 * 9 * 2, 32 * 9 * 9 * 2) < 49 * 32 * 9 * 2
 
 
 def test_transpose_is_the_adjoint():
@@ -169,7 +211,7 @@ def test_a_size_with_another_number_of_patches_is_refused():
 
 @pytest.mark.parametrize('size,factor', [(16, 121 / 256), (14, 100 / 196)])
 def test_wide_convolutions_take_fewer_multiplications(size, factor):
-  x, w = data(size, 4, 32, 64)
+  x, w = data(size, 4, 32, 64, 11)
   traced = jax.make_jaxpr(lambda: conv.conv2d(x, w, stride=2, padding=1))()
   products = [
     e for e in traced.jaxpr.eqns if e.primitive.name == 'precision_dot'
@@ -177,12 +219,23 @@ def test_wide_convolutions_take_fewer_multiplications(size, factor):
   done = sum(
     e.invars[0].aval.shape[-2] * e.outvars[0].aval.size for e in products
   )
-  assert done == factor * 16 * 32 * 64 * (size // 2) ** 2 * 3
+  assert done == factor * 16 * 32 * 64 * (size // 2) ** 2 * 11
+
+
+@pytest.mark.parametrize(
+  'batch,products', [(15, 1), (16, 4), (31, 4), (32, 16)]
+)
+def test_few_patches_are_not_tiled(batch, products):
+  x, w = data(8, 4, 32, 64, batch)
+  traced = jax.make_jaxpr(lambda: conv.conv2d(x, w, stride=2, padding=1))()
+  names = [e.primitive.name for e in traced.jaxpr.eqns]
+  # Tiles of three and one more: some of the sixteen products come in pieces.
+  assert names.count('precision_dot') == products
 
 
 def test_on_one_core_products_of_one_size_are_one():
-  x, w = data(6, 4, 32, 64)
-  y = np.random.default_rng(1).normal(size=(64, 3, 3, 3)).astype(np.float32)
+  x, w = data(6, 4, 32, 64, 57)
+  y = np.random.default_rng(1).normal(size=(64, 3, 3, 57)).astype(np.float32)
 
   def both():
     forward = conv.conv2d(x, w, stride=2, padding=1)

@@ -1,5 +1,10 @@
 """Defines the interface of an adversarial loss.
 
+A critic has one score for each sample, `[B]`, or several, `[B, ...]`, such as
+those of patches of an image. Means are then over samples and patches: a loss of
+single scores is averaged over all scores (the loss of every patch, not the loss
+of a mean score).
+
 Shapes: B batch. Gaps are differences of mean scores.
 """
 

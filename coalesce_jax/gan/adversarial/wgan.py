@@ -8,6 +8,9 @@ A penalty on gradients at random points between real and fake samples replaces
 the Lipschitz constraint. The mean gradient norm at these points is called the
 slope.
 
+The critic f of a sample is the mean of its scores, where a critic has several
+scores for each sample, `[B, ...]`.
+
 Shapes: B batch. Distances are in the units of the samples.
 """
 
@@ -16,6 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from coalesce_jax.core import scores as scores_lib
 from coalesce_jax.core import types
 from coalesce_jax.gan.adversarial import base
 from coalesce_jax.parallel import batch_shards
@@ -27,7 +31,7 @@ def dual_gap(
   """Returns the estimate of W1, a lower bound where `critic` is 1-Lipschitz.
 
   Args:
-    critic: maps `[B, ...]` to `[B]`.
+    critic: maps `[B, ...]` to scores, `[B]` or `[B, ...]`.
     real: `[B, ...]`.
     fake: `[B, ...]`.
   """
@@ -48,7 +52,8 @@ def gradient_penalty(
   """Returns the mean penalty on the gradient norm, and the mean gradient norm.
 
   Args:
-    critic: maps `[B, ...]` to `[B]`, samples independent of each other.
+    critic: maps `[B, ...]` to scores, `[B]` or `[B, ...]`, samples independent
+      of each other.
     points: where gradients are taken, `[B, ...]`.
     penalty: `'two_sided'`, `(|g| - 1)^2`, Eq. 3 of Gulrajani et al.,
       https://arxiv.org/abs/1704.00028; `'one_sided'`, `max(0, |g| - 1)^2`,
@@ -62,7 +67,9 @@ def gradient_penalty(
     sample's gradient.
   """
   # Samples are independent: the gradient of the sum holds each one's.
-  gradient = jax.grad(lambda x: jnp.sum(critic(x)))(points)
+  gradient = jax.grad(lambda x: jnp.sum(scores_lib.of_samples(critic(x))))(
+    points
+  )
   squared = jnp.sum(gradient * gradient, -1)
   whole = jnp.sum(squared, tuple(range(1, squared.ndim)))
   # The constant keeps the derivative of the root finite at zero.
@@ -104,7 +111,7 @@ def critic_loss(
   """Returns the loss that a critic descends: penalty minus dual gap.
 
   Args:
-    critic: maps `[B, ...]` to `[B]`.
+    critic: maps `[B, ...]` to scores, `[B]` or `[B, ...]`.
     real: `[B, ...]`.
     fake: `[B, ...]`.
     key: consumed, for the points of the penalty.

@@ -1,0 +1,161 @@
+r"""Defines the ResNet generator of CycleGAN.
+
+A 7 x 7 convolution, two 3 x 3 convolutions of stride 2, residual blocks, two
+transposed 3 x 3 convolutions, and a 7 x 7 convolution with tanh; a norm and
+ReLU after each of the others. Convolutions of stride 1 pad by reflection.
+Sec. 7.2 of Zhu et al., https://arxiv.org/abs/1703.10593, after Johnson et al.,
+https://arxiv.org/abs/1603.08155, with the network of their public code.
+
+The first half is the encoder of CUT, Park et al.,
+https://arxiv.org/abs/2007.15651. Its layers have the numbers of their public
+code:
+
+| layer | map |
+|---|---|
+| 0 | the image |
+| 4, 8 | after the first and the second convolution of stride 2 |
+| 11 + n | after residual block n = 1, 2, ... |
+
+CUT takes 0, 4, 8, 12 and 16. Its own network filters maps before they are
+subsampled, which this one does not.
+
+Shapes: B batch, H, W image, C input channels, F output channels.
+"""
+
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax.networks import layers as common
+from coalesce_jax.networks import translation_layers as layers
+from coalesce_jax.ops import reflection
+
+# Widths are multiplied by 4 on the way to the residual blocks, whose maps have
+# 1 / 4 of the side. Reflection and norms need maps of at least 2 x 2 pixels.
+_DOWNS = 2
+_LEAST = 8
+# Number of the layer after the first residual block.
+_FIRST_BLOCK = 12
+
+
+def layer_numbers(blocks: int) -> tuple[int, ...]:
+  """Returns the layers that have features, see the module.
+
+  Args:
+    blocks: number of residual blocks.
+  """
+  return 0, 4, 8, *range(_FIRST_BLOCK, _FIRST_BLOCK + blocks)
+
+
+class Generator(nn.Module):
+  """Maps images `[B, H, W, C]` in [-1, 1] to images `[B, H, W, F]`.
+
+  Sides that are no multiples of 4, or less than 8, are padded by reflection,
+  and the result is cropped.
+
+  Attributes:
+    channels: F.
+    width: number of channels of the first map.
+    blocks: number of residual blocks; CycleGAN takes 6 for images of 128
+      pixels, 9 for 256.
+    norm: one of `translation_layers.NORMS`.
+    upsampling: one of `translation_layers.UPSAMPLINGS`.
+    dropout: probability of dropout in the residual blocks, see
+      `unet.Generator`.
+  """
+
+  channels: int
+  width: int = 64
+  blocks: int = 6
+  norm: str = 'instance'
+  upsampling: str = 'transposed'
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, inputs: Any, numbers: tuple[int, ...] = ()) -> Any:
+    """Translates images, or encodes them.
+
+    Args:
+      inputs: images, or a mapping, see `translation_layers.split_inputs`.
+      numbers: numbers of layers; () translates.
+
+    Returns:
+      Images `[B, H, W, F]`; with layers instead one map `[B, H', W', C']` for
+      each of them, of the padded image.
+    """
+    images, noise = layers.split_inputs(inputs)
+    if not numbers:
+      return layers.on_multiples(
+        images, 2**_DOWNS, _LEAST,
+        lambda x: self._decode(self._encode(x, noise)[-1]),
+      )  # fmt: skip
+    pads = layers.padding(images.shape[1:3], 2**_DOWNS, _LEAST)
+    x = reflection.pad(common.swap(images), pads)
+    maps = self._encode(x, noise, max(numbers))
+    places = layer_numbers(self.blocks)
+    return [common.swap(maps[places.index(n)]) for n in numbers]
+
+  def _encode(
+    self, x: jax.Array, noise: jax.Array | None, until: int | None = None
+  ) -> list[jax.Array]:
+    """Returns the maps of all layers up to the number `until`."""
+    if until is None:
+      until = layer_numbers(self.blocks)[-1]
+    maps = [x]
+    if until:
+      x = self._reflected(x, self.width, 7, 'stem')
+      x = nn.relu(self._norm('stem_norm', x))
+    for i in range(_DOWNS):
+      if until < 4 * (i + 1):
+        return maps
+      x = layers.Conv(
+        self.width * 2 ** (i + 1),
+        kernel_size=3,
+        use_bias=self.norm == 'none',
+        name=f'down_{i}',
+      )(x)
+      maps.append(x)
+      x = nn.relu(self._norm(f'down_norm_{i}', x))
+    for i in range(until - _FIRST_BLOCK + 1):
+      x = self._block(x, noise, i)
+      maps.append(x)
+    return maps
+
+  def _block(self, x: jax.Array, noise: jax.Array | None, i: int) -> jax.Array:
+    features = x.shape[0]
+    y = self._reflected(x, features, 3, f'block_{i}_conv_0')
+    y = nn.relu(self._norm(f'block_{i}_norm_0', y))
+    y = layers.dropout(y, self.dropout, noise, i)
+    y = self._reflected(y, features, 3, f'block_{i}_conv_1')
+    return x + self._norm(f'block_{i}_norm_1', y)
+
+  def _decode(self, x: jax.Array) -> jax.Array:
+    for i in range(_DOWNS):
+      x = layers.Up(
+        x.shape[0] // 2,
+        kernel_size=3,
+        upsampling=self.upsampling,
+        use_bias=self.norm == 'none',
+        name=f'up_{i}',
+      )(x)
+      x = nn.relu(self._norm(f'up_norm_{i}', x))
+    return jnp.tanh(self._reflected(x, self.channels, 7, 'out', bias=True))
+
+  def _norm(self, name: str, x: jax.Array) -> jax.Array:
+    return layers.Norm(self.norm, name=name)(x)
+
+  def _reflected(
+    self, x: jax.Array, features: int, size: int, name: str, bias: bool = False
+  ) -> jax.Array:
+    """Convolves a map that is padded by reflection, so that it keeps its size."""
+    edge = size // 2
+    return layers.Conv(
+      features,
+      kernel_size=size,
+      stride=1,
+      padding=0,
+      use_bias=bias or self.norm == 'none',
+      name=name,
+    )(reflection.pad(x, ((edge, edge), (edge, edge))))
