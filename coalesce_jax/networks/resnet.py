@@ -30,7 +30,6 @@ import jax.numpy as jnp
 
 from coalesce_jax.networks import layers as common
 from coalesce_jax.networks import translation_layers as layers
-from coalesce_jax.ops import reflection
 
 # Widths are multiplied by 4 on the way to the residual blocks, whose maps have
 # 1 / 4 of the side. Reflection and norms need maps of at least 2 x 2 pixels.
@@ -92,7 +91,7 @@ class Generator(nn.Module):
         lambda x: self._decode(self._encode(x, noise)[-1]),
       )  # fmt: skip
     pads = layers.padding(images.shape[1:3], 2**_DOWNS, _LEAST)
-    x = reflection.pad(common.swap(images), pads)
+    x = layers.reflected(common.swap(images), pads)
     maps = self._encode(x, noise, max(numbers))
     places = layer_numbers(self.blocks)
     return [common.swap(maps[places.index(n)]) for n in numbers]
@@ -149,7 +148,7 @@ class Generator(nn.Module):
   def _reflected(
     self, x: jax.Array, features: int, size: int, name: str, bias: bool = False
   ) -> jax.Array:
-    """Convolves a map that is padded by reflection, so that it keeps its size."""
+    """Convolves a map, padded by reflection to keep its size."""
     edge = size // 2
     return layers.Conv(
       features,
@@ -158,4 +157,4 @@ class Generator(nn.Module):
       padding=0,
       use_bias=bias or self.norm == 'none',
       name=name,
-    )(reflection.pad(x, ((edge, edge), (edge, edge))))
+    )(layers.reflected(x, ((edge, edge), (edge, edge))))

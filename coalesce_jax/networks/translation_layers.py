@@ -22,10 +22,12 @@ import jax.numpy as jnp
 
 from coalesce_jax.networks import layers
 from coalesce_jax.ops import conv
-from coalesce_jax.ops import reflection
 from coalesce_jax.parallel import batch_shards
 
 NORMS = ('instance', 'group', 'layer', 'batch', 'none')
+# Pixels (before, after) for rows and for columns.
+Pads = tuple[tuple[int, int], tuple[int, int]]
+
 UPSAMPLINGS = ('transposed', 'resize')
 
 # The most channels that one group of `'group'` has.
@@ -138,7 +140,9 @@ def doubled(kernel: jax.Array) -> jax.Array:
   return kernel
 
 
-def dropout(x: jax.Array, rate: float, keys: jax.Array | None, layer: int):
+def dropout(
+  x: jax.Array, rate: float, keys: jax.Array | None, layer: int
+) -> jax.Array:
   """Sets values to 0 at random and scales the others up.
 
   Srivastava et al., https://jmlr.org/papers/v15/srivastava14a.html.
@@ -199,16 +203,22 @@ def on_multiples(
     ValueError: a side has one pixel.
   """
   pads = padding(images.shape[1:3], multiple, least)
-  x = reflection.pad(layers.swap(images), pads)
+  x = reflected(layers.swap(images), pads)
   y = layers.swap(translate(x))
   (top, _), (left, _) = pads
   height, width = images.shape[1:3]
   return y[:, top : top + height, left : left + width]
 
 
-def padding(
-  size: tuple[int, ...], multiple: int, least: int
-) -> reflection.Pads:
+def reflected(x: jax.Array, pads: Pads) -> jax.Array:
+  """Pads maps `[C, H, W, B]` by reflection, without repeating the border.
+
+  A pad larger than the map reflects repeatedly.
+  """
+  return jnp.pad(x, ((0, 0), *pads, (0, 0)), 'reflect')
+
+
+def padding(size: tuple[int, ...], multiple: int, least: int) -> Pads:
   """Returns the pads of an image (H, W), see `on_multiples`.
 
   Raises:

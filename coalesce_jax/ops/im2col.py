@@ -110,6 +110,14 @@ def _gather_impl(
       )
     ]
     return [_matrix(u) for u in _grouped(parts, shape, len(lead))]
+  if s == 1:
+    # One direction after the other needs arrays of k parts, not of k^2.
+    x = x.reshape(*lead, channels, rows, columns, batch)
+    for at, out in ((-2, width), (-3, height)):
+      starts = range(len(shape.phases))
+      cut = functools.partial(lax.slice_in_dim, x, axis=x.ndim + at)
+      x = jnp.concatenate([cut(i, i + out) for i in starts], -4)
+    return [_matrix(x)]
   parts = [
     x[..., :m, :n, :, a : a + height, b : b + width, :].reshape(
       *lead, m * n * channels, height, width, batch
@@ -143,6 +151,13 @@ def _scatter_impl(
     ]
     x = winograd.inputs_adjoint(terms, -2)
     batch, channels = x.shape[-1], x.shape[-4] // s**2
+    x = x.reshape(*lead, s, s, channels, rows, columns, batch)
+  elif s == 1:
+    (x,) = products
+    x = x.reshape(*x.shape[:-1], *shape.out, -1)
+    for at, size in ((1, rows), (2, columns)):
+      x = _shifted_sum(jnp.split(x, shape.kernel, axis), axis + at, size)
+    channels, batch = x.shape[axis], x.shape[-1]
     x = x.reshape(*lead, s, s, channels, rows, columns, batch)
   else:
     (p,) = products

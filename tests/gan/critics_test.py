@@ -85,3 +85,17 @@ def test_scores_are_those_of_each_critic_of_shared_samples_or_its_own():
   own = made.scores(latent, frozen, jnp.stack([x, -x]), False)
   np.testing.assert_allclose(own, [x[:, 0], -10.0 * x[:, 1]])
   np.testing.assert_array_equal(made.params(latent, frozen), params)
+
+
+def test_scores_of_patches_keep_their_axes():
+  made = critics_lib.make(
+    config_lib.Config(),
+    types.Network(None, lambda params, x: jnp.tile(params[None] * x, (1, 3))),
+    registry.build('lsgan'),
+    base.identity(),
+  )
+  latent, frozen, _ = made.init(jax.random.key(0), jnp.array([[1.0], [10.0]]))
+  x = np.arange(4.0).reshape(4, 1)
+  scores = made.scores(latent, frozen, jnp.asarray(x), True)
+  expected = np.broadcast_to(x, (4, 3))
+  np.testing.assert_allclose(scores, [expected, 10.0 * expected])

@@ -7,6 +7,7 @@ import pytest
 
 from coalesce_jax.core import types
 from coalesce_jax.gan import sources
+from coalesce_jax.parallel import batch_shards
 from tests import small
 
 KEY = jax.random.key(0)
@@ -102,3 +103,22 @@ def test_only_sources_of_the_latent_size_read_shared_latents():
   np.testing.assert_array_equal(shared[1], alone[1])
   other = sources.draw(parts, key, 5, jnp.zeros((5, 3)))
   np.testing.assert_array_equal(other, alone)
+
+
+def test_random_keys_are_one_for_each_sample():
+  source = sources.random_keys()
+  drawn = np.asarray(sources.draw_one(source, KEY, 4096))
+  assert drawn.shape == (4096, 2) and drawn.dtype == np.uint32
+  assert len(np.unique(drawn, axis=0)) == 4096
+  # Every bit is set in half of them: five standard errors.
+  bits = np.unpackbits(drawn.view(np.uint8), axis=1)
+  assert np.abs(bits.mean(0) - 0.5).max() < 5 * 0.5 / 64
+  other = sources.draw_one(source, jax.random.key(1), 4096)
+  assert (drawn != other).any()
+  with batch_shards.split(2):
+    shards = jax.vmap(
+      lambda _: sources.draw_one(source, KEY, 2), axis_name=batch_shards.AXIS
+    )(jnp.arange(2))
+  # Shard i has samples i, i + 2 and so on of the whole batch.
+  whole = sources.draw_one(source, KEY, 4)
+  np.testing.assert_array_equal(shards, [whole[::2], whole[1::2]])

@@ -99,3 +99,13 @@ def test_bad_settings_are_refused(settings, message):
   latent_transport.Config(steps=1, rate=1e-9, pull=0.0)
   with pytest.raises(ValueError, match=message):
     latent_transport.Config(**settings)
+
+
+def test_a_critic_of_patches_counts_as_the_mean_of_its_scores():
+  def patches(params, x):
+    return jnp.stack([x @ params, 3.0 * (x @ params)], 1)
+
+  several = types.Network(lambda key: {}, patches)
+  found = moved(several, SLOPE, steps=3, rate=0.1, pull=0.5)
+  expected = moved(LINEAR, 2.0 * SLOPE, steps=3, rate=0.1, pull=0.5)
+  np.testing.assert_allclose(found, expected, rtol=1e-5)

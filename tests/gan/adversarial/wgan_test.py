@@ -64,6 +64,21 @@ def test_penalty_equals_that_of_gradients_taken_sample_by_sample():
   np.testing.assert_allclose(slope, jnp.mean(norms), rtol=1e-5)
 
 
+def test_a_critic_of_patches_is_as_steep_as_the_mean_of_its_scores():
+  w = jax.random.normal(KEY, (3, 6))
+  patches = lambda x: jnp.tanh(x @ w).reshape(-1, 2, 3)  # noqa: E731
+  whole = lambda x: jnp.tanh(x @ w).mean(1)  # noqa: E731
+  x, y = jax.random.normal(jax.random.key(1), (2, 9, 3))
+  for penalty in ('two_sided', 'one_sided', 'none'):
+    found, expected = (
+      wgan.critic_loss(critic, x, y, KEY, penalty=penalty)
+      for critic in (patches, whole)
+    )
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5)
+    for name, value in expected[1].items():
+      np.testing.assert_allclose(found[1][name], value, rtol=1e-5, atol=1e-7)
+
+
 def test_penalty_has_a_finite_derivative_at_zero_gradient():
   def loss(scale):
     value, _ = wgan.gradient_penalty(
