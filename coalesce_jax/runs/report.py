@@ -18,6 +18,7 @@ from coalesce_jax.core import files
 from coalesce_jax.runs import columns as columns_lib
 from coalesce_jax.runs import figures as figures_lib
 from coalesce_jax.runs import pages
+from coalesce_jax.runs import pictures as pictures_lib
 from coalesce_jax.runs import records as records_lib
 from coalesce_jax.runs import verdict
 from coalesce_jax.runs import workdir as workdir_lib
@@ -144,6 +145,7 @@ def write_folder(workdir: str | os.PathLike[str]) -> dict[str, str]:
   environment = _environment(folder)
   rows = records_lib.read(folder)
   figures = figures_lib.metrics_figures(rows)
+  pictures, caption = pictures_lib.read(folder / 'pictures')
   contents = pages.Contents(
     title=folder.resolve().name,
     verdict=_state(rows, list(figures)),
@@ -152,13 +154,15 @@ def write_folder(workdir: str | os.PathLike[str]) -> dict[str, str]:
     meanings={},
     notes=METRICS,
     # A stage may be a path, a file is none.
-    figures={_as_file(stage): drawn for stage, drawn in figures.items()},
+    figures=pictures_lib.figures(pictures)
+    | {_as_file(stage): drawn for stage, drawn in figures.items()},
     captions={
       _as_file(stage): f'Metrics of {stage} against generator steps.'
       for stage in figures
-    },
+    }
+    | {'samples': caption},
     folded=(),
-    samples={},
+    samples=pictures,
     facts=_facts(environment, _seconds(rows)),
     links=_links(folder, config),
     details={'Settings': config, 'Environment': environment},

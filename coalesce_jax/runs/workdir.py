@@ -163,7 +163,7 @@ def open_workspace(
         found = kept.restore(like)
         done, step = (0, -1) if found is None else (found[0], found[0])
         with writing():
-          for name in (stage, f'{stage}/curve'):
+          for name in (stage, f'{stage}/curve', f'{stage}/selection'):
             recorder.truncate(name, step)
         return found
 
@@ -196,6 +196,9 @@ def open_workspace(
         restore=restore,
         save=save,
         log=log_step,
+        scored=lambda step, scores: log(
+          f'{stage}/selection', step, {'score': scores}
+        ),
         observe=record_curve,
         stop=stop,
         progress=progress,

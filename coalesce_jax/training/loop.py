@@ -45,6 +45,7 @@ class Hooks(NamedTuple):
       NumPy arrays.
     observe: ``(step, parameters)`` of `Task.model`. Called at step 0, every
       `observe_every` steps and at the end, for evaluations.
+    scored: ``(step, scores)``. Called after each score of early stopping.
     observe_state: ``(step, state)``. Called just before `observe`.
     stop: returns whether the run shall save and stop.
     progress: ``(step, total)``. Called after each chunk.
@@ -56,6 +57,7 @@ class Hooks(NamedTuple):
   save: Callable[[int, Any], None] = lambda step, tree: None
   log: Callable[[int, dict[str, np.ndarray]], None] = lambda step, row: None
   observe: Callable[[int, Any], None] = lambda step, params: None
+  scored: Callable[[int, np.ndarray], None] = lambda step, scores: None
   observe_state: Callable[[int, Any], None] = lambda step, state: None
   stop: Callable[[], bool] = lambda: False
   progress: Callable[[int, int], None] = lambda step, total: None
@@ -184,7 +186,9 @@ def drive(
     if select and done % schedule.select_every == 0:
       assert score is not None
       now = model(after)
-      carry = {**carry, **_select(carry, now, score(now))}
+      value = score(now)
+      carry = {**carry, **_select(carry, now, value)}
+      hooks.scored(done, np.asarray(value))
     last = done == schedule.steps
     due = schedule.observe_every and done % schedule.observe_every == 0
     if due or last:

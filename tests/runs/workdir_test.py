@@ -201,6 +201,7 @@ def test_a_stage_resumes_and_forgets_what_came_after(tmp_path):
   for stage in (one, other):
     for step in (1, 2, 3):
       stage.log(step, {'x': step})
+      stage.scored(step, np.float32(step))
       stage.observe(step, None)
   tree = {'w': jnp.arange(3.0)}
   one.save(2, tree)
@@ -210,16 +211,16 @@ def test_a_stage_resumes_and_forgets_what_came_after(tmp_path):
   np.testing.assert_array_equal(found['w'], tree['w'])
   rows = {
     name: [row['step'] for row in again.recorder.rows(name)]
-    for name in ('one', 'one/curve', 'other', 'other/curve')
+    for name in ('one', 'one/curve', 'one/selection', 'other', 'other/curve')
   }
   assert rows == {
-    'one': [1, 2], 'one/curve': [1, 2],
+    'one': [1, 2], 'one/curve': [1, 2], 'one/selection': [1, 2],
     'other': [1, 2, 3], 'other/curve': [1, 2, 3],
   }  # fmt: skip
   # Without a checkpoint a stage starts anew.
   assert again.hooks(None)('other').restore(tree) is None
   assert {row['stage'] for row in again.recorder.rows(None)} == {
-    'one', 'one/curve'
+    'one', 'one/curve', 'one/selection'
   }  # fmt: skip
 
 

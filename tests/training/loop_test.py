@@ -92,16 +92,18 @@ def test_history_holds_a_row_a_chunk():
 
 def test_early_stopping_keeps_the_best_and_stops():
   values = iter([3.0, 1.0, 2.0, 2.5, 9.0])
-  seen = {}
+  seen, scores = {}, []
   result = drive(
     loop.Hooks(
       observe=lambda step, params: seen.update({step: params}),
+      scored=lambda step, score: scores.append((step, float(score))),
     ),
     score=lambda params: jnp.float32(next(values)),
     steps=15, chunk=3, select_every=3, patience=2, observe_every=3,
   )  # fmt: skip
   assert int(result.state.step) == 12
   assert bits(result.model) == bits(seen[6])
+  assert scores == [(3, 3.0), (6, 1.0), (9, 2.0), (12, 2.5)]
 
 
 def broken(limit):
