@@ -23,6 +23,7 @@ from coalesce_jax.models import bundle
 from coalesce_jax.models import checks
 from coalesce_jax.models import foreign
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.models import translator as translator_lib
 from coalesce_jax.runs import workdir
 from coalesce_jax.training import loop
 
@@ -124,6 +125,7 @@ def load(flag: str, path: str, *, used: bool = True) -> generator_lib.Generator:
       advice = advice.replace('name its bundles', 'name one of its bundles')
     raise ValueError(f'--{flag}={path}: a folder; {advice}')
   generator = bundle.load(path)
+  checks.makes_images_of_latents(generator.spec, path)
   return checks.usable(generator, path) if used else generator
 
 
@@ -223,7 +225,7 @@ def dataset(nodes: list[generator_lib.Generator]) -> str:
 
 def save(
   path: str | pathlib.Path,
-  generator: generator_lib.Generator,
+  generator: translator_lib.Model,
   name: str,
   values: Values,
   dataset: str,

@@ -91,7 +91,7 @@ def single(
   """Reads conditions alone, each at its size for tests.
 
   Args:
-    path: a folder, see `pair_layouts.single`.
+    path: a folder or a picture, see `pair_layouts.single`.
     settings: geometry and channels.
 
   Returns:

@@ -107,12 +107,14 @@ def single(folder: str) -> Domain:
   """Finds conditions alone: those in testA, A, or the folder itself.
 
   Args:
-    folder: the folder.
+    folder: the folder, or one picture.
 
   Raises:
     ValueError: there are no pictures.
   """
   root = pathlib.Path(folder)
+  if root.is_file():
+    return Domain([root], [root.stem])
   for inner in ('testA', 'A'):
     if (root / inner).is_dir():
       return _filled(root / inner)

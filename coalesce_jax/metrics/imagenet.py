@@ -63,6 +63,11 @@ def load(image_shape: tuple[int, ...]) -> features.Features:
   )
 
 
+def installed() -> bool:
+  """Returns whether the extra with the parameters is installed."""
+  return importlib.util.find_spec(MODULE) is not None
+
+
 def apply(params: Any, images: jax.Array) -> tuple[jax.Array, jax.Array]:
   """Computes features, and logits of the 1000 classes of ImageNet.
 

@@ -23,10 +23,10 @@ from coalesce_jax.core import real_arrays
 from coalesce_jax.core import trees
 from coalesce_jax.models import encodings
 from coalesce_jax.models import foreign
-from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import header as header_lib
 from coalesce_jax.models import manifest as manifest_lib
 from coalesce_jax.models import packing as packing_lib
+from coalesce_jax.models import translator as translator_lib
 from coalesce_jax.models import zoo
 
 
@@ -36,7 +36,7 @@ class BundleError(ValueError):
 
 def save(
   path: str | os.PathLike[str],
-  generator: generator_lib.Generator,
+  generator: translator_lib.Model,
   *,
   critic: bool = True,
   packing: str = '2bit',
@@ -46,7 +46,7 @@ def save(
 
   Args:
     path: path of the file.
-    generator: one generator, without ensemble axes.
+    generator: one generator or translator, without ensemble axes.
     critic: whether to write the critic too, where the generator has one.
     packing: how to pack ternary leaves: '2bit', or 'trits' for 1.6 bits a
       weight.
@@ -61,7 +61,7 @@ def save(
 
 
 def encode(
-  generator: generator_lib.Generator,
+  generator: translator_lib.Model,
   *,
   critic: bool = True,
   packing: str = '2bit',
@@ -103,21 +103,22 @@ def encode(
   return b''.join([header_lib.encode(manifest, places), *blocks])
 
 
-def size_bytes(
-  generator: generator_lib.Generator, packing: str = '2bit'
-) -> int:
+def size_bytes(generator: translator_lib.Model, packing: str = '2bit') -> int:
   """Counts the bytes of the file that ships: with header, without critic."""
   return len(encode(generator, critic=False, packing=packing))
 
 
 def load(
   path: str | os.PathLike[str], *, table: encodings.Table = encodings.TABLE
-) -> generator_lib.Generator:
+) -> Any:
   """Reads a bundle.
 
   Args:
     path: path of the file, or 'zoo:NAME' for a bundle of the package.
     table: the encodings that the file may use.
+
+  Returns:
+    A `Generator`, or a `Translator` if the bundle translates images.
 
   Raises:
     BundleError: the file is missing, damaged, too large, or anything but a
@@ -197,7 +198,7 @@ def _header(path: str | os.PathLike[str], file: BinaryIO) -> header_lib.Header:
 
 def _decoded(
   contents: manifest_lib.Contents, tensors: Mapping[str, np.ndarray]
-) -> generator_lib.Generator:
+) -> translator_lib.Model:
   """Decodes tensors that have the expected types and shapes."""
   params, critic = {}, {}
   for name, leaf in contents.leaves.items():
@@ -212,7 +213,7 @@ def _decoded(
     if not np.all(np.isfinite(value)):
       raise ValueError(f'critic/{name}: holds values that are not finite')
     critic[name] = jnp.asarray(value)
-  return generator_lib.create(
+  return translator_lib.create(
     contents.spec,
     trees.unflatten(params),
     trees.unflatten(critic) if critic else None,

@@ -39,6 +39,8 @@ def same_architecture(
   if not generators:
     raise ValueError('no generators given')
   first = generators[0].spec
+  for i, generator in enumerate(generators):
+    makes_images_of_latents(generator.spec, _name(names, i))
   for i, other in enumerate(generators[1:], 1):
     for field in dataclasses.fields(first):
       value, expected = (getattr(s, field.name) for s in (other.spec, first))
@@ -49,6 +51,23 @@ def same_architecture(
           'architecture'
         )
   return dataclasses.replace(first, provenance={}, encodings={})
+
+
+def makes_images_of_latents(spec: generator_lib.Spec, name: str) -> None:
+  """Checks that a spec is of a generator of latents and of no translator.
+
+  Args:
+    spec: the spec.
+    name: name of its file, for the message.
+
+  Raises:
+    ValueError: it is of a translator.
+  """
+  if spec.condition_shape is not None:
+    raise ValueError(
+      f'{name}: translates images and makes none of latents; '
+      '`coalesce translate` uses it'
+    )
 
 
 def same_samples(
@@ -160,6 +179,7 @@ def with_critic(spec: generator_lib.Spec) -> generator_lib.Spec:
   critic of a mixture is the one that transports its latents, or else one with
   the options of its input generators.
   """
+  makes_images_of_latents(spec, 'this network')
   spec = dataclasses.replace(spec, encodings={})
   if spec.critic is not None:
     return spec

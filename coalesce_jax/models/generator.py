@@ -1,9 +1,11 @@
 """Generators: a network, its parameters, and the spec that rebuilds it.
 
+The spec of a translator, see `translator`, has a condition instead of latents.
+
 Shapes: Z latent, H, W, C image, D dimensions of a plain vector.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 from typing import Any, NamedTuple
@@ -14,6 +16,7 @@ import jax.numpy as jnp
 from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
 from coalesce_jax.networks import registry
+from coalesce_jax.networks import translators
 
 Options = tuple[tuple[str, Any], ...]
 
@@ -29,7 +32,7 @@ class Spec:
 
   Attributes:
     network: registered name of the generator network.
-    latent_size: Z. Latents are standard normal.
+    latent_size: Z. Latents are standard normal. 0 for a translator.
     image_shape: shape of one sample: `(H, W, C)` for images in [-1, 1], `(D,)`
       for plain vectors.
     options: keyword options of the network, as pairs.
@@ -41,6 +44,8 @@ class Spec:
       description of 'ternary' has the keys `scheme`, `granularity` and
       `leaves`.
     provenance: free text by key, such as data set, classes, stage and seed.
+    condition_shape: `(H, W, C)` of images that a translator was trained on; it
+      takes other sides too. None for a generator of latents.
   """
 
   network: str
@@ -53,9 +58,18 @@ class Spec:
     default_factory=dict
   )
   provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  condition_shape: tuple[int, ...] | None = None
 
   def __post_init__(self):
-    if not 1 <= self.latent_size <= registry.MAX_LATENT_SIZE:
+    if self.condition_shape is not None:
+      if self.latent_size:
+        raise ValueError(f'latent_size {self.latent_size} of a translator')
+      if len(self.condition_shape) != 3 or len(self.image_shape) != 3:
+        raise ValueError(
+          f'translator from {self.condition_shape} to {self.image_shape}: '
+          'both are (H, W, C)'
+        )
+    elif not 1 <= self.latent_size <= registry.MAX_LATENT_SIZE:
       raise ValueError(
         f'latent_size {self.latent_size} is not in '
         f'[1, {registry.MAX_LATENT_SIZE}]'
@@ -67,6 +81,13 @@ class Spec:
     Raises:
       ValueError: an unknown network, or options out of bounds.
     """
+    if self.condition_shape is not None:
+      return translators.translator(
+        self.network,
+        in_channels=self.condition_shape[-1],
+        out_channels=self.image_shape[-1],
+        **dict(self.options),
+      )
     return registry.generator(
       self.network,
       latent_size=self.latent_size,
@@ -123,7 +144,7 @@ class Generator(NamedTuple):
       raise ValueError(f'cannot draw {n} samples')
     key = keys_lib.typed(key, 0)
     z = jax.random.normal(key, (n, self.spec.latent_size))
-    apply = _jitted(self.network.apply)
+    apply = jitted(self.network.apply)
     parts = [
       apply(self.params, _pad(z[i : i + batch], min(n, batch)))
       for i in range(0, n, batch)
@@ -148,7 +169,8 @@ def create(
 
 
 @functools.lru_cache(maxsize=64)
-def _jitted(apply):
+def jitted(apply: Callable[..., Any]) -> Callable[..., Any]:
+  """Returns a compiled function; equal arguments give the same one."""
   return jax.jit(apply)
 
 

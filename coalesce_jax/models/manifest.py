@@ -22,8 +22,9 @@ from coalesce_jax.models import untrusted
 FORMAT_VERSION = 1
 # Every other key of a manifest is the name of an encoding.
 FIELDS = frozenset({
-  'critic', 'critic_options', 'format_version', 'image_shape', 'latent_size',
-  'network', 'options', 'payload_sha256', 'provenance', 'value_range',
+  'condition_shape', 'critic', 'critic_options', 'format_version',
+  'image_shape', 'latent_size', 'network', 'options', 'payload_sha256',
+  'provenance', 'value_range',
 })  # fmt: skip
 # Manifests of version 1 always have this encoding, as null if it is not used.
 _ALWAYS = 'ternary'
@@ -113,6 +114,9 @@ def make(contents: Contents, payload_sha256: str) -> dict[str, Any]:
   taken = FIELDS & descriptions.keys()
   if taken:
     raise ValueError(f'no encoding may have the name {min(taken)!r}')
+  condition = {}
+  if spec.condition_shape is not None:
+    condition = {'condition_shape': list(spec.condition_shape)}
   return {
     'format_version': FORMAT_VERSION,
     'network': spec.network,
@@ -125,6 +129,7 @@ def make(contents: Contents, payload_sha256: str) -> dict[str, Any]:
     'provenance': dict(spec.provenance),
     'payload_sha256': payload_sha256,
     _ALWAYS: None,
+    **condition,
     **descriptions,
   }
 
@@ -168,9 +173,17 @@ def _spec(manifest: Mapping[str, Any]) -> generator.Spec:
   if manifest['value_range'] != [-1.0, 1.0]:
     raise ValueError(f'value range {str(manifest["value_range"])[:40]}')
   untrusted.text(manifest['payload_sha256'])
+  condition, latent_size = None, manifest['latent_size']
+  if 'condition_shape' in manifest:
+    condition = untrusted.sizes(manifest['condition_shape'])
+    if latent_size != 0 or isinstance(latent_size, bool):
+      raise ValueError(f'latent_size {str(latent_size)[:40]} of a translator')
+  else:
+    latent_size = untrusted.sizes([latent_size])[0]
   return generator.Spec(
     network=untrusted.text(manifest['network']),
-    latent_size=untrusted.sizes([manifest['latent_size']])[0],
+    latent_size=latent_size,
+    condition_shape=condition,
     image_shape=untrusted.sizes(manifest['image_shape']),
     options=untrusted.options(manifest['options']),
     critic=untrusted.text(manifest['critic']) if has_critic else None,

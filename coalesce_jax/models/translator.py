@@ -1,0 +1,101 @@
+"""Translators: networks from images to images, with the spec of their file.
+
+Shapes: N images, H, W, C condition, D channels of the result.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax.core import types
+from coalesce_jax.data import pixels
+from coalesce_jax.data import samples
+from coalesce_jax.models import generator
+
+
+class Translator(NamedTuple):
+  """Holds what translating images needs.
+
+  Attributes:
+    network: `Network(init, apply)` from images to images of the same size.
+    params: parameters of the network.
+    spec: the spec, with a `condition_shape`.
+    critic: always None; generators may have one.
+  """
+
+  network: types.Network
+  params: types.Params
+  spec: generator.Spec
+  critic: types.Params | None = None
+
+  def __call__(self, images: Any, batch: int = 16) -> jax.Array:
+    """Translates images of any size from 2 pixels a side.
+
+    Args:
+      images: `[N, H, W, C]`, uint8 or floats in [-1, 1].
+      batch: the most images that are translated at once. It does not change the
+        results, unless the norm is 'batch'.
+
+    Returns:
+      `[N, H, W, D]`, float32 in [-1, 1].
+
+    Raises:
+      ValueError: images have another number of channels, a side of one pixel,
+        or values that are ambiguous or not finite.
+    """
+    images = self.checked(images)
+    apply = generator.jitted(self.network.apply)
+    n = len(images)
+    made = [
+      apply(
+        self.params,
+        pixels.decode(_padded(images[i : i + batch], min(n, batch))),
+      )
+      for i in range(0, n, batch)
+    ]
+    return jnp.concatenate(made)[:n]
+
+  def checked(self, images: Any) -> Any:
+    """Returns images after checking them; see `__call__`."""
+    shape, condition = np.shape(images), self.spec.condition_shape
+    assert condition is not None
+    if len(shape) != 4 or not shape[0] or shape[3] != condition[-1]:
+      raise ValueError(
+        f'images {tuple(shape)} are not [N, H, W, {condition[-1]}], N >= 1'
+      )
+    if min(shape[1:3]) < 2:
+      raise ValueError(
+        f'images of {shape[1]} x {shape[2]} pixels: at least 2 a side are '
+        'needed'
+      )
+    array = samples.array(images, shape[1:], 'images')
+    return jnp.asarray(samples.checked(array, shape[1:], 'images'))
+
+
+def _padded(images: jax.Array, size: int) -> jax.Array:
+  return jnp.pad(images, ((0, size - len(images)), (0, 0), (0, 0), (0, 0)))
+
+
+Model = generator.Generator | Translator
+
+
+def create(
+  spec: generator.Spec,
+  params: types.Params,
+  critic: types.Params | None = None,
+) -> Model:
+  """Makes the `Translator` or the `Generator` of a spec.
+
+  Args:
+    spec: the spec.
+    params: parameters of its network.
+    critic: parameters of its critic, or None.
+
+  Raises:
+    ValueError: an unknown network, or options out of bounds.
+  """
+  if spec.condition_shape is None:
+    return generator.create(spec, params, critic)
+  return Translator(spec.build(), params, spec, critic)
