@@ -45,7 +45,10 @@ _HOMES = {
 }
 __all__ = tuple(_HOMES)
 # Rooms that need no import of their own: `cj.methods.adaptation.Config`.
-_ROOMS = ('data', 'gan', 'methods', 'metrics', 'models', 'ot', 'parallel')
+_ROOMS = (
+  'data', 'gan', 'methods', 'metrics', 'models', 'ot', 'parallel',
+  'translation',
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,7 @@ FLOORS = (
   # Learning.
   'gan metrics',
   'methods export',
+  'translation',
   # Roof: effects.
   'runs',
   'pipeline',

@@ -1,0 +1,247 @@
+r"""Trains one translator on images without pairs, by contrast of patches: CUT.
+
+.. math::
+  \min_G \max_f L_{GAN}(G, f) + \lambda L_{NCE}(G, A) + \lambda L_{NCE}(G, B)
+
+The loss of a place in a layer is the cross-entropy of finding, by the features
+of G(x) there, the features of x at the same place among those of other places.
+Features are those of the translator's own encoder, after two-layer heads. Eq. 3
+to 5 of Park et al., https://arxiv.org/abs/2007.15651. As in their public code
+the two contrastive losses are averaged, and features of x are constants.
+
+Shapes: B batch, H, W map, C channels, P places, S seeds.
+"""
+
+from collections.abc import Sequence
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax.core import types
+from coalesce_jax.gan import sources
+from coalesce_jax.gan import terms
+from coalesce_jax.methods import runner
+from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.models import translator as translator_lib
+from coalesce_jax.networks import translators
+from coalesce_jax.training import loop
+from coalesce_jax.translation import pair_sources
+from coalesce_jax.translation import settings
+from coalesce_jax.translation import training
+
+Config = settings.Cut
+
+
+def cut(
+  key: types.PRNGKey,
+  domains: Any,
+  *,
+  config: Config | None = None,
+  hooks: loop.HooksFor | None = None,
+) -> tuple[translator_lib.Translator, loop.History]:
+  """Trains a translator from A to B.
+
+  Args:
+    key: one key, or `[S]` keys; consumed.
+    domains: images A as conditions and B as targets, see `training.data`. They
+      are drawn independently, so that pairs among them are not used.
+    config: settings; None is `Config()`. `settings.fast_cut` gives FastCUT.
+    hooks: maps the name of a stage to its effects. The stage is 'cut'.
+
+  Returns:
+    The translator, leaves `[S, ...]` for `[S]` keys, and the history. With
+    early stopping it is the one of the lowest energy distance to held-out
+    images of B.
+
+  Raises:
+    ValueError: see `training.data`; the network has no such layers, or with
+      `nce_identity` the domains have different numbers of channels.
+  """
+  config = Config() if config is None else config
+  images = training.data(domains, config.crop_size, paired=False)
+  size = config.crop_size or images.condition.shape[1:3]
+  channels = images.condition.shape[-1], images.target.shape[-1]
+  if channels[0] != channels[1]:
+    raise ValueError(
+      f'domains of {channels[0]} and {channels[1]} channels: CUT encodes '
+      'images of both with one network'
+    )
+  spec = training.spec(config.networks, size, channels)
+  network = training.network(spec)
+  encoder = _encoder(spec, config.nce_layers)
+  generator = _generator(network, encoder, tuple(size), channels[0], config)
+  critic = training.critic(config.networks, size, channels[1])
+  how: dict[str, Any] = {'crop': config.crop_size, 'flip': config.flip}
+
+  def setup(key, hyper, images):
+    key_generator, key_critic = jax.random.split(key)
+    pairs = pair_sources.pairs(
+      images.condition, images.target, paired=False, **how
+    )
+    return runner.Setup(
+      generator.init(key_generator),
+      (
+        runner.Target(
+          pair_sources.images(images.target, **how),
+          pair_sources.images(images.held_target, **how),
+          config.adversarial_weight,
+          critic.init(key_critic),
+        ),
+      ),
+      terms={'nce': hyper['lambda_nce']},
+      prior=sources.together({'pair': pairs, 'noise': pair_sources.noise()}),
+    )
+
+  def score(params, images):
+    made = training.translate(
+      network, params['translator'], images.held_condition
+    )
+    return training.domain_distance(made, images.held_target)
+
+  trained = training.train(
+    key, setup, images, config,
+    size=size, hooks=hooks, part='cut',
+    hyper={'lambda_nce': config.lambda_nce},
+    score=score,
+    generator=generator, critic=critic,
+    terms=(_contrast(network, encoder, config),),
+  )  # fmt: skip
+  return training.result(spec, trained.params['translator']), trained.history
+
+
+def _encoder(
+  spec: generator_lib.Spec, layers: tuple[int, ...]
+) -> types.Network:
+  assert spec.condition_shape is not None
+  return translators.features(
+    spec.network,
+    in_channels=spec.condition_shape[-1],
+    out_channels=spec.image_shape[-1],
+    layers=layers,
+    **dict(spec.options),
+  )
+
+
+@functools.lru_cache(maxsize=64)
+def _generator(
+  network: types.Network,
+  encoder: types.Network,
+  size: tuple[int, int],
+  channels: int,
+  config: Config,
+) -> types.Network:
+  """Returns the translator with the heads of the contrast beside it."""
+
+  def init(key: types.PRNGKey) -> types.Params:
+    key_translator, key_heads = jax.random.split(key)
+    params = network.init(key_translator)
+    image = jax.ShapeDtypeStruct((1, *size, channels), jnp.float32)
+    maps = jax.eval_shape(encoder.apply, params, image)
+    keys = jax.random.split(key_heads, len(maps))
+    heads = {
+      f'head_{i}': _head(k, each.shape[-1], config.features)
+      for i, (k, each) in enumerate(zip(keys, maps, strict=True))
+    }
+    return {'translator': params, 'heads': heads}
+
+  def apply(params: types.Params, prior: Any) -> jax.Array:
+    made: jax.Array = network.apply(
+      params['translator'], prior['pair']['condition']
+    )
+    return made
+
+  return types.Network(init, apply)
+
+
+def _head(key: types.PRNGKey, channels: int, features: int) -> types.Params:
+  first, second = jax.random.split(key)
+  return {
+    'kernel_0': 0.02 * jax.random.normal(first, (channels, features)),
+    'bias_0': jnp.zeros(features),
+    'kernel_1': 0.02 * jax.random.normal(second, (features, features)),
+    'bias_1': jnp.zeros(features),
+  }
+
+
+def embedded(head: types.Params, x: jax.Array) -> jax.Array:
+  """Returns features of length 1 after a head, `[B, P, F]`.
+
+  Args:
+    head: two dense layers, `kernel_0`, `bias_0`, `kernel_1`, `bias_1`.
+    x: features of P places, `[B, P, C]`.
+  """
+  x = jax.nn.relu(x @ head['kernel_0'] + head['bias_0'][None, None])
+  x = x @ head['kernel_1'] + head['bias_1'][None, None]
+  # Where a place has no feature at all, the gradient is finite.
+  return x * jax.lax.rsqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-10)
+
+
+def contrast(
+  queries: jax.Array, keys: jax.Array, temperature: float
+) -> jax.Array:
+  """Returns the mean cross-entropy of finding each query's place.
+
+  Eq. 3 and 4 of Park et al. Other places are those of the same image.
+
+  Args:
+    queries: features of length 1, `[B, P, F]`.
+    keys: features of length 1 at the same places, `[B, P, F]`; constants.
+    temperature: divides the products.
+  """
+  keys = jax.lax.stop_gradient(keys)
+  logits = jnp.einsum('bpf,bqf->bpq', queries, keys) / temperature
+  found = jnp.diagonal(jax.nn.log_softmax(logits), axis1=1, axis2=2)
+  return -jnp.mean(found)
+
+
+@functools.lru_cache(maxsize=64)
+def _contrast(
+  network: types.Network, encoder: types.Network, config: Config
+) -> terms.Term:
+  def at_places(
+    maps: Sequence[jax.Array], places: Sequence[jax.Array]
+  ) -> list[jax.Array]:
+    return [
+      each.reshape(len(each), -1, each.shape[-1])[:, index]
+      for each, index in zip(maps, places, strict=True)
+    ]
+
+  def nce(
+    params: types.Params, real: jax.Array, made: jax.Array, key: types.PRNGKey
+  ) -> jax.Array:
+    maps = [encoder.apply(params['translator'], x) for x in (made, real)]
+    places = [
+      jax.random.choice(
+        jax.random.fold_in(key, i),
+        each.shape[1] * each.shape[2],
+        (min(config.patches, each.shape[1] * each.shape[2]),),
+        replace=False,
+      )
+      for i, each in enumerate(maps[0])
+    ]
+    queries, keys = (at_places(each, places) for each in maps)
+    losses = [
+      contrast(
+        embedded(params['heads'][f'head_{i}'], query),
+        embedded(params['heads'][f'head_{i}'], key),
+        config.temperature,
+      )
+      for i, (query, key) in enumerate(zip(queries, keys, strict=True))
+    ]
+    return sum(losses, jnp.float32(0.0)) / len(losses)
+
+  def loss(params: types.Params, batch: Any, weight: Any) -> jax.Array:
+    pair = batch.prior['pair']
+    key = jax.random.wrap_key_data(batch.prior['noise'][0], impl='threefry2x32')
+    value = nce(params, pair['condition'], batch.samples, key)
+    if config.nce_identity:
+      same = network.apply(params['translator'], pair['target'])
+      other = nce(
+        params, pair['target'], same, jax.random.fold_in(key, 1 << 20)
+      )
+      value = 0.5 * (value + other)
+    return weight * value
+
+  return terms.Term(loss, 'nce')

@@ -1,0 +1,194 @@
+r"""Trains two translators on images without pairs: CycleGAN.
+
+.. math::
+  \min_{G, F} \max_{f_A, f_B} L_{GAN}(G, f_B) + L_{GAN}(F, f_A)
+  + \lambda (E |F(G(a)) - a|_1 + E |G(F(b)) - b|_1)
+  + \lambda_i (E |G(b) - b|_1 + E |F(a) - a|_1)
+
+G translates A to B, F translates B to A. Eq. 3 and Sec. 5.2 of Zhu et al.,
+https://arxiv.org/abs/1703.10593. Critics see old fakes, from one pool each.
+
+Shapes: B batch, C, D channels of A and B, S seeds.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax.core import types
+from coalesce_jax.gan import buffers
+from coalesce_jax.gan import terms
+from coalesce_jax.methods import runner
+from coalesce_jax.models import translator as translator_lib
+from coalesce_jax.training import loop
+from coalesce_jax.translation import pair_sources
+from coalesce_jax.translation import settings
+from coalesce_jax.translation import training
+
+Config = settings.CycleGan
+Translator = translator_lib.Translator
+
+
+def cyclegan(
+  key: types.PRNGKey,
+  domains: Any,
+  *,
+  config: Config | None = None,
+  hooks: loop.HooksFor | None = None,
+) -> tuple[tuple[Translator, Translator], loop.History]:
+  """Trains a translator in each direction.
+
+  Args:
+    key: one key, or `[S]` keys; consumed.
+    domains: images A as conditions and B as targets, see `training.data`. They
+      are drawn independently, so that pairs among them are not used.
+    config: settings; None is `Config()`.
+    hooks: maps the name of a stage to its effects. The stage is 'cyclegan'.
+
+  Returns:
+    The translators from A to B and from B to A, leaves `[S, ...]` for `[S]`
+    keys, and the history. With early stopping they are those of the lowest sum
+    of energy distances to held-out images of both domains.
+
+  Raises:
+    ValueError: see `training.data`; the domains have different sizes, or with
+      `lambda_identity` different numbers of channels.
+  """
+  config = Config() if config is None else config
+  images = training.data(domains, config.crop_size, paired=False)
+  size = config.crop_size or images.condition.shape[1:3]
+  channels = images.condition.shape[-1], images.target.shape[-1]
+  if config.crop_size is None and images.target.shape[1:3] != tuple(size):
+    raise ValueError(
+      f'images of {tuple(size)} and {images.target.shape[1:3]}: domains need '
+      'one size, or a crop_size'
+    )
+  if config.lambda_identity and channels[0] != channels[1]:
+    raise ValueError(
+      f'domains of {channels[0]} and {channels[1]} channels: set '
+      'lambda_identity to 0'
+    )
+  specs = [
+    training.spec(config.networks, size, each)
+    for each in (channels, channels[::-1])
+  ]
+  network = _both(*(training.network(spec) for spec in specs))
+  wide = max(channels)
+  critic = training.critic(config.networks, size, wide)
+  how: dict[str, Any] = {'crop': config.crop_size, 'flip': config.flip}
+
+  def setup(key, hyper, images):
+    key_generator, key_b, key_a = jax.random.split(key, 3)
+    both = (
+      (images.target, images.held_target, key_b),
+      (images.condition, images.held_condition, key_a),
+    )
+    return runner.Setup(
+      network.init(key_generator),
+      tuple(
+        runner.Target(
+          pair_sources.images(train, channels=wide, **how),
+          pair_sources.images(held, channels=wide, **how),
+          config.adversarial_weight,
+          critic.init(key_critic),
+        )
+        for train, held, key_critic in both
+      ),
+      terms={
+        'cycle': hyper['lambda_cycle'],
+        'identity': hyper['lambda_cycle'] * hyper['lambda_identity'],
+      },
+      prior=pair_sources.pairs(
+        images.condition, images.target, paired=False, **how
+      ),
+    )
+
+  def score(params, images):
+    made = (
+      training.translate(networks[0], params['ab'], images.held_condition),
+      training.translate(networks[1], params['ba'], images.held_target),
+    )
+    real = images.held_target, images.held_condition
+    return sum(map(training.domain_distance, made, real))
+
+  networks = tuple(training.network(spec) for spec in specs)
+  losses: tuple[terms.Term, ...] = (_cycle(*networks),)
+  if config.lambda_identity:
+    losses += (_identity(*networks),)
+  trained = training.train(
+    key, setup, images, config,
+    size=size, hooks=hooks, part='cyclegan',
+    hyper={
+      'lambda_cycle': config.lambda_cycle,
+      'lambda_identity': config.lambda_identity,
+    },
+    score=score,
+    generator=network, critic=critic, terms=losses, view=_view(wide),
+    buffer=buffers.pool(config.pool_size) if config.pool_size else None,
+  )  # fmt: skip
+  made = tuple(
+    training.result(spec, trained.params[name])
+    for spec, name in zip(specs, ('ab', 'ba'), strict=True)
+  )
+  return (made[0], made[1]), trained.history
+
+
+@functools.lru_cache(maxsize=64)
+def _both(ab: types.Network, ba: types.Network) -> types.Network:
+  """Returns both translators as one generator."""
+
+  def init(key: types.PRNGKey) -> types.Params:
+    first, second = jax.random.split(key)
+    return {'ab': ab.init(first), 'ba': ba.init(second)}
+
+  def apply(params: types.Params, prior: Any) -> dict[str, jax.Array]:
+    return {
+      'b': ab.apply(params['ab'], prior['condition']),
+      'a': ba.apply(params['ba'], prior['target']),
+    }
+
+  return types.Network(init, apply)
+
+
+@functools.lru_cache(maxsize=64)
+def _view(channels: int) -> Any:
+  """Returns what the critics of B and of A see, `[2, B, H, W, channels]`."""
+
+  def view(prior: Any, samples: Any) -> jax.Array:
+    del prior
+    return jnp.stack(
+      [pair_sources.widened(samples[name], channels) for name in ('b', 'a')]
+    )
+
+  return view
+
+
+@functools.lru_cache(maxsize=64)
+def _cycle(ab: types.Network, ba: types.Network) -> terms.Term:
+  """Returns the loss of translations there and back."""
+
+  def loss(params: types.Params, batch: Any, weight: Any) -> jax.Array:
+    back_a = ba.apply(params['ba'], batch.samples['b'])
+    back_b = ab.apply(params['ab'], batch.samples['a'])
+    return weight * (
+      jnp.mean(jnp.abs(back_a - batch.prior['condition']))
+      + jnp.mean(jnp.abs(back_b - batch.prior['target']))
+    )
+
+  return terms.Term(loss, 'cycle')
+
+
+@functools.lru_cache(maxsize=64)
+def _identity(ab: types.Network, ba: types.Network) -> terms.Term:
+  """Returns the loss of images that are in the target domain already."""
+
+  def loss(params: types.Params, batch: Any, weight: Any) -> jax.Array:
+    a, b = batch.prior['condition'], batch.prior['target']
+    return weight * (
+      jnp.mean(jnp.abs(ab.apply(params['ab'], b) - b))
+      + jnp.mean(jnp.abs(ba.apply(params['ba'], a) - a))
+    )
+
+  return terms.Term(loss, 'identity')
