@@ -1,10 +1,13 @@
-"""Lists the subcommands of `coalesce` by name."""
+"""Lists the subcommands of `coalesce` by name, which has one or two words."""
+
+from collections.abc import Sequence
 
 from coalesce_jax.cli.command import Command
 from coalesce_jax.cli.command import later
 from coalesce_jax.cli.definitions import adapting
 from coalesce_jax.cli.definitions import inspection
 from coalesce_jax.cli.definitions import training
+from coalesce_jax.cli.definitions import translation
 
 TABLE: dict[str, Command] = {
   'run': Command(
@@ -87,6 +90,33 @@ TABLE: dict[str, Command] = {
     required=('node', 'images'),
     examples=('evaluate --node=edge.safetensors --images=held_out',),
   ),
+  'translate train': Command(
+    'learns to translate images',
+    translation.train,
+    later('translation', 'train'),
+    required=('data', 'out'),
+    examples=(
+      'translate train --data=pairs --steps=1000 --out=model.safetensors',
+      'translate train --method=cyclegan --data=fluent_outline_flat '
+      '--out=model.safetensors',
+    ),
+  ),
+  'translate apply': Command(
+    'translates a picture or a folder',
+    translation.apply,
+    later('translation', 'apply'),
+    required=('model', 'input', 'out'),
+    examples=(
+      'translate apply --model=model.safetensors --input=photos --out=made',
+    ),
+  ),
+  'translate evaluate': Command(
+    'scores a translator on held-out images',
+    translation.evaluate,
+    later('translation', 'evaluate'),
+    required=('model', 'data'),
+    examples=('translate evaluate --model=model.safetensors --data=pairs',),
+  ),
   'report': Command(
     'writes the report of a run again',
     inspection.report,
@@ -111,3 +141,23 @@ TABLE: dict[str, Command] = {
     ),
   ),
 }
+
+
+def find(arguments: Sequence[str]) -> tuple[str, list[str]]:
+  """Splits arguments into the name of a command and its flags.
+
+  Args:
+    arguments: what follows the program's name.
+
+  Returns:
+    A name, which need not be in `TABLE`, and the arguments after it. It has two
+    words if its first is that of commands of two words, and another word
+    follows.
+  """
+  if not arguments:
+    return '', []
+  first, rest = arguments[0], list(arguments[1:])
+  group = any(name.startswith(f'{first} ') for name in TABLE)
+  if group and rest and not rest[0].startswith('-'):
+    return f'{first} {rest[0]}', rest[1:]
+  return first, rest

@@ -21,14 +21,10 @@ _coalesce() {{
 {cases}
     esac
   fi
-  case $cur in
-    --*|'') COMPREPLY=($(compgen -W "$words" -- "$cur")) ;;
-    *) if [ "$COMP_CWORD" -eq 1 ]; then
-         COMPREPLY=($(compgen -W "$words" -- "$cur"))
-       else
-         COMPREPLY=($(compgen -f -- "$cur"))
-       fi ;;
-  esac
+  COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  if [ ${{#COMPREPLY[@]}} -eq 0 ] && [ "$COMP_CWORD" -gt 1 ]; then
+    case $cur in --*) ;; *) COMPREPLY=($(compgen -f -- "$cur")) ;; esac
+  fi
   case ${{COMPREPLY[0]}} in *=) compopt -o nospace 2>/dev/null ;; esac
 }}
 complete -o default -F _coalesce coalesce
@@ -45,14 +41,37 @@ def run(arguments: Sequence[str], table: dict[str, Command]) -> int:
   if len(arguments) != 1 or arguments[0].removeprefix('--shell=') not in SHELLS:
     return boundary.refuse(_USAGE)
   shell = arguments[0].removeprefix('--shell=')
-  cases = '\n'.join(
-    f"      {name}) words='{' '.join(_flags(command))}' ;;"
-    for name, command in table.items()
-  )
-  text = _BASH.format(names=' '.join([*table, 'completion']), cases=cases)
+  firsts = list(dict.fromkeys(name.split()[0] for name in table))
+  cases = '\n'.join(_case(first, table) for first in firsts)
+  text = _BASH.format(names=' '.join([*firsts, 'completion']), cases=cases)
   if shell == 'zsh':
     text = 'autoload -U +X bashcompinit && bashcompinit\n' + text
   return boundary.show(text.rstrip('\n'))
+
+
+def _case(first: str, table: dict[str, Command]) -> str:
+  """Returns the words after a first word: flags, or second words first."""
+  if first in table:
+    return f"      {first}) words='{' '.join(_flags(table[first]))}' ;;"
+  group = {
+    name.split()[1]: command
+    for name, command in table.items()
+    if name.startswith(f'{first} ')
+  }
+  rows = [
+    f'      {first})',
+    '        if [ "$COMP_CWORD" -eq 2 ]; then',
+    f"          words='{' '.join(group)}'",
+    '        else',
+    '          case ${COMP_WORDS[2]} in',
+    *(
+      f"            {name}) words='{' '.join(_flags(command))}' ;;"
+      for name, command in group.items()
+    ),
+    '          esac',
+    '        fi ;;',
+  ]
+  return '\n'.join(rows)
 
 
 def _flags(command: Command) -> list[str]:

@@ -40,18 +40,24 @@ def main(argv: Sequence[str]) -> int:
   table = commands.TABLE
   name = argv[1] if len(argv) > 1 else '--help'
   if name in (*_HELP, 'help'):
-    if len(argv) > 2 and argv[2] in table:
-      return execute(f'coalesce {argv[2]}', table[argv[2]], ['--help'])
+    found, _ = commands.find(argv[2:])
+    if found in table:
+      return execute(f'coalesce {found}', table[found], ['--help'])
     return boundary.show(_usage(table))
   if name in ('--version', 'version'):
     return boundary.show(f'coalesce_jax {VERSION}')
   if name == 'completion':
     return completion.run(argv[2:], table)
+  name, arguments = commands.find(argv[1:])
   if name not in table:
-    near = difflib.get_close_matches(name, table, 1)
-    hint = f'did you mean {near[0]}?' if near else f'one of {", ".join(table)}'
+    within = [n for n in table if n.startswith(f'{name.split()[0]} ')]
+    if within and set(argv[2:3]) & set(_HELP):
+      return boundary.show(_usage({n: table[n] for n in within}))
+    names = within or list(table)
+    near = difflib.get_close_matches(name, names, 1)
+    hint = f'did you mean {near[0]}?' if near else f'one of {", ".join(names)}'
     return boundary.refuse(f'coalesce: unknown command {name!r}; {hint}')
-  return execute(f'coalesce {name}', table[name], argv[2:])
+  return execute(f'coalesce {name}', table[name], arguments)
 
 
 def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
@@ -179,13 +185,13 @@ def _flag_help(flag: flags.Flag, name: str, command: Command) -> str:
 
 
 def _usage(table: dict[str, Command]) -> str:
-  rows = [f'  {name:<11} {command.help}' for name, command in table.items()]
+  rows = [f'  {name:<18} {command.help}' for name, command in table.items()]
   return '\n'.join(
     [
       'usage: coalesce COMMAND [--flags]; coalesce COMMAND --help',
       '',
       *rows,
-      f'  {"completion":<11} prints completion of commands for a shell',
+      f'  {"completion":<18} prints completion of commands for a shell',
       '',
       'coalesce --version prints the version.',
     ]

@@ -9,6 +9,7 @@ TRAINING = """
   batch_size critic_learning_rate critic_steps generator_batches learning_rate
   out seed steps track workdir
 """
+PAIRS = 'crop_size data data_dir direction layout load_size preprocess'
 # Flags are public: none goes, and a new one is written here.
 FLAGS = {
   'run': 'config track workdir',
@@ -24,6 +25,12 @@ FLAGS = {
   'share': 'license node out',
   'sample': 'backend n node out seed',
   'evaluate': 'features images labelled local node samples seed',
+  'translate train': f'{PAIRS} batch_size blocks downs dropout gan_mode '
+  'lambda_cycle lambda_identity lambda_l1 lambda_nce learning_rate method '
+  'n_layers_d ndf net_g ngf no_flip norm out pool_size seed steps track '
+  'upsampling workdir',
+  'translate apply': 'input model out tile',
+  'translate evaluate': f'{PAIRS} model out',
   'report': 'workdir',
   'zoo': '',
   'data': 'channels data_dir dataset image_size layout preview',
@@ -32,7 +39,7 @@ FLAGS = {
 
 @pytest.mark.parametrize('name', commands.TABLE)
 def test_a_command_tells_its_help_and_its_flags(capsys, name):
-  assert main.main(['coalesce', name, '--help']) == 0
+  assert main.main(['coalesce', *name.split(), '--help']) == 0
   first, *rows = capsys.readouterr().out.strip().splitlines()
   assert first == f'coalesce {name}: {commands.TABLE[name].help}'
   found = {
@@ -50,4 +57,4 @@ def test_the_usage_lists_every_command(capsys):
   text = capsys.readouterr().out
   assert list(FLAGS) == list(commands.TABLE)
   for name, command in commands.TABLE.items():
-    assert f'  {name:<11} {command.help}' in text
+    assert f'  {name:<18} {command.help}' in text

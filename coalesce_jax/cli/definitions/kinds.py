@@ -162,7 +162,7 @@ def numbers(values: Values, name: str, text: str) -> None:
 def number(
   values: Values,
   name: str,
-  default: float,
+  default: float | None,
   text: str,
   low: float = -math.inf,
   high: float = math.inf,
