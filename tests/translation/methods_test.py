@@ -60,6 +60,20 @@ def test_cyclegan_descends_both_ways_there_and_back():
     rtol=1e-3,
   )
   assert history['w1'].shape == (2, 2)
+  # Stopped after a step, it goes on with the same pools and random numbers.
+  kept = {}
+  hooks = loop.Hooks(
+    restore=lambda like: kept.get('state'),
+    save=lambda step, tree: kept.update(state=(step, tree)),
+    stop=lambda: not kept,
+  )
+  with pytest.raises(loop.Interrupted, match='step 1 of 2'):
+    translation.cyclegan(KEY, domains, config=config, hooks=lambda _: hooks)
+  _, resumed = translation.cyclegan(
+    KEY, domains, config=config, hooks=lambda _: hooks
+  )
+  for name, values in resumed.items():
+    np.testing.assert_array_equal(values, history[name][1:], name)
 
 
 def test_the_contrast_is_the_cross_entropy_of_finding_the_place():
