@@ -107,13 +107,16 @@ def work(
   )
 
 
-def load(flag: str, path: str, *, used: bool = True) -> generator_lib.Generator:
+def load(
+  flag: str, path: str, *, used: bool = True, translators: bool = False
+) -> generator_lib.Generator:
   """Loads one bundle.
 
   Args:
     flag: name of the flag, for messages.
     path: its value.
     used: whether samples of the generator are needed.
+    translators: whether the bundle may be that of a `Translator`.
 
   Raises:
     ValueError: the bundle is missing or invalid, or its samples are unusable.
@@ -125,6 +128,8 @@ def load(flag: str, path: str, *, used: bool = True) -> generator_lib.Generator:
       advice = advice.replace('name its bundles', 'name one of its bundles')
     raise ValueError(f'--{flag}={path}: a folder; {advice}')
   generator = bundle.load(path)
+  if translators and generator.spec.condition_shape is not None:
+    return generator
   checks.makes_images_of_latents(generator.spec, path)
   return checks.usable(generator, path) if used else generator
 

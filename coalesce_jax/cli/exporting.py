@@ -19,7 +19,7 @@ def export(values: Values, stop: Stop) -> dict[str, Any]:
   outputs.file('out', values.out, names.ENDINGS[values.format])
   if values.format == 'stablehlo':
     replacing.check_file(f'{values.out}.json', replacing.DESCRIPTION)
-  generator = common.load('node', values.node)
+  generator = common.load('node', values.node, translators=True)
   with progress.working(f'exporting {values.node}'):
     program = export_lib.build(
       generator,

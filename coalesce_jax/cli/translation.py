@@ -1,6 +1,6 @@
 """Commands of image translation: train, apply, evaluate."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import pathlib
 from typing import Any
@@ -19,6 +19,8 @@ from coalesce_jax.core import replacing
 from coalesce_jax.data import pair_files
 from coalesce_jax.data import pair_settings
 from coalesce_jax.data import pairs as pairs_lib
+from coalesce_jax.data import pixels
+from coalesce_jax.export import export
 from coalesce_jax.models import bundle
 from coalesce_jax.models import translator as translator_lib
 from coalesce_jax.runs import pictures
@@ -177,9 +179,7 @@ def _columns(made: Sequence[translator_lib.Translator]) -> str:
 
 def apply(values: Values, stop: Stop) -> dict[str, Any]:
   """Translates a picture, or a folder of pictures."""
-  translator = load(values.model)
-  shape = translator.spec.condition_shape
-  assert shape is not None
+  channels, translator = _runnable(values)
   source, out = pathlib.Path(values.input), pathlib.Path(values.out)
   many = source.is_dir()
   if many:
@@ -187,7 +187,7 @@ def apply(values: Values, stop: Stop) -> dict[str, Any]:
   else:
     outputs.file('out', values.out, ('.png',))
   chosen = pair_settings.Settings(
-    preprocess='none', condition_channels=shape[-1]
+    preprocess='none', condition_channels=channels
   )
   images, names = pair_files.single(values.input, chosen)
   targets = [out / f'{name}.png' for name in names] if many else [out]
@@ -203,6 +203,32 @@ def apply(values: Values, stop: Stop) -> dict[str, Any]:
     files.write_bytes(path, common.png(pictures.levels(made)))
     bar(i + 1)
   return {'out': values.out, 'pictures': len(images)}
+
+
+def _runnable(
+  values: Values,
+) -> tuple[int, Callable[..., Any]]:
+  """Returns the channels of images, and what translates `[N, H, W, C]`."""
+  backend = values.backend
+  if backend is None:
+    ending = pathlib.PurePath(values.model).suffix.lower()
+    backend = 'onnx' if ending == '.onnx' else 'jax'
+  if backend == 'jax':
+    translator = load(values.model)
+    assert translator.spec.condition_shape is not None
+    return translator.spec.condition_shape[-1], translator
+  export.require('onnx', 'onnxruntime')
+  from coalesce_jax.export import onnx_files
+
+  data, described = onnx_files.read(values.model, translator=True)
+  channels, run = described['condition_shape'][-1], onnx_files.load(data)
+
+  def translate(images: np.ndarray) -> np.ndarray:
+    return run(
+      np.asarray(pixels.decode(translator_lib.checked(images, channels)))
+    )
+
+  return channels, translate
 
 
 def evaluate(values: Values, stop: Stop) -> dict[str, Any]:

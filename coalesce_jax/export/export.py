@@ -1,14 +1,15 @@
-"""Exports of generators as programs that run without this package.
+"""Exports of generators and translators as programs without this package.
 
 Every program is verified before it is written. The runtime of its format runs
-the program at random latents, in batches of `BATCHES` samples. The largest
-absolute difference from the samples of JAX must be within the tolerance of the
-format. Pixels lie in [-1, 1].
+the program at random inputs, see `verification`. The largest absolute
+difference from the samples of JAX must be within the tolerance of the format.
+Pixels lie in [-1, 1].
 
-Shapes: B batch, Z latent.
+Shapes: B batch, Z latent, H, W, C, D image.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import functools
 import importlib
 import json
 import os
@@ -18,15 +19,13 @@ import jax
 import numpy as np
 
 from coalesce_jax.core import files
-from coalesce_jax.core import trees
 from coalesce_jax.export import metadata as metadata_lib
 from coalesce_jax.export import names
 from coalesce_jax.export import stablehlo
-from coalesce_jax.models import checks
+from coalesce_jax.export import verification
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.networks import registry
-
-BATCHES = (1, 17)
+from coalesce_jax.transforms import int8
 
 Run = Callable[[np.ndarray], Any]
 
@@ -44,7 +43,8 @@ class Format(NamedTuple):
       cannot express.
     encode: ``(generator, weights) -> program``, as bytes.
     load: ``program -> functions`` from latents `[B, Z]` to samples `[B, ...]`,
-      one for each way in which a user may run the program.
+      or from images `[B, H, W, C]` to images `[B, H, W, D]`, one for each way
+      in which a user may run the program.
     describe: ``(program, metadata) -> {suffix: bytes}``: the files to write, by
       what follows the path in their names.
   """
@@ -53,7 +53,7 @@ class Format(NamedTuple):
   packages: tuple[str, ...]
   tolerance: float
   check: Callable[[generator_lib.Spec], None]
-  encode: Callable[[generator_lib.Generator, str], bytes]
+  encode: Callable[[Any, str], bytes]
   load: Callable[[bytes], Sequence[Run]]
   describe: Callable[[bytes, dict[str, Any]], dict[str, bytes]]
 
@@ -73,7 +73,7 @@ class Export(NamedTuple):
 
 def write(
   path: str | os.PathLike[str],
-  generator: generator_lib.Generator,
+  generator: Any,
   *,
   format: str = 'onnx',
   weights: str | None = None,
@@ -83,12 +83,13 @@ def write(
 
   Args:
     path: path of the file.
-    generator: one generator, without ensemble axes.
+    generator: one generator or translator, without ensemble axes.
     format: one of `FORMATS`.
     weights: how to write weights. 'int2' and 'int4' write ternary leaves in 2
-      and 4 bits, 'float32' writes every leaf in 32 bits. The default is 'int2'
-      for a ternary generator, else 'float32'. More runtimes read 'int4', and
-      most read 'float32'.
+      and 4 bits, 'float32' writes every leaf in 32 bits. 'int8' rounds the
+      kernels of a translator to 8 bits, one scale for each output channel. The
+      default is 'int2' for a ternary generator, else 'float32'. More runtimes
+      read 'int4', and most read 'float32'.
     source_sha256: digest of the payload of the bundle that holds the generator,
       if there is one.
 
@@ -118,7 +119,7 @@ def keep(path: str | os.PathLike[str], export: Export) -> None:
 
 
 def build(
-  generator: generator_lib.Generator,
+  generator: Any,
   *,
   format: str = 'onnx',
   weights: str | None = None,
@@ -129,28 +130,39 @@ def build(
   if format not in FORMATS:
     raise ValueError(f'format {format!r} is not one of {sorted(FORMATS)}')
   chosen = FORMATS[format]
+  offered = names.offered(format, spec.condition_shape is not None)
   possible = [
     name
-    for name, encoding in chosen.weights.items()
+    for name, encoding in offered.items()
     if encoding is None or encoding in spec.encodings
   ]
   if weights is None:
     weights = possible[0]
-  if weights not in chosen.weights:
+  if weights not in offered:
+    made = ' for images of latents' if weights in chosen.weights else ''
     raise ValueError(
-      f'weights {weights!r} of {format} are not one of {tuple(chosen.weights)}'
+      f'weights {weights!r} of {format} are not one of {tuple(offered)}{made}'
     )
   if weights not in possible:
-    made = '' if spec.network == registry.MIXTURE else (
-      ', or `coalesce ternarize` makes it ternary'
-    )  # fmt: skip
+    made = ', or `coalesce ternarize` makes it ternary'
+    if spec.network == registry.MIXTURE or spec.condition_shape is not None:
+      made = ''
     raise ValueError(
       f'weights {weights!r}: this generator has no {chosen.weights[weights]} '
       f'leaves; it takes one of {possible}{made}'
     )
   require(*chosen.packages)
   chosen.check(spec)
-  _check_shapes(generator)
+  verification.check_shapes(generator)
+  rounding = None
+  if weights == 'int8':
+    exact, patterns = generator.params, ('.*/kernel',)
+    generator = generator._replace(params=int8.rounded(exact, patterns))
+    rounding = verification.difference(
+      generator,
+      exact,
+      [functools.partial(jax.jit(generator.network.apply), generator.params)],
+    )
   program = chosen.encode(generator, weights)
   metadata = metadata_lib.make(
     spec,
@@ -161,6 +173,7 @@ def build(
     max_difference=_verified(generator, format, program),
     source_sha256=source_sha256,
     packages=chosen.packages,
+    rounding_difference=rounding,
   )
   contents = chosen.describe(program, metadata)
   if contents[''] != program:
@@ -183,47 +196,20 @@ def require(*packages: str) -> None:
       ) from None
 
 
-def _check_shapes(generator: generator_lib.Generator) -> None:
-  wanted = jax.eval_shape(generator.network.init, jax.random.key(0))
-  shapes, found = (
-    {name: leaf.shape for name, leaf in trees.flatten(tree).items()}
-    for tree in (wanted, generator.params)
-  )
-  if found != shapes:
-    name = min(n for n in {*shapes, *found} if shapes.get(n) != found.get(n))
-    raise ValueError(
-      f'leaf {name!r} is {found.get(name, "missing")}, its network has '
-      f'{shapes.get(name, "none")}'
-    )
-
-
-def _verified(
-  generator: generator_lib.Generator, format: str, program: bytes
-) -> float:
+def _verified(generator: Any, format: str, program: bytes) -> float:
   """Measures the largest absolute difference from the samples of JAX.
 
   Raises:
     ValueError: the difference exceeds the tolerance, or samples are unusable.
   """
-  rng = np.random.default_rng(0)
-  apply, runs = jax.jit(generator.network.apply), FORMATS[format].load(program)
-  differences = []
-  for batch in BATCHES:
-    z = rng.standard_normal((batch, generator.spec.latent_size), np.float32)
-    samples = checks.usable_samples(apply(generator.params, z), 'generator')
-    for run in runs:
-      found = np.asarray(run(z))
-      if found.shape != samples.shape:
-        raise ValueError(
-          f'the {format} program gives {found.shape}, JAX {samples.shape}'
-        )
-      differences.append(np.max(np.abs(found - samples)))
-  # Unlike Python's, NumPy's maximum keeps a NaN.
-  largest, tolerance = float(np.max(differences)), FORMATS[format].tolerance
-  if not largest <= tolerance:
+  chosen = FORMATS[format]
+  largest = verification.difference(
+    generator, generator.params, chosen.load(program)
+  )
+  if not largest <= chosen.tolerance:
     raise ValueError(
       f'samples of the {format} program differ from those of JAX by '
-      f'{largest:.2g}, more than {tolerance:g}; nothing was written'
+      f'{largest:.2g}, more than {chosen.tolerance:g}; nothing was written'
     )
   return largest
 
@@ -231,15 +217,20 @@ def _verified(
 def _check_onnx(spec: generator_lib.Spec) -> None:
   from coalesce_jax.export import onnx_graphs
 
-  onnx_graphs.check(spec)
+  if spec.condition_shape is None:
+    onnx_graphs.check(spec)
 
 
-def _encode_onnx(generator: generator_lib.Generator, weights: str) -> bytes:
+def _encode_onnx(generator: Any, weights: str) -> bytes:
   from coalesce_jax.export import onnx_graphs
+  from coalesce_jax.export import onnx_translators
 
-  return onnx_graphs.model(generator, weights).SerializeToString(
+  latents = generator.spec.condition_shape is None
+  graphs: Any = onnx_graphs if latents else onnx_translators
+  program: bytes = graphs.model(generator, weights).SerializeToString(
     deterministic=True
   )
+  return program
 
 
 def _load_onnx(program: bytes) -> Sequence[Run]:

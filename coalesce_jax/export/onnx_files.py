@@ -5,15 +5,13 @@ buffers, which read concatenated messages as one, so every runtime reads the
 file. The sha256 in the description is that of the bytes before it.
 
 An ONNX file is code, and `read` is meant for files of this package. It accepts
-only files with our description, with standard operators of an allow-list, and
-without values that take much memory.
+only files with our description and graphs like our own, see `onnx_checks`.
 
-Shapes: B batch, Z latent.
+Shapes: B batch, Z latent, H, W, C, D image.
 """
 
 from collections.abc import Callable
 import json
-import math
 import os
 from typing import Any
 
@@ -24,23 +22,24 @@ import onnxruntime
 from coalesce_jax.core import file_kinds
 from coalesce_jax.core import files
 from coalesce_jax.export import metadata as metadata_lib
-from coalesce_jax.export import names
-from coalesce_jax.export import onnx_graphs
+from coalesce_jax.export import onnx_checks
 
 KEY = 'coalesce_jax'
 MAX_BYTES = 1 << 29
-# Mixtures have the nodes of up to 64 generators.
-MAX_NODES = 4096
-# Most numbers in one value of the graph, for a batch of `BATCH`.
-MAX_VALUES = 1 << 27
 # Most samples that are computed at once.
-BATCH = 64
+BATCH = onnx_checks.BATCH
 _WANTED = 'name a file of `coalesce export --format=onnx`'
-_ATTRIBUTES = (
-  onnx.AttributeProto.INT,
-  onnx.AttributeProto.INTS,
-  onnx.AttributeProto.FLOAT,
-)
+# By whether a translator was wanted.
+_OTHER_KIND = {
+  False: (
+    'translates images and makes none of latents; `coalesce translate apply` '
+    'runs it'
+  ),
+  True: (
+    'makes images of latents and translates none; `coalesce sample '
+    '--backend=onnx` draws them'
+  ),
+}
 
 
 def describe(program: bytes, metadata: dict[str, Any]) -> bytes:
@@ -62,7 +61,8 @@ def load(
       at every call.
 
   Returns:
-    The function from latents `[B, Z]` to samples `[B, ...]`.
+    The function from latents `[B, Z]` to samples `[B, ...]`, or from images
+    `[B, H, W, C]` to images `[B, H, W, D]`.
 
   Raises:
     ValueError: the runtime does not accept the program.
@@ -81,9 +81,8 @@ def load(
       f'ONNX Runtime {onnxruntime.__version__} does not take the program: '
       f'{str(error).splitlines()[0][:200]}'
     ) from None
-  return lambda z: session.run(
-    [onnx_graphs.OUTPUT], {onnx_graphs.INPUT: np.asarray(z, np.float32)}
-  )[0]
+  (start,) = session.get_inputs()
+  return lambda x: session.run(None, {start.name: np.asarray(x, np.float32)})[0]
 
 
 def sample(data: bytes, latent_size: int, seed: int, n: int) -> np.ndarray:
@@ -106,15 +105,22 @@ def sample(data: bytes, latent_size: int, seed: int, n: int) -> np.ndarray:
   return np.concatenate(parts)
 
 
-def read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, Any]]:
+def read(
+  path: str | os.PathLike[str], *, translator: bool = False
+) -> tuple[bytes, dict[str, Any]]:
   """Reads a file that this package wrote.
+
+  Args:
+    path: path of the file.
+    translator: whether it shall translate images, instead of making samples of
+      latents.
 
   Returns:
     The bytes and the description of the file.
 
   Raises:
-    ValueError: the file is missing, damaged, too large, or of another origin.
-      The error is one line.
+    ValueError: the file is missing, damaged, too large, of another origin or of
+      the other kind. The error is one line.
   """
   path, name = os.fspath(path), files.shown(path)
   if os.path.isdir(path):
@@ -147,7 +153,9 @@ def read(path: str | os.PathLike[str]) -> tuple[bytes, dict[str, Any]]:
     program = data.removesuffix(_tail(texts[0]))
     if files.digest([program]) != metadata['program_sha256']:
       raise ValueError("damaged, its sha256 is not its description's")
-    _check(model, metadata)
+    onnx_checks.check(model, metadata)
+    if translator != ('condition_shape' in metadata):
+      raise ValueError(_OTHER_KIND[translator])
   except ValueError as error:
     raise ValueError(f'{name}: {error}') from None
   return data, metadata
@@ -169,52 +177,3 @@ def _check_kind(name: str, data: bytes) -> None:
 def _tail(text: str) -> bytes:
   entry = onnx.StringStringEntryProto(key=KEY, value=text)
   return onnx.ModelProto(metadata_props=[entry]).SerializeToString()
-
-
-def _check(model: onnx.ModelProto, metadata: dict[str, Any]) -> None:
-  """Checks that a graph is like those of `onnx_graphs`.
-
-  Raises:
-    ValueError: it has other inputs, operators or attributes, or values whose
-      size is unknown or excessive.
-  """
-  graph = model.graph
-  opsets = [(each.domain, each.version) for each in model.opset_import]
-  versions = {*names.OPSETS.values(), *onnx_graphs.EARLIER_OPSETS}
-  if opsets not in [[('', version)] for version in versions]:
-    raise ValueError('imports other operators')
-  if model.functions or model.training_info or graph.sparse_initializer:
-    raise ValueError('holds more than a graph')
-  if len(graph.node) > MAX_NODES:
-    raise ValueError(f'{len(graph.node)} nodes exceed {MAX_NODES}')
-  for node in graph.node:
-    if node.domain or node.op_type not in onnx_graphs.OPERATORS:
-      raise ValueError(f'has the operator {node.op_type[:40]!r}')
-    if any(each.type not in _ATTRIBUTES for each in node.attribute):
-      raise ValueError(f'has other attributes of {node.op_type}')
-  if any(t.data_location or t.external_data for t in graph.initializer):
-    raise ValueError('keeps weights outside of the file')
-  ends = {v.name: _sizes(v)[1:] for v in (*graph.input, *graph.output)}
-  if ends != {
-    onnx_graphs.INPUT: [metadata['latent_size']],
-    onnx_graphs.OUTPUT: metadata['image_shape'],
-  }:
-    raise ValueError("inputs or outputs are not its description's")
-  try:
-    inferred = onnx.shape_inference.infer_shapes(
-      model, strict_mode=True, data_prop=True
-    ).graph
-  except Exception as error:
-    raise ValueError('its shapes do not fit') from error
-  known = {v.name: _sizes(v) for v in (*inferred.value_info, *inferred.output)}
-  for name in (name for node in graph.node for name in node.output):
-    if not 1 <= math.prod(known.get(name, [0])) <= MAX_VALUES:
-      raise ValueError(f'{name[:40]!r} has an unknown or excessive size')
-
-
-def _sizes(value: onnx.ValueInfoProto) -> list[int]:
-  """Lists the sizes of a value; 0 stands for an unknown size."""
-  return [
-    BATCH if dim.dim_param == onnx_graphs.BATCH else dim.dim_value
-    for dim in value.type.tensor_type.shape.dim
-  ]

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import ml_dtypes
 import numpy as np
 import onnx
-from onnx import helper
 
 from coalesce_jax.core import trees
 from coalesce_jax.export import names
@@ -105,23 +104,12 @@ def model(generator: generator_lib.Generator, weights: str) -> onnx.ModelProto:
     _write_mixture(graph, spec)
   else:
     _write(graph, spec)
-  graph.nodes[-1].output[0] = OUTPUT
-  shapes = {INPUT: (spec.latent_size,), OUTPUT: spec.image_shape}
-  z, images = (
-    helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [BATCH, *shape])
-    for name, shape in shapes.items()
+  return layers.finish(
+    graph,
+    spec.network,
+    [BATCH, spec.latent_size],
+    (OUTPUT, [BATCH, *spec.image_shape]),
   )
-  opset = [helper.make_opsetid('', kind.opset)]
-  made = helper.make_model(
-    helper.make_graph(
-      graph.nodes, spec.network, [z], [images], initializer=graph.tensors
-    ),
-    opset_imports=opset,
-    ir_version=helper.find_min_ir_version_for(opset),
-    producer_name='coalesce_jax',
-  )
-  onnx.checker.check_model(made, full_check=True)
-  return made
 
 
 def _write(graph: Graph, spec: generator_lib.Spec) -> str:

@@ -7,13 +7,15 @@ by scales. With magnitudes `p` and `n` of positive and negative weights,
 .. math::
   w = \max(q p, 0) + \min(q n, 0), \quad q \in \{-1, 0, 1\}
 
-holds exactly. All other leaves are float32.
+holds exactly. A leaf that is rounded to 8 bits is one initialiser of codes from
+-127 to 127 (INT8) with one scale for each output channel. All other leaves are
+float32.
 
 Shapes: B batch, C, F channels, H, W image. Feature maps are `[B, C, H, W]`
 within a graph.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ from onnx import helper
 from onnx import numpy_helper
 
 from coalesce_jax.models import packing
+from coalesce_jax.transforms import int8
 
 # The operator ReduceMean takes its axes as an input from here on.
 _AXES_AS_INPUT = 18
@@ -37,7 +40,7 @@ class Graph(NamedTuple):
     opset: version of the standard operators.
     nodes: nodes so far, in the order in which they run.
     tensors: initialisers so far.
-    z: name of the latents, `[B, Z]`.
+    z: name of the input: latents `[B, Z]`, or images `[B, H, W, C]`.
     prefix: start of the names of initialisers.
   """
 
@@ -68,6 +71,50 @@ def project(graph: Graph, size: tuple[int, int]) -> str:
   return node(graph, 'Add', x, bias)
 
 
+def finish(
+  graph: Graph, name: str, start: Sequence[Any], end: tuple[str, Sequence[Any]]
+) -> onnx.ModelProto:
+  """Makes a model that the checker of ONNX accepts of a whole graph.
+
+  Args:
+    graph: the graph. Its last node is the output.
+    name: name of the graph.
+    start: shape of the input; a text names a size that may vary.
+    end: name and shape of the output.
+  """
+  graph.nodes[-1].output[0] = end[0]
+  opset = [helper.make_opsetid('', graph.opset)]
+  z, images = (
+    helper.make_tensor_value_info(value, onnx.TensorProto.FLOAT, shape)
+    for value, shape in ((graph.z, start), end)
+  )
+  made = helper.make_model(
+    helper.make_graph(
+      graph.nodes, name, [z], [images], initializer=graph.tensors
+    ),
+    opset_imports=opset,
+    ir_version=helper.find_min_ir_version_for(opset),
+    producer_name='coalesce_jax',
+  )
+  onnx.checker.check_model(made, full_check=True)
+  return made
+
+
+def convolve(
+  graph: Graph, x: str, name: str, stride: int = 1, pad: int = 0
+) -> str:
+  """Writes `layers.Conv`: `[B, C, H, W]` -> `[B, F, H', W']`."""
+  return node(
+    graph,
+    'Conv',
+    x,
+    leaf(graph, f'{name}/kernel', (3, 2, 0, 1)),
+    *_bias(graph, name),
+    strides=[stride, stride],
+    pads=[pad] * 4,
+  )
+
+
 def double(graph: Graph, x: str, name: str, pads: tuple[int, int]) -> str:
   """Writes `layers.ConvTranspose` of stride 2: `[B, C, H, W]` -> doubled maps.
 
@@ -82,28 +129,58 @@ def double(graph: Graph, x: str, name: str, pads: tuple[int, int]) -> str:
     'ConvTranspose',
     x,
     leaf(graph, f'{name}/kernel', (2, 3, 0, 1)),
-    leaf(graph, f'{name}/bias', (0,)),
+    *_bias(graph, name),
     strides=[2, 2],
     pads=[pads[0], pads[0], pads[1], pads[1]],
   )
+
+
+def _bias(graph: Graph, name: str) -> list[str]:
+  """Writes the bias of a convolution, if it has one."""
+  name = f'{name}/bias'
+  return [leaf(graph, name, (0,))] if name in graph.params else []
 
 
 def norm(graph: Graph, x: str, name: str, kind: str) -> str:
   """Writes `layers.Norm` on `[B, C, H, W]`."""
   if kind == 'none':
     return x
-  mean = _mean(graph, [1] if kind == 'pixel' else [1, 2, 3])
-  if kind == 'layer':
-    x = node(graph, 'Sub', x, mean(x))
-  square = mean(node(graph, 'Mul', x, x))
-  square = node(graph, 'Add', square, constant(graph, 1e-6))
-  x = node(graph, 'Div', x, node(graph, 'Sqrt', square))
+  average = mean(graph, [1] if kind == 'pixel' else [1, 2, 3])
+  x = normalize(graph, x, average, kind == 'layer', 1e-6)
+  return rescale(graph, x, name)
+
+
+def normalize(
+  graph: Graph,
+  x: str,
+  average: Callable[[str], str],
+  centred: bool,
+  epsilon: float,
+) -> str:
+  """Writes a division by the root mean square.
+
+  Args:
+    graph: the graph.
+    x: name of the input.
+    average: writes the mean of a value, see `mean`.
+    centred: whether the mean is subtracted first.
+    epsilon: added to the mean square.
+  """
+  if centred:
+    x = node(graph, 'Sub', x, average(x))
+  square = average(node(graph, 'Mul', x, x))
+  square = node(graph, 'Add', square, constant(graph, epsilon))
+  return node(graph, 'Div', x, node(graph, 'Sqrt', square))
+
+
+def rescale(graph: Graph, x: str, name: str) -> str:
+  """Writes the scale and the shift of a norm, on `[B, C, H, W]`."""
   shape = (graph.params[f'{name}/scale'].size, 1, 1)
   x = node(graph, 'Mul', x, leaf(graph, f'{name}/scale', (0,), shape))
   return node(graph, 'Add', x, leaf(graph, f'{name}/shift', (0,), shape))
 
 
-def _mean(graph: Graph, axes: list[int]) -> Callable[[str], str]:
+def mean(graph: Graph, axes: list[int]) -> Callable[[str], str]:
   """Returns a function that writes the mean over axes, which stay as 1."""
   if graph.opset < _AXES_AS_INPUT:
     return lambda x: node(graph, 'ReduceMean', x, axes=axes)
@@ -128,8 +205,12 @@ def leaf(
   shape = moved.shape if shape is None else shape
   if name not in graph.granularity:
     return constant(graph, moved.reshape(shape), name=graph.prefix + name)
-  scales = packing.pack(value, graph.granularity[name]).scales
-  codes = np.sign(moved)
+  if graph.type is np.int8:
+    codes, scale = map(np.asarray, int8.codes(value))
+    codes, scales = codes.transpose(axes), scale[None]
+  else:
+    scales = packing.pack(value, graph.granularity[name]).scales
+    codes = np.sign(moved)
   if codes.ndim == 2:
     # Runtimes fuse a product with codes of two axes into an operator that
     # rounds the other factor to 8 bits.

@@ -1,15 +1,18 @@
 """StableHLO programs of generators that unpack their own weights.
 
 `jax.export` writes one program for batches of any size, on CPUs, CUDA and TPUs.
-The program holds ternary leaves as constants of four weights a byte, packed as
-'2bit' of `packing`, and turns them into float32 when it runs.
+A program of a translator takes images of any size too. The program holds
+ternary leaves as constants of four weights a byte, packed as '2bit' of
+`packing`, and leaves rounded to 8 bits as constants of one byte a weight. It
+turns them into float32 when it runs.
 
-Shapes: B batch, Z latent.
+Shapes: B batch, Z latent, H, W, C, D image.
 """
 
 from collections.abc import Callable
 import dataclasses
 import math
+from typing import Any
 
 import jax
 from jax import export
@@ -22,23 +25,25 @@ import numpy as np
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.export import names
-from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.export import stablehlo_translators
 from coalesce_jax.models import packing
 from coalesce_jax.ops import patch_geometry
+from coalesce_jax.transforms import int8
 
 # Ways to write weights -> the encoding whose leaves they write in few bits.
 WEIGHTS = names.WEIGHTS['stablehlo']
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 
 
-def encode(generator: generator_lib.Generator, weights: str) -> bytes:
+def encode(generator: Any, weights: str) -> bytes:
   """Encodes a program from latents `[B, Z]` to samples `[B, ...]`.
 
+  That of a translator maps images `[B, H, W, C]` to images `[B, H, W, D]`.
   Equal generators give equal bytes.
 
   Args:
-    generator: one generator, without ensemble axes.
-    weights: one of `WEIGHTS`.
+    generator: one generator or translator, without ensemble axes.
+    weights: one of `WEIGHTS`. 'int8' rounds every kernel.
 
   Raises:
     ValueError: a leaf is not ternary although the spec says so.
@@ -55,25 +60,41 @@ def encode(generator: generator_lib.Generator, weights: str) -> bytes:
     name: packing.pack(params[name], granularity)
     for name in described.get('leaves', ())
   }
+  rounded = {
+    name: tuple(map(np.asarray, int8.codes(params[name])))
+    for name in (names.kernels(params) if weights == 'int8' else ())
+  }
 
-  def apply(z: jax.Array) -> jax.Array:
-    dense = {
-      name: unpack(packed[name], value.shape, granularity)
-      if name in packed
-      else jnp.asarray(value)
-      for name, value in params.items()
-    }
-    return generator.network.apply(trees.unflatten(dense), z)
+  def leaf(name: str) -> jax.Array:
+    if name in packed:
+      return unpack(packed[name], params[name].shape, granularity)
+    if name in rounded:
+      codes, scale = rounded[name]
+      dense = jnp.asarray(codes.astype(np.int8)).astype(jnp.float32)
+      return dense * scale.reshape((1,) * (dense.ndim - 1) + (-1,))
+    return jnp.asarray(params[name])
 
-  (batch,) = export.symbolic_shape('batch')
-  latents = jax.ShapeDtypeStruct((batch, spec.latent_size), jnp.float32)
+  if spec.condition_shape is None:
+    (batch,) = export.symbolic_shape('batch')
+    start = jax.ShapeDtypeStruct((batch, spec.latent_size), jnp.float32)
+    network = generator.network.apply
+  else:
+    start = stablehlo_translators.condition(spec)
+    network = stablehlo_translators.any_size(spec, generator.network)
+
+  def apply(x: jax.Array) -> jax.Array:
+    made: jax.Array = network(
+      trees.unflatten({name: leaf(name) for name in params}), x
+    )
+    return made
+
   with patch_geometry.plain():
-    exported = export.export(jax.jit(apply), platforms=PLATFORMS)(latents)
+    exported = export.export(jax.jit(apply), platforms=PLATFORMS)(start)
   return bytes(_without_locations(exported).serialize())
 
 
 def load(data: bytes) -> Callable[[np.ndarray], types.Array]:
-  """Loads a program as a function from latents `[B, Z]` to samples.
+  """Loads a program as a function of latents `[B, Z]`, or of images.
 
   Loading a program of another origin is not safe, since a program is code.
 

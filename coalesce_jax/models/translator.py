@@ -59,19 +59,35 @@ class Translator(NamedTuple):
 
   def checked(self, images: Any) -> Any:
     """Returns images after checking them; see `__call__`."""
-    shape, condition = np.shape(images), self.spec.condition_shape
+    condition = self.spec.condition_shape
     assert condition is not None
-    if len(shape) != 4 or not shape[0] or shape[3] != condition[-1]:
-      raise ValueError(
-        f'images {tuple(shape)} are not [N, H, W, {condition[-1]}], N >= 1'
-      )
-    if min(shape[1:3]) < 2:
-      raise ValueError(
-        f'images of {shape[1]} x {shape[2]} pixels: at least 2 a side are '
-        'needed'
-      )
-    array = samples.array(images, shape[1:], 'images')
-    return jnp.asarray(samples.checked(array, shape[1:], 'images'))
+    return checked(images, condition[-1])
+
+
+def checked(images: Any, channels: int, least: int = 2) -> jax.Array:
+  """Returns images to translate after checking them.
+
+  Args:
+    images: `[N, H, W, C]`, uint8 or floats in [-1, 1].
+    channels: C.
+    least: smallest side.
+
+  Raises:
+    ValueError: images have another number of channels, a smaller side, or
+      values that are ambiguous or not finite.
+  """
+  shape = np.shape(images)
+  if len(shape) != 4 or not shape[0] or shape[3] != channels:
+    raise ValueError(
+      f'images {tuple(shape)} are not [N, H, W, {channels}], N >= 1'
+    )
+  if min(shape[1:3]) < least:
+    raise ValueError(
+      f'images of {shape[1]} x {shape[2]} pixels: at least {least} a side are '
+      'needed'
+    )
+  array = samples.array(images, shape[1:], 'images')
+  return jnp.asarray(samples.checked(array, shape[1:], 'images'))
 
 
 def _padded(images: jax.Array, size: int) -> jax.Array:

@@ -33,8 +33,8 @@ from coalesce_jax.networks import translation_layers as layers
 
 # Widths are multiplied by 4 on the way to the residual blocks, whose maps have
 # 1 / 4 of the side. Reflection and norms need maps of at least 2 x 2 pixels.
-_DOWNS = 2
-_LEAST = 8
+DOWNS = 2
+LEAST = 8
 # Number of the layer after the first residual block.
 _FIRST_BLOCK = 12
 
@@ -87,10 +87,10 @@ class Generator(nn.Module):
     images, noise = layers.split_inputs(inputs)
     if not numbers:
       return layers.on_multiples(
-        images, 2**_DOWNS, _LEAST,
+        images, 2**DOWNS, LEAST,
         lambda x: self._decode(self._encode(x, noise)[-1]),
       )  # fmt: skip
-    pads = layers.padding(images.shape[1:3], 2**_DOWNS, _LEAST)
+    pads = layers.padding(images.shape[1:3], 2**DOWNS, LEAST)
     x = layers.reflected(common.swap(images), pads)
     maps = self._encode(x, noise, max(numbers))
     places = layer_numbers(self.blocks)
@@ -106,7 +106,7 @@ class Generator(nn.Module):
     if until:
       x = self._reflected(x, self.width, 7, 'stem')
       x = nn.relu(self._norm('stem_norm', x))
-    for i in range(_DOWNS):
+    for i in range(DOWNS):
       if until < 4 * (i + 1):
         return maps
       x = layers.Conv(
@@ -131,7 +131,7 @@ class Generator(nn.Module):
     return x + self._norm(f'block_{i}_norm_1', y)
 
   def _decode(self, x: jax.Array) -> jax.Array:
-    for i in range(_DOWNS):
+    for i in range(DOWNS):
       x = layers.Up(
         x.shape[0] // 2,
         kernel_size=3,

@@ -224,11 +224,16 @@ def padding(size: tuple[int, ...], multiple: int, least: int) -> Pads:
   Raises:
     ValueError: a side has one pixel.
   """
-  if min(size) < 2:
+  if any(n < 2 for n in size):
     raise ValueError(
       f'images of {size[0]} x {size[1]} pixels cannot be translated: a side '
       'needs at least 2 pixels'
     )
-  more = [max(least, -(-n // multiple) * multiple) - n for n in size]
+  # Sizes of exported programs may be symbols, which `max` cannot compare.
+  wholes = [-(-n // multiple) * multiple for n in size]
+  more = [
+    (whole if whole >= least else least) - n
+    for n, whole in zip(size, wholes, strict=True)
+  ]
   top, left = (n // 2 for n in more)
   return (top, more[0] - top), (left, more[1] - left)

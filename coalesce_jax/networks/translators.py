@@ -7,7 +7,7 @@ network is built.
 Shapes: B batch, H, W image, C input channels, F output channels.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import functools
 from typing import Any
 
@@ -101,6 +101,23 @@ def translator(
     ValueError: the name or an option is unknown, or a value is out of bounds.
   """
   return _network(*_checked(name, in_channels, out_channels, options), ())
+
+
+def padded_sides(name: str, options: Mapping[str, Any]) -> tuple[int, int]:
+  """Returns (multiple, least): to which sides a translator pads images.
+
+  Args:
+    name: a key of `TRANSLATORS`.
+    options: options of the architecture.
+
+  Raises:
+    ValueError: as of `translator`.
+  """
+  module, _ = _checked(name, 1, 1, dict(options))
+  if isinstance(module, resnet.Generator):
+    return 2**resnet.DOWNS, resnet.LEAST
+  assert isinstance(module, unet.Generator)
+  return 2**module.downs, 2**module.downs
 
 
 def features(

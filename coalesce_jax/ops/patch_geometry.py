@@ -92,7 +92,8 @@ def geometry(
     (n + low + high - size) // stride + 1
     for n, (low, high) in zip(image, pads, strict=True)
   )
-  if min(height, width) < 1:
+  # Sizes of exported programs may be symbols, which compare with numbers only.
+  if height < 1 or width < 1:
     raise ValueError(f'kernel {size} exceeds the padded input {image}')
   more = -(-size // stride) - 1
   top, bottom = (
@@ -101,8 +102,8 @@ def geometry(
   )
   narrow = min(stride**2 * channels, 2 * features)
   # Winograd's products need patches of two whole blocks on an axis.
-  able = size == 2 * stride and min(height, width) > 1
-  able &= jax.default_backend() == 'cpu' and not _plain.get()
+  able = jax.default_backend() == 'cpu' and not _plain.get()
+  able = able and size == 2 * stride and min(height, width) > 1
   tiled = 0
   if able:
     patches = math.inf if batch is None else height * width * batch

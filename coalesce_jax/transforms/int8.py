@@ -5,7 +5,9 @@ baseline of ternary weights.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from coalesce_jax.core import trees
@@ -13,6 +15,24 @@ from coalesce_jax.core import types
 from coalesce_jax.transforms import ternary
 
 LEVELS = 127
+
+
+def codes(w: Any) -> tuple[jax.Array, jax.Array]:
+  """Returns the whole multiples of a scale that are nearest to weights.
+
+  Args:
+    w: a leaf, `[..., F]`. A channel is one index of the last axis.
+
+  Returns:
+    Multiples from -127 to 127, float32, of the shape of `w`; and one scale for
+    each channel, `[F]`.
+  """
+  w = jnp.asarray(w, jnp.float32)
+  axes = tuple(range(w.ndim - 1))
+  largest = jnp.max(jnp.abs(w), axes, initial=0.0)
+  # Where all are 0 any scale will do.
+  scale = jnp.where(largest < 1e-35, 1.0, largest) / LEVELS
+  return jnp.round(w / scale.reshape((1,) * (w.ndim - 1) + (-1,))), scale
 
 
 def rounded(params: types.Params, leaves: Sequence[str]) -> types.Params:
@@ -36,11 +56,7 @@ def rounded(params: types.Params, leaves: Sequence[str]) -> types.Params:
   def one(path: str, w: jnp.ndarray) -> jnp.ndarray:
     if path not in chosen:
       return w
-    w = jnp.asarray(w, jnp.float32)
-    axes = tuple(range(w.ndim - 1))
-    largest = jnp.max(jnp.abs(w), axes, keepdims=True, initial=0.0)
-    # Where all are 0 any scale will do.
-    scale = jnp.where(largest < 1e-35, 1.0, largest) / LEVELS
-    return jnp.round(w / scale) * scale
+    multiples, scale = codes(w)
+    return multiples * scale.reshape((1,) * (w.ndim - 1) + (-1,))
 
   return trees.map_named(one, params)

@@ -87,7 +87,10 @@ def data(values: Values) -> None:
 
 def export(values: Values) -> None:
   """Defines the flags of `export`."""
-  kinds.path(values, 'node', None, 'Bundle.')
+  kinds.path(
+    values, 'node', None, 'Bundle of a generator, or of a translator, whose '
+    'program takes images of any size.',
+  )  # fmt: skip
   kinds.choice(
     values, 'format', 'onnx', sorted(export_names.WEIGHTS), 'Kind of program.'
   )
@@ -95,7 +98,8 @@ def export(values: Values) -> None:
     values, 'weights', None, list(export_names.WEIGHTS['onnx']),
     'Type of ternary leaves. In ONNX, int2 needs opset 25 (ONNX Runtime 1.24), '
     'int4 opset 21 (OpenVINO, ONNX Runtime 1.20), float32 opset 13 (also older '
-    'runtimes). Default: int2 for a ternary bundle, float32 for another.',
+    'runtimes). int8 rounds the kernels of a translator to 8 bits, opset 13. '
+    'Default: int2 for a ternary bundle, float32 for another.',
   )  # fmt: skip
   kinds.path(
     values, 'out', None, 'File to write; StableHLO also writes OUT.json.'

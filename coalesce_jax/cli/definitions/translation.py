@@ -147,7 +147,15 @@ def _losses(values: Values) -> None:
 
 def apply(values: Values) -> None:
   """Defines the flags of `translate apply`."""
-  kinds.path(values, 'model', None, 'Bundle of `translate train`.')
+  kinds.path(
+    values, 'model', None, 'Bundle of `translate train`, or the file that '
+    '`export --format=onnx` made of it.',
+  )  # fmt: skip
+  kinds.choice(
+    values, 'backend', None, ['jax', 'onnx'], 'What runs it: jax a bundle, '
+    'onnx a file of `export` on one core. Default: onnx for a file that ends '
+    'in .onnx, jax for another.',
+  )  # fmt: skip
   kinds.path(
     values, 'input', None, 'Picture to translate, of any size, or folder of '
     'pictures.',
