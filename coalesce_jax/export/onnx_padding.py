@@ -7,8 +7,8 @@ holds the pixel
 
 .. math:: r = \min(j, 2 (n - 1) - j), \quad j = (i - a) \bmod 2 (n - 1),
 
-which also holds where an image is smaller than its padding; see
-`ops.reflection`. A side of one pixel, which JAX refuses, repeats that pixel.
+which also holds where an image is smaller than its padding. A side of one
+pixel, which JAX refuses, repeats that pixel.
 
 Shapes: B batch, H, W image, H', W' padded image, C, D channels.
 """

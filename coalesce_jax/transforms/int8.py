@@ -7,8 +7,8 @@ baseline of ternary weights.
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
@@ -17,7 +17,7 @@ from coalesce_jax.transforms import ternary
 LEVELS = 127
 
 
-def codes(w: Any) -> tuple[jax.Array, jax.Array]:
+def codes(w: Any) -> tuple[Any, Any]:
   """Returns the whole multiples of a scale that are nearest to weights.
 
   Args:
@@ -25,14 +25,19 @@ def codes(w: Any) -> tuple[jax.Array, jax.Array]:
 
   Returns:
     Multiples from -127 to 127, float32, of the shape of `w`; and one scale for
-    each channel, `[F]`.
+    each channel, `[F]`. NumPy computes them for a NumPy array.
   """
-  w = jnp.asarray(w, jnp.float32)
-  axes = tuple(range(w.ndim - 1))
-  largest = jnp.max(jnp.abs(w), axes, initial=0.0)
+  xp = np if isinstance(w, np.ndarray) else jnp
+  w = xp.asarray(w, xp.float32)
+  largest = xp.max(xp.abs(w), tuple(range(w.ndim - 1)), initial=0.0)
   # Where all are 0 any scale will do.
-  scale = jnp.where(largest < 1e-35, 1.0, largest) / LEVELS
-  return jnp.round(w / scale.reshape((1,) * (w.ndim - 1) + (-1,))), scale
+  scale = xp.where(largest < 1e-35, xp.float32(1.0), largest) / LEVELS
+  return xp.round(w / _spread(scale, w)), scale
+
+
+def _spread(scale: Any, w: Any) -> Any:
+  """Returns scales with the number of axes of a leaf."""
+  return scale.reshape((1,) * (w.ndim - 1) + (-1,))
 
 
 def rounded(params: types.Params, leaves: Sequence[str]) -> types.Params:
@@ -53,10 +58,10 @@ def rounded(params: types.Params, leaves: Sequence[str]) -> types.Params:
   """
   chosen = set(ternary.selected(params, leaves))
 
-  def one(path: str, w: jnp.ndarray) -> jnp.ndarray:
+  def one(path: str, w: Any) -> Any:
     if path not in chosen:
       return w
     multiples, scale = codes(w)
-    return multiples * scale.reshape((1,) * (w.ndim - 1) + (-1,))
+    return multiples * _spread(scale, multiples)
 
   return trees.map_named(one, params)

@@ -12,6 +12,7 @@ import pytest
 
 from coalesce_jax.core import files
 from coalesce_jax.export import export
+from coalesce_jax.export import onnx_checks
 from coalesce_jax.export import onnx_files
 from coalesce_jax.models import bundle
 from tests import small
@@ -133,7 +134,7 @@ def bomb(model, metadata):
 def many(model, metadata):
   del metadata
   node = helper.make_node('Relu', ['z'], ['unused'])
-  for i in range(onnx_files.MAX_NODES):
+  for i in range(onnx_checks.MAX_NODES):
     node.output[0] = f'unused_{i}'
     model.graph.node.append(node)
 

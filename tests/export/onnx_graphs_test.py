@@ -9,6 +9,7 @@ from onnx import numpy_helper
 import pytest
 import scipy.stats
 
+from coalesce_jax.export import onnx_checks
 from coalesce_jax.export import onnx_files
 from coalesce_jax.export import onnx_graphs
 from coalesce_jax.methods import mixture
@@ -157,7 +158,7 @@ def test_the_largest_mixture_is_within_the_limits_of_a_file():
     for n in (nodes[:1], nodes)
   )
   most = one + (registry.MAX_NODES - 1) * (two - one)
-  assert 1000 < most <= onnx_files.MAX_NODES
+  assert 1000 < most <= onnx_checks.MAX_NODES
 
 
 def test_a_mixture_that_moves_latents_is_refused_in_one_line():
