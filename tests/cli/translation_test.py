@@ -5,6 +5,7 @@ from PIL import Image
 import pytest
 
 import coalesce_jax as cj
+from coalesce_jax.export import export
 from tests import small
 from tests.cli import calls
 
@@ -118,6 +119,76 @@ def test_a_translator_and_a_generator_do_not_take_each_others_place(
     f'--out={tmp_path}/made',
   ]  # fmt: skip
   calls.refused(capsys, argv, 'makes images of latents')
+
+
+def test_an_exported_translator_gives_the_same_pictures(
+  model, tmp_path, capsys
+):
+  _, out = model
+  program, source = tmp_path / 'model.onnx', tmp_path / 'x.png'
+  code, result, error = calls.run(
+    capsys, 'export', f'--node={out}', f'--out={program}'
+  )
+  assert code == 0, error
+  assert result['weights'] == 'float32' and result['opset'] == 13
+  image = np.random.default_rng(1).integers(0, 256, (9, 14, 3), np.uint8)
+  Image.fromarray(image).save(source)
+  wanted = (np.asarray(cj.load(out)(image[None]))[0] + 1.0) * 127.5
+  for flags in ([], ['--backend=onnx']):
+    code, _, error = calls.run(
+      capsys, 'translate', 'apply', f'--model={program}', f'--input={source}',
+      f'--out={tmp_path}/y.png', *flags,
+    )  # fmt: skip
+    assert code == 0, error
+    with Image.open(tmp_path / 'y.png') as opened:
+      found = np.asarray(opened)
+    # One level of rounding, and the tolerance.
+    assert np.abs(found - wanted).max() <= 0.5 + 127.5e-4
+  argv = ['sample', '--backend=onnx', f'--node={program}', '--out=a.png']
+  calls.refused(capsys, argv, 'model.onnx: translates images')
+
+
+@pytest.mark.parametrize(
+  ('name', 'flags', 'message'),
+  [
+    ('node.onnx', [], 'makes images of latents and translates none'),
+    ('node.onnx', ['--backend=jax'], 'node.onnx'),
+    ('none.onnx', [], 'none.onnx: no such file'),
+    ('cut.onnx', [], 'cut.onnx: no ONNX file, or damaged'),
+    ('node.safetensors', ['--backend=onnx'], 'a safetensors file'),
+  ],
+)
+def test_what_translates_nothing_is_refused(
+  tmp_path, capsys, name, flags, message
+):
+  made = small.drawn(small.PIXELS)
+  cj.save(tmp_path / 'node.safetensors', made)
+  export.write(tmp_path / 'node.onnx', made)
+  data = (tmp_path / 'node.onnx').read_bytes()
+  (tmp_path / 'cut.onnx').write_bytes(data[:-30])
+  Image.new('RGB', (8, 8)).save(tmp_path / 'x.png')
+  argv = [
+    'translate', 'apply', f'--model={tmp_path / name}',
+    f'--input={tmp_path}/x.png', f'--out={tmp_path}/made.png', *flags,
+  ]  # fmt: skip
+  calls.refused(capsys, argv, message)
+  assert not (tmp_path / 'made.png').exists()
+
+
+def test_a_translator_is_exported_in_bytes_but_not_in_two_bits(
+  model, tmp_path, capsys
+):
+  _, out = model
+  program = tmp_path / 'model.onnx'
+  argv = ['export', f'--node={out}', f'--out={program}', '--weights=int2']
+  calls.refused(capsys, argv, "it takes one of ['float32', 'int8']")
+  assert not program.exists()
+  code, result, error = calls.run(
+    capsys, 'export', f'--node={out}', f'--out={program}', '--weights=int8'
+  )
+  assert code == 0, error
+  assert result['weights'] == 'int8'
+  assert result['max_difference'] <= result['tolerance'] == 1e-4
 
 
 def test_commands_of_two_words_are_found_and_suggested(capsys):
