@@ -216,7 +216,7 @@ def _runnable(
   if backend == 'jax':
     translator = load(values.model)
     assert translator.spec.condition_shape is not None
-    return translator.spec.condition_shape[-1], translator
+    return translator.spec.condition_shape[-1], translator.__call__
   export.require('onnx', 'onnxruntime')
   from coalesce_jax.export import onnx_files
 
