@@ -15,7 +15,6 @@ import pytest
 import coalesce_jax as cj
 from coalesce_jax.cli import main
 from coalesce_jax.data import images
-from coalesce_jax.export import export
 from coalesce_jax.pipeline import defaults
 from launch import main as launch
 from tests import small
@@ -99,30 +98,6 @@ def test_the_program_of_your_images_writes_a_ternary_bundle(
   )  # fmt: skip
   assert made['local'].shape == (12, 8, 8, 1)
   assert cj.load('edge.safetensors').spec == made['small'].spec
-
-
-def test_the_program_for_a_device_makes_the_images_of_jax(
-  tmp_path, monkeypatch
-):
-  monkeypatch.chdir(tmp_path)
-  node = small.generator(0, small.PIXELS)
-  export.write('edge.onnx', node)
-  (program,) = blocks('guides/device.md', 'python')
-  made = run(program)
-  expected = node.network.apply(node.params, made['z'])
-  np.testing.assert_allclose(made['images'], expected, atol=1e-4)
-
-
-def test_the_program_for_stablehlo_makes_the_images_of_jax(
-  tmp_path, monkeypatch
-):
-  monkeypatch.chdir(tmp_path)
-  node = small.generator(0, small.PIXELS)
-  export.write('edge.stablehlo', node, format='stablehlo')
-  (program,) = blocks('reference/exported_files.md', 'python')
-  made = run(program, ('(16, 64)', '(16, 4)'))
-  expected = node.network.apply(node.params, made['z'])
-  np.testing.assert_allclose(made['images'], expected, atol=1e-4)
 
 
 def test_the_example_of_a_configuration_changes_the_defaults():

@@ -18,7 +18,9 @@ from coalesce_jax.models import bundle as bundle_lib
 from tests import small
 from tests.cli import calls
 
-PAGE = pathlib.Path(__file__).resolve().parents[2] / 'docs' / 'lab' / 'edge.md'
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GUIDE = ROOT / 'docs' / 'guides' / 'device.md'
+PAGE = ROOT / 'docs' / 'reference' / 'exported_files.md'
 
 
 @pytest.fixture(scope='module', name='generator')
@@ -178,7 +180,7 @@ def python(folder, blocked, *argv):
   """Runs Python where some packages cannot be imported."""
   lines = ['import sys', *(f'sys.modules[{n!r}] = None' for n in blocked)]
   (folder / 'sitecustomize.py').write_text('\n'.join(lines))
-  root = str(PAGE.parents[2])
+  root = str(ROOT)
   path = os.pathsep.join([str(folder), *([] if 'jax' in blocked else [root])])
   return subprocess.run(
     [sys.executable, *argv], cwd=folder, env={**os.environ, 'PYTHONPATH': path},
@@ -203,18 +205,19 @@ def test_without_the_extra_all_but_export_works(tmp_path, bundle):
   assert not (tmp_path / 'y.onnx').exists()
 
 
-def programs():
-  """The Python programs of the page's section about devices."""
-  section = PAGE.read_text().split('## Taking a generator to a device\n')[1]
-  section = re.split(r'^## ', section, flags=re.MULTILINE)[0]
-  return re.findall(r'```python\n(.*?)```', section, re.DOTALL)
+def program_of(page):
+  """The one Python program of a page."""
+  (program,) = re.findall(r'```python\n(.*?)```', page.read_text(), re.DOTALL)
+  return program
 
 
 def test_the_program_without_jax_gives_the_images_of_jax(tmp_path, generator):
-  program, _ = programs()
+  program = program_of(GUIDE)
   assert len([line for line in program.splitlines() if line.strip()]) <= 10
   export.write(tmp_path / 'edge.onnx', generator)
-  (tmp_path / 'program.py').write_text(program)
+  (tmp_path / 'program.py').write_text(
+    f"{program}\nnp.savez('samples.npz', z=z, images=images)\n"
+  )
   blocked = ['jax', 'jaxlib', 'flax', 'coalesce_jax']
   for name in blocked:
     done = python(tmp_path, blocked, '-c', f'import {name}')
@@ -231,7 +234,7 @@ def test_the_program_without_jax_gives_the_images_of_jax(tmp_path, generator):
 def test_the_program_with_stablehlo_gives_the_images_of_jax(
   tmp_path, generator, monkeypatch
 ):
-  _, program = programs()
+  program = program_of(PAGE)
   monkeypatch.chdir(tmp_path)
   export.write('edge.stablehlo', generator, format='stablehlo')
   found = {}
