@@ -29,7 +29,7 @@ FLAGS = {
   'lambda_cycle lambda_identity lambda_l1 lambda_nce learning_rate method '
   'n_layers_d ndf net_g ngf no_flip norm out pool_size seed steps track '
   'upsampling workdir',
-  'translate apply': 'input model out tile',
+  'translate apply': 'backend input model out tile',
   'translate evaluate': f'{PAIRS} model out',
   'report': 'workdir',
   'zoo': '',

@@ -220,7 +220,9 @@ def test_a_tracker_that_does_not_start_is_refused_in_one_line(
   opened(tmp_path).close()
 
 
-TRAINING = ('run', 'pretrain', 'barycenter', 'adapt', 'ternarize')
+TRAINING = (
+  'run', 'pretrain', 'barycenter', 'adapt', 'ternarize', 'translate train',
+)  # fmt: skip
 
 
 @pytest.mark.parametrize('name', ['tensorboard', 'wandb', 'mlflow'])
@@ -241,7 +243,7 @@ def test_a_package_that_is_missing_is_named_before_anything_is_made(
 
 def test_all_commands_that_train_take_trackers(capsys):
   for name in commands.TABLE:
-    argv = ['coalesce', name, '--track=tensorboard,wandbb']
+    argv = ['coalesce', *name.split(), '--track=tensorboard,wandbb']
     assert main.main(argv) == 2
     error = capsys.readouterr().err.strip()
     if name in TRAINING:
