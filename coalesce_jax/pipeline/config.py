@@ -212,5 +212,6 @@ def _schedule(config: Any, part: Any, **changes: Any) -> loop.Schedule:
     steps=part.steps,
     chunk=part.chunk,
     save_seconds=config.save_seconds,
+    fast_compile=config.fast_compile,
     **changes,
   )

@@ -146,6 +146,8 @@ def get_config() -> ml_collections.ConfigDict:
         # set.
         'features': '',
       },
+      # Compile with few optimizations on a CPU: for runs of a few steps.
+      'fast_compile': False,
       # Least seconds between two checkpoints.
       'save_seconds': 30.0,
     }
@@ -178,3 +180,4 @@ def shorten(config: ml_collections.ConfigDict, variant: str) -> None:
     config.evaluate.samples = 500
     config.evaluate.curve_samples = 200
     config.seeds = 1
+    config.fast_compile = True

@@ -133,6 +133,13 @@ def ensemble(run: Run) -> generator.Generator:
   )[0]  # fmt: skip
 
 
+def ensemble_long(run: Run) -> generator.Generator:
+  """Trains as `ensemble` does, with records and checkpoints of its own."""
+  hooks = run.hooks
+  own = None if hooks is None else lambda _: hooks('ensemble_long')
+  return ensemble(run._replace(hooks=own))
+
+
 def model_average(run: Run) -> generator.Generator:
   """Averages the nodes' parameters."""
   return baselines.model_average(run.nodes)

@@ -97,7 +97,8 @@ TABLE: dict[str, Stage] = {
     Stage('transfer', recipes.transfer, 4, settings=config_lib.transfer),
     Stage('ensemble', recipes.ensemble, 5),
     Stage(
-      'ensemble_long', recipes.ensemble, 8, settings=config_lib.ensemble_long
+      'ensemble_long', recipes.ensemble_long, 8,
+      settings=config_lib.ensemble_long,
     ),
     Stage('model_average', recipes.model_average, None),
     Stage('all_nodes', recipes.all_nodes, None),

@@ -88,6 +88,8 @@ METHODS = {
   'transfer': 'The generator of one node, fine-tuned on the local images.',
   'ensemble': 'The generator of one node, trained on the local images and on '
   'samples of all nodes together.',
+  'ensemble_long': 'The same, with as many steps as barycenter and adaptation '
+  'together.',
   'model_average': 'The mean of the weights of the node generators.',
   'all_nodes': 'The generators of all nodes together; each sample comes from '
   'one of them.',

@@ -173,13 +173,18 @@ def distances_figure(
       shown = position.mean(1)
       # There is no position until the critics estimate two distances.
       shown = np.where((shown >= 0.0) & (shown <= 1.0), shown, np.nan)
-      bottom.plot(steps, shown, color='tab:purple')
-      bottom.set_ylim(0.0, 1.0)
-      bottom.set_ylabel('position on the segment')
+      if np.any(np.isfinite(shown)):
+        bottom.plot(steps, shown, color='tab:purple')
+        bottom.set_ylim(0.0, 1.0)
+        bottom.set_ylabel('position on the segment')
     top.legend(fontsize=8)
-    bottom.set_xlabel('generator steps')
-    for ax in (top, bottom):
-      ax.grid(alpha=0.3)
+    if bottom.lines:
+      bottom.grid(alpha=0.3)
+    else:  # A stage without a segment, or without a position on it.
+      bottom.axis('off')
+      top.tick_params(labelbottom=True)
+    (bottom if bottom.lines else top).set_xlabel('generator steps')
+    top.grid(alpha=0.3)
   drawn.tight_layout()
   return drawn
 

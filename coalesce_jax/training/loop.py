@@ -160,7 +160,9 @@ def drive(
     carry, inputs, key = mesh_lib.place(
       (carry, inputs, key), mesh, bool(key.ndim), task.sharded
     )
-  chunk = scan.compiled(task, bool(key.ndim), mesh, schedule.at_once)
+  chunk = scan.compiled(
+    task, bool(key.ndim), mesh, schedule.at_once, schedule.fast_compile
+  )
   while done < schedule.steps:
     if select and bool(jnp.all(carry['stale'] >= schedule.patience)):
       logging.info('early stopping at step %d', done)

@@ -22,6 +22,7 @@ def compiled(
   batched: bool,
   mesh: Any = None,
   at_once: int | None = None,
+  fast: bool = False,
 ) -> Callable[..., Any]:
   """Returns the program of several steps.
 
@@ -33,6 +34,7 @@ def compiled(
     mesh: mesh of devices, see `parallel.mesh`. The state stays sharded over it;
       every device holds the metrics. None is one device.
     at_once: replicas that a device computes together; None is all.
+    fast: whether to compile with few optimizations, see `once`.
 
   Returns:
     ``(state, inputs, key, steps) -> (state, mean metrics, finite)``, where
@@ -47,8 +49,9 @@ def compiled(
       return _in_turns(step, at_once, state, inputs, key, num_steps)
     return _chunk(jax.vmap(step), state, inputs, key, num_steps)
 
+  options = _few_optimizations() if fast else None
   if mesh is None:
-    return jax.jit(chunk, static_argnums=3)
+    return jax.jit(chunk, static_argnums=3, compiler_options=options)
 
   def sharded(state, inputs, key, num_steps):
     steps = functools.partial(chunk, num_steps=num_steps)
@@ -60,7 +63,7 @@ def compiled(
     metrics = jax.lax.with_sharding_constraint(metrics, replicated)
     return after, metrics, jnp.all(finite)
 
-  return jax.jit(sharded, static_argnums=3)
+  return jax.jit(sharded, static_argnums=3, compiler_options=options)
 
 
 @functools.lru_cache(maxsize=64)
@@ -84,9 +87,14 @@ def once(fn: Callable[..., Any]) -> Callable[..., Any]:
   Args:
     fn: pure function.
   """
-  cpu = jax.default_backend() == 'cpu'
-  options = {'xla_backend_optimization_level': 1} if cpu else None
-  return jax.jit(fn, compiler_options=options)
+  return jax.jit(fn, compiler_options=_few_optimizations())
+
+
+def _few_optimizations() -> dict[str, int] | None:
+  """Returns the options of a fast compilation; None is the usual one."""
+  if jax.default_backend() != 'cpu':
+    return None
+  return {'xla_backend_optimization_level': 1}
 
 
 def _sharded(chunk, mesh, batched, state, inputs, key):

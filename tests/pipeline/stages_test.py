@@ -9,7 +9,10 @@ import pytest
 from coalesce_jax.pipeline import config as config_lib
 from coalesce_jax.pipeline import defaults
 from coalesce_jax.pipeline import keys
+from coalesce_jax.pipeline import recipes
 from coalesce_jax.pipeline import stages
+from coalesce_jax.training import loop
+from tests import small
 
 
 def settings(**changes):
@@ -32,6 +35,33 @@ def test_the_numbers_are_those_of_runs_made_before():
     'ensemble': 5, 'adapted': 6, 'ternary': 7, 'model_average': None,
     'all_nodes': None, 'ensemble_long': 8,
   }  # fmt: skip
+
+
+def test_the_long_ensemble_has_records_and_checkpoints_of_its_own():
+  """Its stage must not be that of the ensemble, which is another training."""
+  node = small.generator(0, small.PIXELS)
+  nodes = [
+    node._replace(
+      params=jax.tree.map(lambda leaf: leaf[None], node.params),
+      critic=jax.tree.map(lambda leaf: leaf[None], node.critic),
+    )
+  ] * 2
+  seen = []
+
+  def hooks(part):
+    seen.append(part)
+    raise loop.Interrupted('seen')
+
+  run = recipes.Run(
+    key=jax.random.split(jax.random.key(0), 1), problem=None,
+    local=np.zeros((1, 10, 8, 8, 1), np.uint8),
+    config=config_lib.adapt(settings()), settings=settings(), nodes=nodes,
+    hooks=hooks,
+  )  # fmt: skip
+  for recipe in (recipes.ensemble, recipes.ensemble_long):
+    with pytest.raises(loop.Interrupted):
+      recipe(run)
+  assert seen == ['ensemble', 'ensemble_long']
 
 
 def test_keys_fold_the_number_of_the_stage_into_each_seed():

@@ -159,10 +159,9 @@ def test_distances_have_a_column_a_stage():
   top, bottom = axes[:, 1]
   assert [data(line)[1] for line in top.get_lines()] == [[3.0], [5.0]]
   assert labels(top) == ['W1 to local samples', 'W1 to metamodel']
-  assert not bottom.get_lines()
-  for ax in axes.reshape(-1):
-    assert gridded(ax)
-  assert {ax.get_xlabel() for ax in axes[1]} == {'generator steps'}
+  assert not bottom.get_lines() and not bottom.axison
+  assert all(gridded(ax) for ax in (*axes[0], axes[1, 0]))
+  assert axes[1, 0].get_xlabel() == top.get_xlabel() == 'generator steps'
   assert {ax.get_ylabel() for ax in axes[0]} == {'critic estimate, pixel units'}
 
 
