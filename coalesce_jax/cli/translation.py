@@ -92,7 +92,12 @@ def configured(values: Values) -> settings.Translation:
       )
   wanted: dict[str, Any] = {
     name: values[name].value
-    for name in (*flags.OF_METHODS, 'gan_mode', 'batch_size')
+    for name in (
+      *flags.OF_METHODS,
+      'gan_mode',
+      'batch_size',
+      'learning_rate',
+    )
     if values[name].value is not None
   }
   downs = values.downs
@@ -116,7 +121,6 @@ def configured(values: Values) -> settings.Translation:
   side = values.crop_size
   return dataclasses.replace(
     default, networks=networks, schedule=schedule, flip=not values.no_flip,
-    learning_rate=values.learning_rate,
     crop_size=(side, side) if crops else None, **wanted,
   )  # fmt: skip
 

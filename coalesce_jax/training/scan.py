@@ -15,6 +15,13 @@ from coalesce_jax.parallel import batch_shards
 from coalesce_jax.parallel import mesh as mesh_lib
 from coalesce_jax.training import task as task_lib
 
+# The first level of LLVM computes the same bits as the usual one.
+_START = {'xla_backend_optimization_level': 1}
+# Loops by XLA's older emitters, without LLVM's optimizations.
+_FAST = {
+  'xla_backend_optimization_level': 0, 'xla_cpu_use_fusion_emitters': False,
+}  # fmt: skip
+
 
 @functools.lru_cache(maxsize=32)
 def compiled(
@@ -34,7 +41,7 @@ def compiled(
     mesh: mesh of devices, see `parallel.mesh`. The state stays sharded over it;
       every device holds the metrics. None is one device.
     at_once: replicas that a device computes together; None is all.
-    fast: whether to compile with few optimizations, see `once`.
+    fast: whether a CPU compiles without optimizations.
 
   Returns:
     ``(state, inputs, key, steps) -> (state, mean metrics, finite)``, where
@@ -49,7 +56,7 @@ def compiled(
       return _in_turns(step, at_once, state, inputs, key, num_steps)
     return _chunk(jax.vmap(step), state, inputs, key, num_steps)
 
-  options = _few_optimizations() if fast else None
+  options = _on_cpu(**_FAST) if fast else None
   if mesh is None:
     return jax.jit(chunk, static_argnums=3, compiler_options=options)
 
@@ -87,14 +94,12 @@ def once(fn: Callable[..., Any]) -> Callable[..., Any]:
   Args:
     fn: pure function.
   """
-  return jax.jit(fn, compiler_options=_few_optimizations())
+  return jax.jit(fn, compiler_options=_on_cpu(**_START))
 
 
-def _few_optimizations() -> dict[str, int] | None:
-  """Returns the options of a fast compilation; None is the usual one."""
-  if jax.default_backend() != 'cpu':
-    return None
-  return {'xla_backend_optimization_level': 1}
+def _on_cpu(**options: int | bool) -> dict[str, int | bool] | None:
+  """Returns options of the compiler; None elsewhere than on a CPU."""
+  return options if jax.default_backend() == 'cpu' else None
 
 
 def _sharded(chunk, mesh, batched, state, inputs, key):

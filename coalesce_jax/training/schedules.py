@@ -30,8 +30,8 @@ class Schedule:
     at_once: replicas that a device computes together, the others after them in
       the same program; None is all. Fewer replicas need less memory, and on a
       CPU they stay in the caches.
-    fast_compile: whether a CPU compiles with the first level of optimizations.
-      The program is ready in half the time, and its steps are slower.
+    fast_compile: whether a CPU compiles without optimizations. The program is
+      ready in half the time, and its steps are slower.
 
   Raises:
     ValueError: a number is below 1, or no multiple of `chunk`.

@@ -72,8 +72,8 @@ def train(values: Values) -> None:
     'pix2pix, 4 for the others.', 1, 4096,
   )  # fmt: skip
   kinds.number(
-    values, 'learning_rate', settings.Pix2pix().learning_rate,
-    "Learning rate of both Adams.", 0.0, 1.0, open_low=True,
+    values, 'learning_rate', None, 'Learning rate of both Adams. Default: '
+    '8e-4 for pix2pix, 4e-4 for the others.', 0.0, 1.0, open_low=True,
   )  # fmt: skip
   kinds.switch(values, 'no_flip', 'Do not mirror images at random.')
   kinds.path(
