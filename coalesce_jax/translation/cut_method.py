@@ -69,7 +69,7 @@ def cut(
       'images of both with one network'
     )
   spec = training.spec(config.networks, size, channels)
-  network = training.network(spec)
+  network = spec.build()
   encoder = _encoder(spec, config.nce_layers)
   generator = _generator(network, encoder, tuple(size), channels[0], config)
   critic = training.critic(config.networks, size, channels[1])
@@ -91,7 +91,7 @@ def cut(
         ),
       ),
       terms={'nce': hyper['lambda_nce']},
-      prior=sources.together({'pair': pairs, 'noise': pair_sources.noise()}),
+      prior=sources.together({'pair': pairs, 'noise': sources.random_keys()}),
     )
 
   def score(params, images):

@@ -74,7 +74,8 @@ def cyclegan(
     training.spec(config.networks, size, each)
     for each in (channels, channels[::-1])
   ]
-  network = _both(*(training.network(spec) for spec in specs))
+  networks = tuple(spec.build() for spec in specs)
+  network = _both(*networks)
   wide = max(channels)
   critic = training.critic(config.networks, size, wide)
   how: dict[str, Any] = {'crop': config.crop_size, 'flip': config.flip}
@@ -113,7 +114,6 @@ def cyclegan(
     real = images.held_target, images.held_condition
     return sum(map(training.domain_distance, made, real))
 
-  networks = tuple(training.network(spec) for spec in specs)
   losses: tuple[terms.Term, ...] = (_cycle(*networks),)
   if config.lambda_identity:
     losses += (_identity(*networks),)

@@ -71,18 +71,6 @@ def widened(x: jax.Array, channels: int | None) -> jax.Array:
   return jnp.concatenate([x, jnp.zeros((*x.shape[:-1], more), x.dtype)], -1)
 
 
-def noise() -> sources.Source:
-  """Returns a source of key data `[B, 2]` for what a network draws itself."""
-  return sources.Source((), _draw_noise)
-
-
-def _draw_noise(data: Any, key: types.PRNGKey, n: int) -> jax.Array:
-  del data
-  return batch_shards.rows(
-    lambda n: jax.random.bits(key, (n, 2), jnp.uint32), n
-  )[None]
-
-
 def _picked(key: types.PRNGKey, samples: jax.Array, n: int) -> jax.Array:
   index = batch_shards.rows(
     lambda n: jax.random.randint(key, (n,), 0, len(samples)), n

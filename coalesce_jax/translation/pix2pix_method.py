@@ -56,7 +56,7 @@ def pix2pix(
   size = config.crop_size or images.condition.shape[1:3]
   channels = images.condition.shape[-1], images.target.shape[-1]
   spec = training.spec(config.networks, size, channels)
-  network = training.network(spec)
+  network = spec.build()
   critic = training.critic(config.networks, size, sum(channels))
   how: dict[str, Any] = {'crop': config.crop_size, 'flip': config.flip}
 
@@ -64,7 +64,7 @@ def pix2pix(
     key_generator, key_critic = jax.random.split(key)
     prior = pair_sources.pairs(images.condition, images.target, **how)
     if config.networks.dropout:
-      prior = sources.together({'pair': prior, 'noise': pair_sources.noise()})
+      prior = sources.together({'pair': prior, 'noise': sources.random_keys()})
     held = images.held_condition, images.held_target
     return runner.Setup(
       network.init(key_generator),

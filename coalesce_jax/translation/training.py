@@ -16,13 +16,12 @@ from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
 from coalesce_jax.data import pixels
 from coalesce_jax.data import samples
-from coalesce_jax.gan import game as game_lib
 from coalesce_jax.methods import runner
 from coalesce_jax.metrics import energy
+from coalesce_jax.metrics import image_scores
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
 from coalesce_jax.networks import registry
-from coalesce_jax.networks import translators
 from coalesce_jax.training import loop
 from coalesce_jax.translation import settings
 
@@ -45,13 +44,6 @@ class Data(NamedTuple):
   target: Any
   held_condition: Any
   held_target: Any
-
-
-class Pair(NamedTuple):
-  """Conditions and targets as arrays, for what takes `data.pairs.Pairs`."""
-
-  condition: Any
-  target: Any
 
 
 def data(pairs: Any, crop: tuple[int, int] | None, paired: bool) -> Data:
@@ -85,18 +77,20 @@ def data(pairs: Any, crop: tuple[int, int] | None, paired: bool) -> Data:
     second = [a[-n:] for a, n in zip(first, sizes, strict=True)]
     first = [a[:-n] for a, n in zip(first, sizes, strict=True)]
   else:
-    second = _images(held, False, 'held out')
+    second = _images(held, paired, 'held out')
   for name, a, b in zip(('condition', 'target'), first, second, strict=True):
     if a.shape[-1] != b.shape[-1]:
       raise ValueError(
         f'{name}: {a.shape[-1]} channels for training, {b.shape[-1]} held out'
       )
-    if crop is not None and any(
-      c > n for c, n in zip(crop, a.shape[1:3], strict=True)
-    ):
-      raise ValueError(
-        f'{name}: images {a.shape[1:3]} are smaller than crop_size {crop}'
-      )
+    for images in (a, b):
+      if crop is not None and any(
+        c > n for c, n in zip(crop, images.shape[1:3], strict=True)
+      ):
+        raise ValueError(
+          f'{name}: images {images.shape[1:3]} are smaller than crop_size '
+          f'{crop}'
+        )
   return Data(*first, *(images[:VALIDATED] for images in second))
 
 
@@ -157,17 +151,6 @@ def critic(
   )
 
 
-def network(spec: generator_lib.Spec) -> types.Network:
-  """Returns the network of a translator's spec."""
-  assert spec.condition_shape is not None
-  return translators.translator(
-    spec.network,
-    in_channels=spec.condition_shape[-1],
-    out_channels=spec.image_shape[-1],
-    **dict(spec.options),
-  )
-
-
 def train(
   key: types.PRNGKey,
   setup: Callable[..., runner.Setup],
@@ -210,7 +193,7 @@ def train(
     setup,
     (images,),
     runner.Method(
-      config=game_lib.Config(**dataclasses.asdict(config.game())),
+      config=config.game(),
       schedule=schedule,
       latent_size=0,
       image_shape=(*size, images.target.shape[-1]),
@@ -248,7 +231,7 @@ def translate(
 def l1(network: types.Network, params: types.Params, images: Data) -> jax.Array:
   """Returns the mean absolute difference to held-out targets."""
   made = translate(network, params, images.held_condition)
-  return jnp.mean(jnp.abs(made - pixels.decode(images.held_target)))
+  return jnp.mean(image_scores.l1(made, images.held_target))
 
 
 def domain_distance(made: jax.Array, real: jax.Array) -> jax.Array:
@@ -276,4 +259,4 @@ def result(
   spec: generator_lib.Spec, params: types.Params
 ) -> translator_lib.Translator:
   """Returns the trained translator."""
-  return translator_lib.Translator(network(spec), params, spec)
+  return translator_lib.Translator(spec.build(), params, spec)

@@ -159,6 +159,12 @@ def test_a_tenth_is_held_out_and_crops_must_fit():
   np.testing.assert_array_equal(found.target, -images[:18])
   with pytest.raises(ValueError, match='smaller than crop_size'):
     training.data(pairs, (8, 9), True)
+  small = {name: images[:, :4] for name, images in pairs.items()}
+  with pytest.raises(ValueError, match=r'condition: images \(4, 8\) are small'):
+    training.data((pairs, small), (8, 8), True)
+  shifted = {'condition': images[:2], 'target': images[:3]}
+  with pytest.raises(ValueError, match='held out: .* are not pairs'):
+    training.data((pairs, shifted), None, True)
 
 
 def test_domains_of_other_channels_cannot_be_their_own_identity():
