@@ -30,7 +30,6 @@ from coalesce_jax.translation import methods
 from coalesce_jax.translation import scores
 from coalesce_jax.translation import settings
 from coalesce_jax.translation import tiles
-from coalesce_jax.translation import training
 
 # Rows of a picture of examples.
 EXAMPLES = 8
@@ -46,7 +45,7 @@ def train(values: Values, stop: Stop) -> dict[str, Any]:
     paths.append(str(path.with_name(f'{path.stem}_back{path.suffix}')))
     replacing.check_file(paths[1], replacing.BUNDLE)
   given = _pairs(values)
-  images = training.data(given, config.crop_size, values.method == 'pix2pix')
+  images = methods.check(values.method, given, config)
   digest = {
     'data_sha256': files.digest([np.ascontiguousarray(x) for x in images])
   }

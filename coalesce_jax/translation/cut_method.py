@@ -61,18 +61,10 @@ def cut(
   """
   config = Config() if config is None else config
   images = training.data(domains, config.crop_size, paired=False)
-  size = config.crop_size or images.condition.shape[1:3]
-  channels = images.condition.shape[-1], images.target.shape[-1]
-  if channels[0] != channels[1]:
-    raise ValueError(
-      f'domains of {channels[0]} and {channels[1]} channels: CUT encodes '
-      'images of both with one network'
-    )
-  spec = training.spec(config.networks, size, channels)
-  network = spec.build()
-  encoder = _encoder(spec, config.nce_layers)
-  generator = _generator(network, encoder, tuple(size), channels[0], config)
-  critic = training.critic(config.networks, size, channels[1])
+  spec, encoder, critic = networks(images, config)
+  network, shape = spec.build(), spec.image_shape
+  size, channels = (shape[0], shape[1]), shape[2]
+  generator = _generator(network, encoder, size, channels, config)
   how: dict[str, Any] = {'crop': config.crop_size, 'flip': config.flip}
 
   def setup(key, hyper, images):
@@ -109,6 +101,28 @@ def cut(
     terms=(_contrast(network, encoder, config),),
   )  # fmt: skip
   return training.result(spec, trained.params['translator']), trained.history
+
+
+def networks(
+  images: training.Data, config: Config
+) -> tuple[generator_lib.Spec, types.Network, types.Network]:
+  """Returns the spec of the translator, its encoder, and the critic of images.
+
+  Raises:
+    ValueError: networks cannot have these settings, or the domains have
+      different numbers of channels.
+  """
+  size = config.crop_size or images.condition.shape[1:3]
+  channels = images.condition.shape[-1], images.target.shape[-1]
+  if channels[0] != channels[1]:
+    raise ValueError(
+      f'domains of {channels[0]} and {channels[1]} channels: CUT encodes '
+      'images of both with one network'
+    )
+  spec = training.spec(config.networks, size, channels)
+  spec.build()
+  critic = training.critic(config.networks, size, channels[1])
+  return spec, _encoder(spec, config.nce_layers), critic
 
 
 def _encoder(

@@ -21,6 +21,7 @@ from coalesce_jax.core import types
 from coalesce_jax.gan import buffers
 from coalesce_jax.gan import terms
 from coalesce_jax.methods import runner
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
 from coalesce_jax.training import loop
 from coalesce_jax.translation import pair_sources
@@ -58,31 +59,14 @@ def cyclegan(
   """
   config = Config() if config is None else config
   images = training.data(domains, config.crop_size, paired=False)
-  size = config.crop_size or images.condition.shape[1:3]
-  channels = images.condition.shape[-1], images.target.shape[-1]
-  if config.crop_size is None and images.target.shape[1:3] != tuple(size):
-    raise ValueError(
-      f'images of {tuple(size)} and {images.target.shape[1:3]}: domains need '
-      'one size, or a crop_size'
-    )
-  if config.lambda_identity and channels[0] != channels[1]:
-    raise ValueError(
-      f'domains of {channels[0]} and {channels[1]} channels: set '
-      'lambda_identity to 0'
-    )
-  specs = [
-    training.spec(config.networks, size, each)
-    for each in (channels, channels[::-1])
-  ]
-  networks = tuple(spec.build() for spec in specs)
-  network = _both(*networks)
-  wide = max(channels)
-  critic = training.critic(config.networks, size, wide)
+  specs, critic = networks(images, config)
+  both, size = tuple(spec.build() for spec in specs), specs[0].image_shape[:2]
+  network, wide = _both(*both), max(spec.image_shape[-1] for spec in specs)
   how: dict[str, Any] = {'crop': config.crop_size, 'flip': config.flip}
 
   def setup(key, hyper, images):
     key_generator, key_b, key_a = jax.random.split(key, 3)
-    both = (
+    domains = (
       (images.target, images.held_target, key_b),
       (images.condition, images.held_condition, key_a),
     )
@@ -95,7 +79,7 @@ def cyclegan(
           config.adversarial_weight,
           critic.init(key_critic),
         )
-        for train, held, key_critic in both
+        for train, held, key_critic in domains
       ),
       terms={
         'cycle': hyper['lambda_cycle'],
@@ -108,15 +92,15 @@ def cyclegan(
 
   def score(params, images):
     made = (
-      training.translate(networks[0], params['ab'], images.held_condition),
-      training.translate(networks[1], params['ba'], images.held_target),
+      training.translate(both[0], params['ab'], images.held_condition),
+      training.translate(both[1], params['ba'], images.held_target),
     )
     real = images.held_target, images.held_condition
     return sum(map(training.domain_distance, made, real))
 
-  losses: tuple[terms.Term, ...] = (_cycle(*networks),)
+  losses: tuple[terms.Term, ...] = (_cycle(*both),)
   if config.lambda_identity:
-    losses += (_identity(*networks),)
+    losses += (_identity(*both),)
   trained = training.train(
     key, setup, images, config,
     size=size, hooks=hooks, part='cyclegan',
@@ -133,6 +117,36 @@ def cyclegan(
     for spec, name in zip(specs, ('ab', 'ba'), strict=True)
   )
   return (made[0], made[1]), trained.history
+
+
+def networks(
+  images: training.Data, config: Config
+) -> tuple[list[generator_lib.Spec], types.Network]:
+  """Returns the specs of both translators, and the critic of images.
+
+  Raises:
+    ValueError: networks cannot have these settings, or the domains do not fit
+      each other, see `cyclegan`.
+  """
+  size = config.crop_size or images.condition.shape[1:3]
+  channels = images.condition.shape[-1], images.target.shape[-1]
+  if config.crop_size is None and images.target.shape[1:3] != tuple(size):
+    raise ValueError(
+      f'images of {tuple(size)} and {images.target.shape[1:3]}: domains need '
+      'one size, or a crop_size'
+    )
+  if config.lambda_identity and channels[0] != channels[1]:
+    raise ValueError(
+      f'domains of {channels[0]} and {channels[1]} channels: set '
+      'lambda_identity to 0'
+    )
+  specs = [
+    training.spec(config.networks, size, each)
+    for each in (channels, channels[::-1])
+  ]
+  for spec in specs:
+    spec.build()
+  return specs, training.critic(config.networks, size, max(channels))
 
 
 @functools.lru_cache(maxsize=64)

@@ -10,12 +10,39 @@ from coalesce_jax.translation import cut_method
 from coalesce_jax.translation import cyclegan_method
 from coalesce_jax.translation import pix2pix_method
 from coalesce_jax.translation import settings
+from coalesce_jax.translation import training
 
 TABLE: dict[str, Callable[..., Any]] = {
   'pix2pix': pix2pix_method.pix2pix,
   'cyclegan': cyclegan_method.cyclegan,
   'cut': cut_method.cut,
 }
+
+
+# Checks that the networks of a method can be built for some images.
+_NETWORKS: dict[str, Callable[..., Any]] = {
+  'pix2pix': pix2pix_method.networks,
+  'cyclegan': cyclegan_method.networks,
+  'cut': cut_method.networks,
+}
+
+
+def check(
+  method: str, pairs: Any, config: settings.Translation
+) -> training.Data:
+  """Checks images and settings without training, and returns the images.
+
+  Args:
+    method: one of `settings.METHODS`.
+    pairs: see `training.data`.
+    config: settings of the method.
+
+  Raises:
+    ValueError: see `training.data` and the method.
+  """
+  images = training.data(pairs, config.crop_size, method == 'pix2pix')
+  _NETWORKS[method](images, config)
+  return images
 
 
 def train(

@@ -20,6 +20,7 @@ from coalesce_jax.core import types
 from coalesce_jax.gan import sources
 from coalesce_jax.gan import terms
 from coalesce_jax.methods import runner
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
 from coalesce_jax.training import loop
 from coalesce_jax.translation import pair_sources
@@ -53,11 +54,8 @@ def pix2pix(
   """
   config = Config() if config is None else config
   images = training.data(pairs, config.crop_size, paired=True)
-  size = config.crop_size or images.condition.shape[1:3]
-  channels = images.condition.shape[-1], images.target.shape[-1]
-  spec = training.spec(config.networks, size, channels)
-  network = spec.build()
-  critic = training.critic(config.networks, size, sum(channels))
+  spec, critic = networks(images, config)
+  network, size = spec.build(), spec.image_shape[:2]
   how: dict[str, Any] = {'crop': config.crop_size, 'flip': config.flip}
 
   def setup(key, hyper, images):
@@ -89,6 +87,21 @@ def pix2pix(
     terms=(_l1(),), view=_view,
   )  # fmt: skip
   return training.result(spec, trained.params), trained.history
+
+
+def networks(
+  images: training.Data, config: Config
+) -> tuple[generator_lib.Spec, types.Network]:
+  """Returns the spec of the translator, and the critic of pairs.
+
+  Raises:
+    ValueError: networks cannot have these settings.
+  """
+  size = config.crop_size or images.condition.shape[1:3]
+  channels = images.condition.shape[-1], images.target.shape[-1]
+  spec = training.spec(config.networks, size, channels)
+  spec.build()
+  return spec, training.critic(config.networks, size, sum(channels))
 
 
 def _pair(prior: Any) -> Any:

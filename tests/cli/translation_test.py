@@ -91,6 +91,8 @@ def test_the_same_command_writes_the_same_bytes(model, tmp_path, capsys):
     (['--out={tmp}/x.png'], 'ends in .png'),
     (['--data={tmp}/nowhere'], 'nowhere'),
     (['--gan_mode=other'], 'gan_mode'),
+    (['--n_layers_d=5'], 'patchgan'),
+    (['--method=cut', '--net_g=unet'], 'must be'),
     (['--downs=9'], 'downs'),
   ],
 )
