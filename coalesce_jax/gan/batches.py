@@ -64,15 +64,16 @@ def prior(
 
   Returns:
     Two pytrees: leaves `[R, B, ...]` for the critic updates and `[G B, ...]`
-    for the generator's update.
+    for the generator's update. With `shared_prior` both are the same draws.
   """
   rounds, batch = config.critic_steps, batch_shards.size(config.batch_size)
-  count = rounds + config.generator_batches
+  first = 0 if config.shared_prior else rounds
+  count = first + config.generator_batches
   drawn = sources.draw_one(source, key, count * batch)
 
   def split(leaf: jax.Array) -> tuple[jax.Array, jax.Array]:
     batched = leaf.reshape(count, batch, *leaf.shape[1:])
-    remaining = batched[rounds:]
+    remaining = batched[first:]
     return batched[:rounds], remaining.reshape(-1, *leaf.shape[1:])
 
   leaves, tree = jax.tree.flatten(drawn)

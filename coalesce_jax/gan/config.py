@@ -60,6 +60,12 @@ class Config:
       The gaps stay unbiased, and only what differs between two generators adds
       noise. Far fewer samples then hold a generator close to the one it started
       from.
+    shared_prior: whether the generator's update takes the draws of the prior of
+      the critic updates. The fakes of both are then made once. It needs as many
+      `generator_batches` as `critic_steps`.
+    held_out: whether distances are estimated on held-out samples. Without, the
+      estimate is the gap of the last critic update, on its own samples and
+      before that update. It saves one evaluation of the critics.
     precision: precision of the products in convolutions and dense layers, one
       of `ops.precision_names.NAMES`. 'tensorfloat32' and 'bfloat16' are faster
       on devices with matrix units. Critics that are Lipschitz by construction
@@ -70,8 +76,8 @@ class Config:
       between them. It is False where both critics have the same source.
 
   Raises:
-    ValueError: a setting is out of range or unknown, or `paired` is used with
-      `reuse_batch` or several `generator_batches`.
+    ValueError: a setting is out of range or unknown, or two settings exclude
+      each other.
   """
 
   objective: str = 'w1'
@@ -95,6 +101,8 @@ class Config:
   freeze: tuple[str, ...] = ()
   reuse_batch: bool = False
   paired: bool = False
+  shared_prior: bool = False
+  held_out: bool = True
   precision: str = 'float32'
   ball_penalty: float = 1.0
   ball_rate: float = 0.01
@@ -144,6 +152,11 @@ class Config:
     if self.paired and self.generator_batches > 1:
       raise ValueError(
         'paired needs generator_batches 1: held-out samples are one batch'
+      )
+    if self.shared_prior and self.generator_batches != self.critic_steps:
+      raise ValueError(
+        f'shared_prior needs as many generator_batches as critic_steps, not '
+        f'{self.generator_batches} and {self.critic_steps}'
       )
     augmentation_names.parse(self.augment)
 

@@ -43,9 +43,10 @@ class Distances(NamedTuple):
   Attributes:
     held_out: ``(state, inputs, prior, key for the samples, key for the
       augmentation) -> [K]``, the critics' mean scores of held-out real samples.
-    adversary: ``(state, inputs, held_out, slope, key, shared) -> (fakes ->
-      (loss, Estimate))``. The inner function is the critics' part of the
-      generator's loss.
+    adversary: ``(state, inputs, held_out, aux, key, shared) -> (fakes -> (loss,
+      Estimate))``. The inner function is the critics' part of the generator's
+      loss; ``aux`` is that of the last critic update. Without ``held_out`` the
+      estimate is the gap of that update.
     update: ``(state, inputs, Estimate) -> (state, metrics)``. Stores the
       averages and updates the objective.
   """
@@ -95,17 +96,21 @@ def make(
   def adversary(
     state: state_lib.State,
     inputs: state_lib.Inputs,
-    held: jax.Array,
-    slope: jax.Array,
+    held: jax.Array | None,
+    aux: dict[str, jax.Array],
     key: types.PRNGKey,
     shared: bool,
   ) -> Callable[[jax.Array], tuple[jax.Array, Estimate]]:
     augmented = augment if shared else jax.vmap(augment, (None, 0))
+    slope = aux['slope']
 
     def loss(fakes: jax.Array) -> tuple[jax.Array, Estimate]:
       fake_scores = scores(state, augmented(key, fakes), shared)
-      fake_mean = batch_shards.mean(jax.lax.stop_gradient(means(fake_scores)))
-      now = jax.lax.stop_gradient(adversarial.distance(held - fake_mean, slope))
+      if held is None:
+        gap = aux['gap']
+      else:
+        gap = held - batch_shards.mean(means(fake_scores))
+      now = jax.lax.stop_gradient(adversarial.distance(gap, slope))
       mean = smoothed(state.w1, now, decay)
       c = objective.coefficients(
         state.objective, corrected(mean, decay, state.step + 1),

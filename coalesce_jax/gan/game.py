@@ -159,7 +159,7 @@ def make(
     real = batches.real(config, inputs.sources, keys.real, prior)
     # The generator is constant during the critic updates, so that one large
     # product makes the fakes of all of them.
-    fake = generator_fns.fakes(
+    fake, made = generator_fns.fakes(
       state.generator, state.frozen, batches.flat(prior)
     )
     shared = fake.ndim < real.ndim - 1  # By all critics.
@@ -173,16 +173,18 @@ def make(
     state = state._replace(
       critics=critics, critic_optimizer=critic_optimizer, buffer=buffer_state
     )
-    held = distance_fns.held_out(
-      state, inputs, generator_prior, keys.held_out, keys.augment_held_out
-    )
+    held = None
+    if config.held_out:
+      held = distance_fns.held_out(
+        state, inputs, generator_prior, keys.held_out, keys.augment_held_out
+      )
     adversary = distance_fns.adversary(
-      state, inputs, held, critic_aux['slope'], keys.augment, shared
+      state, inputs, held, critic_aux, keys.augment, shared
     )
     count = state.step + 1
     rate = jnp.where(count <= inputs.warmup, 0.0, inputs.generator_rate)
     generator, optimizer, estimate, term_metrics = generator_fns.update(
-      state, generator_prior, inputs.terms, adversary, rate
+      state, generator_prior, inputs.terms, adversary, rate, made
     )
     state, metrics = distance_fns.update(state, inputs, estimate)
     state = state._replace(

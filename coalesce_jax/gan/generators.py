@@ -24,22 +24,37 @@ from coalesce_jax.transforms import base
 Adversary = Callable[[jax.Array], tuple[jax.Array, Any]]
 
 
+class Made(NamedTuple):
+  """Samples, and how they depend on the latent parameters.
+
+  Attributes:
+    samples: what the network made from a draw of the prior.
+    pullback: ``cotangent of the samples -> (cotangent of the latent
+      parameters,)``.
+  """
+
+  samples: Any
+  pullback: Callable[[Any], tuple[Any]]
+
+
 class Generators(NamedTuple):
   """The generator, or several in one tree of parameters, as pure functions.
 
   Attributes:
     init: ``(key, params) -> (latent, frozen, optimizer states)``.
-    fakes: ``(latent, frozen, prior) -> what the critics see``, `[N, ...]`, or
-      `[K, N, ...]` where each critic sees its own.
+    fakes: ``(latent, frozen, prior) -> (what the critics see, Made)``,
+      `[N, ...]`, or `[K, N, ...]` where each critic sees its own. Without
+      `shared_prior` there is None for ``Made``.
     shape: ``(params, source of the prior) -> shape and type`` of the fakes of
       one draw. Computes nothing.
-    update: ``(state, prior, data of the terms, adversary, rate) -> (latent,
-      optimizer states, aux, metrics of the terms)``. The adversary is the
-      critics' part of the loss, and ``rate`` multiplies the update.
+    update: ``(state, prior, data of the terms, adversary, rate, made) ->
+      (latent, optimizer states, aux, metrics of the terms)``. The adversary is
+      the critics' part of the loss, and ``rate`` multiplies the update. With
+      ``made``, of this prior, the samples are not made again.
   """
 
   init: Callable[[types.PRNGKey, types.Params], tuple[Any, Any, Any]]
-  fakes: Callable[[Any, Any, Any], jax.Array]
+  fakes: Callable[[Any, Any, Any], tuple[jax.Array, Made | None]]
   shape: Callable[[types.Params, sources.Source], Any]
   update: Callable[..., tuple[Any, Any, Any, types.Metrics]]
 
@@ -77,9 +92,16 @@ def make(
   def viewed(prior: Any, samples: Any) -> jax.Array:
     return samples if view is None else view(prior, samples)
 
-  def fakes(latent: Any, frozen: Any, prior: Any) -> jax.Array:
-    samples = network.apply(reparam.apply(latent, frozen), prior)
-    return viewed(prior, samples)
+  def fakes(
+    latent: Any, frozen: Any, prior: Any
+  ) -> tuple[jax.Array, Made | None]:
+    def sample(latent: Any) -> Any:
+      return network.apply(reparam.apply(latent, frozen), prior)
+
+    if not config.shared_prior:
+      return viewed(prior, sample(latent)), None
+    made = Made(*jax.vjp(sample, latent))
+    return viewed(prior, made.samples), made
 
   def shape(params: types.Params, prior: sources.Source) -> Any:
     def draw(params: types.Params, prior: sources.Source) -> jax.Array:
@@ -94,10 +116,13 @@ def make(
     data: Mapping[str, Any],
     adversary: Adversary,
     rate: jax.Array,
+    made: Made | None = None,
   ) -> tuple[Any, Any, Any, types.Metrics]:
-    def loss(latent):
+    def loss(latent, samples):
       params = reparam.apply(latent, state.frozen)
-      batch = terms_lib.Batch(prior, network.apply(params, prior))
+      if samples is None:
+        samples = network.apply(params, prior)
+      batch = terms_lib.Batch(prior, samples)
       value, aux = adversary(viewed(prior, batch.samples))
       losses = {}
       for term in terms:
@@ -113,7 +138,16 @@ def make(
     latent, states, first_aux = state.generator, [], None
     phases = reparam.optimizers(adam, latent)
     for phase, before in zip(phases, state.generator_optimizer, strict=True):
-      gradients, phase_aux = jax.grad(loss, has_aux=True)(latent)
+      if made is None:
+        gradients, phase_aux = jax.grad(loss, has_aux=True)(latent, None)
+      else:
+        (gradients, of_samples), phase_aux = jax.grad(
+          loss, (0, 1), has_aux=True
+        )(latent, made.samples)
+        (through,) = made.pullback(of_samples)
+        gradients = jax.tree.map(jnp.add, gradients, through)
+        # The samples are of the parameters before the first update.
+        made = None
       gradients = batch_shards.mean(gradients)
       first_aux = phase_aux if first_aux is None else first_aux
       updates, after = phase.update(gradients, before)

@@ -23,8 +23,10 @@ Shapes: B batch, H, W image, C input channels, F output channels, k kernel.
 """
 
 import jax
+import jax.numpy as jnp
 
 from coalesce_jax.ops import im2col
+from coalesce_jax.ops import kernel_factors
 from coalesce_jax.ops import patch_geometry
 from coalesce_jax.ops import precision
 
@@ -83,12 +85,16 @@ def conv2d(
   products = [
     precision.dot(w, part, 0, 0)
     for w, part in zip(
-      im2col.kernel_matrices(kernel, shape),
+      kernel_factors.kernel_matrices(kernel, shape),
       im2col.gather([x], shape),
       strict=True,
     )
   ]
-  return im2col.join(products, shape)[0]
+  height, width = (
+    (n + low + high - size) // stride + 1
+    for n, (low, high) in zip(image, pads, strict=True)
+  )
+  return im2col.join(products, shape)[0][:, :height, :width]
 
 
 def conv2d_transpose(
@@ -129,15 +135,20 @@ def conv2d_transpose(
     size = height, width
   kernel = kernel.swapaxes(2, 3)
   shape = patch_geometry.geometry(size, kernel.shape, stride, pads, x.shape[3])
-  if shape.out != x.shape[1:3]:
+  patches = tuple(
+    (n + low + high - k) // stride + 1
+    for n, (low, high) in zip(size, pads, strict=True)
+  )
+  if patches != x.shape[1:3]:
     raise ValueError(
-      f'size {size} has {shape.out} patches, which do not fit input {x.shape}'
+      f'size {size} has {patches} patches, which do not fit input {x.shape}'
     )
-  parts = im2col.spread([x], shape)
+  more = [(0, n - m) for n, m in zip(shape.out, patches, strict=True)]
+  parts = im2col.spread([jnp.pad(x, ((0, 0), *more, (0, 0)))], shape)
   products = [
     precision.dot(w, part, 1, 0)
     for w, part in zip(
-      im2col.kernel_matrices(kernel, shape), parts, strict=True
+      kernel_factors.kernel_matrices(kernel, shape), parts, strict=True
     )
   ]
   return im2col.scatter(products, shape)[0]

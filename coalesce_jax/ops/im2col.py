@@ -5,9 +5,9 @@ its time in products; on a CPU it gathers sums of patches for four or sixteen
 smaller products, which need fewer multiplications (see `winograd`).
 
 The function `gather` returns the image's factors of these products, either one
-matrix for each product or one stack for all products of one size. The function
-`kernel_matrices` returns the kernel's factors in the same order. The adjoints
-of `gather` and `join` are `scatter` and `spread`.
+matrix for each product or one stack for all products of one size. The kernel's
+factors are those of `kernel_factors`. The adjoints of `gather` and `join` are
+`scatter` and `spread`.
 
 Shapes: B batch, H, W image, C its channels, H', W' output map, F its channels,
 k kernel, s stride, n columns of a product.
@@ -23,41 +23,7 @@ import jax.numpy as jnp
 
 from coalesce_jax.ops import adjoints
 from coalesce_jax.ops import patch_geometry
-from coalesce_jax.ops import winograd
-
-
-def kernel_matrices(
-  kernel: jax.Array, shape: patch_geometry.Geometry
-) -> list[jax.Array]:
-  """Returns the kernel factor of each product.
-
-  Args:
-    kernel: `[k, k, C, F]`.
-    shape: the geometry of the convolution.
-
-  Returns:
-    Matrices `[rows, F]`, or stacks of them, in the order of `gather`.
-  """
-  s, features = shape.stride, kernel.shape[3]
-  if shape.tiled:
-    blocks = kernel.reshape(2, s, 2, s, -1, features)
-    return _grouped(
-      [
-        taps.reshape(-1, features)
-        for column in winograd.filters(blocks, 2)
-        for taps in (
-          winograd.filters(column, 0) if shape.tiled == 2 else [column]
-        )
-      ],
-      shape,
-      0,
-    )
-  parts = [
-    kernel[s * a : s * a + m, s * b : s * b + n].reshape(-1, features)
-    for a, m in enumerate(shape.phases)
-    for b, n in enumerate(shape.phases)
-  ]
-  return [jnp.concatenate(parts) if len(parts) > 1 else parts[0]]
+from coalesce_jax.ops import stacks
 
 
 def _joined(x: jax.Array, axis: int) -> jax.Array:
@@ -95,6 +61,7 @@ def _gather_impl(
   x = x.transpose(*range(len(lead)), *(len(lead) + i for i in _TO_BLOCKS))
   height, width = shape.out
   if shape.tiled:
+    taps, winograd = len(shape.phases), patch_geometry.products(shape)
     x = x.reshape(*lead, s * s * channels, rows, columns, batch)
     parts = [
       u
@@ -104,12 +71,12 @@ def _gather_impl(
         if shape.tiled == 2
         else [
           jnp.concatenate(
-            [column[..., i : i + height, :, :] for i in (0, 1)], -4
+            [column[..., i : i + height, :, :] for i in range(taps)], -4
           )
         ]
       )
     ]
-    return [_matrix(u) for u in _grouped(parts, shape, len(lead))]
+    return [_matrix(u) for u in stacks.grouped(parts, shape, len(lead))]
   if s == 1:
     # One direction after the other needs arrays of k parts, not of k^2.
     x = x.reshape(*lead, channels, rows, columns, batch)
@@ -143,10 +110,11 @@ def _scatter_impl(
   axis = len(lead)
   rows, columns = shape.blocks
   if shape.tiled:
+    taps, winograd = len(shape.phases), patch_geometry.products(shape)
     terms = [
       winograd.inputs_adjoint(column, -3)
       if shape.tiled == 2
-      else _shifted_sum(jnp.split(column[0], 2, -4), axis + 1, rows)
+      else _shifted_sum(jnp.split(column[0], taps, -4), axis + 1, rows)
       for column in _by_columns(products, shape)
     ]
     x = winograd.inputs_adjoint(terms, -2)
@@ -189,6 +157,7 @@ def _join_impl(
   if not shape.tiled:
     (y,) = products
     return [y.reshape(*y.shape[:-1], *shape.out, -1)]
+  winograd = patch_geometry.products(shape)
   terms = [
     winograd.results(column, -3) if shape.tiled == 2 else column[0]
     for column in _by_columns(products, shape)
@@ -203,6 +172,7 @@ def _spread_impl(
   (y,) = maps
   if not shape.tiled:
     return [_matrix(_joined(y, y.ndim - 4))]
+  winograd = patch_geometry.products(shape)
   parts = [
     v
     for column in winograd.results_adjoint(y, -2)
@@ -210,19 +180,7 @@ def _spread_impl(
       winograd.results_adjoint(column, -3) if shape.tiled == 2 else [column]
     )
   ]
-  return [_matrix(v) for v in _grouped(parts, shape, y.ndim - 4)]
-
-
-def _grouped(
-  parts: list[jax.Array], shape: patch_geometry.Geometry, axis: int
-) -> list[jax.Array]:
-  """Returns one array per group of products, stacked along `axis` if asked."""
-  return [
-    jnp.stack([parts[i] for i in group], axis)
-    if shape.stacked
-    else parts[group[0]]
-    for group in patch_geometry.product_groups(shape)
-  ]
+  return [_matrix(v) for v in stacks.grouped(parts, shape, y.ndim - 4)]
 
 
 def _by_columns(
@@ -243,12 +201,16 @@ def _by_columns(
   *lead, channels, count = products[0].shape
   if shape.stacked:
     lead = lead[:-1]
-  maps = [jnp.zeros((*lead, channels, *s, count // (h * w))) for s in sizes]
-  for p, group in zip(products, groups, strict=True):
-    for j, i in enumerate(group):
-      part = lax.index_in_dim(p, j, len(lead), False) if shape.stacked else p
-      maps[i] = part.reshape(maps[i].shape)
-  rows = len(sizes) // 4
+  batch = count // (h * w)
+  maps = [
+    jnp.zeros((*lead, channels, *size, batch))
+    if part is None
+    else part.reshape(*lead, channels, *size, batch)
+    for part, size in zip(
+      stacks.separate(products, shape, len(lead)), sizes, strict=True
+    )
+  ]
+  rows = len(sizes) // len(patch_geometry.products(shape).sizes(shape.out[1]))
   return [maps[i : i + rows] for i in range(0, len(maps), rows)]
 
 

@@ -8,19 +8,23 @@ from collections.abc import Iterator
 import contextlib
 import contextvars
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
+from coalesce_jax.ops import toom_cook
 from coalesce_jax.ops import winograd
 from coalesce_jax.parallel import batch_shards
 
 # Winograd's products are faster in one direction, and in two directions, if the
-# narrower factor of a product has at least so many rows. Measured on CPUs.
-_TILED_FROM = (64, 128)
+# narrower factor of a product has at least so many rows, for r blocks on each
+# axis of a patch. Measured on CPUs.
+_TILED_FROM = {2: (64, 128), 3: (16, 32), 4: (64, 64)}
 # They are slower for few patches of a batch, because then the transforms of the
 # kernel take most of the time.
-_TILED_PATCHES = (256, 512)
+_TILED_PATCHES = {2: (256, 512), 3: (256, 512), 4: (1024, 1024)}
+# Larger tiles of three blocks have a larger transformed kernel.
+_LARGE_TILES = 2048
 
 _plain: contextvars.ContextVar[bool] = contextvars.ContextVar(
   'plain', default=False
@@ -40,9 +44,11 @@ class Geometry(NamedTuple):
     stride: the stride in both directions.
     edges: zeros (before, after) for rows and for columns that pad the image to
       whole blocks; negative numbers crop it.
-    out: (H', W'), the number of patches in each direction.
-    tiled: number of directions that use Winograd's products (see `winograd`):
-      0, 1 (columns) or 2.
+    out: (H', W'), the number of patches in each direction, up to the next whole
+      tile.
+    tiled: number of directions that use Winograd's products: 0, 1 (columns) or
+      2, see `products`.
+    tile: m of the algorithm F(m, r) of `toom_cook`; 0 is `winograd`.
     stacked: whether all products of one size are computed as one.
   """
 
@@ -51,6 +57,7 @@ class Geometry(NamedTuple):
   edges: tuple[tuple[int, int], tuple[int, int]]
   out: tuple[int, int]
   tiled: int
+  tile: int
   stacked: bool
 
   @property
@@ -95,24 +102,53 @@ def geometry(
   # Sizes of exported programs may be symbols, which compare with numbers only.
   if height < 1 or width < 1:
     raise ValueError(f'kernel {size} exceeds the padded input {image}')
+  tiled, tile = _tiles((height, width), kernel, stride, batch)
+  if tile:
+    height, width = (-(-n // tile) * tile for n in (height, width))
   more = -(-size // stride) - 1
   top, bottom = (
     (low, (out + more) * stride - n - low)
     for n, out, (low, _) in zip(image, (height, width), pads, strict=True)
   )
+  # One large product of whole tiles; `winograd` has products of unlike sizes,
+  # which are faster together on one core only.
+  stacked = tiled > 0 and (tile > 0 or batch_shards.one_core())
+  return Geometry(
+    size, stride, (top, bottom), (height, width), tiled, tile, stacked
+  )
+
+
+def _tiles(
+  out: tuple[int, int],
+  kernel: tuple[int, ...],
+  stride: int,
+  batch: int | None,
+) -> tuple[int, int]:
+  """Returns `tiled` and `tile` of a geometry."""
+  size, _, channels, features = kernel
+  taps = size // stride
+  if jax.default_backend() != 'cpu' or _plain.get():
+    return 0, 0
+  if size % stride or taps not in _TILED_FROM or min(out) < 2:
+    return 0, 0
   narrow = min(stride**2 * channels, 2 * features)
-  # Winograd's products need patches of two whole blocks on an axis.
-  able = jax.default_backend() == 'cpu' and not _plain.get()
-  able = able and size == 2 * stride and min(height, width) > 1
-  tiled = 0
-  if able:
-    patches = math.inf if batch is None else height * width * batch
-    tiled = sum(
-      narrow >= start and patches >= least
-      for start, least in zip(_TILED_FROM, _TILED_PATCHES, strict=True)
+  patches = math.inf if batch is None else out[0] * out[1] * batch
+  tiled = sum(
+    narrow >= start and patches >= least
+    for start, least in zip(
+      _TILED_FROM[taps], _TILED_PATCHES[taps], strict=True
     )
-  stacked = tiled > 0 and batch_shards.one_core()
-  return Geometry(size, stride, (top, bottom), (height, width), tiled, stacked)
+  )
+  if taps == 2 or not tiled:
+    return tiled, 0
+  if taps == 4:
+    tile = 3
+  else:
+    large = patches >= _LARGE_TILES and not any(n % 4 for n in out)
+    tile = 4 if large else 2
+  # Outputs that fill the last tile are computed in vain.
+  whole = math.prod(-(-n // tile) * tile for n in out)
+  return (tiled, tile) if whole <= 1.3 * math.prod(out) else (0, 0)
 
 
 @contextlib.contextmanager
@@ -128,12 +164,22 @@ def plain() -> Iterator[None]:
     _plain.reset(token)
 
 
+def products(shape: Geometry) -> Any:
+  """Returns the transforms of Winograd's products.
+
+  They are the module `winograd` where a patch has two blocks on an axis, and an
+  algorithm of `toom_cook` where it has more.
+  """
+  if not shape.tile:
+    return winograd
+  return toom_cook.Algorithm(shape.tile, len(shape.phases))
+
+
 def product_sizes(shape: Geometry) -> list[tuple[int, int]]:
   """Returns the map size (rows, columns) of every product, column by column."""
-  heights = (
-    winograd.sizes(shape.out[0]) if shape.tiled == 2 else (shape.out[0],)
-  )
-  return [(h, w) for w in winograd.sizes(shape.out[1]) for h in heights]
+  sizes = products(shape).sizes
+  heights = sizes(shape.out[0]) if shape.tiled == 2 else (shape.out[0],)
+  return [(h, w) for w in sizes(shape.out[1]) for h in heights]
 
 
 def product_groups(shape: Geometry) -> list[list[int]]:

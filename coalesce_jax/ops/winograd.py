@@ -33,6 +33,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from coalesce_jax.ops import axes
+
 Arrays = list[jax.Array]
 
 
@@ -40,16 +42,16 @@ def inputs(d: jax.Array, axis: int) -> Arrays:
   """Transforms n + 1 inputs along an axis to the inputs of the products."""
   full, rest = divmod(d.shape[axis] - 1, 3)
   pieces: list[Arrays] = [[], [], [], []]
-  for start, size in _pieces(full):
-    a, b, c, e = (_cut(d, axis, 3 * start + i, size, 3) for i in range(4))
+  for start, size in axes.halves(full):
+    a, b, c, e = (axes.cut(d, axis, 3 * start + i, size, 3) for i in range(4))
     _append(pieces, a - c, b + c, c - b, e - b)
-  a, *others = (_cut(d, axis, 3 * full + i, 1) for i in range(rest + 1))
+  a, *others = (axes.cut(d, axis, 3 * full + i, 1) for i in range(rest + 1))
   if rest == 1:
     _append(pieces, a, None, None, others[0])
   elif rest == 2:
     b, c = others
     _append(pieces, a - b, 2 * b, None, c - b)
-  return [_joined(each, axis) for each in pieces]
+  return [axes.joined(each, axis) for each in pieces]
 
 
 def inputs_adjoint(u: Sequence[jax.Array], axis: int) -> jax.Array:
@@ -57,9 +59,11 @@ def inputs_adjoint(u: Sequence[jax.Array], axis: int) -> jax.Array:
   (a, b, c, e), rests = _split(u, axis)
   full = c.shape[axis]
   # Neighbouring tiles share the input between them.
-  before = _padded(_cut(e, axis, 0, max(full - 1, 0)), axis, min(full, 1), 0)
+  before = axes.padded(
+    axes.cut(e, axis, 0, max(full - 1, 0)), axis, min(full, 1), 0
+  )
   lines = [a + before, b - c - e, b + c - a]
-  last = [_cut(e, axis, full - 1, 1)] if full else []
+  last = [axes.cut(e, axis, full - 1, 1)] if full else []
   if len(rests) == 2:
     tail = [sum(last, rests[0]), rests[1]]
   elif rests:
@@ -67,7 +71,7 @@ def inputs_adjoint(u: Sequence[jax.Array], axis: int) -> jax.Array:
     tail = [sum(last, first), 2 * middle - first - end, end]
   else:
     tail = last
-  return _joined([_interleaved(lines, axis), *tail], axis)
+  return axes.joined([axes.interleaved(lines, axis), *tail], axis)
 
 
 def results(m: Sequence[jax.Array], axis: int) -> jax.Array:
@@ -79,28 +83,36 @@ def results(m: Sequence[jax.Array], axis: int) -> jax.Array:
     tail = [rests[0] + rests[1]]
   elif rests:
     tail = [rests[0] + rests[1], rests[1] + rests[2]]
-  return _joined([_interleaved([a + both, b - c, both + e], axis), *tail], axis)
+  return axes.joined(
+    [axes.interleaved([a + both, b - c, both + e], axis), *tail], axis
+  )
 
 
 def results_adjoint(y: jax.Array, axis: int) -> Arrays:
   """Computes the adjoint of `results`, one array for each product."""
   full, rest = divmod(y.shape[axis], 3)
   pieces: list[Arrays] = [[], [], [], []]
-  for start, size in _pieces(full):
-    a, b, c = (_cut(y, axis, 3 * start + i, size, 3) for i in range(3))
+  for start, size in axes.halves(full):
+    a, b, c = (axes.cut(y, axis, 3 * start + i, size, 3) for i in range(3))
     _append(pieces, a, a + b + c, a - b + c, c)
-  others = [_cut(y, axis, 3 * full + i, 1) for i in range(rest)]
+  others = [axes.cut(y, axis, 3 * full + i, 1) for i in range(rest)]
   if rest == 1:
     _append(pieces, others[0], None, None, others[0])
   elif rest == 2:
     _append(pieces, others[0], others[0] + others[1], None, others[1])
-  return [_joined(each, axis) for each in pieces]
+  return [axes.joined(each, axis) for each in pieces]
 
 
 def filters(g: jax.Array, axis: int) -> Arrays:
   """Transforms the two taps along an axis, which the result lacks."""
   first, last = (lax.index_in_dim(g, i, axis, False) for i in range(2))
   return [first, 0.5 * (first + last), 0.5 * (first - last), last]
+
+
+def filters_adjoint(u: Sequence[jax.Array], axis: int) -> jax.Array:
+  """Computes the adjoint of `filters`, with two taps along a new axis."""
+  a, b, c, e = u
+  return jnp.stack([a + 0.5 * (b + c), 0.5 * (b - c) + e], axis)
 
 
 def sizes(count: int) -> tuple[int, int, int, int]:
@@ -119,39 +131,6 @@ def _append(pieces: list[Arrays], *new: jax.Array | None) -> None:
 def _split(arrays: Sequence[jax.Array], axis: int) -> tuple[Arrays, Arrays]:
   """Splits products into those of whole tiles and those of the rest."""
   full = arrays[2].shape[axis]
-  whole = [_cut(array, axis, 0, full) for array in arrays]
+  whole = [axes.cut(array, axis, 0, full) for array in arrays]
   more = [array for array in arrays if array.shape[axis] > full]
-  return whole, [_cut(array, axis, full, 1) for array in more]
-
-
-def _pieces(tiles: int) -> list[tuple[int, int]]:
-  """Returns (start, size) of the halves that are computed separately.
-
-  `im2col` joins halves for the same reason.
-  """
-  half = tiles // 2
-  return [(0, half), (half, tiles - half)] if half else [(0, tiles)]
-
-
-def _cut(
-  x: jax.Array, axis: int, start: int, size: int, stride: int = 1
-) -> jax.Array:
-  stop = start + max(stride * (size - 1) + 1, 0)
-  return lax.slice_in_dim(x, start, stop, stride, axis % x.ndim)
-
-
-def _joined(arrays: Arrays, axis: int) -> jax.Array:
-  return jnp.concatenate(arrays, axis) if len(arrays) > 1 else arrays[0]
-
-
-def _interleaved(lines: Arrays, axis: int) -> jax.Array:
-  axis %= lines[0].ndim
-  shape = list(lines[0].shape)
-  shape[axis] *= len(lines)
-  return jnp.stack(lines, axis + 1).reshape(shape)
-
-
-def _padded(x: jax.Array, axis: int, before: int, after: int) -> jax.Array:
-  edges = [(0, 0, 0)] * x.ndim
-  edges[axis] = (before, after, 0)
-  return lax.pad(x, jnp.zeros((), x.dtype), edges)
+  return whole, [axes.cut(array, axis, full, 1) for array in more]

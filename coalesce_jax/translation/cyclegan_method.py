@@ -61,7 +61,10 @@ def cyclegan(
   images = training.data(domains, config.crop_size, paired=False)
   specs, critic = networks(images, config)
   both, size = tuple(spec.build() for spec in specs), specs[0].image_shape[:2]
-  network, wide = _both(*both), max(spec.image_shape[-1] for spec in specs)
+  wide = max(spec.image_shape[-1] for spec in specs)
+  # Samples of one batch are independent of each other under all other norms.
+  together = config.networks.norm != 'batch'
+  network = _both(*both, config.lambda_identity > 0.0, together)
   how: dict[str, Any] = {'crop': config.crop_size, 'flip': config.flip}
 
   def setup(key, hyper, images):
@@ -100,7 +103,7 @@ def cyclegan(
 
   losses: tuple[terms.Term, ...] = (_cycle(*both),)
   if config.lambda_identity:
-    losses += (_identity(*both),)
+    losses += (_identity(),)
   trained = training.train(
     key, setup, images, config,
     size=size, hooks=hooks, part='cyclegan',
@@ -150,18 +153,37 @@ def networks(
 
 
 @functools.lru_cache(maxsize=64)
-def _both(ab: types.Network, ba: types.Network) -> types.Network:
-  """Returns both translators as one generator."""
+def _both(
+  ab: types.Network, ba: types.Network, identity: bool, together: bool
+) -> types.Network:
+  """Returns both translators as one generator.
+
+  Args:
+    ab: translates A to B.
+    ba: translates B to A.
+    identity: whether images that are in the target domain are translated too.
+    together: whether they are translated in one batch with the others.
+  """
 
   def init(key: types.PRNGKey) -> types.Params:
     first, second = jax.random.split(key)
     return {'ab': ab.init(first), 'ba': ba.init(second)}
 
   def apply(params: types.Params, prior: Any) -> dict[str, jax.Array]:
-    return {
-      'b': ab.apply(params['ab'], prior['condition']),
-      'a': ba.apply(params['ba'], prior['target']),
-    }
+    a, b = prior['condition'], prior['target']
+    n, made = len(a), {}
+    for name, translate, first, then in (
+      ('b', functools.partial(ab.apply, params['ab']), a, b),
+      ('a', functools.partial(ba.apply, params['ba']), b, a),
+    ):
+      if not identity:
+        made[name] = translate(first)
+      elif together:
+        joined = translate(jnp.concatenate([first, then]))
+        made[name], made[f'same_{name}'] = joined[:n], joined[n:]
+      else:
+        made[name], made[f'same_{name}'] = translate(first), translate(then)
+    return made
 
   return types.Network(init, apply)
 
@@ -194,15 +216,15 @@ def _cycle(ab: types.Network, ba: types.Network) -> terms.Term:
   return terms.Term(loss, 'cycle')
 
 
-@functools.lru_cache(maxsize=64)
-def _identity(ab: types.Network, ba: types.Network) -> terms.Term:
+@functools.lru_cache(maxsize=1)
+def _identity() -> terms.Term:
   """Returns the loss of images that are in the target domain already."""
 
   def loss(params: types.Params, batch: Any, weight: Any) -> jax.Array:
-    a, b = batch.prior['condition'], batch.prior['target']
+    del params
     return weight * (
-      jnp.mean(jnp.abs(ab.apply(params['ab'], b) - b))
-      + jnp.mean(jnp.abs(ba.apply(params['ba'], a) - a))
+      jnp.mean(jnp.abs(batch.samples['same_b'] - batch.prior['target']))
+      + jnp.mean(jnp.abs(batch.samples['same_a'] - batch.prior['condition']))
     )
 
   return terms.Term(loss, 'identity')

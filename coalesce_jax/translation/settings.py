@@ -153,6 +153,8 @@ class Translation:
       ema=self.ema,
       precision=self.precision,
       segment=False,
+      shared_prior=True,
+      held_out=False,
     )
 
   @property

@@ -38,6 +38,8 @@ def test_bad_settings_are_refused(field, value):
 def test_pairs_need_fresh_samples():
   with pytest.raises(ValueError, match='reuse_batch'):
     config.Config(paired=True, reuse_batch=True)
+  with pytest.raises(ValueError, match='not 1 and 3'):
+    config.Config(shared_prior=True, critic_steps=3)
   with pytest.raises(ValueError, match='generator_batches'):
     config.Config(paired=True, generator_batches=2)
 

@@ -186,6 +186,33 @@ def test_more_batches_of_the_generator_leave_the_critics_alone():
   assert not agreement.equal(few.generator, many.generator)
 
 
+def test_a_shared_prior_draws_once_for_critics_and_generator():
+  # Of a constant prior, every draw is the same.
+  results = []
+  for shared in (False, True):
+    config = small.config(critic_steps=1, shared_prior=shared)
+    played, state, inputs, key = small.made(config)
+    drawn = sources.draw_one(inputs.prior, key, 1)
+    constant = sources.array(jnp.full_like(drawn, 0.3))
+    results.append(
+      run(played.step, state, inputs._replace(prior=constant), key, 2)
+    )
+  close(results[0], results[1], atol=1e-6, rtol=1e-5)
+
+
+def test_without_held_out_samples_the_last_gap_is_the_estimate():
+  config = small.config(critic_steps=2, held_out=False)
+  played, state, inputs, key = small.made(config)
+  _, metrics = played.step(state, inputs, key)
+  expected = metrics['train_gap'] / np.maximum(metrics['slope'], 1.0)
+  np.testing.assert_allclose(metrics['w1'], expected, rtol=1e-6)
+  with_held = small.made(small.config(critic_steps=2))[0]
+  after, other = with_held.step(state, inputs, key)
+  assert np.all(other['w1'] != metrics['w1'])
+  # The generator of a fixed objective is the same.
+  close(after.generator, played.step(state, inputs, key)[0].generator)
+
+
 def test_rate_scales_the_updates_of_adam():
   played, state, inputs, key = small.made(small.config())
   full, _ = played.step(state, inputs, key)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from coalesce_jax.ops import im2col
+from coalesce_jax.ops import kernel_factors
 from coalesce_jax.ops import patch_geometry
 
 # Kernel, stride, padding, image, directions of saved products, stacked, leading
@@ -52,7 +53,9 @@ def test_products_of_the_factors_are_the_convolution(case):
     def spread(y):
       return im2col.spread([y], shape)
 
-    factors = zip(im2col.kernel_matrices(w, shape), gather(x), strict=True)
+    factors = zip(
+      kernel_factors.kernel_matrices(w, shape), gather(x), strict=True
+    )
     products = [jnp.einsum('...cf,...cn->...fn', a, b) for a, b in factors]
     (y,) = im2col.join(products, shape)
     # Both pairs of adjoints, against numbers in the other map's place.

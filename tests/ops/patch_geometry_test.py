@@ -8,11 +8,11 @@ from coalesce_jax.ops import patch_geometry
 from coalesce_jax.parallel import batch_shards
 
 
-def made(out=(8, 8), channels=32, features=64, kernel=4, stride=2):
+def made(out=(8, 8), channels=32, features=64, kernel=4, stride=2, batch=None):
   """A geometry without padding of so many patches."""
   image = tuple((n - 1) * stride + kernel for n in out)
   shape = (kernel, kernel, channels, features)
-  return patch_geometry.geometry(image, shape, stride, ((0, 0), (0, 0)))
+  return patch_geometry.geometry(image, shape, stride, ((0, 0), (0, 0)), batch)
 
 
 @pytest.mark.parametrize('kernel,stride', [(4, 2), (5, 2), (3, 1), (2, 3)])
@@ -67,6 +67,41 @@ def test_a_kernel_larger_than_the_padded_image_is_refused():
 )
 def test_wide_convolutions_are_tiled(changes, directions):
   assert made(**changes).tiled == directions
+
+
+@pytest.mark.parametrize(
+  'out,batch,changes,found',
+  [
+    # Three taps: rows of the narrower factor, patches, outputs of a tile.
+    ((16, 16), 1, {'kernel': 3, 'channels': 16, 'features': 8}, (1, 2)),
+    ((16, 16), 1, {'kernel': 3, 'channels': 15, 'features': 8}, (0, 0)),
+    ((16, 16), 2, {'kernel': 3, 'channels': 32, 'features': 16}, (2, 2)),
+    ((16, 16), 2, {'kernel': 3, 'channels': 32, 'features': 15}, (1, 2)),
+    ((16, 15), 1, {'kernel': 3}, (0, 0)),
+    ((16, 16), 8, {'kernel': 3}, (2, 4)),
+    ((18, 16), 8, {'kernel': 3}, (2, 2)),
+    # Four taps.
+    ((15, 15), 5, {'kernel': 4, 'channels': 64}, (2, 3)),
+    ((15, 15), 4, {'kernel': 4, 'channels': 64}, (0, 0)),
+    ((15, 15), 5, {'kernel': 4, 'channels': 63}, (0, 0)),
+  ],
+)
+def test_stride_one_is_tiled(out, batch, changes, found):
+  shape = made(out, **{'stride': 1, 'batch': batch} | changes)
+  assert (shape.tiled, shape.tile) == found
+  assert shape.out == out or not found[0]
+
+
+def test_outputs_fill_whole_tiles():
+  shape = made((31, 31), channels=64, stride=1, batch=2)
+  assert shape.out == (33, 33)
+  # The last tile reads two pixels beyond the image.
+  assert shape.edges == ((0, 2), (0, 2))
+  assert shape.blocks == (36, 36)
+  assert patch_geometry.product_sizes(shape) == [(11, 11)] * 36
+  assert len(patch_geometry.product_groups(shape)) == 1
+  # Too many in vain: 36 for 25.
+  assert made((5, 5), channels=64, stride=1, batch=99).tile == 0
 
 
 def test_plain_programs_are_not_tiled():
