@@ -14,6 +14,9 @@ from coalesce_jax.data import pixels
 from coalesce_jax.data import samples
 from coalesce_jax.models import generator
 
+# The smallest side of an image: padding by reflection needs two pixels.
+LEAST_SIDE = 2
+
 
 class Translator(NamedTuple):
   """Holds what translating images needs.
@@ -45,7 +48,21 @@ class Translator(NamedTuple):
       ValueError: images have another number of channels, a side of one pixel,
         or values that are ambiguous or not finite.
     """
-    images = self.checked(images)
+    return self.apply(self.checked(images), batch)
+
+  def apply(self, images: Any, batch: int = 16) -> jax.Array:
+    """Translates images whose shape and values are known to be right.
+
+    Unlike `__call__` it takes bright images of floats, whose range nobody could
+    tell, such as those that another network made.
+
+    Args:
+      images: `[N, H, W, C]`, uint8 or floats in [-1, 1].
+      batch: see `__call__`.
+
+    Returns:
+      `[N, H, W, D]`, float32 in [-1, 1].
+    """
     apply = generator.jitted(self.network.apply)
     n = len(images)
     made = [
@@ -64,13 +81,12 @@ class Translator(NamedTuple):
     return checked(images, condition[-1])
 
 
-def checked(images: Any, channels: int, least: int = 2) -> jax.Array:
+def checked(images: Any, channels: int) -> jax.Array:
   """Returns images to translate after checking them.
 
   Args:
     images: `[N, H, W, C]`, uint8 or floats in [-1, 1].
     channels: C.
-    least: smallest side.
 
   Raises:
     ValueError: images have another number of channels, a smaller side, or
@@ -81,16 +97,16 @@ def checked(images: Any, channels: int, least: int = 2) -> jax.Array:
     raise ValueError(
       f'images {tuple(shape)} are not [N, H, W, {channels}], N >= 1'
     )
-  if min(shape[1:3]) < least:
+  if min(shape[1:3]) < LEAST_SIDE:
     raise ValueError(
-      f'images of {shape[1]} x {shape[2]} pixels: at least {least} a side are '
-      'needed'
+      f'images of {shape[1]} x {shape[2]} pixels: at least {LEAST_SIDE} a side '
+      'are needed'
     )
   array = samples.array(images, shape[1:], 'images')
   return jnp.asarray(samples.checked(array, shape[1:], 'images'))
 
 
-def _padded(images: jax.Array, size: int) -> jax.Array:
+def _padded(images: Any, size: int) -> jax.Array:
   return jnp.pad(images, ((0, size - len(images)), (0, 0), (0, 0), (0, 0)))
 
 

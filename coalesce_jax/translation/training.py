@@ -14,6 +14,7 @@ import numpy as np
 
 from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
+from coalesce_jax.data import pairs as pairs_lib
 from coalesce_jax.data import pixels
 from coalesce_jax.data import samples
 from coalesce_jax.methods import runner
@@ -96,6 +97,9 @@ def data(pairs: Any, crop: tuple[int, int] | None, paired: bool) -> Data:
 
 def _images(split: Any, paired: bool, name: str) -> list[np.ndarray]:
   found = []
+  loaded = isinstance(split, pairs_lib.Pairs)
+  if loaded:
+    name = f'{split.task}, {name}'
   for field in ('condition', 'target'):
     if isinstance(split, dict):
       images = split.get(field)
@@ -106,8 +110,10 @@ def _images(split: Any, paired: bool, name: str) -> list[np.ndarray]:
     shape = np.shape(images)
     if len(shape) != 4 or not shape[0]:
       raise ValueError(f'{name}: {field} {shape} is not [N, H, W, C], N >= 1')
-    checked = samples.array(images, shape[1:], f'{name}: {field}')
-    found.append(samples.checked(checked, shape[1:], f'{name}: {field}'))
+    array = samples.array(images, shape[1:], f'{name}: {field}')
+    found.append(
+      samples.checked(array, shape[1:], f'{name}: {field}', in_range=loaded)
+    )
   if not paired:
     return found
   if not getattr(split, 'paired', True):

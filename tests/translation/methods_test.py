@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from coalesce_jax import translation
+from coalesce_jax.data import pair_settings
 from coalesce_jax.training import loop
 from coalesce_jax.translation import cut_method
+from coalesce_jax.translation import scores
 from coalesce_jax.translation import settings
 from coalesce_jax.translation import training
 
@@ -144,6 +146,25 @@ def test_bad_pairs_are_refused(sizes, paired, wanted):
   pairs = {k: np.float32(RNG.uniform(-1, 1, v)) for k, v in sizes.items()}
   with pytest.raises(ValueError, match=wanted):
     training.data(pairs, None, paired)
+
+
+def test_bright_images_that_were_loaded_are_taken(tmp_path):
+  bright = np.full((12, 8, 8, 2), 60000, np.uint16)
+  np.savez(tmp_path / 'a.npz', A=bright, B=bright)
+  pairs = translation.load(
+    str(tmp_path / 'a.npz'), pair_settings.Settings(crop_size=8)
+  )
+  found = training.data(pairs, (8, 8), True)
+  np.testing.assert_allclose(found.target, 60000 / 32767.5 - 1.0, rtol=1e-6)
+  scores.score(found.target, pairs[0].target, True)
+  # Nobody knows the range of a caller's array.
+  mine = {'condition': pairs[0].condition, 'target': pairs[0].target}
+  with pytest.raises(ValueError, match='training: condition: .* too few'):
+    training.data(mine, (8, 8), True)
+  for bad, match in ((1.5, r'not in \[-1, 1\]'), (np.nan, '[0-9]+ NaN')):
+    wrong = pairs[0]._replace(target=pairs[0].target * 0 + np.float32(bad))
+    with pytest.raises(ValueError, match=f'a.npz, training: target: .*{match}'):
+      training.data((wrong, pairs[1]), None, True)
 
 
 def test_more_than_two_splits_are_refused():

@@ -48,7 +48,8 @@ def pairs(values: Values) -> None:
   )  # fmt: skip
   kinds.choice(
     values, 'layout', None, pair_settings.LAYOUTS,
-    'Layout of a folder. Default: found by looking.',
+    'Layout of a folder. Default: found by looking. aligned takes files A|B in '
+    'sub-folders of any name, too.',
   )  # fmt: skip
 
 
