@@ -85,41 +85,6 @@ def load(
   return (halves[0], halves[1]), layout.text
 
 
-def single(
-  path: str, settings: pair_settings.Settings, least: int = 1
-) -> tuple[list[np.ndarray], list[str]]:
-  """Reads conditions alone, each at its size for tests.
-
-  Args:
-    path: a folder or a picture, see `pair_layouts.single`.
-    settings: geometry and channels.
-    least: smallest side of a picture.
-
-  Returns:
-    images: each uint8 `[H, W, C]`; sizes differ with preprocess 'none'.
-    names: paths below the folder, without endings.
-
-  Raises:
-    ValueError: there are no pictures, one cannot be read or is too small, or
-      two have one name.
-  """
-  domain = pair_layouts.single(path)
-  headers = [decoding.header(file) for file in domain.paths]
-  for file, head in zip(domain.paths, headers, strict=True):
-    if min(head.height, head.width) < least:
-      raise ValueError(
-        f'{files.shown(file)}: {head.height}x{head.width} pixels, at least '
-        f'{least} a side are needed; replace it, or leave it out'
-      )
-  channels = settings.condition_channels or _channels(headers)
-  images = []
-  for file in domain.paths:
-    image = pair_geometry.with_channels(decoding.decode(file), channels)
-    wanted = pair_geometry.size(image.shape[:2], settings, False)
-    images.append(pair_geometry.resized(image, wanted))
-  return images, domain.names
-
-
 def _of_files(
   layout: pair_layouts.Layout,
   split: tuple[pair_layouts.Domain, pair_layouts.Domain],

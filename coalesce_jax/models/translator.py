@@ -13,6 +13,8 @@ from coalesce_jax.core import types
 from coalesce_jax.data import pixels
 from coalesce_jax.data import samples
 from coalesce_jax.models import generator
+from coalesce_jax.networks import translation_layers
+from coalesce_jax.networks import translators
 
 # The smallest side of an image: padding by reflection needs two pixels.
 LEAST_SIDE = 2
@@ -63,6 +65,35 @@ class Translator(NamedTuple):
     Returns:
       `[N, H, W, D]`, float32 in [-1, 1].
     """
+    pads = translation_layers.padding(
+      images.shape[1:3], *self._multiple_and_least()
+    )
+    if not np.any(pads) or isinstance(images, jax.core.Tracer):
+      return self._in_batches(images, batch)
+    # As the network does, but on the host, where nothing is compiled: all sizes
+    # that are padded alike share one program.
+    padded = np.pad(images, ((0, 0), *pads, (0, 0)), 'reflect')
+    made = np.asarray(self._in_batches(padded, batch))
+    (top, _), (left, _) = pads
+    height, width = images.shape[1:3]
+    return jnp.asarray(made[:, top : top + height, left : left + width])
+
+  def padded(self, size: tuple[int, int]) -> tuple[int, int]:
+    """Returns the (H, W) to which an image is padded.
+
+    Sizes that are padded to the same are translated by the same program.
+
+    Args:
+      size: (H, W) of the image.
+    """
+    pads = translation_layers.padding(size, *self._multiple_and_least())
+    return size[0] + sum(pads[0]), size[1] + sum(pads[1])
+
+  def _multiple_and_least(self) -> tuple[int, int]:
+    options = dict(self.spec.options)
+    return translators.padded_sides(self.spec.network, options)
+
+  def _in_batches(self, images: Any, batch: int) -> jax.Array:
     apply = generator.jitted(self.network.apply)
     n = len(images)
     made = [

@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from coalesce_jax.data import pair_files
 from coalesce_jax.data import pair_layouts
 from coalesce_jax.data import pair_settings
 from coalesce_jax.data import pairs
@@ -238,30 +237,6 @@ def test_folders_a_and_b_may_be_classes(tmp_path):
   assert not pair_layouts.is_clear(str(tmp_path / 'plain'))
   picture(tmp_path / 'trainA' / 'a.png'), picture(tmp_path / 'trainB' / 'a.png')
   assert pair_layouts.is_clear(str(tmp_path))
-
-
-@pytest.mark.parametrize('inner', ['testA', 'A', '.'])
-def test_conditions_alone_keep_their_sizes(tmp_path, inner):
-  picture(tmp_path / inner / 'one.png', size=8)
-  picture(tmp_path / inner / 'two.png', size=10)
-  images, names = pair_files.single(str(tmp_path), OWN)
-  assert [i.shape for i in images] == [(8, 8, 3), (10, 10, 3)]
-  assert names == ['one', 'two']
-  settings = pair_settings.Settings(crop_size=6, condition_channels=1)
-  images, _ = pair_files.single(str(tmp_path), settings)
-  assert {i.shape for i in images} == {(6, 6, 1)}
-
-
-def test_conditions_alone_need_names_and_sizes(tmp_path):
-  picture(tmp_path / 'one.png', size=8)
-  picture(tmp_path / 'two.png', size=4)
-  with pytest.raises(ValueError, match=r'two\.png: 4x4 pixels, at least 5'):
-    pair_files.single(str(tmp_path), OWN, 5)
-  picture(tmp_path / 'two.jpg', size=4)
-  with pytest.raises(ValueError, match='two files named two, with other endin'):
-    pair_files.single(str(tmp_path), OWN)
-  with pytest.raises(ValueError, match='none: no such file or folder'):
-    pair_files.single(str(tmp_path / 'none'), OWN)
 
 
 def test_arrays_keep_their_precision_and_channels(tmp_path):

@@ -43,6 +43,25 @@ def test_batches_and_sizes_do_not_change_the_network():
   )
 
 
+def test_sizes_that_are_padded_alike_share_one_program():
+  ours, traced = made(), []
+
+  def apply(params, images):
+    traced.append(images.shape)
+    return ours.network.apply(params, images)
+
+  counted = ours._replace(network=ours.network._replace(apply=apply))
+  for size in ((7, 3), (7, 4), (8, 3), (8, 4)):
+    assert counted.padded(size) == (8, 4)
+    images = RNG.integers(0, 256, (1, *size, 3), np.uint8)
+    wanted = ours.network.apply(ours.params, images / np.float32(127.5) - 1.0)
+    np.testing.assert_allclose(counted(images), wanted, atol=1e-5)
+  assert traced == [(1, 8, 4, 3)]
+  np.testing.assert_allclose(
+    jax.jit(lambda x: ours(x))(images[:, :7]), ours(images[:, :7]), atol=1e-5
+  )
+
+
 @pytest.mark.parametrize(
   ('shape', 'wanted'),
   [
