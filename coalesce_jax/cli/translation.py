@@ -47,8 +47,8 @@ def train(values: Values, stop: Stop) -> dict[str, Any]:
   with common.work(
     values, values.out, stop, digest, results=paths, images=values.data
   ) as work:
-    made, _ = methods.train(
-      values.method, jax.random.key(values.seed), given, config=config,
+    made, _ = methods.fit(
+      values.method, jax.random.key(values.seed), images, config=config,
       hooks=work.hooks(None),
     )  # fmt: skip
     saved = [

@@ -59,6 +59,17 @@ def cyclegan(
   """
   config = Config() if config is None else config
   images = training.data(domains, config.crop_size, paired=False)
+  return fit(key, images, config=config, hooks=hooks)
+
+
+def fit(
+  key: types.PRNGKey,
+  images: training.Data,
+  *,
+  config: Config,
+  hooks: loop.HooksFor | None = None,
+) -> tuple[tuple[Translator, Translator], loop.History]:
+  """Trains on images that `training.data` has checked; see `cyclegan`."""
   specs, critic = networks(images, config)
   both, size = tuple(spec.build() for spec in specs), specs[0].image_shape[:2]
   network, wide = _both(*both), max(spec.image_shape[-1] for spec in specs)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,7 @@ from coalesce_jax import translation
 from coalesce_jax.data import pair_settings
 from coalesce_jax.training import loop
 from coalesce_jax.translation import cut_method
+from coalesce_jax.translation import methods
 from coalesce_jax.translation import scores
 from coalesce_jax.translation import settings
 from coalesce_jax.translation import training
@@ -42,6 +44,13 @@ def test_pix2pix_descends_lambda_times_the_l1_distance():
   np.testing.assert_allclose(history['term/l1'], 7.0 * gap.mean(), rtol=1e-4)
   assert made.spec.condition_shape == (8, 8, 3)
   assert made.spec.image_shape == (8, 8, 1)
+  # By name it is the same, checked at once or before.
+  images = methods.check('pix2pix', pairs, config)
+  for (again,), _ in (
+    methods.train('pix2pix', KEY, pairs, config=config),
+    methods.fit('pix2pix', KEY, images, config=config),
+  ):
+    chex.assert_trees_all_equal(again.params, made.params)
 
 
 def test_cyclegan_descends_both_ways_there_and_back():
