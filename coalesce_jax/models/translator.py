@@ -41,7 +41,8 @@ class Translator(NamedTuple):
     Args:
       images: `[N, H, W, C]`, uint8 or floats in [-1, 1].
       batch: the most images that are translated at once. It does not change the
-        results, unless the norm is 'batch'.
+        results: with norm 'batch' it is always 1, because statistics of a batch
+        would make the result of an image depend on the others.
 
     Returns:
       `[N, H, W, D]`, float32 in [-1, 1].
@@ -96,6 +97,7 @@ class Translator(NamedTuple):
   def _in_batches(self, images: Any, batch: int) -> jax.Array:
     apply = generator.jitted(self.network.apply)
     n = len(images)
+    batch = translators.at_once(dict(self.spec.options), batch)
     made = [
       apply(
         self.params,

@@ -99,7 +99,7 @@ def fit(
 
   def score(params, images):
     made = training.translate(
-      network, params['translator'], images.held_condition
+      network, params['translator'], images.held_condition, config.networks
     )
     return training.domain_distance(made, images.held_target)
 

@@ -103,8 +103,11 @@ def fit(
 
   def score(params, images):
     made = (
-      training.translate(both[0], params['ab'], images.held_condition),
-      training.translate(both[1], params['ba'], images.held_target),
+      training.translate(network, params[name], held, config.networks)
+      for network, name, held in (
+        (both[0], 'ab', images.held_condition),
+        (both[1], 'ba', images.held_target),
+      )
     )
     real = images.held_target, images.held_condition
     return sum(map(training.domain_distance, made, real))

@@ -93,7 +93,9 @@ def fit(
     key, setup, images, config,
     size=size, hooks=hooks, part='pix2pix',
     hyper={'lambda_l1': config.lambda_l1},
-    score=lambda params, images: training.l1(network, params, images),
+    score=lambda params, images: training.l1(
+      network, params, images, config.networks
+    ),
     generator=_generator(network), critic=critic,
     terms=(_l1(),), view=_view,
   )  # fmt: skip

@@ -23,6 +23,7 @@ from coalesce_jax.metrics import image_scores
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
 from coalesce_jax.networks import registry
+from coalesce_jax.networks import translators
 from coalesce_jax.training import loop
 from coalesce_jax.translation import settings
 
@@ -212,7 +213,10 @@ def train(
 
 
 def translate(
-  network: types.Network, params: types.Params, images: jax.Array
+  network: types.Network,
+  params: types.Params,
+  images: jax.Array,
+  networks: settings.Networks,
 ) -> jax.Array:
   """Translates images in batches within a compiled function.
 
@@ -220,12 +224,15 @@ def translate(
     network: a translator.
     params: its parameters.
     images: `[N, H, W, C]`, uint8 or in [-1, 1].
+    networks: architectures, whose norm says how many images may be translated
+      at once.
 
   Returns:
-    `[N, H, W, D]`.
+    `[N, H, W, D]`, those of `models.translator`.
   """
   n = len(images)
-  size = min(n, _AT_ONCE)
+  options = networks.generator_options()
+  size = min(n, translators.at_once(options, _AT_ONCE))
   count = -(-n // size)
   index = jnp.arange(count * size).reshape(count, size) % n
   done = jax.lax.map(
@@ -234,9 +241,14 @@ def translate(
   return done.reshape(-1, *done.shape[2:])[:n]
 
 
-def l1(network: types.Network, params: types.Params, images: Data) -> jax.Array:
+def l1(
+  network: types.Network,
+  params: types.Params,
+  images: Data,
+  networks: settings.Networks,
+) -> jax.Array:
   """Returns the mean absolute difference to held-out targets."""
-  made = translate(network, params, images.held_condition)
+  made = translate(network, params, images.held_condition, networks)
   return jnp.mean(image_scores.l1(made, images.held_target))
 
 

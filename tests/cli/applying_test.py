@@ -2,30 +2,27 @@
 
 import tracemalloc
 
-import jax
 import numpy as np
 from PIL import Image
 import pytest
 
 import coalesce_jax as cj
 from coalesce_jax.models import generator as generator_lib
-from coalesce_jax.models import translator as translator_lib
+from tests import small
 from tests.cli import calls
 
 SIDE, COUNT = 128, 60
 
 
-def translator(path):
+def translator(path, **options):
+  options = {'width': 2, 'downs': 1, **options}
   spec = generator_lib.Spec(
-    'unet', 0, (8, 8, 3), generator_lib.freeze({'width': 2, 'downs': 1}),
+    'unet', 0, (8, 8, 3), generator_lib.freeze(options),
     condition_shape=(8, 8, 3),
   )  # fmt: skip
-  network = spec.build()
-  made = translator_lib.Translator(
-    network, network.init(jax.random.key(0)), spec
-  )
+  made = small.drawn(spec)
   cj.save(path, made)
-  return made
+  return cj.load(path)
 
 
 def picture(path, k, size=(SIDE, SIDE)):
@@ -68,6 +65,25 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path, capsys):
   for name, k in (('deep/7', 7), ('deep/59', 59), ('x', 0)):
     check(tmp_path / 'made' / f'{name}.png', made, k)
   assert (tmp_path / 'made' / 'mine.txt').read_text() == 'kept'
+
+
+def test_norm_batch_sees_one_picture_at_a_time(tmp_path, capsys):
+  made = translator(tmp_path / 'model.safetensors', norm='batch', downs=2)
+  rng = np.random.default_rng(0)
+  images = rng.integers(0, 256, (3, 8, 8, 3), np.uint8)
+  # Others change what a batch makes of an image.
+  levels = images / np.float32(127.5) - 1.0
+  together = np.asarray(made.network.apply(made.params, levels))
+  (tmp_path / 'many').mkdir()
+  for k, image in enumerate(images):
+    Image.fromarray(image).save(tmp_path / 'many' / f'{k}.png')
+  apply(capsys, tmp_path, tmp_path / 'many')
+  for k in range(3):
+    with Image.open(tmp_path / 'made' / f'{k}.png') as opened:
+      found = np.asarray(opened) / 127.5 - 1.0
+    alone = np.asarray(made.network.apply(made.params, levels[k : k + 1]))[0]
+    np.testing.assert_allclose(found, alone, atol=0.51 / 127.5)
+    assert np.abs(found - together[k]).max() > 4 / 127.5
 
 
 @pytest.mark.slow

@@ -207,6 +207,18 @@ def test_domains_of_other_channels_cannot_be_their_own_identity():
     translation.cut(KEY, domains, config=settings.Cut(RESNET, **STILL))
 
 
+@pytest.mark.parametrize('norm', ['batch', 'instance'])
+def test_the_validation_score_is_that_of_the_result(norm):
+  networks = dataclasses.replace(NETWORKS, norm=norm)
+  spec = training.spec(networks, (8, 8), (1, 1))
+  made = training.result(spec, spec.build().init(KEY))
+  images = RNG.uniform(-1, 1, (2, 5, 8, 8, 1)).astype(np.float32)
+  data = training.Data(*map(jnp.asarray, (*images, *images)))
+  found = training.l1(made.network, made.params, data, networks)
+  wanted = np.abs(np.asarray(made.apply(images[0])) - images[1]).mean()
+  np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
 def test_the_domain_distance_needs_no_pairs():
   images = RNG.uniform(-1, 1, (30, 9, 8, 3)).astype(np.float32)
   order = RNG.permutation(30)

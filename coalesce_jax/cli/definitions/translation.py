@@ -106,7 +106,8 @@ def _networks(values: Values) -> None:
   )
   kinds.choice(
     values, 'norm', networks.norm, settings.NORMS, 'Normalisation. batch takes '
-    'the statistics of the batch at hand, in training and at test.',
+    'the statistics of the batch in training, and of each picture alone at '
+    'test; it keeps no running averages.',
   )  # fmt: skip
   kinds.choice(
     values, 'upsampling', networks.upsampling, settings.UPSAMPLINGS,
