@@ -145,13 +145,13 @@ def _loaded(values: Values) -> _Model:
     backend = 'onnx' if ending == '.onnx' else 'jax'
   if backend == 'jax':
     translator = load(values.model)
-    channels = _of_pictures(values.model, *channels_of(translator))
+    channels = of_pictures(values.model, *channels_of(translator))
     return _Model(channels, translator.apply, translator.padded)
   export.require('onnx', 'onnxruntime')
   from coalesce_jax.export import onnx_files
 
   data, described = onnx_files.read(values.model, translator=True)
-  channels = _of_pictures(
+  channels = of_pictures(
     values.model, described['condition_shape'][-1], described['image_shape'][-1]
   )
   run = onnx_files.load(data)
@@ -163,7 +163,7 @@ def _loaded(values: Values) -> _Model:
   return _Model(channels, translate, lambda size: size)
 
 
-def _of_pictures(model: str, channels: int, made: int) -> int:
+def of_pictures(model: str, channels: int, made: int) -> int:
   """Returns the channels of images after checking that files can hold them.
 
   Args:
@@ -176,7 +176,7 @@ def _of_pictures(model: str, channels: int, made: int) -> int:
   """
   if not {channels, made} <= {1, 3}:
     raise ValueError(
-      f'--model={model}: translates images of {channels} channels to {made}, '
+      f'{model}: translates images of {channels} channels to {made}, '
       'and pictures have 1 or 3; in Python, coalesce_jax.load gives a function '
       'of arrays'
     )
