@@ -116,7 +116,8 @@ def test_cut_averages_the_contrast_of_layers_and_of_both_domains():
 
 @pytest.mark.slow
 def test_pix2pix_learns_a_mirror_of_seeds_as_of_one():
-  images = RNG.uniform(-1, 1, (40, 8, 8, 1)).round().astype(np.float32)
+  rng = np.random.default_rng(0)
+  images = rng.uniform(-1, 1, (40, 8, 8, 1)).round().astype(np.float32)
   pairs = {'condition': images, 'target': -images}
   config = settings.Pix2pix(
     NETWORKS, loop.Schedule(60, 30, select_every=30), batch_size=8,
@@ -125,12 +126,21 @@ def test_pix2pix_learns_a_mirror_of_seeds_as_of_one():
   keys = jax.random.split(KEY, 2)
   many, history = translation.pix2pix(keys, pairs, config=config)
   assert history['term/l1'].shape == (2, 2)
-  one = many._replace(params=jax.tree.map(lambda leaf: leaf[1], many.params))
-  fresh = RNG.uniform(-1, 1, (8, 8, 8, 1)).round().astype(np.float32)
-  learned = np.abs(np.asarray(one(fresh)) + fresh).mean()
+  fresh = rng.uniform(-1, 1, (8, 8, 8, 1)).round().astype(np.float32)
+
+  def second(many):
+    params = jax.tree.map(lambda leaf: leaf[1], many.params)
+    return np.asarray(many._replace(params=params)(fresh))
+
+  learned = np.abs(second(many) + fresh).mean()
   assert learned < 0.5 * np.abs(2 * fresh).mean()
-  alone, _ = translation.pix2pix(keys[1], pairs, config=config)
-  np.testing.assert_allclose(alone(fresh), one(fresh), atol=2e-2)
+  # Training enlarges differences of rounding: few steps tell more than many.
+  few = dataclasses.replace(
+    config, schedule=loop.Schedule(4, 2, select_every=2)
+  )
+  many, _ = translation.pix2pix(keys, pairs, config=few)
+  alone, _ = translation.pix2pix(keys[1], pairs, config=few)
+  np.testing.assert_allclose(alone(fresh), second(many), atol=1e-6)
 
 
 @pytest.mark.parametrize(
