@@ -104,7 +104,7 @@ TABLE: dict[str, Command] = {
   'translate apply': Command(
     'translates a picture or a folder',
     translation.apply,
-    later('translation', 'apply'),
+    later('applying', 'apply'),
     required=('model', 'input', 'out'),
     examples=(
       'translate apply --model=model.safetensors --input=photos --out=made',

@@ -1,14 +1,14 @@
-"""Commands of image translation: train, apply, evaluate."""
+"""Trains and scores networks of image translation: train, evaluate."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import pathlib
 from typing import Any
 
-from absl import logging
 import jax
 import numpy as np
 
+from coalesce_jax.cli import applying
 from coalesce_jax.cli import common
 from coalesce_jax.cli import outputs
 from coalesce_jax.cli.common import Stop
@@ -16,12 +16,8 @@ from coalesce_jax.cli.common import Values
 from coalesce_jax.cli.definitions import translation as flags
 from coalesce_jax.core import files
 from coalesce_jax.core import replacing
-from coalesce_jax.data import pair_files
 from coalesce_jax.data import pair_settings
 from coalesce_jax.data import pairs as pairs_lib
-from coalesce_jax.data import pixels
-from coalesce_jax.export import export
-from coalesce_jax.models import bundle
 from coalesce_jax.models import translator as translator_lib
 from coalesce_jax.runs import pictures
 from coalesce_jax.runs import progress
@@ -29,7 +25,6 @@ from coalesce_jax.training import loop
 from coalesce_jax.translation import methods
 from coalesce_jax.translation import scores
 from coalesce_jax.translation import settings
-from coalesce_jax.translation import tiles
 
 # Rows of a picture of examples.
 EXAMPLES = 8
@@ -52,8 +47,8 @@ def train(values: Values, stop: Stop) -> dict[str, Any]:
   with common.work(
     values, values.out, stop, digest, results=paths, images=values.data
   ) as work:
-    made, _ = methods.train(
-      values.method, jax.random.key(values.seed), given, config=config,
+    made, _ = methods.fit(
+      values.method, jax.random.key(values.seed), images, config=config,
       hooks=work.hooks(None),
     )  # fmt: skip
     saved = [
@@ -124,11 +119,21 @@ def configured(values: Values) -> settings.Translation:
   )  # fmt: skip
 
 
-def _pairs(values: Values) -> tuple[pairs_lib.Pairs, pairs_lib.Pairs]:
+def _pairs(
+  values: Values, channels: tuple[int | None, int | None] = (None, None)
+) -> tuple[pairs_lib.Pairs, pairs_lib.Pairs]:
+  """Returns pairs for training, and held out.
+
+  Args:
+    values: the flags.
+    channels: channels to which pictures are converted, of conditions and of
+      targets. Without, or if pictures cannot have as many, they stay.
+  """
+  condition, target = (n if n in (1, 3) else None for n in channels)
   chosen = pair_settings.Settings(
     direction=values.direction, preprocess=values.preprocess,
     load_size=values.load_size, crop_size=values.crop_size,
-    layout=values.layout,
+    layout=values.layout, condition_channels=condition, target_channels=target,
   )  # fmt: skip
   return pairs_lib.load(values.data, chosen, values.data_dir, progress.steps)
 
@@ -149,25 +154,18 @@ def _evaluated(
   condition, target = pairs.condition[:EXAMPLES], pairs.target[:EXAMPLES]
   if scored:
     with progress.working(f'translating {len(pairs.condition)} images'):
-      translated = np.asarray(made[0](pairs.condition))
+      translated = np.asarray(made[0].apply(pairs.condition))
     found = scores.score(translated, pairs.target, pairs.paired)
     shown = translated[:EXAMPLES]
   else:
-    shown = np.asarray(made[0](condition))
+    shown = np.asarray(made[0].apply(condition))
   columns = [condition, shown]
   if len(made) > 1:
-    columns.append(_applied(made[1], shown))
+    columns.append(np.asarray(made[1].apply(shown)))
   columns.append(target)
   if len(made) > 1 and condition.shape[-1] == target.shape[-1]:
-    columns.append(np.asarray(made[0](target)))
+    columns.append(np.asarray(made[0].apply(target)))
   return found, pictures.columns(columns)
-
-
-def _applied(
-  translator: translator_lib.Translator, images: np.ndarray
-) -> np.ndarray:
-  """Translates images that a network made, whatever their contrast."""
-  return np.asarray(translator.network.apply(translator.params, images))
 
 
 def _columns(made: Sequence[translator_lib.Translator]) -> str:
@@ -180,87 +178,28 @@ def _columns(made: Sequence[translator_lib.Translator]) -> str:
   return f'Each row is one example. Columns: {", ".join(names)}.'
 
 
-def apply(values: Values, stop: Stop) -> dict[str, Any]:
-  """Translates a picture, or a folder of pictures."""
-  channels, translator = _runnable(values)
-  source, out = pathlib.Path(values.input), pathlib.Path(values.out)
-  many = source.is_dir()
-  if many:
-    outputs.folder('out', values.out)
-  else:
-    outputs.file('out', values.out, ('.png',))
-  chosen = pair_settings.Settings(
-    preprocess='none', condition_channels=channels
-  )
-  images, names = pair_files.single(values.input, chosen)
-  targets = [out / f'{name}.png' for name in names] if many else [out]
-  for path in targets:
-    replacing.check_file(path, replacing.PNG)
-  bar = progress.steps('translate', len(images))
-  for i, (image, path) in enumerate(zip(images, targets, strict=True)):
-    if stop():
-      raise loop.Interrupted(f'{i} of {len(images)} pictures translated')
-    made = tiles.translate(
-      image, values.tile, lambda part: np.asarray(translator(part))
-    )
-    files.write_bytes(path, common.png(pictures.levels(made)))
-    bar(i + 1)
-  return {'out': values.out, 'pictures': len(images)}
-
-
-def _runnable(
-  values: Values,
-) -> tuple[int, Callable[..., Any]]:
-  """Returns the channels of images, and what translates `[N, H, W, C]`."""
-  backend = values.backend
-  if backend is None:
-    ending = pathlib.PurePath(values.model).suffix.lower()
-    backend = 'onnx' if ending == '.onnx' else 'jax'
-  if backend == 'jax':
-    translator = load(values.model)
-    assert translator.spec.condition_shape is not None
-    return translator.spec.condition_shape[-1], translator.__call__
-  export.require('onnx', 'onnxruntime')
-  from coalesce_jax.export import onnx_files
-
-  data, described = onnx_files.read(values.model, translator=True)
-  channels, run = described['condition_shape'][-1], onnx_files.load(data)
-
-  def translate(images: np.ndarray) -> np.ndarray:
-    return run(
-      np.asarray(pixels.decode(translator_lib.checked(images, channels)))
-    )
-
-  return channels, translate
-
-
 def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
   """Scores a translator on held-out images."""
   del stop
   if values.out:
     outputs.file('out', values.out, ('.png',))
-  translator = load(values.model)
-  _, held = _pairs(values)
+  translator = applying.load(values.model)
+  channels = applying.channels_of(translator)
+  _, held = _pairs(values, channels)
+  theirs = held.condition.shape[-1], held.target.shape[-1]
+  if theirs != channels:
+    raise ValueError(
+      f'--data={values.data}: images of {theirs[0]} channels and targets of '
+      f'{theirs[1]}, and {values.model} translates {channels[0]} to '
+      f'{channels[1]}; name data like those that it was trained on'
+    )
+  if min(held.condition.shape[1:3]) < translator_lib.LEAST_SIDE:
+    raise ValueError(
+      f'--data={values.data}: images of {held.condition.shape[1]}x'
+      f'{held.condition.shape[2]} pixels; at least '
+      f'{translator_lib.LEAST_SIDE} a side are needed'
+    )
   found, grid = _evaluated([translator], held)
   if values.out:
     files.write_bytes(values.out, common.png(grid))
   return {'model': values.model, 'data': held.task, **found}
-
-
-def load(path: str) -> translator_lib.Translator:
-  """Loads the bundle of a translator.
-
-  Raises:
-    ValueError: the bundle is missing or invalid, or holds a generator.
-  """
-  found = bundle.load(path)
-  if not isinstance(found, translator_lib.Translator):
-    raise ValueError(
-      f'--model={path}: makes images of latents and translates none; '
-      '`coalesce sample` draws them'
-    )
-  logging.info(
-    '%s: %s from %s to %s channels', path, found.spec.network,
-    (found.spec.condition_shape or (0,))[-1], found.spec.image_shape[-1],
-  )  # fmt: skip
-  return found

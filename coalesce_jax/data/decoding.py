@@ -146,13 +146,15 @@ def _guarded(name: str, run: Callable[[], Any]) -> Any:
       return run()
   except (Image.DecompressionBombWarning, Image.DecompressionBombError):
     limit = Image.MAX_IMAGE_PIXELS
-    reason = f'more than {limit} pixels; make it smaller'
+    reason = f'more than {limit} pixels'
   except UnidentifiedImageError:
     reason = f'no {NAMES} file'
   # On damaged bytes decoders can raise any error.
   except Exception as error:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-  raise ValueError(f'{name}: not a readable image ({reason})') from None
+  raise ValueError(
+    f'{name}: not a readable image ({reason}); replace it, or leave it out'
+  ) from None
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -85,33 +85,6 @@ def load(
   return (halves[0], halves[1]), layout.text
 
 
-def single(
-  path: str, settings: pair_settings.Settings
-) -> tuple[list[np.ndarray], list[str]]:
-  """Reads conditions alone, each at its size for tests.
-
-  Args:
-    path: a folder or a picture, see `pair_layouts.single`.
-    settings: geometry and channels.
-
-  Returns:
-    images: each uint8 `[H, W, C]`; sizes differ with preprocess 'none'.
-    names: paths below the folder, without endings.
-
-  Raises:
-    ValueError: there are no pictures, or one cannot be read.
-  """
-  domain = pair_layouts.single(path)
-  headers = [decoding.header(file) for file in domain.paths]
-  channels = settings.condition_channels or _channels(headers)
-  images = []
-  for file in domain.paths:
-    image = pair_geometry.with_channels(decoding.decode(file), channels)
-    wanted = pair_geometry.size(image.shape[:2], settings, False)
-    images.append(pair_geometry.resized(image, wanted))
-  return images, domain.names
-
-
 def _of_files(
   layout: pair_layouts.Layout,
   split: tuple[pair_layouts.Domain, pair_layouts.Domain],
@@ -172,13 +145,12 @@ def _check_sizes(
     if layout.side_by_side and (head.width % 2 or head.width < 2):
       raise ValueError(
         f'{files.shown(one)}: {head.width} pixels wide, which two images side '
-        'by side do not fill; pairs are files A|B, or folders A and B, or '
-        'trainA and trainB'
+        f'by side do not fill; {pair_layouts.WANTED}'
       )
     if (head.height, head.width) != (its.height, its.width):
       raise ValueError(
         f'{files.shown(one)}: {head.height}x{head.width}, but its partner '
-        f'{files.shown(other)} is {its.height}x{its.width}'
+        f'{files.shown(other)} is {its.height}x{its.width}; resize one of them'
       )
 
 
@@ -209,7 +181,7 @@ def _of_npz(path: str, settings: pair_settings.Settings) -> tuple[Half, Half]:
   if keys is None:
     raise ValueError(
       f"{name}: no arrays 'A' and 'B', nor 'condition' and 'target', among "
-      f'{str(inside):.100}'
+      f'{str(inside):.100}; rename them'
     )
   found = arrays.entries(path, keys, MAX_BYTES)
   a, b = (_values(found[key], f'{name}: {key}') for key in keys)
@@ -262,6 +234,11 @@ def _values(array: np.ndarray, name: str) -> np.ndarray:
     raise ValueError(
       f'{name}: shape {array.shape} is not [N, H, W] or [N, H, W, C] with at '
       f'most {MAX_CHANNELS} channels'
+    )
+  if array.shape[1] in (1, 3) and array.shape[2] == array.shape[3] > 3:
+    raise ValueError(
+      f'{name}: shape {array.shape} has its channels first; save '
+      'images.transpose(0, 2, 3, 1)'
     )
   if array.dtype == np.uint16:
     return array.astype(np.float32) / 32767.5 - 1.0

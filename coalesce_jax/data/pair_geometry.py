@@ -126,8 +126,7 @@ def stacked(
     if each.shape != made[0].shape:
       raise ValueError(
         f'{name}: size {each.shape} after preprocess {settings.preprocess!r}, '
-        f'but {names[0]} has {made[0].shape}; use resize_and_crop, or name the '
-        'channels'
+        f'but {names[0]} has {made[0].shape}; use resize_and_crop'
       )
   return np.stack(made)
 

@@ -1,6 +1,7 @@
 """Finds out how a folder holds image pairs.
 
-* Aligned, side by side: files A|B, maybe in sub-folders train, test, val.
+* Aligned, side by side: files A|B, maybe in sub-folders train, test, val. Files
+  in other sub-folders are taken if the layout is said to be aligned.
 * Aligned, two folders: A and B with equal names, maybe train, test, val inside.
 * Unaligned: trainA and trainB, maybe testA and testB, or valA and valB.
 * Single: testA, A, or pictures. They are conditions alone, for a trained
@@ -10,6 +11,7 @@ Images of test are held out. Without test it is those of val, and without both a
 tenth by a hash of the names.
 """
 
+import collections
 from collections.abc import Sequence
 import pathlib
 from typing import NamedTuple
@@ -23,7 +25,9 @@ from coalesce_jax.data import splits
 
 ALIGNED, UNALIGNED = 'aligned', 'unaligned'
 HELD_OUT = 0.1
+WANTED = 'pairs are files A|B, or folders A and B, or trainA and trainB'
 _TRAIN, _HELD = 'train', ('test', 'val')
+_DOMAINS = tuple(f'{split}{d}' for split in (_TRAIN, *_HELD) for d in 'AB')
 
 
 class Domain(NamedTuple):
@@ -79,7 +83,7 @@ def find(folder: str, layout: str | None = None) -> Layout:
     raise ValueError(f'{name}: no folders trainA and trainB inside')
   if _any_dir(root, ('A', 'B')):
     return _two_folders(root, name)
-  return _side_by_side(root, name)
+  return _side_by_side(root, name, layout == ALIGNED)
 
 
 def is_clear(folder: str) -> bool:
@@ -110,15 +114,15 @@ def single(folder: str) -> Domain:
     folder: the folder, or one picture.
 
   Raises:
-    ValueError: there are no pictures.
+    ValueError: there are no pictures, or two have one name.
   """
   root = pathlib.Path(folder)
-  if root.is_file():
+  if not file_kinds.is_folder(folder):
     return Domain([root], [root.stem])
-  for inner in ('testA', 'A'):
-    if (root / inner).is_dir():
-      return _filled(root / inner)
-  return _filled(root)
+  place = next((root / n for n in ('testA', 'A') if (root / n).is_dir()), root)
+  domain = _filled(place)
+  _check_names(domain, files.shown(place))
+  return domain
 
 
 def _unaligned(root: pathlib.Path, name: str) -> Layout:
@@ -162,7 +166,7 @@ def _two_folders(root: pathlib.Path, name: str) -> Layout:
   )  # fmt: skip
 
 
-def _side_by_side(root: pathlib.Path, name: str) -> Layout:
+def _side_by_side(root: pathlib.Path, name: str, said: bool) -> Layout:
   if (root / _TRAIN).is_dir():
     train = _filled(root / _TRAIN)
     held = [part for part in _HELD if (root / part).is_dir()]
@@ -171,28 +175,62 @@ def _side_by_side(root: pathlib.Path, name: str) -> Layout:
       text = f'aligned: files A|B in {_TRAIN} and {held[0]}'
       return Layout(ALIGNED, text, True, (train, train), (other, other))
   else:
+    _check_folders(root, name, said)
     train = _filled(root)
   train, other = _parted(name, train)
   text = 'aligned: files A|B; a tenth held out'
   return Layout(ALIGNED, text, True, (train, train), (other, other))
 
 
+def _check_folders(root: pathlib.Path, name: str, said: bool) -> None:
+  """Checks that no pictures lie in folders that mean something else.
+
+  Args:
+    root: the folder.
+    name: its name, for the message.
+    said: whether the layout is said to be aligned; then only folders of domains
+      are refused.
+
+  Raises:
+    ValueError: some do.
+  """
+  below = folders.find(root).below
+  strange = [n for n in below if not said or n in _DOMAINS]
+  if not strange:
+    return
+  listed = ', '.join(files.shown(n) for n in strange[:3])
+  more = f' and {len(strange) - 3} more' if len(strange) > 3 else ''
+  clear = set(strange).intersection(_DOMAINS)
+  advice = '' if clear else "; layout 'aligned' takes all of them as files A|B"
+  raise ValueError(
+    f'{name}: pictures in folders named {listed}{more}, but {WANTED}{advice}'
+  )
+
+
+def _check_names(domain: Domain, name: str) -> None:
+  counts = collections.Counter(domain.names)
+  twice = sorted(files.shown(n) for n, count in counts.items() if count > 1)[:3]
+  if twice:
+    raise ValueError(
+      f'{name} has two files named {", ".join(twice)}, with other endings; '
+      'rename one'
+    )
+
+
 def _partners(root: pathlib.Path, inner: str) -> tuple[Domain, Domain]:
   """Returns the files of A and B that have equal names, in one order."""
   a, b = (_filled(root / domain / inner) for domain in ('A', 'B'))
   for one, other, mine, its in ((a, b, 'A', 'B'), (b, a, 'B', 'A')):
-    twice = sorted({n for n in one.names if one.names.count(n) > 1})[:3]
-    if twice:
-      raise ValueError(
-        f'{files.shown(root)}: {mine} has two files named {", ".join(twice)}'
-      )
-    alone = [n for n in one.names if n not in set(other.names)]
+    _check_names(one, f'{files.shown(root)}: {mine}')
+    others = set(other.names)
+    alone = [n for n in one.names if n not in others]
     if alone:
       listed = ', '.join(files.shown(n) for n in alone[:3])
       more = f' and {len(alone) - 3} more' if len(alone) > 3 else ''
       raise ValueError(
         f'{files.shown(root)}: {len(alone)} of {len(one.names)} files of '
-        f'{mine} have no partner of the same name in {its}: {listed}{more}'
+        f'{mine} have no partner of the same name in {its}: {listed}{more}; '
+        'rename them, or leave them out'
       )
   at = {name: path for name, path in zip(b.names, b.paths, strict=True)}
   return a, Domain([at[name] for name in a.names], a.names)

@@ -171,5 +171,5 @@ def _check(train: Pairs, held: Pairs, settings: pair_settings.Settings) -> None:
     if one.shape[3] != other.shape[3]:
       raise ValueError(
         f'{train.task}: {side} has {one.shape[3]} channels for training and '
-        f'{other.shape[3]} held out; name the channels'
+        f'{other.shape[3]} held out; make all of them grey, or none'
       )

@@ -98,6 +98,25 @@ def check_signed(array: np.ndarray, name: str) -> None:
     )
 
 
+def check_bounds(array: np.ndarray, name: str) -> None:
+  """Checks floats that are known to be in [-1, 1].
+
+  Unlike `check_signed` it takes bright images, whose range nobody could tell.
+
+  Args:
+    array: images of any shape.
+    name: the source of the array, for messages.
+
+  Raises:
+    ValueError: values are not finite, or outside.
+  """
+  if not is_float(array):
+    _refuse_others(array, name)
+  check_finite(array, name)
+  if array.size and np.abs(array).max() > 1.0 + _ROUNDING:
+    raise ValueError(f'{name}: values are {_found(array)}, not in [-1, 1]')
+
+
 def check_finite(array: np.ndarray, name: str) -> None:
   """Checks that no value is NaN or infinite.
 

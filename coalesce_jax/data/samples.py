@@ -80,7 +80,11 @@ def array(
 
 
 def checked(
-  samples: Any, image_shape: tuple[int, ...], name: str = 'images'
+  samples: Any,
+  image_shape: tuple[int, ...],
+  name: str = 'images',
+  *,
+  in_range: bool = False,
 ) -> Any:
   """Returns samples of uint8 or floats after checking their values.
 
@@ -89,6 +93,8 @@ def checked(
       `ranges.check_signed`. Plain vectors may have any finite numbers.
     image_shape: shape of one sample.
     name: name of the argument, for messages.
+    in_range: whether floats of images are known to be in [-1, 1]. They may then
+      all be bright, see `ranges.check_bounds`.
 
   Returns:
     An array of uint8 levels or floats. Whole numbers of vectors become
@@ -114,7 +120,8 @@ def checked(
   if host.dtype == np.bool_ and image:
     return np.uint8(255) * host
   if image and host.size:
-    ranges.check_signed(host, name)
+    check = ranges.check_bounds if in_range else ranges.check_signed
+    check(host, name)
   elif host.size:
     ranges.check_finite(host, name)
     if np.abs(host).max() > np.finfo(np.float32).max:

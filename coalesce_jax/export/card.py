@@ -1,4 +1,4 @@
-"""Writes the model card of a shared generator: Markdown after YAML."""
+"""Writes the card of a shared generator or translator: Markdown after YAML."""
 
 from collections.abc import Mapping
 import json
@@ -7,6 +7,8 @@ from typing import Any
 
 from coalesce_jax.core import replacing
 
+# The picture of examples beside a card.
+EXAMPLE = 'example.png'
 _PYTHON = """\
 ```python
 import coalesce_jax as cj
@@ -24,6 +26,28 @@ import onnxruntime
 session = onnxruntime.InferenceSession('{file}')
 z = np.random.default_rng(0).standard_normal((64, {latent}), np.float32)
 samples = session.run(None, {{'{input}': z}})[0]  # [64, {shape}]
+```
+"""
+
+
+_TRANSLATE = """\
+```python
+import coalesce_jax as cj
+import numpy as np
+
+translator = cj.load('model.safetensors')
+images = np.zeros((1, {condition}), np.uint8)  # your pictures, of any size
+results = translator(images)  # [1, {shape}] in [-1, 1]
+```
+"""
+_TRANSLATE_ONNX = """\
+```python
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession('{file}')
+images = np.zeros((1, {condition}), np.float32)  # in [-1, 1], of any size
+results = session.run(None, {{'{input}': images}})[0]  # [1, {shape}]
 ```
 """
 
@@ -49,17 +73,17 @@ def write(
     described: contents of `config.json`, see `sharing.build`.
     differences: largest difference of samples from those of JAX, by program.
   """
-  # An extra: it is imported where it is needed.
-  from coalesce_jax.export import onnx_graphs
-
   shape = described['image_shape']
-  images = len(shape) == 3
+  images, translates = len(shape) == 3, 'condition_shape' in described
   ternary = 'ternary' in described['encodings']
   tags = ['jax', 'onnx', 'gan', 'generative-model', 'wasserstein-barycenter']
+  task = 'unconditional-image-generation'
+  if translates:
+    tags, task = ['jax', 'onnx', 'gan', 'image-translation'], 'image-to-image'
   tags += ['ternary'] if ternary else []
   dataset = described['provenance'].get('dataset', 'unknown')
   head = ['---', replacing.CARD_LINE]
-  head += ['pipeline_tag: unconditional-image-generation'] if images else []
+  head += [f'pipeline_tag: {task}'] if images else []
   head += ['tags:', *(f'- {tag}' for tag in tags)]
   if dataset != 'unknown':
     head += ['datasets:', f'- {json.dumps(dataset)}']
@@ -68,20 +92,16 @@ def write(
   head += [f'license: {json.dumps(license.lower())}'] if license else []
   head.append('---')
   sizes = {name: each['bytes'] for name, each in described['files'].items()}
-  what = (
-    f'images of {"x".join(map(str, shape))}' if images else
-    f'points of {" x ".join(map(str, shape))} numbers'
-  )  # fmt: skip
   text = [
     *head,
     '',
     f'# {_plain(described["name"])}',
     '',
-    f'This generator makes {what} of {described["latent_size"]} normal random '
-    f'numbers. It has {described["parameters"]:,} weights, in a file of '
-    f'{sizes["model.safetensors"]:,} bytes.'
+    f'{_what(described)} It has {described["parameters"]:,} weights, in a file '
+    f'of {sizes["model.safetensors"]:,} bytes.'
     + (' Most of its weights are ternary.' if ternary else ''),
     '',
+    *_example(sizes),
     f'License: {license}.'
     if license
     else 'No license is stated. Ask whoever made it before you use it.',
@@ -121,22 +141,78 @@ def write(
     '## How to load it',
     '',
   ]
-  joined = ', '.join(map(str, shape))
-  text.append(_PYTHON.format(shape=joined))
-  text += ['With ONNX Runtime, and nothing of this library:', '']
-  text.append(
-    _ONNX.format(
-      file=list(differences)[-1],
-      latent=described['latent_size'],
-      input=onnx_graphs.INPUT,
-      shape=joined,
-    )
-  )
+  text += _programs(described, list(differences)[-1])
   text.append(
     'Values lie in [-1, 1], channels last.' if images else
     'Values are those of the points.'
   )  # fmt: skip
   return '\n'.join(text) + '\n'
+
+
+def _what(described: Mapping[str, Any]) -> str:
+  """Returns a sentence on what a network makes of what."""
+  shape = described['image_shape']
+  sizes = 'x'.join(map(str, shape))
+  if 'condition_shape' in described:
+    high, wide, channels = described['condition_shape']
+    return (
+      f'This network translates {_images(channels)} to {_images(shape[2])}. It '
+      f'was trained on {high}x{wide} pixels and takes any size '
+      'from 2 pixels a side.'
+    )
+  what = (
+    f'images of {sizes}' if len(shape) == 3 else
+    f'points of {" x ".join(map(str, shape))} numbers'
+  )  # fmt: skip
+  return (
+    f'This generator makes {what} of {described["latent_size"]} normal random '
+    'numbers.'
+  )
+
+
+def _images(channels: int) -> str:
+  names = {1: 'grey images', 3: 'colour images'}
+  return names.get(channels, f'images of {channels} channels')
+
+
+def _example(sizes: Mapping[str, int]) -> list[str]:
+  """Returns the lines that show the picture of examples, if there is one."""
+  if EXAMPLE not in sizes:
+    return []
+  return [
+    f'![Inputs, and what the network makes of them]({EXAMPLE})',
+    '',
+    'Left: inputs. Right: what the network makes of them.',
+    '',
+  ]
+
+
+def _programs(described: Mapping[str, Any], file: str) -> list[str]:
+  """Returns programs that load the bundle, and the ONNX file."""
+  # An extra: it is imported where it is needed.
+  from coalesce_jax.export import onnx_graphs
+  from coalesce_jax.export import onnx_translators
+
+  shape = ', '.join(map(str, described['image_shape']))
+  between = ['With ONNX Runtime, and nothing of this library:', '']
+  if 'condition_shape' in described:
+    condition = ', '.join(map(str, described['condition_shape']))
+    return [
+      _TRANSLATE.format(condition=condition, shape=shape),
+      *between,
+      _TRANSLATE_ONNX.format(
+        file=file, condition=condition, input=onnx_translators.INPUT,
+        shape=shape,
+      ),
+    ]  # fmt: skip
+  return [
+    _PYTHON.format(shape=shape),
+    *between,
+    _ONNX.format(
+      file=file, latent=described['latent_size'], input=onnx_graphs.INPUT,
+      shape=shape,
+    ),
+  ]  # fmt: skip
 
 
 def _table(head: tuple[str, str], rows: Mapping[str, Any]) -> list[str]:

@@ -20,8 +20,8 @@ from typing import Any
 
 from coalesce_jax.core import files
 from coalesce_jax.export import names
-from coalesce_jax.export import stablehlo_translators
 from coalesce_jax.models import generator
+from coalesce_jax.models import translator
 from coalesce_jax.networks import translators
 
 FORMAT_VERSION = 1
@@ -64,10 +64,9 @@ def make(
   if spec.condition_shape is not None:
     options = dict(spec.options)
     multiple, padded = translators.padded_sides(spec.network, options)
-    least = stablehlo_translators.least_side(spec)
     more['condition_shape'] = list(spec.condition_shape)
     more['sides'] = {
-      'least': 2 if format == 'onnx' else least,
+      'least': translator.LEAST_SIDE,
       'multiple': multiple,
       'padded': padded,
     }

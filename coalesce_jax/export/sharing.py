@@ -7,8 +7,10 @@
 | `README.md` | model card: what it is, what it was made from, how to load it |
 | `model.onnx` | ONNX program with float32 weights |
 | `model_int4.onnx` | ONNX program with ternary weights in 4 bits |
+| `example.png` | pictures, and what a translator makes of them |
 
-The last file is there for ternary generators only. Nothing is uploaded.
+The last two files are there for ternary networks, and for translators if
+pictures are given. Nothing is uploaded.
 """
 
 from collections.abc import Mapping
@@ -22,7 +24,7 @@ from coalesce_jax.core import trees
 from coalesce_jax.export import card
 from coalesce_jax.export import export
 from coalesce_jax.models import bundle
-from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.models import translator as translator_lib
 
 FORMAT_VERSION = 1
 BUNDLE, CONFIG, CARD = 'model.safetensors', 'config.json', 'README.md'
@@ -32,6 +34,7 @@ _KINDS = {
   CONFIG: replacing.SHARED_CONFIG,
   CARD: replacing.CARD,
   **dict.fromkeys(PROGRAMS, replacing.ONNX),
+  card.EXAMPLE: replacing.PNG,
 }
 
 
@@ -46,21 +49,23 @@ def check(folder: str | os.PathLike[str]) -> None:
 
 
 def build(
-  generator: generator_lib.Generator,
+  generator: translator_lib.Model,
   *,
   source_sha256: str,
   name: str,
   scores: Mapping[str, float] | None = None,
   license: str | None = None,
+  example: bytes | None = None,
 ) -> dict[str, bytes]:
   """Makes all files in memory, after each program was verified.
 
   Args:
-    generator: one generator, without ensemble axes.
+    generator: one generator or translator, without ensemble axes.
     source_sha256: digest of the payload of the bundle that holds it.
     name: name of the model, for its card.
     scores: scores by name, if they are known.
     license: license of the model, see `card.check_license`.
+    example: PNG with columns of inputs and of results, for a translator.
 
   Returns:
     Contents by name of the file.
@@ -80,7 +85,12 @@ def build(
     )
     contents[file] = program.contents['']
     differences[file] = program.metadata['max_difference']
+  if example is not None:
+    contents[card.EXAMPLE] = example
   spec = generator.spec
+  more = {}
+  if spec.condition_shape is not None:
+    more['condition_shape'] = list(spec.condition_shape)
   described = {
     'model_type': 'coalesce_jax',
     'format_version': FORMAT_VERSION,
@@ -90,6 +100,7 @@ def build(
     'options': dict(spec.options),
     'latent_size': spec.latent_size,
     'image_shape': list(spec.image_shape),
+    **more,
     'value_range': [-1.0, 1.0],
     'encodings': dict(spec.encodings),
     'parameters': trees.count(generator.params),

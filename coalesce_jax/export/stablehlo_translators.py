@@ -4,7 +4,8 @@
 padding of `networks.translation_layers` decides in Python how often an image
 must be reflected, which a symbol cannot. Here images are padded by reflected
 indices that the program computes, see `onnx_padding`. The network then sees
-sides that are multiples, and pads nothing.
+sides that are multiples, and pads nothing. A side of one pixel repeats that
+pixel, as in ONNX, so that no size is refused.
 
 Shapes: B batch, H, W image, C, D channels.
 """
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax import core
 from jax import export
 import jax.numpy as jnp
 
@@ -21,23 +23,10 @@ from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.networks import translators
 
 
-def least_side(spec: generator_lib.Spec) -> int:
-  """Returns the smallest side of images that a program takes.
-
-  The next multiple of smaller sides would be less than what the network needs.
-  """
-  multiple, least = translators.padded_sides(spec.network, dict(spec.options))
-  return max(2, least - multiple + 1)
-
-
 def condition(spec: generator_lib.Spec) -> jax.ShapeDtypeStruct:
-  """Returns images `[B, H, W, C]` whose sizes are symbols."""
-  least = least_side(spec)
+  """Returns images `[B, H, W, C]` whose sizes are symbols, from 1."""
   assert spec.condition_shape is not None
-  sizes = export.symbolic_shape(
-    'batch, height, width',
-    constraints=[f'height >= {least}', f'width >= {least}'],
-  )
+  sizes = export.symbolic_shape('batch, height, width')
   return jax.ShapeDtypeStruct((*sizes, spec.condition_shape[-1]), jnp.float32)
 
 
@@ -50,16 +39,20 @@ def any_size(
     spec: the spec of a translator.
     network: its network.
   """
-  multiple, _ = translators.padded_sides(spec.network, dict(spec.options))
+  multiple, padded = translators.padded_sides(spec.network, dict(spec.options))
 
   def apply(params: types.Params, images: jax.Array) -> jax.Array:
     places = []
     for axis in (1, 2):
       side: Any = images.shape[axis]
-      padded = -(-side // multiple) * multiple
-      before = (padded - side) // 2
-      i = (jnp.arange(padded) - before) % (2 * (side - 1))
-      i = jnp.minimum(i, 2 * (side - 1) - i)
+      blocks = -(-side // multiple)
+      if padded > multiple:
+        blocks = core.max_dim(blocks, padded // multiple)
+      whole = blocks * multiple
+      before = (whole - side) // 2
+      period = 2 * (side - 1)
+      i = (jnp.arange(whole) - before) % jnp.maximum(period, 1)
+      i = jnp.minimum(i, period - i)
       images = jnp.take(images, i, axis=axis)
       places.append(slice(before, before + side))
     made: jax.Array = network.apply(params, images)

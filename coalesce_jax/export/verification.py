@@ -2,7 +2,7 @@
 
 A program of a generator runs at latents, in batches of `BATCHES` samples. A
 program of a translator runs at images of two sizes: that of training, and one
-whose sides are no multiples and whose rows are fewer than their padding.
+whose sides are no multiples and whose rows are as few as they may be.
 
 Shapes: B batch, Z latent, H, W, C image.
 """
@@ -17,11 +17,11 @@ from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.models import translator as translator_lib
 
 BATCHES = (1, 17)
-# Sides of images at which translators run: the largest, and few rows. Every
-# program takes images with so few rows.
-LARGEST, FEW = 256, 5
+# Sides of images at which translators run: the largest, and the fewest rows.
+LARGEST, FEW = 256, translator_lib.LEAST_SIDE
 
 
 def check_shapes(generator: Any) -> None:

@@ -52,6 +52,8 @@ def reference(
   held_out: Any,
   train: Any = None,
   seed: int = 0,
+  *,
+  in_range: bool = False,
 ) -> Reference:
   """Computes the features and scores of the real data.
 
@@ -62,13 +64,16 @@ def reference(
     train: training images of the target, for the floors. None uses two
       disjoint halves of `held_out`, which gives higher floors.
     seed: seed of the subsets.
+    in_range: whether floats are known to be in [-1, 1]. Otherwise bright images
+      are refused, whose range nobody could tell.
 
   Raises:
     ValueError: the values of images are ambiguous or not finite.
   """
-  held_out = samples.checked(held_out, network.image_shape, 'held_out')
+  shape = network.image_shape
+  held_out = samples.checked(held_out, shape, 'held_out', in_range=in_range)
   if train is not None:
-    train = samples.checked(train, network.image_shape, 'train')
+    train = samples.checked(train, shape, 'train', in_range=in_range)
   rng = np.random.default_rng(seed)
   features, probabilities = features_lib.extract(network, held_out)
   moments = frechet.moments(features)

@@ -89,8 +89,9 @@ def critic(
   # Two convolutions of stride 1 take one pixel each.
   least = 3 * 2**made.n_layers
   if min(shape[:2]) < least:
+    advice = 'fewer layers' if made.n_layers > 1 else 'larger images'
     raise ValueError(
       f'patchgan with n_layers {made.n_layers} scores images of at least '
-      f'{least} pixels a side, not {shape[0]} x {shape[1]}: take fewer layers'
+      f'{least} pixels a side, not {shape[0]} x {shape[1]}: take {advice}'
     )
   return made

@@ -52,7 +52,7 @@ class Norm(nn.Module):
     in training and at test. There are no running averages, so that a network
     has no state besides its parameters. A sample's result depends on the other
     samples of its batch; a batch of one sample is `'instance'`. pix2pix tests
-    in this mode with batches of one image.
+    in this mode with batches of one image, and so does `models.translator`.
   * `'none'`: no normalisation and no parameters.
 
   A `scale` and a `shift`, both `[C]`, are learned.

@@ -120,6 +120,19 @@ def padded_sides(name: str, options: Mapping[str, Any]) -> tuple[int, int]:
   return 2**module.downs, 2**module.downs
 
 
+def at_once(options: Mapping[str, Any], wanted: int) -> int:
+  """Returns how many images may be translated at once at test.
+
+  With norm 'batch' it is one, so that no image's result depends on others. This
+  is how pix2pix tests, see `translation_layers.Norm`.
+
+  Args:
+    options: options of the architecture.
+    wanted: the most images at once with another norm.
+  """
+  return 1 if options.get('norm') == 'batch' else wanted
+
+
 def features(
   name: str,
   *,

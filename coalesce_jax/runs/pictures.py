@@ -33,12 +33,12 @@ def levels(image: np.ndarray) -> np.ndarray:
   return image if channels in (1, 3) else image[..., : 1 if channels < 3 else 3]
 
 
-def columns(sets: Sequence[np.ndarray]) -> np.ndarray:
+def columns(sets: Sequence[Sequence[np.ndarray] | np.ndarray]) -> np.ndarray:
   """Returns one picture, uint8, with a row for each example.
 
   Args:
-    sets: one array of N images for each column. Sizes and channels may differ
-      between columns; grey images become coloured if others are.
+    sets: N images for each column, in an array or a list. Sizes and channels
+      may differ; grey images become coloured if others are.
   """
   shown = [[levels(image) for image in images] for images in sets]
   channels = max(image.shape[-1] for images in shown for image in images)

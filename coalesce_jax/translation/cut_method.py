@@ -61,6 +61,17 @@ def cut(
   """
   config = Config() if config is None else config
   images = training.data(domains, config.crop_size, paired=False)
+  return fit(key, images, config=config, hooks=hooks)
+
+
+def fit(
+  key: types.PRNGKey,
+  images: training.Data,
+  *,
+  config: Config,
+  hooks: loop.HooksFor | None = None,
+) -> tuple[translator_lib.Translator, loop.History]:
+  """Trains on images that `training.data` has checked; see `cut`."""
   spec, encoder, critic = networks(images, config)
   network, shape = spec.build(), spec.image_shape
   size, channels = (shape[0], shape[1]), shape[2]
@@ -88,7 +99,7 @@ def cut(
 
   def score(params, images):
     made = training.translate(
-      network, params['translator'], images.held_condition
+      network, params['translator'], images.held_condition, config.networks
     )
     return training.domain_distance(made, images.held_target)
 

@@ -59,6 +59,17 @@ def cyclegan(
   """
   config = Config() if config is None else config
   images = training.data(domains, config.crop_size, paired=False)
+  return fit(key, images, config=config, hooks=hooks)
+
+
+def fit(
+  key: types.PRNGKey,
+  images: training.Data,
+  *,
+  config: Config,
+  hooks: loop.HooksFor | None = None,
+) -> tuple[tuple[Translator, Translator], loop.History]:
+  """Trains on images that `training.data` has checked; see `cyclegan`."""
   specs, critic = networks(images, config)
   both, size = tuple(spec.build() for spec in specs), specs[0].image_shape[:2]
   wide = max(spec.image_shape[-1] for spec in specs)
@@ -95,8 +106,11 @@ def cyclegan(
 
   def score(params, images):
     made = (
-      training.translate(both[0], params['ab'], images.held_condition),
-      training.translate(both[1], params['ba'], images.held_target),
+      training.translate(network, params[name], held, config.networks)
+      for network, name, held in (
+        (both[0], 'ab', images.held_condition),
+        (both[1], 'ba', images.held_target),
+      )
     )
     real = images.held_target, images.held_condition
     return sum(map(training.domain_distance, made, real))

@@ -54,6 +54,17 @@ def pix2pix(
   """
   config = Config() if config is None else config
   images = training.data(pairs, config.crop_size, paired=True)
+  return fit(key, images, config=config, hooks=hooks)
+
+
+def fit(
+  key: types.PRNGKey,
+  images: training.Data,
+  *,
+  config: Config,
+  hooks: loop.HooksFor | None = None,
+) -> tuple[translator_lib.Translator, loop.History]:
+  """Trains on images that `training.data` has checked; see `pix2pix`."""
   spec, critic = networks(images, config)
   network, size = spec.build(), spec.image_shape[:2]
   how: dict[str, Any] = {'crop': config.crop_size, 'flip': config.flip}
@@ -82,7 +93,9 @@ def pix2pix(
     key, setup, images, config,
     size=size, hooks=hooks, part='pix2pix',
     hyper={'lambda_l1': config.lambda_l1},
-    score=lambda params, images: training.l1(network, params, images),
+    score=lambda params, images: training.l1(
+      network, params, images, config.networks
+    ),
     generator=_generator(network), critic=critic,
     terms=(_l1(),), view=_view,
   )  # fmt: skip

@@ -63,5 +63,5 @@ def score(
   if min(len(made), len(target)) < evaluate.MIN_SAMPLES:
     return found
   network = network or features(tuple(target.shape[1:]))
-  real = evaluate.reference(network, target, train)
+  real = evaluate.reference(network, target, train, in_range=True)
   return {**found, **evaluate.evaluate(made, real), 'features': network.name}

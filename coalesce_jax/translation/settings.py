@@ -33,7 +33,8 @@ class Networks:
     downs: halvings of the U-Net; 6 end at one pixel for images of 64 pixels.
     blocks: residual blocks of the ResNet.
     norm: normalisation of generators and critics, one of `NORMS`. 'batch' takes
-      the statistics of the batch at hand, in training and at test.
+      the statistics of the batch in training, and those of each image alone at
+      test. There are no running averages.
     upsampling: 'transposed' or 'resize'; the latter leaves no checkerboards.
     dropout: probability of dropout in the generator, in training only.
     ndf: channels of the critic's first map.

@@ -14,6 +14,7 @@ import numpy as np
 
 from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
+from coalesce_jax.data import pairs as pairs_lib
 from coalesce_jax.data import pixels
 from coalesce_jax.data import samples
 from coalesce_jax.methods import runner
@@ -22,6 +23,7 @@ from coalesce_jax.metrics import image_scores
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
 from coalesce_jax.networks import registry
+from coalesce_jax.networks import translators
 from coalesce_jax.training import loop
 from coalesce_jax.translation import settings
 
@@ -96,6 +98,9 @@ def data(pairs: Any, crop: tuple[int, int] | None, paired: bool) -> Data:
 
 def _images(split: Any, paired: bool, name: str) -> list[np.ndarray]:
   found = []
+  loaded = isinstance(split, pairs_lib.Pairs)
+  if loaded:
+    name = f'{split.task}, {name}'
   for field in ('condition', 'target'):
     if isinstance(split, dict):
       images = split.get(field)
@@ -106,8 +111,10 @@ def _images(split: Any, paired: bool, name: str) -> list[np.ndarray]:
     shape = np.shape(images)
     if len(shape) != 4 or not shape[0]:
       raise ValueError(f'{name}: {field} {shape} is not [N, H, W, C], N >= 1')
-    checked = samples.array(images, shape[1:], f'{name}: {field}')
-    found.append(samples.checked(checked, shape[1:], f'{name}: {field}'))
+    array = samples.array(images, shape[1:], f'{name}: {field}')
+    found.append(
+      samples.checked(array, shape[1:], f'{name}: {field}', in_range=loaded)
+    )
   if not paired:
     return found
   if not getattr(split, 'paired', True):
@@ -206,7 +213,10 @@ def train(
 
 
 def translate(
-  network: types.Network, params: types.Params, images: jax.Array
+  network: types.Network,
+  params: types.Params,
+  images: jax.Array,
+  networks: settings.Networks,
 ) -> jax.Array:
   """Translates images in batches within a compiled function.
 
@@ -214,12 +224,15 @@ def translate(
     network: a translator.
     params: its parameters.
     images: `[N, H, W, C]`, uint8 or in [-1, 1].
+    networks: architectures, whose norm says how many images may be translated
+      at once.
 
   Returns:
-    `[N, H, W, D]`.
+    `[N, H, W, D]`, those of `models.translator`.
   """
   n = len(images)
-  size = min(n, _AT_ONCE)
+  options = networks.generator_options()
+  size = min(n, translators.at_once(options, _AT_ONCE))
   count = -(-n // size)
   index = jnp.arange(count * size).reshape(count, size) % n
   done = jax.lax.map(
@@ -228,9 +241,14 @@ def translate(
   return done.reshape(-1, *done.shape[2:])[:n]
 
 
-def l1(network: types.Network, params: types.Params, images: Data) -> jax.Array:
+def l1(
+  network: types.Network,
+  params: types.Params,
+  images: Data,
+  networks: settings.Networks,
+) -> jax.Array:
   """Returns the mean absolute difference to held-out targets."""
-  made = translate(network, params, images.held_condition)
+  made = translate(network, params, images.held_condition, networks)
   return jnp.mean(image_scores.l1(made, images.held_target))
 
 

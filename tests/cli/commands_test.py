@@ -22,7 +22,7 @@ FLAGS = {
   'freeze_d critic judges local nodes packing ternary ternary_steps weights',
   'ternarize': f'{TRAINING} augment critic local node packing',
   'export': 'format node out weights',
-  'share': 'license node out',
+  'share': 'license node out pictures',
   'sample': 'backend n node out seed',
   'evaluate': 'features images labelled local node samples seed',
   'translate train': f'{PAIRS} batch_size blocks downs dropout gan_mode '

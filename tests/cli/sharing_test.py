@@ -7,6 +7,7 @@ import re
 import jax
 import numpy as np
 import onnxruntime
+from PIL import Image
 import pytest
 import safetensors.numpy
 
@@ -129,6 +130,75 @@ def test_the_card_is_true_and_its_programs_run(once, weights, monkeypatch):
     )
 
 
+def test_a_translator_is_shared_with_examples(tmp_path, capsys, monkeypatch):
+  spec = generator_lib.Spec(
+    'unet', 0, (8, 12, 1), generator_lib.freeze({'width': 2, 'downs': 1}),
+    condition_shape=(8, 12, 3), provenance={'stage': 'translate pix2pix'},
+  )  # fmt: skip
+  node, out = tmp_path / 'model.safetensors', tmp_path / 'out'
+  cj.save(node, small.drawn(spec))
+  made, rng = cj.load(node), np.random.default_rng(0)
+  (tmp_path / 'photos').mkdir()
+  photos = [rng.integers(0, 256, (8, wide, 3), np.uint8) for wide in (6, 9)]
+  for k, photo in enumerate(photos):
+    Image.fromarray(photo).save(tmp_path / 'photos' / f'{k}.png')
+  argv = ['share', f'--node={node}', f'--out={out}']
+  code, result, error = calls.run(
+    capsys, *argv, f'--pictures={tmp_path}/photos', '--license=mit'
+  )
+  assert code == 0, error
+  assert sorted(os.listdir(out)) == [
+    'README.md', 'config.json', 'example.png', 'model.onnx',
+    'model.safetensors',
+  ]  # fmt: skip
+  with Image.open(out / 'example.png') as opened:
+    sheet = np.asarray(opened)
+  # Columns of 9 pixels, and 2 between.
+  assert sheet.shape == (2 * 10 + 2, 2 * 11 + 2, 3)
+  for k, photo in enumerate(photos):
+    rows, wide = slice(2 + 10 * k, 10 + 10 * k), photo.shape[1]
+    np.testing.assert_array_equal(sheet[rows, 2 : 2 + wide], photo)
+    wanted = (np.asarray(made(photo[None]))[0] + 1.0) * 127.5
+    found = sheet[rows, 13 : 13 + wide].astype(float)
+    assert np.abs(found - wanted).max() <= 0.51
+  config = json.loads((out / 'config.json').read_text())
+  assert config['condition_shape'] == [8, 12, 3] and config['latent_size'] == 0
+  card = (out / 'README.md').read_text()
+  assert 'pipeline_tag: image-to-image' in card and 'barycenter' not in card
+  assert 'network translates colour images to grey images. It was' in card
+  assert '](example.png)' in card and '| stage | translate pix2pix |' in card
+  monkeypatch.chdir(out)
+  for program in re.findall(r'```python\n(.*?)```', card, re.DOTALL):
+    found = {}
+    exec(program, found)
+    assert found['results'].shape == (1, 8, 12, 1)
+  # Without pictures an earlier example goes.
+  code, _, error = calls.run(capsys, *argv)
+  assert code == 0 and not (out / 'example.png').exists(), error
+  assert 'example.png' not in (out / 'README.md').read_text()
+
+
+def test_pictures_that_cannot_be_shown_are_refused(tmp_path, capsys, shared):
+  spec = generator_lib.Spec(
+    'unet', 0, (8, 8, 1), generator_lib.freeze({'width': 2, 'downs': 1}),
+    condition_shape=(8, 8, 2),
+  )  # fmt: skip
+  node, out = tmp_path / 'model.safetensors', tmp_path / 'out'
+  cj.save(node, small.drawn(spec))
+  photo = tmp_path / 'photo.png'
+  Image.new('RGB', (8, 8)).save(photo)
+  for bundle, source, match in (
+    (node, photo, 'translates images of 2 channels to 1, and pictures have'),
+    (shared[0], photo, 'makes images of latents and translates none; leave'),
+    (node, tmp_path / 'none', 'images of 2 channels'),
+  ):
+    argv = [
+      'share', f'--node={bundle}', f'--out={out}', f'--pictures={source}'
+    ]  # fmt: skip
+    calls.refused(capsys, argv, match)
+  assert not out.exists()
+
+
 def test_a_float_model_takes_the_place_of_a_ternary_one(once, tmp_path, capsys):
   _, out, _ = once
   (out / 'mine.txt').write_text('kept')
@@ -210,4 +280,5 @@ def test_scores_of_the_zoo_are_known_and_those_of_other_bundles_are_not(
 def sharing_values(node, out):
   values = type('Values', (), {})()
   values.node, values.out, values.license = zoo.path(node), str(out), None
+  values.pictures = None
   return values

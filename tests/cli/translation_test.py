@@ -200,3 +200,15 @@ def test_commands_of_two_words_are_found_and_suggested(capsys):
   assert code == 0
   text = capsys.readouterr().out
   assert 'translate train' in text and 'pretrain' not in text
+
+
+def test_pairs_may_begin_with_bright_pictures(tmp_path, capsys):
+  pixels = np.random.default_rng(0).uniform(-1, 1, (12, 8, 8, 3))
+  bright = np.abs(pixels[:10]) * 0.5 + 0.5
+  both = np.concatenate([bright, pixels[10:]]).astype(np.float32)
+  np.savez(tmp_path / 'pairs.npz', A=both, B=both)
+  code, result, error = calls.run(
+    capsys, 'translate', 'train', f'--data={tmp_path}/pairs.npz', '--steps=1',
+    f'--out={tmp_path}/m.safetensors', *NETWORK,
+  )  # fmt: skip
+  assert code == 0 and result['l1'] > 0.0, error

@@ -6,7 +6,6 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from coalesce_jax.data import pair_files
 from coalesce_jax.data import pair_layouts
 from coalesce_jax.data import pair_settings
 from coalesce_jax.data import pairs
@@ -181,7 +180,7 @@ def broken(root, case):
   'case,match',
   [
     ('partner', '5 of 11 files of A have no partner .* no0, no1, no2 and 2 mo'),
-    ('partner of B', '1 of 7 files of B have no partner .* in A: only$'),
+    ('partner of B', '1 of 7 files of B have no partner .* in A: only; rename'),
     ('sizes', r'A/9\.png: 8x8, but its partner .*B/9\.png is 9x9'),
     ('damaged', r'A/9\.png: not a readable image'),
     ('twice', 'A has two files named 000'),
@@ -197,6 +196,23 @@ def test_what_is_wrong_is_named_in_one_line(tmp_path, case, match):
   with pytest.raises(ValueError, match=match) as caught:
     pairs.load(str(tmp_path), OWN)
   assert '\n' not in str(caught.value)
+
+
+def test_folders_of_other_names_are_no_layout_unless_said(tmp_path):
+  side_by_side(tmp_path / 'cats', 4)
+  side_by_side(tmp_path / 'dogs', 4)
+  with pytest.raises(ValueError, match='in folders named cats, dogs, but pair'):
+    pairs.load(str(tmp_path), OWN)
+  said = pair_settings.Settings(preprocess='none', layout='aligned')
+  train, held = pairs.load(str(tmp_path), said)
+  check_pairs(train), check_pairs(held)
+  assert len(train.names) + len(held.names) == 8
+  # Domains are never files side by side.
+  (tmp_path / 'cats').rename(tmp_path / 'testA')
+  for settings in (OWN, said):
+    with pytest.raises(ValueError, match='in folders named .*testA') as caught:
+      pairs.load(str(tmp_path), settings)
+    assert "'aligned'" not in str(caught.value)
 
 
 def test_one_pair_or_another_layout_is_refused(tmp_path):
@@ -221,18 +237,6 @@ def test_folders_a_and_b_may_be_classes(tmp_path):
   assert not pair_layouts.is_clear(str(tmp_path / 'plain'))
   picture(tmp_path / 'trainA' / 'a.png'), picture(tmp_path / 'trainB' / 'a.png')
   assert pair_layouts.is_clear(str(tmp_path))
-
-
-@pytest.mark.parametrize('inner', ['testA', 'A', '.'])
-def test_conditions_alone_keep_their_sizes(tmp_path, inner):
-  picture(tmp_path / inner / 'one.png', size=8)
-  picture(tmp_path / inner / 'two.png', size=10)
-  images, names = pair_files.single(str(tmp_path), OWN)
-  assert [i.shape for i in images] == [(8, 8, 3), (10, 10, 3)]
-  assert names == ['one', 'two']
-  settings = pair_settings.Settings(crop_size=6, condition_channels=1)
-  images, _ = pair_files.single(str(tmp_path), settings)
-  assert {i.shape for i in images} == {(6, 6, 1)}
 
 
 def test_arrays_keep_their_precision_and_channels(tmp_path):
@@ -265,6 +269,7 @@ def test_arrays_keep_their_precision_and_channels(tmp_path):
     ({'A': np.zeros((3, 8, 8, 65)), 'B': np.zeros((3, 8, 8))}, '64 channels'),
     ({'A': np.full((3, 8, 8), np.nan), 'B': np.zeros((3, 8, 8))}, 'NaN'),
     ({'A': np.zeros((1, 8, 8)), 'B': np.zeros((1, 8, 8))}, 'one pair'),
+    (dict.fromkeys('AB', np.zeros((3, 1, 8, 8))), 'A: .* channels first; save'),
     ({'A': np.array([{}] * 3), 'B': np.zeros((3, 8, 8))}, 'Python objects'),
   ],
 )

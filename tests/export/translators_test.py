@@ -87,13 +87,13 @@ def test_every_network_is_verified_in_both_formats(format, norm):
 
 def test_images_for_verification_are_of_two_sizes_and_few(made):
   one, several = verification.inputs(made.spec)
-  assert one.shape == (1, 8, 12, 3) and several.shape == (3, 5, 15, 3)
+  assert one.shape == (1, 8, 12, 3) and several.shape == (3, 2, 15, 3)
   assert np.abs(one).max() <= 1.0 and one.std() > 0.5
   huge = dataclasses.replace(
     made.spec, condition_shape=(2, 9999, 3), image_shape=(2, 9999, 2)
   )
   shapes = [x.shape for x in verification.inputs(huge)]
-  assert shapes == [(1, 5, 256, 3), (3, 5, 259, 3)]
+  assert shapes == [(1, 2, 256, 3), (3, 2, 259, 3)]
 
 
 def test_a_program_that_differs_is_not_kept(tmp_path, monkeypatch, made):

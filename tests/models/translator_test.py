@@ -43,6 +43,39 @@ def test_batches_and_sizes_do_not_change_the_network():
   )
 
 
+def test_images_are_alone_in_a_batch_whatever_the_norm():
+  spec = dataclasses.replace(
+    SPEC, options=generator.freeze({**OPTIONS, 'downs': 2, 'norm': 'batch'})
+  )
+  network = spec.build()
+  ours = translator.create(spec, network.init(jax.random.key(0)))
+  images = RNG.uniform(-1, 1, (3, 8, 8, 3)).astype(np.float32)
+  alone = [network.apply(ours.params, image[None])[0] for image in images]
+  together = network.apply(ours.params, images)
+  assert np.abs(together - np.stack(alone)).max() > 1e-3
+  for batch in (1, 2, 16):
+    np.testing.assert_allclose(ours(images, batch), alone, atol=1e-6)
+
+
+def test_sizes_that_are_padded_alike_share_one_program():
+  ours, traced = made(), []
+
+  def apply(params, images):
+    traced.append(images.shape)
+    return ours.network.apply(params, images)
+
+  counted = ours._replace(network=ours.network._replace(apply=apply))
+  for size in ((7, 3), (7, 4), (8, 3), (8, 4)):
+    assert counted.padded(size) == (8, 4)
+    images = RNG.integers(0, 256, (1, *size, 3), np.uint8)
+    wanted = ours.network.apply(ours.params, images / np.float32(127.5) - 1.0)
+    np.testing.assert_allclose(counted(images), wanted, atol=1e-5)
+  assert traced == [(1, 8, 4, 3)]
+  np.testing.assert_allclose(
+    jax.jit(lambda x: ours(x))(images[:, :7]), ours(images[:, :7]), atol=1e-5
+  )
+
+
 @pytest.mark.parametrize(
   ('shape', 'wanted'),
   [

@@ -117,6 +117,10 @@ def share(values: Values) -> None:
     values, 'license', None, 'License of the model for its card, as model hubs '
     'name it, such as cc-by-4.0. Default: the card says that none is stated.',
   )  # fmt: skip
+  kinds.path(
+    values, 'pictures', None, 'Picture, or folder of pictures, that the card '
+    'of a translator shows beside their translations. Default: none is shown.',
+  )  # fmt: skip
 
 
 def zoo(values: Values) -> None:

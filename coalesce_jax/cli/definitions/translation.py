@@ -48,7 +48,8 @@ def pairs(values: Values) -> None:
   )  # fmt: skip
   kinds.choice(
     values, 'layout', None, pair_settings.LAYOUTS,
-    'Layout of a folder. Default: found by looking.',
+    'Layout of a folder. Default: found by looking. aligned takes files A|B in '
+    'sub-folders of any name, too.',
   )  # fmt: skip
 
 
@@ -105,7 +106,8 @@ def _networks(values: Values) -> None:
   )
   kinds.choice(
     values, 'norm', networks.norm, settings.NORMS, 'Normalisation. batch takes '
-    'the statistics of the batch at hand, in training and at test.',
+    'the statistics of the batch in training, and of each picture alone at '
+    'test; it keeps no running averages.',
   )  # fmt: skip
   kinds.choice(
     values, 'upsampling', networks.upsampling, settings.UPSAMPLINGS,
