@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from coalesce_jax.core import types
 from coalesce_jax.gan import buffers
 from coalesce_jax.gan import terms
+from coalesce_jax.methods import problems
 from coalesce_jax.methods import runner
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
@@ -59,6 +60,27 @@ def cyclegan(
   """
   config = Config() if config is None else config
   images = training.data(domains, config.crop_size, paired=False)
+  trained = problems.train(
+    key, problem(images, config), loop.hooks_for(hooks, 'cyclegan')
+  )
+  specs, _ = networks(images, config)
+  made = tuple(
+    training.result(spec, trained.params[name])
+    for spec, name in zip(specs, ('ab', 'ba'), strict=True)
+  )
+  return (made[0], made[1]), trained.history
+
+
+def problem(images: training.Data, config: Config) -> problems.Problem:
+  """Returns the game of `cyclegan` before it is trained.
+
+  Args:
+    images: checked images, see `training.data`.
+    config: settings.
+
+  Raises:
+    ValueError: see `networks`.
+  """
   specs, critic = networks(images, config)
   both, size = tuple(spec.build() for spec in specs), specs[0].image_shape[:2]
   network, wide = _both(*both), max(spec.image_shape[-1] for spec in specs)
@@ -101,9 +123,9 @@ def cyclegan(
   losses: tuple[terms.Term, ...] = (_cycle(*both),)
   if config.lambda_identity:
     losses += (_identity(*both),)
-  trained = training.train(
-    key, setup, images, config,
-    size=size, hooks=hooks, part='cyclegan',
+  return training.problem(
+    setup, images, config,
+    size=size,
     hyper={
       'lambda_cycle': config.lambda_cycle,
       'lambda_identity': config.lambda_identity,
@@ -112,11 +134,6 @@ def cyclegan(
     generator=network, critic=critic, terms=losses, view=_view(wide),
     buffer=buffers.pool(config.pool_size) if config.pool_size else None,
   )  # fmt: skip
-  made = tuple(
-    training.result(spec, trained.params[name])
-    for spec, name in zip(specs, ('ab', 'ba'), strict=True)
-  )
-  return (made[0], made[1]), trained.history
 
 
 def networks(

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from coalesce_jax.core import types
 from coalesce_jax.gan import sources
 from coalesce_jax.gan import terms
+from coalesce_jax.methods import problems
 from coalesce_jax.methods import runner
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
@@ -54,6 +55,23 @@ def pix2pix(
   """
   config = Config() if config is None else config
   images = training.data(pairs, config.crop_size, paired=True)
+  trained = problems.train(
+    key, problem(images, config), loop.hooks_for(hooks, 'pix2pix')
+  )
+  spec, _ = networks(images, config)
+  return training.result(spec, trained.params), trained.history
+
+
+def problem(images: training.Data, config: Config) -> problems.Problem:
+  """Returns the game of `pix2pix` before it is trained.
+
+  Args:
+    images: checked images, see `training.data`.
+    config: settings.
+
+  Raises:
+    ValueError: networks cannot have these settings.
+  """
   spec, critic = networks(images, config)
   network, size = spec.build(), spec.image_shape[:2]
   how: dict[str, Any] = {'crop': config.crop_size, 'flip': config.flip}
@@ -78,15 +96,14 @@ def pix2pix(
       prior=prior,
     )
 
-  trained = training.train(
-    key, setup, images, config,
-    size=size, hooks=hooks, part='pix2pix',
+  return training.problem(
+    setup, images, config,
+    size=size,
     hyper={'lambda_l1': config.lambda_l1},
     score=lambda params, images: training.l1(network, params, images),
     generator=_generator(network), critic=critic,
     terms=(_l1(),), view=_view,
   )  # fmt: skip
-  return training.result(spec, trained.params), trained.history
 
 
 def networks(

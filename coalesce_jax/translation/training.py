@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
 from coalesce_jax.data import pixels
 from coalesce_jax.data import samples
+from coalesce_jax.methods import problems
 from coalesce_jax.methods import runner
 from coalesce_jax.metrics import energy
 from coalesce_jax.metrics import image_scores
@@ -151,6 +151,45 @@ def critic(
   )
 
 
+def problem(
+  setup: Callable[..., runner.Setup],
+  images: Data,
+  config: settings.Translation,
+  *,
+  size: Sequence[int],
+  hyper: dict[str, Any] | None = None,
+  score: Callable[[types.Params, Data], jax.Array] | None = None,
+  **method: Any,
+) -> problems.Problem:
+  """Returns the game of a method before it is trained.
+
+  Args:
+    setup: ``(key, hyper, images) -> Setup``.
+    images: the task; all seeds have the same.
+    config: settings.
+    size: (H, W) of images in training.
+    hyper: see `runner.run`.
+    score: ``(parameters, images) -> []``, lower is better.
+    **method: fields of `runner.Method`.
+  """
+  schedule = config.schedule
+  if schedule.select_every > schedule.steps:
+    schedule = dataclasses.replace(schedule, select_every=0)
+  return problems.Problem(
+    setup,
+    (images,),
+    runner.Method(
+      config=config.game(),
+      schedule=schedule,
+      latent_size=0,
+      image_shape=(*size, images.target.shape[-1]),
+      **method,
+    ),
+    hyper=hyper or {},
+    score=score if schedule.select_every else None,
+  )
+
+
 def train(
   key: types.PRNGKey,
   setup: Callable[..., runner.Setup],
@@ -160,9 +199,7 @@ def train(
   size: Sequence[int],
   hooks: loop.HooksFor | None,
   part: str,
-  hyper: dict[str, Any] | None = None,
-  score: Callable[[types.Params, Data], jax.Array] | None = None,
-  **method: Any,
+  **more: Any,
 ) -> runner.Trained:
   """Trains the game of a method.
 
@@ -174,35 +211,10 @@ def train(
     size: (H, W) of images in training.
     hooks: maps the name of a stage to its effects.
     part: name of the stage.
-    hyper: see `runner.run`.
-    score: ``(parameters, images) -> []``, lower is better.
-    **method: fields of `runner.Method`.
+    **more: further arguments of `problem`.
   """
-  key = keys_lib.typed(key)
-  images = jax.tree.map(jnp.asarray, images)
-  if key.ndim:
-    images = jax.tree.map(
-      lambda leaf: jnp.broadcast_to(leaf[None], (*key.shape, *leaf.shape)),
-      images,
-    )
-  schedule = config.schedule
-  if schedule.select_every > schedule.steps:
-    schedule = dataclasses.replace(schedule, select_every=0)
-  return runner.run(
-    key,
-    setup,
-    (images,),
-    runner.Method(
-      config=config.game(),
-      schedule=schedule,
-      latent_size=0,
-      image_shape=(*size, images.target.shape[-1]),
-      **method,
-    ),
-    hyper=hyper,
-    hooks=loop.hooks_for(hooks, part),
-    score=score if schedule.select_every else None,
-  )
+  ready = problem(setup, images, config, size=size, **more)
+  return problems.train(key, ready, loop.hooks_for(hooks, part))
 
 
 def translate(

@@ -1,0 +1,1 @@
+"""Continual learning: one network learns task after task."""
