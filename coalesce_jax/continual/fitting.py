@@ -72,7 +72,7 @@ def fit(
   *,
   start: Start = new,
   given: Any = (),
-  reparam: base.Reparam = base.identity(),
+  reparam: base.Reparam | None = None,
   network: Callable[[types.Network], types.Network] = lambda network: network,
   terms: tuple[terms_lib.Term, ...] = (),
   data: Callable[[Any], Mapping[str, Any]] = lambda given: {},
@@ -86,7 +86,8 @@ def fit(
     problem: the problem.
     start: makes the pair that training starts from.
     given: arrays from earlier tasks, leaves `[S, ...]` for `[S]` keys.
-    reparam: its `apply` and `penalty` are used; its `init` is not.
+    reparam: its `apply` and `penalty` are used, its `init` is not; None is the
+      identity.
     network: cached function that makes the network of the parameters that
       `reparam` gives, from the generator of the problem.
     terms: further losses of the generator. They see the parameters of the
@@ -96,6 +97,7 @@ def fit(
   """
   key = keys_lib.typed(key)
   method = problem.method
+  reparam = base.identity() if reparam is None else reparam
 
   def setup(key, hyper, given, args):
     ready = problem.setup(key, hyper, *args)

@@ -64,7 +64,7 @@ def learner(config: Config | None = None) -> stream.Learner:
       shapes = jax.eval_shape(task.spec.build().init, jax.random.key(0))
       bank = jax.tree.map(
         lambda leaf: jnp.zeros((*key.shape, *leaf.shape)),
-        piggyback_empty(shapes, rules),
+        _empty(shapes, rules),
       )
     copied = config.start == 'copy' and config.bank == 'learned'
     like = state.latents[config.like] if copied and state.latents else None
@@ -174,21 +174,13 @@ def novelty(task: stream.Task, state: State) -> float:
   return min(1.0, float(np.mean(far)) / max(reference, 1e-12))
 
 
-def piggyback_empty(params: types.Params, rules: piggyback.Shares) -> Any:
-  """Returns shapes of the empty bank of a network of these shapes."""
-  return jax.eval_shape(lambda: piggyback.empty(
-    jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), params), rules
-  ))  # fmt: skip
-
-
 def _where_equal(wanted: types.Params, params: types.Params) -> types.Params:
   """Returns `params` with the leaves of `wanted` that have their shape."""
   found = trees.flatten(wanted)
 
   def pick(name: str, leaf: jax.Array) -> jax.Array:
-    other = found.get(name)
-    fits = other is not None and other.shape == leaf.shape
-    return other if fits else leaf
+    other: jax.Array = found.get(name, leaf)
+    return other if other.shape == leaf.shape else leaf
 
   return trees.map_named(pick, params)
 
@@ -204,3 +196,10 @@ def _random_filters(key: types.PRNGKey, latent: Any, bank: Any) -> Any:
 
   drawn = (jax.vmap(one) if key.ndim else one)(key, free)
   return trees.unflatten({**flat, **trees.flatten(drawn)})
+
+
+def _empty(params: types.Params, rules: piggyback.Shares) -> Any:
+  """Returns shapes of the empty bank of a network of these shapes."""
+  return jax.eval_shape(lambda: piggyback.empty(
+    jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), params), rules
+  ))  # fmt: skip

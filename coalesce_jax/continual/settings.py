@@ -28,8 +28,8 @@ def inner_kernels(network: str) -> str:
   """
   if network not in ENDS:
     raise ValueError(
-      f'network {network!r}: first and last layers are known of {sorted(ENDS)}; '
-      'name the layers by patterns'
+      f'network {network!r}: first and last layers are known only of '
+      f'{sorted(ENDS)}'
     )
   return rf'(?!(?:{"|".join(ENDS[network])})/).*kernel'
 

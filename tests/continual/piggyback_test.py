@@ -2,7 +2,6 @@
 
 import jax
 import numpy as np
-import pytest
 
 from coalesce_jax import translation
 from coalesce_jax.continual import piggyback
