@@ -76,6 +76,7 @@ def fit(
   network: Callable[[types.Network], types.Network] = lambda network: network,
   terms: tuple[terms_lib.Term, ...] = (),
   data: Callable[[Any], Mapping[str, Any]] = lambda given: {},
+  args: tuple[Any, ...] | None = None,
   hooks: loop.Hooks | None = None,
 ) -> Fitted:
   """Trains a problem.
@@ -93,6 +94,8 @@ def fit(
     terms: further losses of the generator. They see the parameters of the
       network.
     data: ``given -> data of these terms``, by name.
+    args: data in place of those of the problem, leaves `[S, ...]` for `[S]`
+      keys.
     hooks: effects of the loop.
   """
   key = keys_lib.typed(key)
@@ -104,11 +107,13 @@ def fit(
     pair = Pair(*start(jax.random.fold_in(key, 1), ready.generator, given))
     return ready._replace(generator=pair, terms={**ready.terms, **data(given)})
 
+  if args is None:
+    args = problems.for_seeds(problem.args, key)
   score = problem.score
   trained = runner.run(
     key,
     setup,
-    (given, problems.for_seeds(problem.args, key)),
+    (given, args),
     method._replace(
       generator=lifted(network(method.generator), reparam),
       reparam=_given(reparam),

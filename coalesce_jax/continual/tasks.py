@@ -3,7 +3,7 @@
 Shapes: N samples, Z latent, T tasks.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 import re
@@ -41,6 +41,11 @@ class Task(NamedTuple):
       lower is better. The first one is the main score. Tasks that share this
       function and the network of the spec share a compiled program.
     held_out: data of `evaluate`.
+    kept: ``n -> tree``, data that replay keeps of the task for n samples.
+    replayed: ``(network, parameters, key, kept, n) -> args`` of the problem,
+      made by a generator of the task in place of its data.
+    auxiliary: ``(prior, t) -> priors`` for which the generator of earlier tasks
+      can teach that of task t. `prior` are draws of the problem's prior.
   """
 
   name: str
@@ -48,6 +53,9 @@ class Task(NamedTuple):
   problem: problems.Problem
   evaluate: Callable[..., dict[str, jax.Array]]
   held_out: Any
+  kept: Callable[[int], Any]
+  replayed: Callable[..., tuple[Any, ...]]
+  auxiliary: Callable[[Any, int], Sequence[Any]]
 
 
 def named(name: str) -> str:
@@ -83,7 +91,47 @@ def translation(
   images = training.data(pairs, config.crop_size, paired=True)
   spec, _ = pix2pix_method.networks(images, config)
   problem = pix2pix_method.problem(images, config)
-  return Task(named(name), spec, problem, _difference, images)
+  return Task(
+    named(name),
+    spec,
+    problem,
+    evaluate=_difference,
+    held_out=images,
+    kept=lambda n: images.condition[:n],
+    replayed=_translated,
+    auxiliary=_montages,
+  )
+
+
+def _translated(
+  network: types.Network,
+  params: types.Params,
+  key: types.PRNGKey,
+  kept: jax.Array,
+  n: int,
+) -> tuple[training.Data]:
+  """Returns kept conditions with the translator's images as targets."""
+  del key, n
+  pair = kept, training.translate(network, params, kept)
+  return (training.Data(*pair, *pair),)
+
+
+def _montages(prior: Any, t: int) -> Sequence[Any]:
+  """Returns draws whose conditions are montages, the data of Lifelong GAN.
+
+  Each quarter of an image comes from another image of the batch. Sec. 4.1 of
+  Zhai et al., "Lifelong GAN", https://arxiv.org/abs/1907.10107.
+  """
+  del t
+  pair = prior.get('pair', prior)
+  x = pair['condition']
+  rows = (jnp.arange(x.shape[1]) >= x.shape[1] // 2)[None, :, None, None]
+  columns = (jnp.arange(x.shape[2]) >= x.shape[2] // 2)[None, None, :, None]
+  others = [jnp.roll(x, k, 0) for k in range(4)]
+  upper = jnp.where(columns, others[1], others[0])
+  lower = jnp.where(columns, others[3], others[2])
+  pair = {**pair, 'condition': jnp.where(rows, lower, upper)}
+  return (({**prior, 'pair': pair} if 'pair' in prior else pair),)
 
 
 def _difference(
@@ -128,7 +176,39 @@ def latents(
   method = runner.method(config.game, config.schedule, spec, decay=config.decay)
   problem = problems.Problem(setup, args, method)
   spec = dataclasses.replace(spec, critic=None, critic_options=())
-  return Task(named(name), spec, problem, _energy, (args[1], args[2][1], prior))
+
+  def replayed(
+    network: types.Network,
+    params: types.Params,
+    key: types.PRNGKey,
+    kept: Any,
+    n: int,
+  ) -> tuple[Any, ...]:
+    held = max(1, round(n * config.held_out))
+    made = network.apply(params, sources.draw_one(prior, key, n + held))
+    return made[:n], made[n:], jnp.array([n, held], jnp.int32)
+
+  def auxiliary(z: jax.Array, t: int) -> Sequence[jax.Array]:
+    if code is None:
+      return (z,) if t else ()
+    ones = [jnp.zeros(code[1]).at[k].set(1.0)[None] for k in range(t)]
+    return [
+      jnp.concatenate([
+        z[:, : -code[1]], jnp.broadcast_to(one, (len(z), code[1]))
+      ], 1)
+      for one in ones
+    ]  # fmt: skip
+
+  return Task(
+    named(name),
+    spec,
+    problem,
+    evaluate=_energy,
+    held_out=(args[1], args[2][1], prior),
+    kept=lambda n: (),
+    replayed=replayed,
+    auxiliary=auxiliary,
+  )
 
 
 def _energy(

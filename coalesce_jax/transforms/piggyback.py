@@ -32,6 +32,7 @@ import numpy as np
 from coalesce_jax.core import patterns
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
+from coalesce_jax.ops import exact
 from coalesce_jax.ops import precision
 from coalesce_jax.transforms import base
 
@@ -252,50 +253,10 @@ def apply_exactly(latent: Any, bank: types.Params) -> types.Params:
     free, mix = leaves.pop(f'{name}/{FREE}'), leaves.pop(f'{name}/{MIX}')
     if mix.size:
       used = np.asarray(filters)[..., : len(mix)].reshape(-1, len(mix))
-      mixed = exact_product(used, mix).reshape(*filters.shape[:-1], -1)
+      mixed = exact.product(used, mix).reshape(*filters.shape[:-1], -1)
       free = np.concatenate([free, mixed], -1)
     leaves[name] = free
   return trees.unflatten(leaves)
-
-
-def exact_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """Returns a matrix product whose bits do not depend on the order of sums.
-
-  Rows of `a` and columns of `b` become multiples of powers of two of 36 bits,
-  as two integers of 18 bits each. Sums of products of these integers are exact
-  in float64, up to 2^17 terms.
-
-  Args:
-    a: `[M, N]`, float32.
-    b: `[N, P]`, float32.
-
-  Returns:
-    `[M, P]`, float32. The error of a factor is below 2^-36 of the largest value
-    in its row or column.
-  """
-  high_a, low_a, unit_a = _integers(a, 1)
-  high_b, low_b, unit_b = _integers(b, 0)
-  middle = high_a @ low_b + low_a @ high_b
-  total = high_a @ high_b + middle / _HALF + low_a @ low_b / _HALF**2
-  with np.errstate(over='ignore'):
-    product: np.ndarray = (total * unit_a * unit_b).astype(np.float32)
-  return product
-
-
-# Two to the number of bits of one integer.
-_HALF = 2.0**18
-
-
-def _integers(
-  x: np.ndarray, axis: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Splits values into unit * (high + low / 2^18)."""
-  x = x.astype(np.float64)
-  _, exponent = np.frexp(np.max(np.abs(x), axis, keepdims=True))
-  unit = np.ldexp(1.0, exponent) / _HALF
-  scaled = x / unit
-  high = np.rint(scaled)
-  return high, np.rint((scaled - high) * _HALF), unit
 
 
 def randomised(key: types.PRNGKey, bank: types.Params) -> types.Params:
