@@ -88,6 +88,7 @@ def from_state(
   state: learner.State,
   learned: Sequence[tasks.Task],
   seed: int | None = None,
+  part: str = '',
 ) -> Family:
   """Returns the family of the tasks that `continual.piggyback` has learned.
 
@@ -95,6 +96,8 @@ def from_state(
     state: state of the learner.
     learned: its tasks, in order.
     seed: index of the seed; None is the only one.
+    part: branch of the parameters that is the network of the spec, such as 'ab'
+      of a CycleGAN. The empty string is all.
 
   Raises:
     ValueError: the numbers of tasks differ, or a seed is missing or too many.
@@ -109,8 +112,12 @@ def from_state(
   latents = jax.tree.map(np.asarray, state.latents)
   if seed is not None:
     latents = tuple(trees.member(latent, seed) for latent in latents)
+  bank = state.bank
+  if part:
+    latents = tuple(latent[part] for latent in latents)
+    bank = bank[part]
   members = tuple(
     Member(task.name, task.spec, latent)
     for task, latent in zip(learned, latents, strict=True)
   )
-  return Family(members, tuple(trees.flatten(state.bank)))
+  return Family(members, tuple(trees.flatten(bank)))

@@ -100,23 +100,23 @@ def _name(k: int) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _each(network: types.Network, count: int) -> types.Network:
-  def apply(params: types.Params, prior: Any) -> jax.Array:
-    return jnp.stack([
-      network.apply(params, prior[_name(k)]) for k in range(count)
-    ])  # fmt: skip
+  def apply(params: types.Params, prior: Any) -> tuple[Any, ...]:
+    return tuple(network.apply(params, prior[_name(k)]) for k in range(count))
 
   return types.Network(network.init, apply)
 
 
 @functools.lru_cache(maxsize=64)
-def _seen(view: View | None, count: int) -> View | None:
-  if view is None:
-    return None
+def _seen(view: View | None, count: int) -> View:
+  def seen(prior: Any, samples: Any) -> jax.Array:
+    if view is None:
+      return jnp.stack(samples)
+    shown = [view(prior[_name(k)], samples[k]) for k in range(count)]
+    # A generator of several outputs shows each of its critics its own.
+    several = not isinstance(samples[0], jax.Array)
+    return jnp.concatenate(shown) if several else jnp.stack(shown)
 
-  def stacked(prior: Any, samples: jax.Array) -> jax.Array:
-    return jnp.stack([view(prior[_name(k)], samples[k]) for k in range(count)])
-
-  return stacked
+  return seen
 
 
 @functools.lru_cache(maxsize=64)

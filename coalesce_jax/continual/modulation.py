@@ -77,9 +77,8 @@ def last_layer(network: str) -> stream.Learner:
   Raises:
     ValueError: its last layer is not known.
   """
-  settings.inner_kernels(network)
-  last = settings.ENDS[network][-1]
-  return learner('last_layer', masks.freeze((rf'(?!{last}/).*',)))
+  frozen = settings.all_but_the_last(network)
+  return learner('last_layer', masks.freeze((frozen,)))
 
 
 def adapters(
@@ -160,11 +159,11 @@ def learner(
     if t > len(state.latents):
       return None
     if not t:
-      return stream.Model(task.spec.build(), state.base)
+      return stream.Model(task.network, state.base)
     params = scan.each(composed, state.batched)(
       state.latents[t - 1], state.base
     )
-    return stream.Model(network(task.spec.build()), params)
+    return stream.Model(network(task.network), params)
 
   return stream.Learner(
     name, State, learn, generator,

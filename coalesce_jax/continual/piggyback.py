@@ -61,7 +61,7 @@ def learner(config: Config | None = None) -> stream.Learner:
     rules = shares(config, task, state)
     bank = state.bank
     if bank is None:
-      shapes = jax.eval_shape(task.spec.build().init, jax.random.key(0))
+      shapes = jax.eval_shape(task.network.init, jax.random.key(0))
       bank = jax.tree.map(
         lambda leaf: jnp.zeros((*key.shape, *leaf.shape)),
         _empty(shapes, rules),
@@ -97,7 +97,7 @@ def learner(config: Config | None = None) -> stream.Learner:
   def generator(state: State, t: int, task: stream.Task) -> stream.Model | None:
     if t >= len(state.latents):
       return None
-    return stream.Model(task.spec.build(), params(state, t))
+    return stream.Model(task.network, params(state, t))
 
   return stream.Learner(
     'piggyback', State, learn, generator, lambda state: state.latents
@@ -162,7 +162,7 @@ def novelty(task: stream.Task, state: State) -> float:
   condition, target = (
     jnp.asarray(x[: training.VALIDATED]) for x in args[0][:2]
   )
-  network = task.spec.build()
+  network = task.network
   first = params(state, 0)
   translate = lambda p: training.translate(network, p, condition)  # noqa: E731
   made = (jax.vmap(translate) if state.batched else translate)(first)

@@ -17,6 +17,10 @@ ENDS = {
 }
 
 
+# The directions of a CycleGAN, which precede the names of its layers.
+_BEFORE = '(?:(?:ab|ba)/)?'
+
+
 def inner_kernels(network: str) -> str:
   """Returns the pattern of all kernels but those of the first and last layers.
 
@@ -26,12 +30,29 @@ def inner_kernels(network: str) -> str:
   Raises:
     ValueError: the first and last layers of the network are not known.
   """
+  names = '|'.join(_ends(network))
+  return rf'(?!{_BEFORE}(?:{names})/).*kernel'
+
+
+def all_but_the_last(network: str) -> str:
+  """Returns the pattern of all leaves but those of the last layer.
+
+  Args:
+    network: registered name of the network.
+
+  Raises:
+    ValueError: the first and last layers of the network are not known.
+  """
+  return rf'(?!{_BEFORE}{_ends(network)[-1]}/).*'
+
+
+def _ends(network: str) -> tuple[str, ...]:
   if network not in ENDS:
     raise ValueError(
       f'network {network!r}: first and last layers are known only of '
       f'{sorted(ENDS)}'
     )
-  return rf'(?!(?:{"|".join(ENDS[network])})/).*kernel'
+  return ENDS[network]
 
 
 @dataclasses.dataclass(frozen=True)

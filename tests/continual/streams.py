@@ -3,7 +3,8 @@
 import jax
 import numpy as np
 
-from coalesce_jax.continual import tasks
+from coalesce_jax.continual import image_tasks
+from coalesce_jax.continual import latent_tasks
 from coalesce_jax.methods import settings
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
@@ -31,7 +32,7 @@ def points(count=3, schedule=SCHEDULE, coded=True, **game):
   )
   rng = np.random.default_rng(0)
   return [
-    tasks.latents(
+    latent_tasks.latents(
       f'points-{t}',
       (t + rng.normal(size=(20, 2))).astype(np.float32),
       POINTS,
@@ -49,5 +50,5 @@ def pairs(count=2, config=PAIRED):
   for t in range(count):
     x = rng.uniform(-1, 1, (6, 8, 8, 1)).astype(np.float32)
     given = {'condition': x, 'target': (-1.0) ** t * x}
-    found.append(tasks.translation(f'pairs-{t}', given, config))
+    found.append(image_tasks.translation(f'pairs-{t}', given, config))
   return found
