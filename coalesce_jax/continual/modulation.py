@@ -21,6 +21,7 @@ import jax
 from coalesce_jax.continual import fitting
 from coalesce_jax.continual import settings
 from coalesce_jax.continual import stream
+from coalesce_jax.continual import tasks
 from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
 from coalesce_jax.networks import adapters as adapters_lib
@@ -39,11 +40,13 @@ class State(NamedTuple):
     base: parameters of the base, None before the first task; leaves `[S, ...]`
       for `[S]` keys.
     latents: latent parameters of the later tasks, leaves likewise.
+    network: network of the base.
     batched: whether leaves have the axis S.
   """
 
   base: types.Params = None
   latents: tuple[Any, ...] = ()
+  network: types.Network | None = None
   batched: bool = False
 
 
@@ -141,9 +144,11 @@ def learner(
     hooks: loop.Hooks | None,
   ) -> tuple[State, loop.History]:
     key = keys_lib.typed(key)
-    if state.base is None:
+    if state.network is None:
       made = fitting.fit(key, task.problem, hooks=hooks)
-      return State(made.latent, (), bool(key.ndim)), made.history
+      first = State(made.latent, (), task.network, bool(key.ndim))
+      return first, made.history
+    tasks.check_network(task, state.network)
     made = fitting.fit(
       key, task.problem, start=start, given=state.base, reparam=reparam,
       network=network, hooks=hooks,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from coalesce_jax.continual import fitting
 from coalesce_jax.continual import stream
+from coalesce_jax.continual import tasks as tasks_lib
 from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
 from coalesce_jax.training import loop
@@ -49,6 +50,8 @@ def learner(name: str, learn: Learn) -> stream.Learner:
     task: stream.Task,
     hooks: loop.Hooks | None,
   ) -> tuple[State, loop.History]:
+    if state.tasks:
+      tasks_lib.check_network(task, state.tasks[0].network)
     made, memory = learn(keys_lib.typed(key), state, task, hooks)
     tasks = (*state.tasks, task)
     return State(made.latent, tasks, memory), made.history

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.methods import problems
 from coalesce_jax.models import generator as generator_lib
@@ -56,3 +57,29 @@ def named(name: str) -> str:
       'and -, at most 60'
     )
   return name
+
+
+def check_network(task: Task, first: types.Network) -> None:
+  """Checks that a task has the network of the first one.
+
+  Args:
+    task: the task.
+    first: network of the first task.
+
+  Raises:
+    ValueError: its parameters have other shapes.
+  """
+  if task.network == first:
+    return
+  shapes = [
+    {name: leaf.shape for name, leaf in trees.flatten(
+      jax.eval_shape(network.init, jax.random.key(0))
+    ).items()}
+    for network in (first, task.network)
+  ]  # fmt: skip
+  for name in sorted({*shapes[0], *shapes[1]}):
+    before, after = (found.get(name, 'missing') for found in shapes)
+    if before != after:
+      raise ValueError(
+        f'task {task.name}: {name} is {after}, in the first task {before}'
+      )

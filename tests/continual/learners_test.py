@@ -17,6 +17,7 @@ from coalesce_jax.continual import stream
 from coalesce_jax.core import trees
 from coalesce_jax.gan import sources
 from coalesce_jax.gan import terms
+from coalesce_jax.training import scan
 from tests.continual import streams
 
 KEY = streams.KEY
@@ -104,10 +105,10 @@ def test_a_joined_game_shows_each_critic_the_samples_of_its_task():
   parts = [task.problem for task in streams.points(2)]
   problem = joined.joined(parts)
   hyper, method = {}, problem.method
-  ready = problem.setup(KEY, hyper, *problem.args)
-  alone = parts[1].setup(KEY, hyper, *parts[1].args)
+  ready = scan.once(problem.setup)(KEY, hyper, *problem.args)
+  alone = scan.once(parts[1].setup)(KEY, hyper, *parts[1].args)
   jax.tree.map(np.testing.assert_array_equal, ready.generator, alone.generator)
-  assert [t.weight for t in ready.targets] == [0.5, 0.5]
+  assert [float(t.weight) for t in ready.targets] == [0.5, 0.5]
   prior = sources.draw_one(ready.prior, KEY, 4)
   codes = [np.asarray(prior[name])[:, 2:] for name in sorted(prior)]
   for k in range(2):

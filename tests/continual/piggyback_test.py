@@ -18,8 +18,11 @@ KEY = streams.KEY
 
 
 def test_scores_below_the_diagonal_repeat_it_bit_for_bit():
-  given = streams.points(2)
-  result = stream.run(KEY, piggyback.learner(), given)
+  given, stages = streams.points(2), []
+  result = stream.run(
+    KEY, piggyback.learner(), given, lambda stage: stages.append(stage)
+  )
+  assert stages == ['piggyback_1', 'piggyback_2']
   scores = result.scores['energy']
   assert scores.shape == (2, 2)
   for t in range(2):

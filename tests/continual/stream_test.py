@@ -1,5 +1,7 @@
 """Streams of tasks: stages that resume, seeds, and what is stored."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from coalesce_jax.continual import one_network
 from coalesce_jax.continual import piggyback
 from coalesce_jax.continual import stream
 from coalesce_jax.continual import tasks
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 from tests.continual import streams
 
@@ -32,6 +35,7 @@ def memory():
   return hooks, kept
 
 
+@pytest.mark.slow
 def test_a_stopped_stream_goes_on_inside_its_task_and_ends_the_same():
   given, learner = streams.points(2), one_network.sequential()
   whole = stream.run(KEY, learner, given)
@@ -61,6 +65,17 @@ def test_streams_need_tasks_of_different_names():
   for name in ('', 'A', '../x', 'x' * 61, 3):
     with pytest.raises(ValueError, match='task name'):
       tasks.named(name)
+
+
+def test_one_network_needs_tasks_of_one_network():
+  first = streams.points(1)[0]
+  spec = dataclasses.replace(
+    first.spec, options=generator_lib.freeze({'hidden': (4, 7)})
+  )
+  other = first._replace(name='other', network=spec.build())
+  tasks.check_network(other, spec.build())
+  with pytest.raises(ValueError, match='task other: affine/bias is .2,., in'):
+    tasks.check_network(other, first.network)
 
 
 @pytest.mark.slow
