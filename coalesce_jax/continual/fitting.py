@@ -21,6 +21,7 @@ from coalesce_jax.gan import terms as terms_lib
 from coalesce_jax.methods import problems
 from coalesce_jax.methods import runner
 from coalesce_jax.training import loop
+from coalesce_jax.training import scan
 from coalesce_jax.transforms import base
 
 
@@ -96,7 +97,7 @@ def fit(
     data: ``given -> data of these terms``, by name.
     args: data in place of those of the problem, leaves `[S, ...]` for `[S]`
       keys.
-    hooks: effects of the loop.
+    hooks: effects of the loop. They observe the parameters of the network.
   """
   key = keys_lib.typed(key)
   method = problem.method
@@ -120,7 +121,7 @@ def fit(
       terms=tuple(_seen(reparam, term) for term in (*method.terms, *terms)),
     ),
     hyper=problem.hyper,
-    hooks=hooks,
+    hooks=_seen_by(hooks, reparam, bool(key.ndim)),
     score=None
     if score is None
     else lambda pair, given, args: score(reparam.apply(*pair), *args),
@@ -151,6 +152,19 @@ def _given(reparam: base.Reparam) -> base.Reparam:
     Pair,
     reparam.optimizers,
     reparam.penalty,
+  )
+
+
+def _seen_by(
+  hooks: loop.Hooks | None, reparam: base.Reparam, batched: bool
+) -> loop.Hooks | None:
+  """Returns hooks that observe the parameters of the network."""
+  if hooks is None:
+    return None
+  observe = hooks.observe
+  compose = scan.each(reparam.apply, batched)
+  return hooks._replace(
+    observe=lambda step, pair: observe(step, compose(*pair))
   )
 
 

@@ -121,10 +121,10 @@ def _translated(
 
 
 def _montages(prior: Any, t: int) -> Sequence[Any]:
-  """Returns draws whose conditions are montages, the data of Lifelong GAN.
+  """Returns draws whose conditions are montages, as of Lifelong GAN.
 
-  Each quarter of an image comes from another image of the batch. Sec. 4.1 of
-  Zhai et al., "Lifelong GAN", https://arxiv.org/abs/1907.10107.
+  Each quarter of an image comes from another image of the batch. Zhai et al.,
+  "Lifelong GAN", https://arxiv.org/abs/1907.10107.
   """
   del t
   pair = prior.get('pair', prior)

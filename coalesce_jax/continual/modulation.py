@@ -85,7 +85,7 @@ def last_layer(network: str) -> stream.Learner:
 
 
 def adapters(
-  leaves: str = '.*kernel',
+  leaves: str = adapters_lib.KERNELS,
   group: int = 8,
   bias: bool = True,
   frozen: str = '.*',

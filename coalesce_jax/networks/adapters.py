@@ -4,10 +4,10 @@ r"""Adds adapters after the convolutions of a frozen network (CAM-GAN).
 
 For a convolution from x to o, g is a 3 x 3 convolution in groups of channels, p
 a pointwise one, r a 3 x 3 convolution in groups (the residual bias), and a the
-leaky ReLU. Sec. 3.2 of Varshney et al., "CAM-GAN",
-https://arxiv.org/abs/2103.04032. There o itself does not pass; here it does,
-and adapters start at 0, so that training starts from the frozen network. Where
-a convolution changes the size of maps, x is resized linearly to that of o.
+leaky ReLU. Varshney et al., "CAM-GAN", https://arxiv.org/abs/2103.04032. There
+o itself does not pass; here it does, and adapters start at 0, so that training
+starts from the frozen network. Where a convolution changes the size of maps, x
+is resized linearly to that of o.
 
 Shapes: B batch, C channels of x, F channels of o, h, w maps.
 """
@@ -25,8 +25,11 @@ import jax.numpy as jnp
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.networks import layers
+from coalesce_jax.networks import translation_layers
 
-_ADAPTED = (layers.Conv, layers.ConvTranspose)
+# All convolutions. The kernel of a projection has four axes as well.
+KERNELS = r'(?!project/).*kernel'
+_ADAPTED = (layers.Conv, layers.ConvTranspose, translation_layers.Up)
 # Maps and kernels of `lax.conv_general_dilated`.
 _LAYOUT = ('CHWN', 'HWIO', 'CHWN')
 
@@ -34,7 +37,7 @@ _LAYOUT = ('CHWN', 'HWIO', 'CHWN')
 def init(
   base: types.Params,
   *,
-  leaves: str = '.*kernel',
+  leaves: str = KERNELS,
   group: int = 8,
   bias: bool = True,
 ) -> types.Params:
@@ -46,7 +49,7 @@ def init(
   Args:
     base: parameters of the frozen network.
     leaves: pattern of the names of kernels `[k, k, C, F]` whose convolutions
-      get an adapter. It must match no kernel of another layer.
+      get an adapter.
     group: most output channels of a group; smaller groups are cheaper.
     bias: whether there are residual biases.
 
@@ -84,11 +87,12 @@ def adapted(network: types.Network) -> types.Network:
   """Returns the network whose parameters are `{'base': ..., 'adapters': ...}`.
 
   Args:
-    network: network of Linen modules.
+    network: network of Linen modules. It raises ValueError where an adapter
+      belongs to no convolution.
   """
 
   def apply(params: types.Params, inputs: Any) -> Any:
-    adapters = params['adapters']
+    adapters, used = params['adapters'], set()
 
     def intercept(
       following: Callable[..., Any], args: Any, kwargs: Any, context: Any
@@ -97,11 +101,18 @@ def adapted(network: types.Network) -> types.Network:
       module = context.module
       if context.method_name != '__call__' or not isinstance(module, _ADAPTED):
         return made
-      kernels = adapters.get('.'.join(module.path))
-      return made if kernels is None else _adapt(kernels, args[0], made)
+      name = '.'.join(module.path)
+      if name not in adapters:
+        return made
+      used.add(name)
+      return _adapt(adapters[name], args[0], made)
 
     with nn.intercept_methods(intercept):
-      return network.apply(params['base'], inputs)
+      outputs = network.apply(params['base'], inputs)
+    unused = sorted(set(adapters) - used)
+    if unused:
+      raise ValueError(f'adapters {unused} belong to no convolution')
+    return outputs
 
   return types.Network(network.init, apply)
 

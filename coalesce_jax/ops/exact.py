@@ -3,7 +3,7 @@
 A sum of floating-point numbers depends on its order, which differs between
 libraries, devices and numbers of threads. A sum of integers does not.
 
-Shapes: M, N, P.
+Shapes: M rows, N terms of a sum, P columns.
 """
 
 import numpy as np

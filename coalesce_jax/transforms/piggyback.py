@@ -6,7 +6,7 @@ Task t trains :math:`\lceil \lambda F \rceil` free filters U and the mixing
 matrix A. The remaining filters are linear combinations of whole filters of the
 bank B, which is frozen. After the task its free filters join the bank, so that
 earlier tasks never change. For the first task the bank is empty and all filters
-are free. Fig. 2 and Sec. 3.2 of Zhai et al., "Piggyback GAN",
+are free. Fig. 2 of Zhai et al., "Piggyback GAN",
 https://arxiv.org/abs/2104.11939.
 
 The last axis of a kernel enumerates its filters: kernels of convolutions,

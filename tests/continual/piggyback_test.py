@@ -11,6 +11,7 @@ from coalesce_jax.continual import piggyback
 from coalesce_jax.continual import settings
 from coalesce_jax.continual import stream
 from coalesce_jax.core import trees
+from coalesce_jax.training import loop
 from coalesce_jax.translation import settings as translation_settings
 from tests.continual import streams
 
@@ -18,11 +19,19 @@ KEY = streams.KEY
 
 
 def test_scores_below_the_diagonal_repeat_it_bit_for_bit():
-  given, stages = streams.points(2), []
-  result = stream.run(
-    KEY, piggyback.learner(), given, lambda stage: stages.append(stage)
-  )
-  assert stages == ['piggyback_1', 'piggyback_2']
+  given, seen = streams.points(2), {}
+
+  def hooks(stage):
+    return loop.Hooks(observe=lambda step, params: seen.update({stage: params}))
+
+  result = stream.run(KEY, piggyback.learner(), given, hooks)
+  # A stage for each task, which observes the network.
+  assert list(seen) == ['piggyback_1', 'piggyback_2']
+  for t, params in enumerate(seen.values()):
+    jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+      params, piggyback.params(result.state, t),
+    )  # fmt: skip
   scores = result.scores['energy']
   assert scores.shape == (2, 2)
   for t in range(2):

@@ -88,6 +88,27 @@ def test_new_adapters_change_nothing_of_a_translator():
   assert np.abs(other - wanted).min() > 1e-4
 
 
+def test_an_adapter_of_no_convolution_is_refused():
+  base = {'kernel': np.zeros((3, 3, 2, 2), np.float32)}
+  made = adapters.init(base) | adapters.init({'conv': base})
+  network = types.Network(lambda key: base, lambda params, x: x)
+  with pytest.raises(ValueError, match='belong to no convolution'):
+    adapters.adapted(network).apply({'base': base, 'adapters': made}, 0)
+  resize = translators.translator(
+    'unet', in_channels=1, out_channels=1, width=2, downs=1,
+    upsampling='resize',
+  )  # fmt: skip
+  base = jax.eval_shape(resize.init, KEY)
+  made = jax.eval_shape(adapters.init, base)
+  assert sorted(made) == ['down_0', 'up_0']
+  shape = jax.eval_shape(
+    adapters.adapted(resize).apply,
+    {'base': base, 'adapters': made},
+    jax.ShapeDtypeStruct((1, 4, 4, 1), np.float32),
+  ).shape
+  assert shape == (1, 4, 4, 1)
+
+
 def test_kernels_of_other_layers_are_refused():
   with pytest.raises(ValueError, match='matches no kernel'):
     adapters.init(ONE.init(KEY), leaves='dense')
