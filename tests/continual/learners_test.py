@@ -227,3 +227,28 @@ def test_adapters_learn_a_second_task_of_pairs():
     groups = np.gcd(inward, outward // wide)
     wanted += 9 * (inward // groups) * outward
   assert result.stored[1] == wanted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('learner', 'carried'),
+  [
+    (rehearsal.replay(3), 2 * 3 * 8 * 8),
+    (rehearsal.joint(), 2 * 2 * 6 * 8 * 8),
+    (rehearsal.distillation(), 0),
+    (consolidation.ewc(samples=4), None),
+  ],
+  ids=lambda x: getattr(x, 'name', ''),
+)
+def test_one_network_learns_pairs(learner, carried):
+  given = streams.pairs()
+  result = stream.run(KEY, learner, given)
+  assert np.isfinite(result.scores['l1']).all()
+  # Kept conditions; all images; importances.
+  wanted = result.stored[0] if carried is None else carried
+  assert result.carried[1] == wanted
+  history = result.histories[1]
+  assert (history['term/l1'] > 0.0).all()
+  if carried == 0:
+    # It starts as its own teacher.
+    assert history['term/imitation'][0] == 0.0 < history['term/imitation'][1]
