@@ -152,7 +152,8 @@ def novelty(task: stream.Task, state: State) -> float:
     state: state with at least one task.
 
   Raises:
-    ValueError: the task has no pairs.
+    ValueError: the task has no pairs, or images of other channels than the
+      first one.
   """
   args = task.problem.args
   if task.spec.condition_shape is None or not isinstance(
@@ -164,6 +165,14 @@ def novelty(task: stream.Task, state: State) -> float:
   )
   network = task.network
   first = params(state, 0)
+  wanted = trees.flatten(jax.eval_shape(network.init, jax.random.key(0)))
+  lead = int(state.batched)
+  for name, leaf in trees.flatten(first).items():
+    if leaf.shape[lead:] != wanted[name].shape:
+      raise ValueError(
+        f'task {task.name}: novelty needs the network of the first task; '
+        f'{name} is {wanted[name].shape}, there {leaf.shape[lead:]}'
+      )
   translate = lambda p: training.translate(network, p, condition)  # noqa: E731
   made = (jax.vmap(translate) if state.batched else translate)(first)
   made = made.reshape(-1, *target.shape)

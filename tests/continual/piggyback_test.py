@@ -1,5 +1,7 @@
 """Piggyback GAN learns task after task, and forgets none."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -7,10 +9,12 @@ import pytest
 from coalesce_jax import translation
 from coalesce_jax.continual import family
 from coalesce_jax.continual import image_tasks
+from coalesce_jax.continual import latent_tasks
 from coalesce_jax.continual import piggyback
 from coalesce_jax.continual import settings
 from coalesce_jax.continual import stream
 from coalesce_jax.core import trees
+from coalesce_jax.methods import pretraining
 from coalesce_jax.training import loop
 from coalesce_jax.translation import settings as translation_settings
 from tests.continual import streams
@@ -137,6 +141,10 @@ def test_the_first_task_is_pix2pix_and_the_share_follows_from_novelty():
   first_only = result.state._replace(latents=result.state.latents[:1])
   found = piggyback.novelty(given[1], first_only)
   np.testing.assert_allclose(found, wanted, rtol=1e-5)
+  wide = {'condition': np.full((5, 8, 8, 2), -1.0), 'target': data.target}
+  other = image_tasks.translation('other', wide, streams.PAIRED)
+  with pytest.raises(ValueError, match='needs the network of the first'):
+    piggyback.novelty(other, first_only)
   # Only down_1 and up_1 are factorised, of 4 filters and of 2.
   flat = trees.flatten(result.state.latents[1])
   u = np.ceil((0.25 + 0.5 * wanted) * 4)
@@ -148,6 +156,20 @@ def test_the_first_task_is_pix2pix_and_the_share_follows_from_novelty():
     whole,
     free + 16 * 2 * u + 4 * (4 - u) + 16 * 4 * w + 2 * (2 - w),
   ]
+
+
+@pytest.mark.slow
+def test_a_task_may_have_a_first_layer_of_another_shape():
+  spec = dataclasses.replace(streams.POINTS, latent_size=6)
+  first, second = streams.points(2)
+  other = latent_tasks.latents(
+    'other', np.float32(np.random.default_rng(0).normal(size=(20, 2))), spec,
+    pretraining.Config(second.problem.method.config, streams.SCHEDULE),
+  )  # fmt: skip
+  result = stream.run(KEY, piggyback.learner(), [first, other])
+  made = family.from_state(result.state, [first, other])
+  assert made.generator(1).sample(KEY, 3).shape == (3, 2)
+  assert result.stored[1] == (6 * 4 + 4) + 6 + (6 * 2 + 2) + 4 * 2 + 6 * 4
 
 
 @pytest.mark.slow
