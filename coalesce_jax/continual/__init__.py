@@ -19,6 +19,7 @@ from coalesce_jax.core import rooms
 if TYPE_CHECKING:
   from coalesce_jax.continual.family import Family as Family
   from coalesce_jax.continual.family import Member as Member
+  from coalesce_jax.continual.family import as_state as as_state
   from coalesce_jax.continual.family import from_state as from_state
   from coalesce_jax.continual.family_files import add as add
   from coalesce_jax.continual.family_files import load as load
@@ -35,6 +36,7 @@ _HOMES = {
   'Family': 'family',
   'Member': 'family',
   'add': 'family_files',
+  'as_state': 'family',
   'from_state': 'family',
   'latents': 'latent_tasks',
   'load': 'family_files',

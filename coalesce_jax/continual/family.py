@@ -121,3 +121,18 @@ def from_state(
     for task, latent in zip(learned, latents, strict=True)
   )
   return Family(members, tuple(trees.flatten(bank)))
+
+
+def as_state(family: Family) -> learner.State:
+  """Returns the state with which `continual.piggyback` learns another task.
+
+  Inverts `from_state` of one seed. `learner.learn(key, state, task, hooks)`
+  then gives a state whose family has one more member.
+
+  Args:
+    family: the family.
+  """
+  latents = tuple(
+    jax.tree.map(jnp.asarray, member.latent) for member in family.members
+  )
+  return learner.State(latents, jax.tree.map(jnp.asarray, family.bank()))

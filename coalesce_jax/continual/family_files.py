@@ -63,6 +63,8 @@ def encode(family: Family) -> bytes:
 def add(path: Path, member: Member) -> None:
   """Adds a member to a file. The bytes of the others stay.
 
+  One process at a time may add to a file.
+
   Args:
     path: path of a family.
     member: the new member. Its mixing matrices are of the bank of all members

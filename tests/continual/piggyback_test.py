@@ -58,6 +58,8 @@ def test_scores_below_the_diagonal_repeat_it_bit_for_bit():
       stream.Model(made.network, made.params), task, False
     )
     np.testing.assert_array_equal(score['energy'], scores[t, t])
+  state = family.as_state(whole)
+  jax.tree.map(np.testing.assert_array_equal, state, result.state)
   with pytest.raises(ValueError, match='no member'):
     whole.generator('x')
   with pytest.raises(ValueError, match='1 tasks for 2'):
