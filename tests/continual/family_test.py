@@ -10,10 +10,14 @@ import pytest
 import coalesce_jax as cj
 from coalesce_jax.continual import family
 from coalesce_jax.continual import family_files
+from coalesce_jax.continual import settings
 from coalesce_jax.core import files
 from coalesce_jax.core import trees
+from coalesce_jax.export import export
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.transforms import piggyback
+from tests import small
 from tests.continual import streams
 
 LAYERS = ('dense_1/kernel', 'dense_2/kernel')
@@ -111,6 +115,27 @@ def test_a_member_is_a_plain_bundle_of_the_same_parameters(tmp_path):
     cj.load(path)
   with pytest.raises(cj.BundleError, match='a bundle of one generator'):
     family_files.load(single)
+
+
+@pytest.mark.slow
+def test_a_translator_of_a_family_is_exported_like_any_other(tmp_path):
+  options = generator_lib.freeze({'width': 4, 'downs': 2})
+  spec = generator_lib.Spec(
+    'unet', 0, (8, 8, 3), options, condition_shape=(8, 8, 3)
+  )
+  shares = ((settings.inner_kernels('unet'), 0.25),)
+  bank, members = None, []
+  for t in range(3):
+    new = small.drawn(spec, t).params
+    bank = piggyback.empty(new, shares) if bank is None else bank
+    latent, _ = piggyback.start(streams.KEY, new, bank, shares)
+    members.append(family.Member(f'm{t}', spec, latent))
+    bank = piggyback.grow(bank, latent)
+  path = tmp_path / 'f.safetensors'
+  layers = tuple(trees.flatten(bank))
+  family_files.save(path, family.Family(tuple(members), layers))
+  # `write` compares its images with those of JAX.
+  export.write(tmp_path / 'm2.onnx', family_files.load_member(path, 'm2'))
 
 
 def payload(path):
