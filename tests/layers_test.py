@@ -28,6 +28,7 @@ FLOORS = (
   'gan metrics',
   'methods export',
   'translation',
+  'continual',
   # Roof: effects.
   'runs',
   'pipeline',

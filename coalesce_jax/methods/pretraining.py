@@ -3,7 +3,7 @@
 Shapes: K nodes, S replicas, N and M samples of a node, T rows of history.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -50,9 +50,34 @@ def pretrain(
   """
   config = Config() if config is None else config
   datasets = check(datasets, spec)
+  network = spec.build()
+  trained, history = runner.run_nodes(
+    key,
+    setup(spec),
+    padded(datasets, config.held_out),
+    runner.method(config.game, config.schedule, spec, decay=config.decay),
+    hooks=loop.hooks_for(hooks, 'pretrain'),
+  )
+  nodes = [
+    generator_lib.Generator(network, each.params, spec, each.critics[0])
+    for each in trained
+  ]
+  return nodes, history
+
+
+def setup(spec: generator_lib.Spec) -> Callable[..., runner.Setup]:
+  """Returns the function that sets up the game of one node.
+
+  Args:
+    spec: architecture of the generator and the critic.
+
+  Returns:
+    ``(key, hyper, train, held, sizes) -> Setup`` with arrays of one node, see
+    `padded`.
+  """
   network, critic = spec.build(), spec.build_critic()
 
-  def setup(key, hyper, train, held, sizes):
+  def ready(key, hyper, train, held, sizes):
     del hyper
     key_generator, key_critic = jax.random.split(key)
     target = runner.Target(
@@ -63,18 +88,7 @@ def pretrain(
     )
     return runner.Setup(network.init(key_generator), (target,))
 
-  trained, history = runner.run_nodes(
-    key,
-    setup,
-    padded(datasets, config.held_out),
-    runner.method(config.game, config.schedule, spec, decay=config.decay),
-    hooks=loop.hooks_for(hooks, 'pretrain'),
-  )
-  nodes = [
-    generator_lib.Generator(network, each.params, spec, each.critics[0])
-    for each in trained
-  ]
-  return nodes, history
+  return ready
 
 
 def check(datasets: Any, spec: generator_lib.Spec) -> list[Any]:

@@ -125,8 +125,8 @@ def load(
       bundle.
   """
   path = _found(path)
-  with _opened(path) as file:
-    header = _header(path, file)
+  with opened(path) as file:
+    header = header_of(path, file)
     contents = manifest_lib.parse(header.manifest, table)
     places = header_lib.layout(
       manifest_lib.tensors(contents), header.entries, header.payload_size
@@ -156,8 +156,8 @@ def inspect(
     BundleError: see `load`.
   """
   path = _found(path)
-  with _opened(path) as file:
-    header = _header(path, file)
+  with opened(path) as file:
+    header = header_of(path, file)
     wanted = manifest_lib.tensors(manifest_lib.parse(header.manifest, table))
     header_lib.layout(wanted, header.entries, header.payload_size)
     return header.manifest
@@ -171,8 +171,15 @@ def _found(path: str | os.PathLike[str]) -> str:
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-  """Opens a file; errors while it is open become one line that names it."""
+def opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+  """Opens a file; errors while it is open become one line that names it.
+
+  Args:
+    path: path of the file.
+
+  Raises:
+    BundleError: for every OSError and ValueError inside.
+  """
   path, name = os.fspath(path), files.shown(path)
   try:
     foreign.check_path(path)
@@ -187,8 +194,18 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     raise BundleError(f'{name}: {line}') from None
 
 
-def _header(path: str | os.PathLike[str], file: BinaryIO) -> header_lib.Header:
-  """Reads the header; a file of another kind is named."""
+def header_of(
+  path: str | os.PathLike[str], file: BinaryIO
+) -> header_lib.Header:
+  """Reads the header of an open file.
+
+  Args:
+    path: path of the file.
+    file: the open file; the payload comes next.
+
+  Raises:
+    ValueError: there is none. A file of another kind is named.
+  """
   try:
     return header_lib.read(file)
   except ValueError as error:

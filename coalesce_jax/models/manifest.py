@@ -7,6 +7,7 @@ it. Nothing here takes memory for tensors.
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -26,6 +27,8 @@ FIELDS = frozenset({
   'image_shape', 'latent_size', 'network', 'options', 'payload_sha256',
   'provenance', 'value_range',
 })  # fmt: skip
+# Key of the manifest of a family of generators, see `continual.family_files`.
+FAMILY = 'family_version'
 # Manifests of version 1 always have this encoding, as null if it is not used.
 _ALWAYS = 'ternary'
 
@@ -67,9 +70,9 @@ def contents(
     ValueError: the networks cannot be built within bounds, or an encoding is
       unknown, badly described, or does not fit the generator.
   """
-  leaves, critic = _shapes(spec.build()), {}
+  leaves, critic = dict(_shapes(spec.build())), {}
   if spec.critic is not None:
-    critic = _shapes(spec.build_critic())
+    critic = dict(_shapes(spec.build_critic()))
   total = sum(map(math.prod, [*leaves.values(), *critic.values()]))
   if 4 * total > header.MAX_BYTES:
     raise ValueError(f'{total} parameters are too many')
@@ -83,7 +86,8 @@ def contents(
   )
 
 
-def _shapes(network: types.Network) -> dict[str, header.Shape]:
+@functools.lru_cache(maxsize=64)
+def _shapes(network: types.Network) -> Mapping[str, header.Shape]:
   shapes = jax.eval_shape(network.init, jax.random.key(0))
   return {name: leaf.shape for name, leaf in trees.flatten(shapes).items()}
 
@@ -151,6 +155,8 @@ def parse(manifest: Mapping[str, Any], table: encodings.Table) -> Contents:
   Raises:
     ValueError: the manifest promises what cannot be, or too much.
   """
+  if FAMILY in manifest:
+    raise ValueError('a family of generators, which `continual.family` reads')
   version = manifest.get('format_version')
   if version != FORMAT_VERSION:
     newer = isinstance(version, int) and version > FORMAT_VERSION

@@ -101,7 +101,8 @@ def open(  # noqa: A001
       try:
         if target.exists():
           shutil.rmtree(target)
-        _store(target / 'state', leaves)
+        # Orbax refuses arrays without values; their shapes suffice.
+        _store(target / 'state', {k: v for k, v in leaves.items() if v.size})
         manifest = {
           'step': step,
           'config_hash': config_hash,
@@ -234,9 +235,15 @@ def _restore(target: pathlib.Path, like: Any, config_hash: str) -> Any:
     f'{i:05d}': jax.ShapeDtypeStruct(np.shape(x), np.asarray(x).dtype)
     for i, x in enumerate(leaves)
   }
+  full = {name: each for name, each in abstract.items() if each.size}
   with _quiet(), ocp.StandardCheckpointer() as checkpointer:
-    restored = checkpointer.restore(target / 'state', abstract)
-  values = [jax.numpy.asarray(restored[name]) for name in sorted(abstract)]
+    restored = checkpointer.restore(target / 'state', full)
+  values = [
+    jax.numpy.asarray(restored[name])
+    if name in full
+    else jax.numpy.zeros(each.shape, each.dtype)
+    for name, each in sorted(abstract.items())
+  ]
   return jax.tree.unflatten(treedef, values)
 
 

@@ -99,7 +99,10 @@ def fit(
 
   def score(params, images):
     made = training.translate(
-      network, params['translator'], images.held_condition, config.networks
+      network,
+      params['translator'],
+      images.held_condition,
+      config.networks.generator_options(),
     )
     return training.domain_distance(made, images.held_target)
 

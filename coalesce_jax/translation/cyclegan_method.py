@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from coalesce_jax.core import types
 from coalesce_jax.gan import buffers
 from coalesce_jax.gan import terms
+from coalesce_jax.methods import problems
 from coalesce_jax.methods import runner
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
@@ -70,6 +71,27 @@ def fit(
   hooks: loop.HooksFor | None = None,
 ) -> tuple[tuple[Translator, Translator], loop.History]:
   """Trains on images that `training.data` has checked; see `cyclegan`."""
+  trained = problems.train(
+    key, problem(images, config), loop.hooks_for(hooks, 'cyclegan')
+  )
+  specs, _ = networks(images, config)
+  made = tuple(
+    training.result(spec, trained.params[name])
+    for spec, name in zip(specs, ('ab', 'ba'), strict=True)
+  )
+  return (made[0], made[1]), trained.history
+
+
+def problem(images: training.Data, config: Config) -> problems.Problem:
+  """Returns the game of `cyclegan` before it is trained.
+
+  Args:
+    images: checked images, see `training.data`.
+    config: settings.
+
+  Raises:
+    ValueError: see `networks`.
+  """
   specs, critic = networks(images, config)
   both, size = tuple(spec.build() for spec in specs), specs[0].image_shape[:2]
   wide = max(spec.image_shape[-1] for spec in specs)
@@ -104,9 +126,11 @@ def fit(
       ),
     )
 
+  options = config.networks.generator_options()
+
   def score(params, images):
     made = (
-      training.translate(network, params[name], held, config.networks)
+      training.translate(network, params[name], held, options)
       for network, name, held in (
         (both[0], 'ab', images.held_condition),
         (both[1], 'ba', images.held_target),
@@ -118,9 +142,9 @@ def fit(
   losses: tuple[terms.Term, ...] = (_cycle(*both),)
   if config.lambda_identity:
     losses += (_identity(),)
-  trained = training.train(
-    key, setup, images, config,
-    size=size, hooks=hooks, part='cyclegan',
+  return training.problem(
+    setup, images, config,
+    size=size,
     hyper={
       'lambda_cycle': config.lambda_cycle,
       'lambda_identity': config.lambda_identity,
@@ -129,11 +153,6 @@ def fit(
     generator=network, critic=critic, terms=losses, view=_view(wide),
     buffer=buffers.pool(config.pool_size) if config.pool_size else None,
   )  # fmt: skip
-  made = tuple(
-    training.result(spec, trained.params[name])
-    for spec, name in zip(specs, ('ab', 'ba'), strict=True)
-  )
-  return (made[0], made[1]), trained.history
 
 
 def networks(

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from coalesce_jax.core import types
 from coalesce_jax.gan import sources
 from coalesce_jax.gan import terms
+from coalesce_jax.methods import problems
 from coalesce_jax.methods import runner
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
@@ -65,6 +66,23 @@ def fit(
   hooks: loop.HooksFor | None = None,
 ) -> tuple[translator_lib.Translator, loop.History]:
   """Trains on images that `training.data` has checked; see `pix2pix`."""
+  trained = problems.train(
+    key, problem(images, config), loop.hooks_for(hooks, 'pix2pix')
+  )
+  spec, _ = networks(images, config)
+  return training.result(spec, trained.params), trained.history
+
+
+def problem(images: training.Data, config: Config) -> problems.Problem:
+  """Returns the game of `pix2pix` before it is trained.
+
+  Args:
+    images: checked images, see `training.data`.
+    config: settings.
+
+  Raises:
+    ValueError: networks cannot have these settings.
+  """
   spec, critic = networks(images, config)
   network, size = spec.build(), spec.image_shape[:2]
   how: dict[str, Any] = {'crop': config.crop_size, 'flip': config.flip}
@@ -89,17 +107,16 @@ def fit(
       prior=prior,
     )
 
-  trained = training.train(
-    key, setup, images, config,
-    size=size, hooks=hooks, part='pix2pix',
+  return training.problem(
+    setup, images, config,
+    size=size,
     hyper={'lambda_l1': config.lambda_l1},
     score=lambda params, images: training.l1(
-      network, params, images, config.networks
+      network, params, images, dict(spec.options)
     ),
     generator=_generator(network), critic=critic,
     terms=(_l1(),), view=_view,
   )  # fmt: skip
-  return training.result(spec, trained.params), trained.history
 
 
 def networks(

@@ -4,7 +4,7 @@ Shapes: N, M images, H, W, C condition, D channels of the target, S seeds,
 B batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
 from coalesce_jax.data import pairs as pairs_lib
 from coalesce_jax.data import pixels
 from coalesce_jax.data import samples
+from coalesce_jax.methods import problems
 from coalesce_jax.methods import runner
 from coalesce_jax.metrics import energy
 from coalesce_jax.metrics import image_scores
@@ -158,6 +158,45 @@ def critic(
   )
 
 
+def problem(
+  setup: Callable[..., runner.Setup],
+  images: Data,
+  config: settings.Translation,
+  *,
+  size: Sequence[int],
+  hyper: dict[str, Any] | None = None,
+  score: Callable[[types.Params, Data], jax.Array] | None = None,
+  **method: Any,
+) -> problems.Problem:
+  """Returns the game of a method before it is trained.
+
+  Args:
+    setup: ``(key, hyper, images) -> Setup``.
+    images: the task; all seeds have the same.
+    config: settings.
+    size: (H, W) of images in training.
+    hyper: see `runner.run`.
+    score: ``(parameters, images) -> []``, lower is better.
+    **method: fields of `runner.Method`.
+  """
+  schedule = config.schedule
+  if schedule.select_every > schedule.steps:
+    schedule = dataclasses.replace(schedule, select_every=0)
+  return problems.Problem(
+    setup,
+    (images,),
+    runner.Method(
+      config=config.game(),
+      schedule=schedule,
+      latent_size=0,
+      image_shape=(*size, images.target.shape[-1]),
+      **method,
+    ),
+    hyper=hyper or {},
+    score=score if schedule.select_every else None,
+  )
+
+
 def train(
   key: types.PRNGKey,
   setup: Callable[..., runner.Setup],
@@ -167,9 +206,7 @@ def train(
   size: Sequence[int],
   hooks: loop.HooksFor | None,
   part: str,
-  hyper: dict[str, Any] | None = None,
-  score: Callable[[types.Params, Data], jax.Array] | None = None,
-  **method: Any,
+  **more: Any,
 ) -> runner.Trained:
   """Trains the game of a method.
 
@@ -181,42 +218,17 @@ def train(
     size: (H, W) of images in training.
     hooks: maps the name of a stage to its effects.
     part: name of the stage.
-    hyper: see `runner.run`.
-    score: ``(parameters, images) -> []``, lower is better.
-    **method: fields of `runner.Method`.
+    **more: further arguments of `problem`.
   """
-  key = keys_lib.typed(key)
-  images = jax.tree.map(jnp.asarray, images)
-  if key.ndim:
-    images = jax.tree.map(
-      lambda leaf: jnp.broadcast_to(leaf[None], (*key.shape, *leaf.shape)),
-      images,
-    )
-  schedule = config.schedule
-  if schedule.select_every > schedule.steps:
-    schedule = dataclasses.replace(schedule, select_every=0)
-  return runner.run(
-    key,
-    setup,
-    (images,),
-    runner.Method(
-      config=config.game(),
-      schedule=schedule,
-      latent_size=0,
-      image_shape=(*size, images.target.shape[-1]),
-      **method,
-    ),
-    hyper=hyper,
-    hooks=loop.hooks_for(hooks, part),
-    score=score if schedule.select_every else None,
-  )
+  ready = problem(setup, images, config, size=size, **more)
+  return problems.train(key, ready, loop.hooks_for(hooks, part))
 
 
 def translate(
   network: types.Network,
   params: types.Params,
   images: jax.Array,
-  networks: settings.Networks,
+  options: Mapping[str, Any],
 ) -> jax.Array:
   """Translates images in batches within a compiled function.
 
@@ -224,14 +236,13 @@ def translate(
     network: a translator.
     params: its parameters.
     images: `[N, H, W, C]`, uint8 or in [-1, 1].
-    networks: architectures, whose norm says how many images may be translated
-      at once.
+    options: those of the network in the registry. The norm says how many images
+      may be translated at once.
 
   Returns:
     `[N, H, W, D]`, those of `models.translator`.
   """
   n = len(images)
-  options = networks.generator_options()
   size = min(n, translators.at_once(options, _AT_ONCE))
   count = -(-n // size)
   index = jnp.arange(count * size).reshape(count, size) % n
@@ -245,10 +256,10 @@ def l1(
   network: types.Network,
   params: types.Params,
   images: Data,
-  networks: settings.Networks,
+  options: Mapping[str, Any],
 ) -> jax.Array:
   """Returns the mean absolute difference to held-out targets."""
-  made = translate(network, params, images.held_condition, networks)
+  made = translate(network, params, images.held_condition, options)
   return jnp.mean(image_scores.l1(made, images.held_target))
 
 

@@ -60,6 +60,15 @@ def test_the_newest_step_comes_back_bit_for_bit(folder):
   assert step == 6 and same(restored, tree(6.0))
 
 
+def test_arrays_without_values_come_back(folder):
+  given = tree(1.0) | {'a0': jnp.zeros((3, 0)), 'z': jnp.zeros(0, jnp.uint8)}
+  kept = checkpoints.open(folder, config_hash='x')
+  kept.save(1, given)
+  _, restored = kept.restore(jax.tree.map(jnp.zeros_like, given))
+  assert same(restored, given)
+  assert restored['a0'].shape == (3, 0)
+
+
 def test_only_the_newest_steps_are_kept(folder):
   assert saved(folder, 1, 2, 3, 4).steps() == [3, 4]
 

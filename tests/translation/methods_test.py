@@ -224,7 +224,9 @@ def test_the_validation_score_is_that_of_the_result(norm):
   made = training.result(spec, spec.build().init(KEY))
   images = RNG.uniform(-1, 1, (2, 5, 8, 8, 1)).astype(np.float32)
   data = training.Data(*map(jnp.asarray, (*images, *images)))
-  found = training.l1(made.network, made.params, data, networks)
+  found = training.l1(
+    made.network, made.params, data, networks.generator_options()
+  )
   wanted = np.abs(np.asarray(made.apply(images[0])) - images[1]).mean()
   np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
