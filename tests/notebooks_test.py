@@ -20,7 +20,7 @@ from coalesce_jax.core import trees
 from coalesce_jax.models import bundle
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'notebooks'
-NAMES = ('barycenters', 'edge', 'quickstart', 'seeds')
+NAMES = ('barycenters', 'edge', 'quickstart', 'seeds', 'translation')
 
 
 def percent_cells(path):
@@ -215,3 +215,21 @@ def test_seeds_trains_a_replica_for_each_weight_and_seed(tmp_path, monkeypatch):
   np.testing.assert_allclose(
     made['reference'](made['local_samples'](8))[0], distances, rtol=1e-6
   )
+
+
+def test_translation_ends_with_a_program_that_draws_alike(
+  tmp_path, monkeypatch
+):
+  made = run('translation', tmp_path, monkeypatch)
+  assert_pictures(4)
+  held = made['held']
+  # Few steps do not learn. The table has what the pixels say.
+  median = np.median(made['train'].target / np.float32(127.5) - 1.0, 0)
+  far = np.abs(median - (held.target / np.float32(127.5) - 1.0)).mean()
+  np.testing.assert_allclose(made['table']['median'], far, rtol=1e-4)
+  assert set(made['table']) == {'copy', 'mean', 'median', 'nearest', 'pix2pix'}
+  assert made['coloured'].shape == (1, 16, 24, held.target.shape[-1])
+  loaded = bundle.load(tmp_path / 'translator.safetensors')
+  expected = loaded(np.asarray(made['drawn']))
+  np.testing.assert_allclose(made['coloured'], expected, atol=1e-5)
+  assert made['difference'] < 0.1

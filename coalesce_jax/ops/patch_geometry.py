@@ -19,12 +19,13 @@ from coalesce_jax.parallel import batch_shards
 # Winograd's products are faster in one direction, and in two directions, if the
 # narrower factor of a product has at least so many rows, for r blocks on each
 # axis of a patch. Measured on CPUs.
-_TILED_FROM = {2: (64, 128), 3: (16, 32), 4: (64, 64)}
+_TILED_FROM = {2: (64, 128), 3: (128, 128), 4: (64, 64)}
 # They are slower for few patches of a batch, because then the transforms of the
 # kernel take most of the time.
 _TILED_PATCHES = {2: (256, 512), 3: (256, 512), 4: (1024, 1024)}
-# Larger tiles of three blocks have a larger transformed kernel.
-_LARGE_TILES = 2048
+# Larger tiles of three blocks have a larger transformed kernel, and programs that
+# take longer to compile: rows and patches from which they are faster.
+_LARGE_TILES = 256, 2048
 
 _plain: contextvars.ContextVar[bool] = contextvars.ContextVar(
   'plain', default=False
@@ -144,7 +145,8 @@ def _tiles(
   if taps == 4:
     tile = 3
   else:
-    large = patches >= _LARGE_TILES and not any(n % 4 for n in out)
+    large = narrow >= _LARGE_TILES[0] and patches >= _LARGE_TILES[1]
+    large = large and not any(n % 4 for n in out)
     tile = 4 if large else 2
   # Outputs that fill the last tile are computed in vain.
   whole = math.prod(-(-n // tile) * tile for n in out)

@@ -29,9 +29,9 @@ CASES = [
 # Wide, of three and four taps: tiles of two outputs on one axis and on both, of
 # four outputs, and of three, of which the last is not full.
 TILED = [
-  (10, 3, 1, 1, 16, 16, 3),
-  (8, 3, 1, ((0, 2), (1, 1)), 32, 32, 8),
-  (8, 3, 1, 1, 32, 32, 32),
+  (10, 3, 1, 1, 128, 128, 3),
+  (8, 3, 1, ((0, 2), (1, 1)), 128, 128, 8),
+  (8, 3, 1, 1, 256, 256, 32),
   (9, 4, 1, 1, 64, 64, 16),
 ]
 # Channels in and out, of which the latter are wide.

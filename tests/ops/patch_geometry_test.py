@@ -73,13 +73,13 @@ def test_wide_convolutions_are_tiled(changes, directions):
   'out,batch,changes,found',
   [
     # Three taps: rows of the narrower factor, patches, outputs of a tile.
-    ((16, 16), 1, {'kernel': 3, 'channels': 16, 'features': 8}, (1, 2)),
-    ((16, 16), 1, {'kernel': 3, 'channels': 15, 'features': 8}, (0, 0)),
-    ((16, 16), 2, {'kernel': 3, 'channels': 32, 'features': 16}, (2, 2)),
-    ((16, 16), 2, {'kernel': 3, 'channels': 32, 'features': 15}, (1, 2)),
-    ((16, 15), 1, {'kernel': 3}, (0, 0)),
-    ((16, 16), 8, {'kernel': 3}, (2, 4)),
-    ((18, 16), 8, {'kernel': 3}, (2, 2)),
+    ((16, 16), 1, {'kernel': 3, 'channels': 128}, (1, 2)),
+    ((16, 16), 2, {'kernel': 3, 'channels': 128}, (2, 2)),
+    ((16, 16), 2, {'kernel': 3, 'channels': 127}, (0, 0)),
+    ((16, 16), 2, {'kernel': 3, 'channels': 128, 'features': 63}, (0, 0)),
+    ((16, 16), 8, {'kernel': 3, 'channels': 255}, (2, 2)),
+    ((16, 16), 8, {'kernel': 3, 'channels': 256, 'features': 128}, (2, 4)),
+    ((18, 16), 8, {'kernel': 3, 'channels': 256, 'features': 128}, (2, 2)),
     # Four taps.
     ((15, 15), 5, {'kernel': 4, 'channels': 64}, (2, 3)),
     ((15, 15), 4, {'kernel': 4, 'channels': 64}, (0, 0)),
