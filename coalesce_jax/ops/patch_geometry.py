@@ -23,8 +23,8 @@ _TILED_FROM = {2: (64, 128), 3: (128, 128), 4: (64, 64)}
 # They are slower for few patches of a batch, because then the transforms of the
 # kernel take most of the time.
 _TILED_PATCHES = {2: (256, 512), 3: (256, 512), 4: (1024, 1024)}
-# Larger tiles of three blocks have a larger transformed kernel, and programs that
-# take longer to compile: rows and patches from which they are faster.
+# Larger tiles of three blocks have a larger transformed kernel, and programs
+# that take longer to compile: rows and patches from which they are faster.
 _LARGE_TILES = 256, 2048
 
 _plain: contextvars.ContextVar[bool] = contextvars.ContextVar(

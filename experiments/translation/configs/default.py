@@ -41,10 +41,10 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'images': 0,
       # Trials by name. Fields that are '', 0 or -1 are those of the method.
       'runs': {
-        'outline_pix2pix': run('fluent_outline_flat', 'pix2pix', 1000),
+        'outline_pix2pix': run('fluent_outline_flat', 'pix2pix', 1000, ndf=64),
         'relief_pix2pix': run('earth_relief', 'pix2pix', 1000),
-        'emoji_cyclegan': run('emoji', 'cyclegan', 1500, ngf=16, ndf=16),
-        'emoji_cut': run('emoji', 'cut', 1500, ngf=16, ndf=16),
+        'emoji_cyclegan': run('emoji', 'cyclegan', 2000, ngf=16),
+        'emoji_cut': run('emoji', 'cut', 2000, ngf=16),
       },
       # Names of runs; () is all of them.
       'only': (),
