@@ -63,6 +63,9 @@ class Config:
     shared_prior: whether the generator's update takes the draws of the prior of
       the critic updates. The fakes of both are then made once. It needs as many
       `generator_batches` as `critic_steps`.
+    joined_scores: whether a critic scores real samples and fakes in one batch,
+      which takes fewer and larger products. It must score each sample alone,
+      without batch norm. Wasserstein losses ignore it.
     held_out: whether distances are estimated on held-out samples. Without, the
       estimate is the gap of the last critic update, on its own samples and
       before that update. It saves one evaluation of the critics.
@@ -102,6 +105,7 @@ class Config:
   reuse_batch: bool = False
   paired: bool = False
   shared_prior: bool = False
+  joined_scores: bool = False
   held_out: bool = True
   precision: str = 'float32'
   ball_penalty: float = 1.0

@@ -110,6 +110,7 @@ def make(
     penalty_weight=config.penalty_weight,
     penalty=config.penalty,
     norm=config.gp_norm,
+    joined=config.joined_scores,
   )
   objective = objectives.build(
     config.objective, config.ball_penalty, config.ball_rate

@@ -156,6 +156,7 @@ class Translation:
       segment=False,
       shared_prior=True,
       held_out=False,
+      joined_scores=self.networks.norm != 'batch',
     )
 
   @property

@@ -20,6 +20,12 @@ def test_rates_fall_over_the_last_half():
   assert (constant.constant_steps, constant.decay_steps) == (0, 0)
 
 
+@pytest.mark.parametrize('norm,joined', [('instance', True), ('batch', False)])
+def test_only_samples_of_their_own_norm_are_scored_in_one_batch(norm, joined):
+  networks = settings.Networks(norm=norm)
+  assert settings.Pix2pix(networks=networks).game().joined_scores == joined
+
+
 def test_least_squares_count_twice_as_in_the_public_code():
   assert settings.CycleGan().adversarial_weight == 2.0
   assert settings.Pix2pix().adversarial_weight == 1.0

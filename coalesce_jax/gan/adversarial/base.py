@@ -61,6 +61,7 @@ def from_scores(
   real_loss: Callable[[jax.Array], jax.Array],
   fake_loss: Callable[[jax.Array], jax.Array],
   generator_loss: Callable[[jax.Array], jax.Array],
+  joined: bool = False,
 ) -> Adversarial:
   """Returns losses that are means of functions of single scores.
 
@@ -68,13 +69,19 @@ def from_scores(
     real_loss: the critic's loss at scores of real samples.
     fake_loss: the critic's loss at scores of fakes.
     generator_loss: the generator's loss at scores of fakes.
+    joined: whether a critic scores real samples and fakes in one batch, see
+      `gan.config.Config.joined_scores`.
   """
 
   def critic_loss(
     critic: Critic, real: jax.Array, fake: jax.Array, key: types.PRNGKey
   ) -> tuple[jax.Array, dict[str, Any]]:
     del key
-    reals, fakes = critic(real), critic(fake)
+    if joined:
+      scores = critic(jnp.concatenate([real, fake]))
+      reals, fakes = scores[: len(real)], scores[len(real) :]
+    else:
+      reals, fakes = critic(real), critic(fake)
     aux = {
       'gap': jnp.mean(reals) - jnp.mean(fakes),
       'penalty': jnp.float32(0.0),

@@ -12,10 +12,14 @@ import jax
 from coalesce_jax.gan.adversarial import base
 
 
-def make() -> base.Adversarial:
-  """Returns the losses. Scores are logits."""
+def make(joined: bool = False) -> base.Adversarial:
+  """Returns the losses; `joined` is that of `base.from_scores`.
+
+  Scores are logits.
+  """
   return base.from_scores(
     lambda scores: jax.nn.softplus(-scores),
     jax.nn.softplus,
     lambda scores: jax.nn.softplus(-scores),
+    joined,
   )

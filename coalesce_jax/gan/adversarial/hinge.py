@@ -13,10 +13,11 @@ import jax
 from coalesce_jax.gan.adversarial import base
 
 
-def make() -> base.Adversarial:
-  """Returns the losses."""
+def make(joined: bool = False) -> base.Adversarial:
+  """Returns the losses; `joined` is that of `base.from_scores`."""
   return base.from_scores(
     lambda scores: jax.nn.relu(1.0 - scores),
     lambda scores: jax.nn.relu(1.0 + scores),
     lambda scores: -scores,
+    joined,
   )

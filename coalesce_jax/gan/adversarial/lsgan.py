@@ -10,10 +10,11 @@ Eq. 9 of Mao et al., https://arxiv.org/abs/1611.04076.
 from coalesce_jax.gan.adversarial import base
 
 
-def make() -> base.Adversarial:
-  """Returns the losses."""
+def make(joined: bool = False) -> base.Adversarial:
+  """Returns the losses; `joined` is that of `base.from_scores`."""
   return base.from_scores(
     lambda scores: 0.5 * (scores - 1.0) ** 2,
     lambda scores: 0.5 * scores**2,
     lambda scores: 0.5 * (scores - 1.0) ** 2,
+    joined,
   )

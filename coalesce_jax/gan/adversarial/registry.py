@@ -9,8 +9,8 @@ from coalesce_jax.gan.adversarial import hinge
 from coalesce_jax.gan.adversarial import lsgan
 from coalesce_jax.gan.adversarial import wgan
 
-# Losses without settings.
-PLAIN: dict[str, Callable[[], base.Adversarial]] = {
+# Losses of single scores.
+PLAIN: dict[str, Callable[[bool], base.Adversarial]] = {
   'lsgan': lsgan.make,
   'bce': bce.make,
   'hinge': hinge.make,
@@ -24,6 +24,7 @@ def build(
   penalty_weight: float = 10.0,
   penalty: str = 'two_sided',
   norm: str = 'sample',
+  joined: bool = False,
 ) -> base.Adversarial:
   """Returns the losses of a name. Equal arguments return the same object.
 
@@ -33,7 +34,8 @@ def build(
       has a penalty; other losses ignore this and the next two arguments.
     penalty: kind of gradient penalty.
     norm: norm of the gradient.
+    joined: see `base.from_scores`; 'wgan' ignores it.
   """
   if name in PLAIN:
-    return PLAIN[name]()
+    return PLAIN[name](joined)
   return wgan.make(penalty_weight=penalty_weight, penalty=penalty, norm=norm)

@@ -3,15 +3,17 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy import special
 
 from coalesce_jax.gan.adversarial import bce
 from tests.gan.adversarial import published
 
 
-def test_losses_are_the_published_ones():
+@pytest.mark.parametrize('joined', [False, True])
+def test_losses_are_the_published_ones(joined):
   published.check(
-    bce.make(),
+    bce.make(joined),
     of_real=lambda s: -np.log(special.expit(s)),
     of_fake=lambda s: -np.log(1 - special.expit(s)),
     of_generator=lambda s: -np.log(special.expit(s)),
