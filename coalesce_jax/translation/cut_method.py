@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from coalesce_jax.core import types
 from coalesce_jax.gan import sources
 from coalesce_jax.gan import terms
+from coalesce_jax.methods import problems
 from coalesce_jax.methods import runner
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
@@ -72,6 +73,23 @@ def fit(
   hooks: loop.HooksFor | None = None,
 ) -> tuple[translator_lib.Translator, loop.History]:
   """Trains on images that `training.data` has checked; see `cut`."""
+  trained = problems.train(
+    key, problem(images, config), loop.hooks_for(hooks, 'cut')
+  )
+  spec, _, _ = networks(images, config)
+  return training.result(spec, trained.params['translator']), trained.history
+
+
+def problem(images: training.Data, config: Config) -> problems.Problem:
+  """Returns the game of `cut` before it is trained.
+
+  Args:
+    images: checked images, see `training.data`.
+    config: settings.
+
+  Raises:
+    ValueError: see `networks`.
+  """
   spec, encoder, critic = networks(images, config)
   network, shape = spec.build(), spec.image_shape
   size, channels = (shape[0], shape[1]), shape[2]
@@ -106,15 +124,14 @@ def fit(
     )
     return training.domain_distance(made, images.held_target)
 
-  trained = training.train(
-    key, setup, images, config,
-    size=size, hooks=hooks, part='cut',
+  return training.problem(
+    setup, images, config,
+    size=size,
     hyper={'lambda_nce': config.lambda_nce},
     score=score,
     generator=generator, critic=critic,
-    terms=(_contrast(network, encoder, config),),
+    terms=(_contrast(encoder, config),), view=_view,
   )  # fmt: skip
-  return training.result(spec, trained.params['translator']), trained.history
 
 
 def networks(
@@ -174,13 +191,33 @@ def _generator(
     }
     return {'translator': params, 'heads': heads}
 
-  def apply(params: types.Params, prior: Any) -> jax.Array:
-    made: jax.Array = network.apply(
-      params['translator'], prior['pair']['condition']
+  def apply(params: types.Params, prior: Any) -> dict[str, jax.Array]:
+    pair = prior['pair']
+    images = [pair['condition']]
+    if config.nce_identity:
+      images.append(pair['target'])
+    made = _each(
+      lambda x: network.apply(params['translator'], x), images, config
     )
-    return made
+    return dict(zip(('made', 'same'), made, strict=False))
 
   return types.Network(init, apply)
+
+
+def _each(fn: Any, images: Sequence[jax.Array], config: Config) -> list[Any]:
+  """Applies a network to batches of images, to all at once if they allow it."""
+  if config.networks.norm == 'batch':
+    return [fn(x) for x in images]
+  joined, n = fn(jnp.concatenate(images)), len(images[0])
+  return [
+    jax.tree.map(lambda x, i=i: x[i * n : (i + 1) * n], joined)
+    for i in range(len(images))
+  ]
+
+
+def _view(prior: Any, samples: dict[str, jax.Array]) -> jax.Array:
+  del prior
+  return samples['made']
 
 
 def _head(key: types.PRNGKey, channels: int, features: int) -> types.Params:
@@ -225,9 +262,7 @@ def contrast(
 
 
 @functools.lru_cache(maxsize=64)
-def _contrast(
-  network: types.Network, encoder: types.Network, config: Config
-) -> terms.Term:
+def _contrast(encoder: types.Network, config: Config) -> terms.Term:
   def at_places(
     maps: Sequence[jax.Array], places: Sequence[jax.Array]
   ) -> list[jax.Array]:
@@ -237,9 +272,11 @@ def _contrast(
     ]
 
   def nce(
-    params: types.Params, real: jax.Array, made: jax.Array, key: types.PRNGKey
+    heads: types.Params,
+    real: Sequence[jax.Array],
+    made: Sequence[jax.Array],
+    key: types.PRNGKey,
   ) -> jax.Array:
-    maps = [encoder.apply(params['translator'], x) for x in (made, real)]
     places = [
       jax.random.choice(
         jax.random.fold_in(key, i),
@@ -247,13 +284,13 @@ def _contrast(
         (min(config.patches, each.shape[1] * each.shape[2]),),
         replace=False,
       )
-      for i, each in enumerate(maps[0])
+      for i, each in enumerate(made)
     ]
-    queries, keys = (at_places(each, places) for each in maps)
+    queries, keys = (at_places(each, places) for each in (made, real))
     losses = [
       contrast(
-        embedded(params['heads'][f'head_{i}'], query),
-        embedded(params['heads'][f'head_{i}'], key),
+        embedded(heads[f'head_{i}'], query),
+        embedded(heads[f'head_{i}'], key),
         config.temperature,
       )
       for i, (query, key) in enumerate(zip(queries, keys, strict=True))
@@ -261,15 +298,22 @@ def _contrast(
     return sum(losses, jnp.float32(0.0)) / len(losses)
 
   def loss(params: types.Params, batch: Any, weight: Any) -> jax.Array:
-    pair = batch.prior['pair']
+    pair, samples = batch.prior['pair'], batch.samples
     key = jax.random.wrap_key_data(batch.prior['noise'][0], impl='threefry2x32')
-    value = nce(params, pair['condition'], batch.samples, key)
+    real, made = [pair['condition']], [samples['made']]
     if config.nce_identity:
-      same = network.apply(params['translator'], pair['target'])
-      other = nce(
-        params, pair['target'], same, jax.random.fold_in(key, 1 << 20)
+      real.append(pair['target'])
+      made.append(samples['same'])
+
+    def encode(images: Sequence[jax.Array]) -> list[Any]:
+      return _each(
+        lambda x: encoder.apply(params['translator'], x), images, config
       )
-      value = 0.5 * (value + other)
-    return weight * value
+
+    values = [
+      nce(params['heads'], a, b, jax.random.fold_in(key, (1 << 20) * i))
+      for i, (a, b) in enumerate(zip(encode(real), encode(made), strict=True))
+    ]
+    return weight * sum(values, jnp.float32(0.0)) / len(values)
 
   return terms.Term(loss, 'nce')

@@ -24,7 +24,6 @@ from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
 from coalesce_jax.networks import registry
 from coalesce_jax.networks import translators
-from coalesce_jax.training import loop
 from coalesce_jax.translation import settings
 
 # Images that a validation score takes, and those that are translated at once.
@@ -195,33 +194,6 @@ def problem(
     hyper=hyper or {},
     score=score if schedule.select_every else None,
   )
-
-
-def train(
-  key: types.PRNGKey,
-  setup: Callable[..., runner.Setup],
-  images: Data,
-  config: settings.Translation,
-  *,
-  size: Sequence[int],
-  hooks: loop.HooksFor | None,
-  part: str,
-  **more: Any,
-) -> runner.Trained:
-  """Trains the game of a method.
-
-  Args:
-    key: one key, or `[S]` keys; consumed.
-    setup: ``(key, hyper, images) -> Setup``.
-    images: the task; all seeds have the same.
-    config: settings.
-    size: (H, W) of images in training.
-    hooks: maps the name of a stage to its effects.
-    part: name of the stage.
-    **more: further arguments of `problem`.
-  """
-  ready = problem(setup, images, config, size=size, **more)
-  return problems.train(key, ready, loop.hooks_for(hooks, part))
 
 
 def translate(
