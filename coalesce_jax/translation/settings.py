@@ -213,6 +213,8 @@ class Cut(Translation):
   """The settings of CUT, and of FastCUT by `fast`.
 
   Attributes:
+    networks: the public code up-samples without checkerboards too, though by
+      another filter than 'resize'.
     lambda_nce: weight of the contrastive loss.
     nce_identity: whether images of the target domain have the loss too; the two
       are averaged.
@@ -222,7 +224,7 @@ class Cut(Translation):
     features: width and output size of the two-layer heads.
   """
 
-  networks: Networks = Networks(net_g='resnet')
+  networks: Networks = Networks(net_g='resnet', upsampling='resize')
   gan_mode: str = 'lsgan'
   batch_size: int = 4
   learning_rate: float = 4e-4

@@ -26,7 +26,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     raise ValueError(f"variant {variant!r} is not '' or 'quick'")
   run = lambda task, method, steps, **changes: {  # noqa: E731
     'task': task, 'method': method, 'steps': steps, 'net_g': '', 'ngf': 32,
-    'ndf': 32, 'batch_size': 0, 'lambda_identity': -1.0, **changes,
+    'ndf': 32, 'batch_size': 0, 'lambda_identity': -1.0, 'upsampling': '',
+    **changes,
   }  # fmt: skip
   config = ml_collections.ConfigDict(
     {
@@ -43,7 +44,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'runs': {
         'outline_pix2pix': run('fluent_outline_flat', 'pix2pix', 1000, ndf=64),
         'relief_pix2pix': run('earth_relief', 'pix2pix', 1000),
-        'emoji_cyclegan': run('emoji', 'cyclegan', 2000, ngf=16),
+        'emoji_cyclegan': run(
+          'emoji', 'cyclegan', 2000, ngf=16, upsampling='resize'
+        ),
         'emoji_cut': run('emoji', 'cut', 2000, ngf=16),
       },
       # Names of runs; () is all of them.
