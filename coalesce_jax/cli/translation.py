@@ -100,9 +100,10 @@ def configured(values: Values) -> settings.Translation:
   given: dict[str, Any] = {
     name: values[name].value
     for name in (
-      'ngf', 'ndf', 'blocks', 'norm', 'upsampling', 'dropout', 'n_layers_d',
+      'ngf', 'ndf', 'blocks', 'norm', 'dropout', 'n_layers_d',
     )
   }  # fmt: skip
+  given['upsampling'] = values.upsampling or default.networks.upsampling
   networks = settings.Networks(
     net_g=values.net_g or default.networks.net_g, downs=downs, **given
   )

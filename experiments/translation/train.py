@@ -76,7 +76,8 @@ def configured(run: Any, side: int) -> settings.Translation:
     networks=dataclasses.replace(
       default.networks, net_g=run.net_g or default.networks.net_g,
       ngf=run.ngf, ndf=run.ndf,
-      upsampling=run.upsampling or default.networks.upsampling, downs=max(1, min(8, side.bit_length() - 1)),
+      upsampling=run.upsampling or default.networks.upsampling,
+      downs=max(1, min(8, side.bit_length() - 1)),
     ),
     schedule=dataclasses.replace(
       default.schedule, steps=run.steps, chunk=chunk, select_every=every

@@ -110,8 +110,9 @@ def _networks(values: Values) -> None:
     'test; it keeps no running averages.',
   )  # fmt: skip
   kinds.choice(
-    values, 'upsampling', networks.upsampling, settings.UPSAMPLINGS,
-    'How maps are enlarged; resize leaves no checkerboards.',
+    values, 'upsampling', None, settings.UPSAMPLINGS, 'How maps are enlarged; '
+    'resize leaves no checkerboards. Default: resize for cut, transposed for '
+    'the others.',
   )  # fmt: skip
   kinds.number(
     values, 'dropout', networks.dropout,
