@@ -25,6 +25,7 @@ from coalesce_jax.translation import methods
 from coalesce_jax.translation import scores
 from coalesce_jax.translation import settings
 from coalesce_jax.trials import trials
+from experiments.translation import plots
 
 Split = tuple[pairs_lib.Pairs, pairs_lib.Pairs]
 # Rows of the picture of a trial.
@@ -219,7 +220,11 @@ def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
     for name, r in results.items()
     if 'method' in r and 'l1' in r['scores']
   }
-  return trials.Report({'trials': results}, {'l1': best}, '\n'.join(lines))
+  drawn = plots.scores(results)
+  return trials.Report(
+    {'trials': results}, {'l1': best}, '\n'.join(lines),
+    figures={} if drawn is None else {'scores': drawn},
+  )  # fmt: skip
 
 
 def _cell(value: Any) -> str:
