@@ -14,6 +14,7 @@ from coalesce_jax.core import types
 from coalesce_jax.data import pixels
 from coalesce_jax.data import samples
 from coalesce_jax.gan import sources
+from coalesce_jax.methods import node_runs
 from coalesce_jax.methods import runner
 from coalesce_jax.methods import settings
 from coalesce_jax.models import generator as generator_lib
@@ -51,7 +52,7 @@ def pretrain(
   config = Config() if config is None else config
   datasets = check(datasets, spec)
   network = spec.build()
-  trained, history = runner.run_nodes(
+  trained, history = node_runs.run(
     key,
     setup(spec),
     padded(datasets, config.held_out),

@@ -4,7 +4,7 @@ A method is a pure function that sets up the game of one replica, ``setup(key,
 hyper, *args) -> Setup``. With `[S]` keys, every array in `args` has a leading
 axis S and all replicas run as one program. Methods do not see that axis.
 
-Shapes: K critics, S replicas (seeds), N nodes, T rows of history.
+Shapes: K critics, S replicas (seeds), T rows of history.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,6 @@ import math
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
@@ -102,6 +101,24 @@ class Method(NamedTuple):
   buffer: buffers.Buffer | None = None
 
 
+class Started(NamedTuple):
+  """The games of all replicas before their first step.
+
+  Attributes:
+    game: the game.
+    state: its state, leaves `[S, ...]` for `[S]` keys.
+    inputs: inputs of every step, likewise.
+    key: the key of the run, or `[S]` keys.
+    schedule: schedule of the loop, with the number of replicas at once.
+  """
+
+  game: game_lib.Game
+  state: game_lib.State
+  inputs: game_lib.Inputs
+  key: types.PRNGKey
+  schedule: loop.Schedule
+
+
 def method(
   config: game_lib.Config,
   schedule: loop.Schedule,
@@ -134,28 +151,24 @@ def method(
   )
 
 
-def run(
+def started(
   key: types.PRNGKey,
   setup: Callable[..., Setup],
   args: tuple[Any, ...],
   method: Method,
-  *,
   hyper: Mapping[str, Any] | None = None,
-  hooks: loop.Hooks | None = None,
-  score: Callable[..., jax.Array] | None = None,
-) -> Trained:
-  """Sets up one game for each replica and trains it.
+) -> Started:
+  """Sets up one game for each replica without training it.
 
   Args:
     key: one key, or `[S]` keys; consumed.
-    setup: pure function ``(key, hyper, *args) -> Setup`` of one replica.
-    args: arguments of `setup`; leaves `[S, ...]` for `[S]` keys.
+    setup: see `run`.
+    args: see `run`.
     method: static settings.
-    hyper: hyperparameters by name, each a number or `[S]`. `setup` gets those
-      of its replica, `[]` float32.
-    hooks: effects of the loop.
-    score: ``(params of the generator's network, *args) -> []`` of one replica,
-      lower is better; for early stopping.
+    hyper: see `run`.
+
+  Returns:
+    What `run` gives to the loop.
 
   Raises:
     ValueError: a hyperparameter has another number of replicas.
@@ -201,6 +214,39 @@ def run(
     )
   start = jax.vmap(start) if key.ndim else start
   state, inputs, key_run = scan.once(start)(key, values, *args)
+  return Started(game, state, inputs, key_run, schedule)
+
+
+def run(
+  key: types.PRNGKey,
+  setup: Callable[..., Setup],
+  args: tuple[Any, ...],
+  method: Method,
+  *,
+  hyper: Mapping[str, Any] | None = None,
+  hooks: loop.Hooks | None = None,
+  score: Callable[..., jax.Array] | None = None,
+) -> Trained:
+  """Sets up one game for each replica and trains it.
+
+  Args:
+    key: one key, or `[S]` keys; consumed.
+    setup: pure function ``(key, hyper, *args) -> Setup`` of one replica.
+    args: arguments of `setup`; leaves `[S, ...]` for `[S]` keys.
+    method: static settings.
+    hyper: hyperparameters by name, each a number or `[S]`. `setup` gets those
+      of its replica, `[]` float32.
+    hooks: effects of the loop.
+    score: ``(params of the generator's network, *args) -> []`` of one replica,
+      lower is better; for early stopping.
+
+  Raises:
+    ValueError: a hyperparameter has another number of replicas.
+  """
+  key = keys_lib.typed(key)
+  game, state, inputs, key_run, schedule = started(
+    key, setup, args, method, hyper
+  )
   scored = None
   if score is not None:
     compiled = jax.jit(jax.vmap(score) if key.ndim else score)
@@ -227,61 +273,6 @@ def run(
     critics=[replicas.at(critics, k, key.ndim) for k in range(count)],
     history=result.history,
   )
-
-
-def run_nodes(
-  key: types.PRNGKey,
-  setup: Callable[..., Setup],
-  args: tuple[Any, ...],
-  method: Method,
-  *,
-  hooks: loop.Hooks | None = None,
-) -> tuple[list[Trained], loop.History]:
-  """Trains one game for each node and replica, all as one program.
-
-  Args:
-    key: one key, or `[S]` keys; consumed.
-    setup: see `run`; sets up one node of one replica.
-    args: arguments of `setup`, leaves `[N, ...]`, the same for all replicas.
-    method: static settings.
-    hooks: effects of the loop over all nodes and replicas.
-
-  Returns:
-    The results of the N nodes, and the history of all nodes, metrics
-    `[T, (S,) N, ...]`.
-  """
-  key = keys_lib.typed(key)
-  count = jax.tree.leaves(args)[0].shape[0]
-  keys = replicas.each(lambda k: jax.random.split(k, count), key)
-  copies = keys.size // count
-
-  def repeated(leaf: jax.Array) -> jax.Array:
-    copied = jnp.broadcast_to(leaf[None], (copies, *leaf.shape))
-    return copied.reshape(-1, *leaf.shape[1:])
-
-  trained = run(
-    keys.reshape(-1), setup, jax.tree.map(repeated, args), method, hooks=hooks
-  )
-
-  def split_nodes(leaf: Any) -> Any:
-    return leaf.reshape(*keys.shape, *leaf.shape[1:])
-
-  params, critics = jax.tree.map(split_nodes, (trained.params, trained.critics))
-  history = {
-    name: value
-    if name == 'step'
-    else value.reshape(len(value), *keys.shape, *value.shape[2:])
-    for name, value in trained.history.items()
-  }
-  nodes = [
-    Trained(
-      replicas.at(params, k, key.ndim),
-      [replicas.at(c, k, key.ndim) for c in critics],
-      history,
-    )
-    for k in range(count)
-  ]
-  return nodes, history
 
 
 def together(

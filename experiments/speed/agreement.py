@@ -14,9 +14,12 @@ import numpy as np
 
 from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import sources
+from coalesce_jax.translation import settings
+from coalesce_jax.translation import training
 from experiments.speed import peer
 from experiments.speed import programs
 from experiments.speed import shapes
+from experiments.speed import translator_steps
 
 
 def compare(
@@ -78,6 +81,63 @@ def trainer_of(
     device=peer.device(),
     **options,
   )
+
+
+def compare_translators(
+  method: str,
+  config: settings.Translation,
+  images: training.Data,
+  program: programs.Program,
+  steps: int = 3,
+  **options: Any,
+) -> dict[str, Any]:
+  """Losses of both in each of the first steps, and their largest difference.
+
+  All images of a domain are the same, so that every draw is the same on both
+  sides. A pool of fakes that is not full shows the new ones.
+
+  Args:
+    method: one of `programs.TRANSLATIONS`.
+    config: settings of the method, without mirrored images.
+    images: of both domains.
+    program: ours, with these images.
+    steps: of the game, in which the learning rate is constant.
+    **options: of the peer.
+
+  Returns:
+    `ours` and `peer`, what the last step says by the name of our metric, and
+    `difference`, the largest of any step, relative to `max(1, |ours|)`.
+
+  Raises:
+    ValueError: images differ or are mirrored, or there are too many steps.
+  """
+  game, pool = config.game(), getattr(config, 'pool_size', 0)
+  if config.flip or any(np.any(x != x[:1]) for x in images[:2]):
+    raise ValueError('images are mirrored or differ, and so would the draws')
+  if pool and steps * config.batch_size > pool:
+    raise ValueError(f'{steps} steps fill the pool of {pool} fakes')
+  if game.decay_steps and steps > game.constant_steps:
+    raise ValueError(f'the learning rate falls within {steps} steps')
+  trainer = translator_steps.TRAINERS[method](
+    config, program.state, device=peer.device(), **options
+  )
+  a, b = (peer.images(x, peer.device()) for x in images[:2])
+  state, differences = program.state, []
+  for _ in range(steps):
+    trainer.step(
+      *translator_steps.draw(a, b, config.batch_size, method == 'pix2pix')
+    )
+    state, metrics, _ = program.chunk(state, program.inputs, program.key, 1)
+    theirs = {k: [float(x) for x in v] for k, v in trainer.losses.items()}
+    ours = {k: np.ravel(metrics[k]).tolist() for k in theirs}
+    differences += [
+      abs(x - y) / max(1.0, abs(x))
+      for name in ours
+      for x, y in zip(ours[name], theirs[name], strict=True)
+    ]
+  return {
+    'ours': ours, 'peer': theirs, 'difference': float(np.max(differences)),
+  }  # fmt: skip
 
 
 def _draws(

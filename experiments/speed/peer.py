@@ -239,30 +239,36 @@ class Trainer:
 def load_generator(module: Generator, params: Any) -> None:
   """Copies our kernels `[k, k, C, F]` and projection `[Z, h, w, C]`."""
   kernel = np.asarray(params['project']['kernel'])
-  _copy(
+  assign(
     module.project.weight,
     kernel.transpose(3, 1, 2, 0).reshape(-1, kernel.shape[0]),
   )
-  _copy(module.bias, params['project']['bias'])
+  assign(module.bias, params['project']['bias'])
   last = len(module.ups) - 1
   for i, (norm, up) in enumerate(zip(module.norms, module.ups, strict=True)):
-    _copy(norm.weight, params[f'norm_{i}']['scale'])
-    _copy(norm.bias, params[f'norm_{i}']['shift'])
+    assign(norm.weight, params[f'norm_{i}']['scale'])
+    assign(norm.bias, params[f'norm_{i}']['shift'])
     layer = params['out' if i == last else f'up_{i + 1}']
-    _copy(up.weight, np.asarray(layer['kernel']).transpose(2, 3, 0, 1))
-    _copy(up.bias, layer['bias'])
+    assign(up.weight, np.asarray(layer['kernel']).transpose(2, 3, 0, 1))
+    assign(up.bias, layer['bias'])
 
 
 def load_critic(module: Critic, params: Any, network: shapes.Network) -> None:
   """Copies our parameters; the head reads pixels in our order."""
   for i, conv in enumerate(module.convs):
     layer = params[f'conv_{i}']
-    _copy(conv.weight, np.asarray(layer['kernel']).transpose(3, 2, 0, 1))
-    _copy(conv.bias, layer['bias'])
+    assign(conv.weight, np.asarray(layer['kernel']).transpose(3, 2, 0, 1))
+    assign(conv.bias, layer['bias'])
   head = np.asarray(params['head']['kernel'])
   head = head.reshape(network.base, network.base, -1).transpose(2, 0, 1)
-  _copy(module.head.weight, head.reshape(1, -1))
-  _copy(module.head.bias, params['head']['bias'])
+  assign(module.head.weight, head.reshape(1, -1))
+  assign(module.head.bias, params['head']['bias'])
+
+
+@torch.no_grad()
+def assign(parameter: torch.Tensor, value: Any) -> None:
+  """Copies an array into a parameter of the same shape."""
+  parameter.copy_(torch.from_numpy(np.array(value, np.float32)))
 
 
 def images(array: Any, device: str = 'cpu') -> torch.Tensor:
@@ -334,8 +340,3 @@ def _set(module: nn.Module, gradients: dict[str, torch.Tensor]) -> None:
     # The fused Adam reads a gradient as if it lay like its parameter, and
     # `torch.func` gives kernels with the channels last.
     parameter.grad = gradients[name].contiguous()
-
-
-@torch.no_grad()
-def _copy(parameter: torch.Tensor, value: Any) -> None:
-  parameter.copy_(torch.from_numpy(np.array(value, np.float32)))

@@ -15,6 +15,8 @@ def figures(summary: Summary) -> dict[str, figure.Figure]:
   drawn = {}
   if summary['steps']:
     drawn['steps'] = _steps(summary['steps'])
+  if summary['translation']:
+    drawn['translation'] = _steps(summary['translation'])
   if any(summary[part] for part in ('members', 'nodes', 'growth', 'memory')):
     drawn['growth'] = _growth(summary)
   if any('vmap' in row['ratios'] for row in summary['members']):
@@ -58,7 +60,11 @@ def _steps(rows: list[dict[str, Any]]) -> figure.Figure:
 
 def _bars(row: dict[str, Any]) -> list[dict[str, Any]]:
   """One program, and its batch over several devices where that was played."""
-  name = f'{row["size"]} px\nwidth {row["width"]}'
+  if 'method' in row:
+    widths = f'widths {row["ngf"]}, {row["ndf"]}'
+    name = f'{row["method"]}\n{widths}\nbatch {row["batch_size"]}'
+  else:
+    name = f'{row["size"]} px\nwidth {row["width"]}'
   found = [{key: row[key] for key in ('ratios', 'share_of_rate')}]
   found[0]['name'] = name
   if 'spread' in row:

@@ -1,4 +1,4 @@
-"""Our side of every comparison: the game of pretraining as a compiled chunk.
+"""Our side of every comparison: a game as a compiled chunk.
 
 Shapes: B batch, N images, S members of an ensemble.
 """
@@ -14,9 +14,14 @@ import numpy as np
 
 from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import sources
+from coalesce_jax.methods import problems
 from coalesce_jax.methods import runner
 from coalesce_jax.parallel import mesh as mesh_lib
 from coalesce_jax.training import scan
+from coalesce_jax.translation import cyclegan_method
+from coalesce_jax.translation import pix2pix_method
+from coalesce_jax.translation import settings
+from coalesce_jax.translation import training
 from experiments.speed import shapes
 
 
@@ -96,6 +101,37 @@ def barycenter(
   return _program(network, config, nodes, seed, members, source)
 
 
+def translation(
+  method: str,
+  config: settings.Translation,
+  images: training.Data,
+  seed: int,
+  members: int = 0,
+) -> Program:
+  """A method of image translation.
+
+  Args:
+    method: one of `TRANSLATIONS`.
+    config: settings of the method.
+    images: of both domains, read by every member.
+    seed: of parameters and random numbers.
+    members: S; 0 is one model without an ensemble axis.
+  """
+  problem = TRANSLATIONS[method](images, config)
+  key = jax.random.key(seed)
+  if members:
+    key = jax.random.split(key, members)
+  args = problems.for_seeds(problem.args, key)
+  ready = runner.started(
+    key, problem.setup, args, problem.method, problem.hyper
+  )
+  how = ready.schedule
+  chunk = scan.compiled(
+    ready.game.task, bool(members), None, how.at_once, how.fast_compile
+  )
+  return Program(ready.state, ready.inputs, ready.key, chunk)
+
+
 def _program(
   network: shapes.Network,
   config: game_lib.Config,
@@ -158,3 +194,9 @@ def _start(
     return state, key_run
 
   return scan.once(jax.vmap(start) if batched else start)
+
+
+TRANSLATIONS: dict[str, Callable[..., problems.Problem]] = {
+  'pix2pix': pix2pix_method.problem,
+  'cyclegan': cyclegan_method.problem,
+}

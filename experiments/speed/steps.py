@@ -150,15 +150,20 @@ def _ratios(
   }
 
 
-def available(peers: Any) -> tuple[str, ...]:
+def available(peers: Any, known: Any = None) -> tuple[str, ...]:
   """The peers that can be played here, checked against those that are known.
+
+  Args:
+    peers: by name.
+    known: names; None are those of `OPTIONS_OF_PEERS`.
 
   Raises:
     ValueError: an unknown one.
   """
-  unknown = sorted(set(peers) - set(OPTIONS_OF_PEERS))
+  known = list(OPTIONS_OF_PEERS if known is None else known)
+  unknown = sorted(set(peers) - set(known))
   if unknown:
-    raise ValueError(f'peers {unknown} are not among {list(OPTIONS_OF_PEERS)}')
+    raise ValueError(f'peers {unknown} are not among {known}')
   if not importlib.util.find_spec('torch'):
     return ()
   rounded = [p for p in peers if PRECISION_OF.get(p, 'float32') in precisions()]

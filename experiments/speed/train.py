@@ -21,6 +21,7 @@ from experiments.speed import references
 from experiments.speed import rounding
 from experiments.speed import shapes
 from experiments.speed import steps
+from experiments.speed import translation
 
 
 def prepare(config: Any) -> None:
@@ -161,6 +162,20 @@ def _references(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
   } if part.sizes else {}  # fmt: skip
 
 
+def _translation(config: Any, stop: trials.Stop) -> dict[str, trials.Trial]:
+  part = config.translation
+  peers = steps.available(part.peers, translation.OPTIONS_OF_PEERS)
+  return {
+    f'translation_{name}': functools.partial(
+      translation.measure, case.method,
+      translation.configured(case, part.size, part.blocks), part.size,
+      peers=peers, members=case.members, turns=_turns(config, part),
+      seed=config.seed, stop=stop,
+    )
+    for name, case in part.cases.items()
+  }  # fmt: skip
+
+
 def startup(settings: dict[str, Any]) -> dict[str, Any]:
   """The probe with an empty cache, and with a filled one."""
   with tempfile.TemporaryDirectory() as folder:
@@ -207,10 +222,7 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
       'scan_over_unrolled': row['scan_over_unrolled'],
       **{name: row[name] for name in steps.precisions()[1:] if name in row},
       **({'spread': row['spread']} if 'spread' in row else {}),
-      'difference': {
-        peer: found['difference']
-        for peer, found in row.get('agreement', {}).items()
-      },
+      'difference': _differences(row),
     }
   for row in parts['members']:
     name = f'S{row["members"]}_w{row["width"]}'
@@ -235,7 +247,19 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     }
   for row in parts['references']:
     ratios[f'{row["measure"]}_{row["n"]}'] = row['ratio']
+  for row in parts['translation']:
+    ratios[translation.name(row)] = {
+      **row['ratios'],
+      'share_of_rate': row['share_of_rate'],
+      **({'members': row['members']} if 'members' in row else {}),
+      'difference': _differences(row),
+    }
   return {'ratios': ratios, **parts}
+
+
+def _differences(row: dict[str, Any]) -> dict[str, float]:
+  agreement = row.get('agreement', {})
+  return {peer: found['difference'] for peer, found in agreement.items()}
 
 
 def _game(config: Any) -> game_lib.Config:
@@ -266,4 +290,5 @@ _PLANS: dict[str, Callable[[Any, trials.Stop], dict[str, trials.Trial]]] = {
   'startup': _startup,
   'memory': _memory,
   'references': _references,
+  'translation': _translation,
 }

@@ -12,6 +12,7 @@ from coalesce_jax.methods import barycenter
 from coalesce_jax.methods import baselines
 from coalesce_jax.methods import fine_tuning
 from coalesce_jax.methods import minegan
+from coalesce_jax.methods import node_runs
 from coalesce_jax.methods import pretraining
 from coalesce_jax.methods import runner
 from coalesce_jax.training import loop
@@ -74,7 +75,7 @@ SLOW = {
     key, NODES, SAMPLES, config=TUNED
   )[0].params,
   'run': lambda key: runner.run(key, setup, (SAMPLES,), METHOD).params,
-  'run_nodes': lambda key: runner.run_nodes(
+  'run_nodes': lambda key: node_runs.run(
     key, setup, (SAMPLES[None],), METHOD
   )[0][0].params,
 }  # fmt: skip

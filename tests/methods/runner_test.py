@@ -13,6 +13,8 @@ from coalesce_jax.gan import sources
 from coalesce_jax.methods import fine_tuning
 from coalesce_jax.methods import runner
 from coalesce_jax.training import loop
+from coalesce_jax.training import scan
+from tests import agreement
 from tests import small
 
 KEY = jax.random.key(0)
@@ -55,6 +57,18 @@ def test_replicas_run_as_alone_each_with_numbers_of_its_own():
   np.testing.assert_allclose(
     still['out']['kernel'], start['out']['kernel'], rtol=1e-6
   )
+
+
+def test_a_started_game_takes_the_steps_of_a_run():
+  given = KEY, setup, (jnp.ones(2),), settings()
+  ready = runner.started(*given, {'rate': 0.5})
+  assert not ready.state.step
+  chunk = scan.compiled(ready.game.task, False, None, ready.schedule.at_once)
+  state = ready.state
+  for _ in range(2):
+    state, _, _ = chunk(state, ready.inputs, ready.key, 2)
+  trained = runner.run(*given, hyper={'rate': 0.5})
+  assert agreement.equal(ready.game.task.model(state), trained.params)
 
 
 def test_numbers_of_another_number_of_replicas_are_refused():

@@ -28,8 +28,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # Cores as devices of JAX. Beside the program of one device, which has all
       # cores, stands the one whose batch or members are spread over them.
       'devices': 2,
-      # Of steps, members, nodes, growth, rounding, startup, memory and
-      # references; empty: all.
+      # Of steps, members, nodes, growth, rounding, startup, memory, references
+      # and translation; empty: all.
       'parts': (),
       # Settings of the game, those of the WGAN-GP paper.
       'game': {
@@ -94,6 +94,37 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         # A size that would take longer is left out.
         'seconds': 10.0,
       },
+      # One step of a method of image translation by case, and of so many
+      # members as one program; 0 is none. Images have so many pixels a side,
+      # and ResNets so many blocks.
+      'translation': {
+        'cases': {
+          'pix2pix': {
+            'method': 'pix2pix', 'ngf': 32, 'ndf': 64, 'batch_size': 16,
+            'members': 0,
+          },
+          'pix2pix_narrow': {
+            'method': 'pix2pix', 'ngf': 16, 'ndf': 32, 'batch_size': 16,
+            'members': 4,
+          },
+          'cyclegan_one': {
+            'method': 'cyclegan', 'ngf': 32, 'ndf': 64, 'batch_size': 1,
+            'members': 0,
+          },
+          'cyclegan': {
+            'method': 'cyclegan', 'ngf': 32, 'ndf': 64, 'batch_size': 4,
+            'members': 0,
+          },
+          'cyclegan_narrow': {
+            'method': 'cyclegan', 'ngf': 16, 'ndf': 64, 'batch_size': 4,
+            'members': 0,
+          },
+        },
+        'size': 64, 'blocks': 6,
+        # 'channels_last' is the other order of PyTorch's maps.
+        'peers': ('eager', 'channels_last'),
+        'rounds': 5, 'seconds': 0.5,
+      },
     }
   )  # fmt: skip
   if variant == 'accelerator':
@@ -130,4 +161,11 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     config.memory.members = config.memory.nodes = ()
     config.references.sizes = (1000,)
     config.references.rounds = 1
+    part = config.translation
+    for name in ('pix2pix_narrow', 'cyclegan_one', 'cyclegan_narrow'):
+      del part.cases[name]
+    for case in part.cases.values():
+      case.update(ngf=4, ndf=4, batch_size=2)
+    part.cases.pix2pix.members = 2
+    part.update(size=16, blocks=1, rounds=3, seconds=0.05)
   return config
