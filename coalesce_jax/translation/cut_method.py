@@ -28,6 +28,7 @@ from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
 from coalesce_jax.networks import translators
 from coalesce_jax.training import loop
+from coalesce_jax.translation import contrast
 from coalesce_jax.translation import pair_sources
 from coalesce_jax.translation import settings
 from coalesce_jax.translation import training
@@ -186,7 +187,7 @@ def _generator(
     maps = jax.eval_shape(encoder.apply, params, image)
     keys = jax.random.split(key_heads, len(maps))
     heads = {
-      f'head_{i}': _head(k, each.shape[-1], config.features)
+      f'head_{i}': contrast.head(k, each.shape[-1], config.features)
       for i, (k, each) in enumerate(zip(keys, maps, strict=True))
     }
     return {'translator': params, 'heads': heads}
@@ -220,47 +221,6 @@ def _view(prior: Any, samples: dict[str, jax.Array]) -> jax.Array:
   return samples['made']
 
 
-def _head(key: types.PRNGKey, channels: int, features: int) -> types.Params:
-  first, second = jax.random.split(key)
-  return {
-    'kernel_0': 0.02 * jax.random.normal(first, (channels, features)),
-    'bias_0': jnp.zeros(features),
-    'kernel_1': 0.02 * jax.random.normal(second, (features, features)),
-    'bias_1': jnp.zeros(features),
-  }
-
-
-def embedded(head: types.Params, x: jax.Array) -> jax.Array:
-  """Returns features of length 1 after a head, `[B, P, F]`.
-
-  Args:
-    head: two dense layers, `kernel_0`, `bias_0`, `kernel_1`, `bias_1`.
-    x: features of P places, `[B, P, C]`.
-  """
-  x = jax.nn.relu(x @ head['kernel_0'] + head['bias_0'][None, None])
-  x = x @ head['kernel_1'] + head['bias_1'][None, None]
-  # Where a place has no feature at all, the gradient is finite.
-  return x * jax.lax.rsqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-10)
-
-
-def contrast(
-  queries: jax.Array, keys: jax.Array, temperature: float
-) -> jax.Array:
-  """Returns the mean cross-entropy of finding each query's place.
-
-  Eq. 3 and 4 of Park et al. Other places are those of the same image.
-
-  Args:
-    queries: features of length 1, `[B, P, F]`.
-    keys: features of length 1 at the same places, `[B, P, F]`; constants.
-    temperature: divides the products.
-  """
-  keys = jax.lax.stop_gradient(keys)
-  logits = jnp.einsum('bpf,bqf->bpq', queries, keys) / temperature
-  found = jnp.diagonal(jax.nn.log_softmax(logits), axis1=1, axis2=2)
-  return -jnp.mean(found)
-
-
 @functools.lru_cache(maxsize=64)
 def _contrast(encoder: types.Network, config: Config) -> terms.Term:
   def at_places(
@@ -288,9 +248,9 @@ def _contrast(encoder: types.Network, config: Config) -> terms.Term:
     ]
     queries, keys = (at_places(each, places) for each in (made, real))
     losses = [
-      contrast(
-        embedded(heads[f'head_{i}'], query),
-        embedded(heads[f'head_{i}'], key),
+      contrast.loss(
+        contrast.embedded(heads[f'head_{i}'], query),
+        contrast.embedded(heads[f'head_{i}'], key),
         config.temperature,
       )
       for i, (query, key) in enumerate(zip(queries, keys, strict=True))

@@ -12,7 +12,7 @@ import pytest
 from coalesce_jax import translation
 from coalesce_jax.data import pair_settings
 from coalesce_jax.training import loop
-from coalesce_jax.translation import cut_method
+from coalesce_jax.translation import contrast
 from coalesce_jax.translation import methods
 from coalesce_jax.translation import scores
 from coalesce_jax.translation import settings
@@ -92,7 +92,7 @@ def test_the_contrast_is_the_cross_entropy_of_finding_the_place():
   logits = np.einsum('bpf,bqf->bpq', x, y) / 0.5
   shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
   wanted = -np.log(shares[:, np.arange(5), np.arange(5)]).mean()
-  found, gradient = jax.value_and_grad(cut_method.contrast, 1)(
+  found, gradient = jax.value_and_grad(contrast.loss, 1)(
     jnp.float32(x), jnp.float32(y), 0.5
   )
   np.testing.assert_allclose(found, wanted, rtol=1e-5)
