@@ -12,8 +12,10 @@ theirs.
 Adding a member keeps the bytes of all others, and is atomic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
 import os
+import pathlib
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -21,6 +23,7 @@ import numpy as np
 from coalesce_jax.continual import family as family_lib
 from coalesce_jax.continual import family_manifest
 from coalesce_jax.core import files
+from coalesce_jax.core import locks
 from coalesce_jax.core import real_arrays
 from coalesce_jax.core import trees
 from coalesce_jax.models import bundle
@@ -60,29 +63,60 @@ def encode(family: Family) -> bytes:
   return _joined(contents, blocks)
 
 
-def add(path: Path, member: Member) -> None:
-  """Adds a member to a file. The bytes of the others stay.
+def add(path: Path, member: Member, out: Path | None = None) -> None:
+  """Adds a member to a family. The bytes of the others stay.
 
-  One process at a time may add to a file.
+  The file is replaced at once, or not at all. One process at a time may add to
+  a file; another one waits, or see `locked`.
 
   Args:
     path: path of a family.
     member: the new member. Its mixing matrices are of the bank of all members
       in the file.
+    out: path of the larger family; None replaces `path`.
 
   Raises:
     BundleError: the file is damaged, or anything but a family.
     ValueError: the member does not fit the family, has the name of another, or
       see `save`. The file is then as it was.
   """
-  with bundle.opened(path) as file:
-    contents, start = _contents(path, file)
-    family = _members(file, start, contents)
-    file.seek(start)
-    payload = file.read(contents[-1].own.end)
-  grown = family._replace(members=(*family.members, member))
-  made, block = _encoded(grown, len(contents), contents)
-  files.write_bytes(path, _joined([*contents, made], [payload, block]))
+  out = path if out is None else out
+  with locked(out, wait=True):
+    with bundle.opened(path) as file:
+      contents, start = _contents(path, file)
+      family = _members(file, start, contents)
+      file.seek(start)
+      payload = file.read(contents[-1].own.end)
+    grown = family._replace(members=(*family.members, member))
+    made, block = _encoded(grown, len(contents), contents)
+    files.write_bytes(out, _joined([*contents, made], [payload, block]))
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
+  """Keeps other processes from adding to a file for a while.
+
+  Args:
+    path: path of the family, which need not exist yet.
+    wait: whether to wait for a process that adds to it.
+
+  Raises:
+    ValueError: another process adds to it, or its folder cannot be written to.
+  """
+  target = pathlib.Path(os.path.realpath(path))
+  if not target.parent.is_dir():
+    files.check_writable(target.parent)
+  lock = target.with_name(f'.{target.name}.lock')
+  try:
+    release = locks.acquire(lock, os.fspath(path), wait=wait)
+  except OSError as error:
+    raise ValueError(
+      f'{files.shown(path)}: its folder cannot be written to ({error.strerror})'
+    ) from None
+  try:
+    yield
+  finally:
+    release()
 
 
 def load(path: Path) -> Family:
