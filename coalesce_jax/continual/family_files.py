@@ -14,6 +14,7 @@ Adding a member keeps the bytes of all others, and is atomic.
 
 from collections.abc import Iterator, Sequence
 import contextlib
+import math
 import os
 import pathlib
 from typing import Any, BinaryIO
@@ -168,6 +169,35 @@ def inspect(path: Path) -> dict[str, Any]:
     header = bundle.header_of(path, file)
     _checked_places(header)
     return header.manifest
+
+
+def describe(path: Path) -> list[dict[str, Any]]:
+  """Returns what a family holds of each member; reads no parameters.
+
+  Returns:
+    For each member its `name`, its `network`, the `parameters` and `bytes` that
+    it adds, the parameters of the `whole` network and the `share` of them that
+    is added.
+
+  Raises:
+    BundleError: see `load`.
+  """
+  with bundle.opened(path) as file:
+    contents, _ = _contents(path, file)
+  rows = []
+  for one in contents:
+    size = one.own.end - one.bank.begin
+    whole = sum(math.prod(shape) for shape in one.leaves.values())
+    rows.append({
+      'name': one.name,
+      'network': one.spec.network,
+      'image_shape': list(one.spec.image_shape),
+      'parameters': size // 4,
+      'bytes': size,
+      'whole': whole,
+      'share': round(size / 4 / whole, 4),
+    })  # fmt: skip
+  return rows
 
 
 def _contents(

@@ -31,6 +31,12 @@ FLAGS = {
   'upsampling workdir',
   'translate apply': 'backend input model out tile',
   'translate evaluate': f'{PAIRS} model out',
+  'stream run': 'config out track workdir',
+  'stream add': 'batch_size critic_width data data_dir direction family layout '
+  'learning_rate name out seed share start steps track workdir',
+  'stream apply': 'family input n out seed task tile',
+  'stream export': 'family out task',
+  'inspect': 'node',
   'report': 'workdir',
   'zoo': '',
   'data': 'channels data_dir dataset image_size layout preview',
