@@ -13,6 +13,7 @@ from coalesce_jax.cli import outputs
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.continual import family_files
+from coalesce_jax.continual import family_locks
 from coalesce_jax.continual import learn
 from coalesce_jax.continual import settings
 from coalesce_jax.continual import stream
@@ -58,7 +59,7 @@ def add(values: Values, stop: Stop) -> dict[str, Any]:
   options = {'share': values.share, 'start': values.start}
   place = values.workdir or f'{out}.{source.name}.run'
   outputs.check_workdir(place, (out, values.family), values.data)
-  with family_files.locked(out):
+  with family_locks.locked(out):
     (task,) = stream_tasks.load([source], chosen, progress=progress.steps)
     learn.check(family, task, settings.Piggyback(**options))
     given = {

@@ -12,19 +12,16 @@ theirs.
 Adding a member keeps the bytes of all others, and is atomic.
 """
 
-from collections.abc import Iterator, Sequence
-import contextlib
-import math
+from collections.abc import Sequence
 import os
-import pathlib
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from coalesce_jax.continual import family as family_lib
+from coalesce_jax.continual import family_locks
 from coalesce_jax.continual import family_manifest
 from coalesce_jax.core import files
-from coalesce_jax.core import locks
 from coalesce_jax.core import real_arrays
 from coalesce_jax.core import trees
 from coalesce_jax.models import bundle
@@ -68,7 +65,7 @@ def add(path: Path, member: Member, out: Path | None = None) -> None:
   """Adds a member to a family. The bytes of the others stay.
 
   The file is replaced at once, or not at all. One process at a time may add to
-  a file; another one waits, or see `locked`.
+  a file; another one waits, or see `family_locks`.
 
   Args:
     path: path of a family.
@@ -82,7 +79,7 @@ def add(path: Path, member: Member, out: Path | None = None) -> None:
       see `save`. The file is then as it was.
   """
   out = path if out is None else out
-  with locked(out, wait=True):
+  with family_locks.locked(out, wait=True):
     with bundle.opened(path) as file:
       contents, start = _contents(path, file)
       family = _members(file, start, contents)
@@ -91,33 +88,6 @@ def add(path: Path, member: Member, out: Path | None = None) -> None:
     grown = family._replace(members=(*family.members, member))
     made, block = _encoded(grown, len(contents), contents)
     files.write_bytes(out, _joined([*contents, made], [payload, block]))
-
-
-@contextlib.contextmanager
-def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
-  """Keeps other processes from adding to a file for a while.
-
-  Args:
-    path: path of the family, which need not exist yet.
-    wait: whether to wait for a process that adds to it.
-
-  Raises:
-    ValueError: another process adds to it, or its folder cannot be written to.
-  """
-  target = pathlib.Path(os.path.realpath(path))
-  if not target.parent.is_dir():
-    files.check_writable(target.parent)
-  lock = target.with_name(f'.{target.name}.lock')
-  try:
-    release = locks.acquire(lock, os.fspath(path), wait=wait)
-  except OSError as error:
-    raise ValueError(
-      f'{files.shown(path)}: its folder cannot be written to ({error.strerror})'
-    ) from None
-  try:
-    yield
-  finally:
-    release()
 
 
 def load(path: Path) -> Family:
@@ -175,29 +145,14 @@ def describe(path: Path) -> list[dict[str, Any]]:
   """Returns what a family holds of each member; reads no parameters.
 
   Returns:
-    For each member its `name`, its `network`, the `parameters` and `bytes` that
-    it adds, the parameters of the `whole` network and the `share` of them that
-    is added.
+    See `family_manifest.describe`.
 
   Raises:
     BundleError: see `load`.
   """
   with bundle.opened(path) as file:
     contents, _ = _contents(path, file)
-  rows = []
-  for one in contents:
-    size = one.own.end - one.bank.begin
-    whole = sum(math.prod(shape) for shape in one.leaves.values())
-    rows.append({
-      'name': one.name,
-      'network': one.spec.network,
-      'image_shape': list(one.spec.image_shape),
-      'parameters': size // 4,
-      'bytes': size,
-      'whole': whole,
-      'share': round(size / 4 / whole, 4),
-    })  # fmt: skip
-  return rows
+  return family_manifest.describe(contents)
 
 
 def _contents(

@@ -9,6 +9,12 @@ import ml_collections
 
 from coalesce_jax.continual import settings
 
+# Settings of a smoke test.
+_QUICK = {
+  'side': 16, 'images': 48, 'steps': 4, 'width': 4, 'critic_width': 4,
+  'batch_size': 4, 'latent_size': 8, 'fast_compile': True,
+}  # fmt: skip
+
 
 def get_config() -> ml_collections.ConfigDict:
   """Returns the fields."""
@@ -70,7 +76,5 @@ def shorten(config: ml_collections.ConfigDict, variant: str) -> None:
   if variant not in ('', 'quick'):
     raise ValueError(f"variant {variant!r} is not '' or 'quick'")
   if variant:
-    config.update(
-      side=16, images=48, steps=4, width=4, critic_width=4, batch_size=4,
-      latent_size=8, fast_compile=True,
-    )  # fmt: skip
+    for name, value in _QUICK.items():
+      config[name] = value

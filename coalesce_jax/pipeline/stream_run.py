@@ -19,6 +19,7 @@ import numpy as np
 
 from coalesce_jax.continual import family as family_lib
 from coalesce_jax.continual import family_files
+from coalesce_jax.continual import family_locks
 from coalesce_jax.continual import stream
 from coalesce_jax.continual import tasks as tasks_lib
 from coalesce_jax.core import files
@@ -128,7 +129,7 @@ def _families(
   for s, path in enumerate(paths):
     seed = s if config.seeds > 1 else None
     family = family_lib.from_state(result.state, tasks, seed, part)
-    with family_files.locked(path):
+    with family_locks.locked(path):
       family_files.save(path, family)
   return {
     'family': paths[0],

@@ -19,7 +19,8 @@ FLAGS = {
   'objective radii refine_steps weights',
   'mixture': 'nodes out refine_steps weights',
   'adapt': f'{TRAINING} anchor augment barycenter_steps early_stopping '
-  'freeze_d critic judges local nodes packing ternary ternary_steps weights',
+  'freeze_d critic judges local method nodes packing share ternary '
+  'ternary_steps weights',
   'ternarize': f'{TRAINING} augment critic local node packing',
   'export': 'format node out weights',
   'share': 'license node out pictures',

@@ -66,9 +66,7 @@ def test_a_family_is_inspected_sampled_and_exported(tmp_path, capsys):
     assert row['whole'] == trees.count(small.drawn(DIGITS).params)
   assert found['bytes'] == path.stat().st_size > 4 * found['parameters']
   named = [f'--family={path}', '--task=task-1']
-  code, _, error = calls.run(
-    capsys, 'stream', 'export', *named, f'--out={one}'
-  )
+  code, _, error = calls.run(capsys, 'stream', 'export', *named, f'--out={one}')
   assert code == 0, error
   exported = cj.load(one)
   for a, b in zip(
@@ -206,7 +204,7 @@ def test_a_stream_of_pairs_is_run_resumed_and_continued(tmp_path, capsys):
   config.write_text(
     CONFIG.replace(
       '{settings}',
-      f"tasks=({tasks},), layout='aligned', side=8, width=2, critic_width=2, "
+      f"tasks=({tasks},), layout='aligned', side=16, width=2, critic_width=2, "
       'steps=2, fast_compile=False',
     )
   )

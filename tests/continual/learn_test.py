@@ -10,6 +10,7 @@ import pytest
 import coalesce_jax as cj
 from coalesce_jax.continual import counting
 from coalesce_jax.continual import family_files
+from coalesce_jax.continual import family_locks
 from coalesce_jax.continual import settings
 from coalesce_jax.core import locks
 from coalesce_jax.core import trees
@@ -108,7 +109,7 @@ sys.stdin.read()
 def test_two_processes_do_not_add_at_the_same_time(tmp_path):
   path = tmp_path / 'f.safetensors'
   family_files.save(path, family_test.made(1))
-  with family_files.locked(path):
+  with family_locks.locked(path):
     (lock,) = tmp_path.glob('.*.lock')
   process = subprocess.Popen(
     [sys.executable, '-c', CHILD, str(lock), locks.__file__],
@@ -117,7 +118,7 @@ def test_two_processes_do_not_add_at_the_same_time(tmp_path):
   with process:
     assert process.stdout.readline() == 'locked\n'
     with pytest.raises(locks.Held, match=f'in use by process {process.pid}'):
-      with family_files.locked(path):
+      with family_locks.locked(path):
         pass
     # A process that is killed leaves no lock behind.
     process.kill()
