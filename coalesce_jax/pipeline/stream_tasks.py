@@ -48,6 +48,7 @@ class Settings:
   """How every task is learned; see `stream_defaults` for the fields.
 
   Attributes:
+    select: whether the best translator by held-out pairs is kept.
     spec: the network that a family has; None makes one of the other fields.
   """
 
@@ -66,6 +67,7 @@ class Settings:
   learning_rate: float = 0.0
   save_seconds: float = 60.0
   fast_compile: bool = False
+  select: bool = True
   spec: generator_lib.Spec | None = None
 
   def __post_init__(self):
@@ -210,7 +212,9 @@ def translation(
   }
   return dataclasses.replace(
     default, networks=networks,
-    schedule=settings.schedule(25, translation_settings.SELECT_EVERY),
+    schedule=settings.schedule(
+      25, translation_settings.SELECT_EVERY if settings.select else 0
+    ),
     **changes,
   )  # fmt: skip
 
