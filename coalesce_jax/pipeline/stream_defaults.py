@@ -11,7 +11,7 @@ from coalesce_jax.continual import settings
 
 # Settings of a smoke test.
 _QUICK = {
-  'side': 16, 'images': 48, 'steps': 4, 'width': 4, 'critic_width': 4,
+  'side': 32, 'images': 48, 'steps': 4, 'width': 4, 'critic_width': 4,
   'batch_size': 4, 'latent_size': 8, 'fast_compile': True,
 }  # fmt: skip
 

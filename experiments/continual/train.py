@@ -74,7 +74,7 @@ def settings(config: Any) -> stream_tasks.Settings:
       name: config[name]
       for name in (
         'side', 'images', 'steps', 'width', 'critic_width', 'latent_size',
-        'batch_size', 'learning_rate',
+        'batch_size', 'learning_rate', 'fast_compile',
       )
     },
   )  # fmt: skip

@@ -15,7 +15,7 @@ import ml_collections
 
 from experiments.continual.configs import rows
 
-_QUICK = ('standalone', 'sequential', 'piggyback_1_4', 'narrower')
+_QUICK = ('standalone', 'sequential', 'piggyback_1_4')
 
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
