@@ -14,6 +14,7 @@ from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import barycenter as barycenter_lib
 from coalesce_jax.methods import baselines
 from coalesce_jax.methods import fine_tuning
+from coalesce_jax.methods import piggyback_adaptation
 from coalesce_jax.models import bundle
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
@@ -30,6 +31,11 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   if values.packing != '2bit' and not values.ternary:
     raise ValueError(f'--packing={values.packing} needs --ternary')
   nodes = common.load_nodes(values.nodes)
+  borrowed = values.method == 'piggyback'
+  if values['share'].present and not borrowed:
+    raise ValueError('--share is a setting of --method=piggyback')
+  if borrowed:
+    _check_borrowed(values, nodes)
   if values.ternary and len(nodes) == 1:
     _refuse_mixture(values.nodes[0], nodes[0])
   weights = values.weights
@@ -63,7 +69,7 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
       jax.random.key(values.seed), 3
     )
     meta = nodes[0]
-    if len(nodes) > 1:
+    if len(nodes) > 1 and not borrowed:
       meta, _ = barycenter_lib.barycenter(
         key_meta,
         nodes,
@@ -73,15 +79,22 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
         ),
         hooks=work.hooks(None),
       )
-    edge, _ = adaptation.adapt(
-      key_adapt,
-      meta,
-      jnp.asarray(local),
-      config=config,
-      hooks=work.hooks(None),
-      judges=judges,
-    )
-    result = common.last(work, 'adapted')
+    hooks = work.hooks(None)
+    if borrowed:
+      edge, _ = piggyback_adaptation.borrow(
+        key_adapt, nodes, jnp.asarray(local), share=values.share,
+        config=config, hooks=hooks,
+      )  # fmt: skip
+      result = common.last(work, 'piggyback')
+      result['stored'] = piggyback_adaptation.stored(
+        edge.spec, values.share, len(nodes)
+      )
+    else:
+      edge, _ = adaptation.adapt(
+        key_adapt, meta, jnp.asarray(local), config=config, hooks=hooks,
+        judges=judges,
+      )  # fmt: skip
+      result = common.last(work, 'adapted')
     result['float_bytes'] = bundle.size_bytes(edge)
     if values.ternary:
       edge, _ = _ternarized(
@@ -125,6 +138,22 @@ def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
       'float_bytes': bundle.size_bytes(generator),
       'workdir': str(work.path),
     }
+
+
+def _check_borrowed(
+  values: Values, nodes: list[generator_lib.Generator]
+) -> None:
+  """Checks flags and bundles for filters of several nodes.
+
+  Raises:
+    ValueError: a flag is given that this method does not have, or the bundles
+      do not have one architecture whose layers are known.
+  """
+  for flag in ('anchor', 'weights', 'judges', 'barycenter_steps'):
+    if values[flag].present:
+      raise ValueError(f'--{flag} is a setting of --method=barycenter')
+  spec = checks.same_architecture(nodes, values.nodes)
+  piggyback_adaptation.rules(spec, values.share)
 
 
 def _refuse_mixture(path: str, generator: generator_lib.Generator) -> None:

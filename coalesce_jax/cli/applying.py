@@ -32,7 +32,7 @@ from coalesce_jax.translation import tiles
 _PROGRAMS = 16
 
 
-class _Model(NamedTuple):
+class Model(NamedTuple):
   """What translates pictures.
 
   Attributes:
@@ -54,12 +54,25 @@ def apply(values: Values, stop: Stop) -> dict[str, Any]:
   at once. Results of a folder are kept aside until the last is there.
   """
   del stop
+  return translated(values, lambda: _loaded(values))
+
+
+def translated(values: Values, load: Callable[[], Model]) -> dict[str, Any]:
+  """Translates what the flags name.
+
+  Args:
+    values: the flags `input`, `out` and `tile`.
+    load: loads what translates, after the flags were checked.
+
+  Raises:
+    ValueError: a picture is damaged, or the result may not be written there.
+  """
   out, many = pathlib.Path(values.out), file_kinds.is_folder(values.input)
   if many:
     outputs.folder('out', values.out)
   else:
     outputs.file('out', values.out, ('.png',))
-  model = _loaded(values)
+  model = load()
   chosen = pair_settings.Settings(
     preprocess='none', condition_channels=model.channels
   )
@@ -86,7 +99,7 @@ def apply(values: Values, stop: Stop) -> dict[str, Any]:
 
 
 def _order(
-  sizes: Sequence[tuple[int, int]], tile: int, model: _Model
+  sizes: Sequence[tuple[int, int]], tile: int, model: Model
 ) -> list[int]:
   """Returns the rows of pictures, those of one program after each other."""
 
@@ -97,7 +110,7 @@ def _order(
   return sorted(range(len(sizes)), key=program)
 
 
-def _few_programs(model: _Model) -> Callable[[np.ndarray], np.ndarray]:
+def _few_programs(model: Model) -> Callable[[np.ndarray], np.ndarray]:
   """Returns a function that translates, and forgets programs if there are many.
 
   JAX itself keeps thousands of them.
@@ -137,16 +150,14 @@ def _check_results(folder: pathlib.Path, names: Sequence[str]) -> None:
     replacing.check_file(path, replacing.PNG)
 
 
-def _loaded(values: Values) -> _Model:
+def _loaded(values: Values) -> Model:
   """Loads the bundle, or the program that `export` made of one."""
   backend = values.backend
   if backend is None:
     ending = pathlib.PurePath(values.model).suffix.lower()
     backend = 'onnx' if ending == '.onnx' else 'jax'
   if backend == 'jax':
-    translator = load(values.model)
-    channels = of_pictures(values.model, *channels_of(translator))
-    return _Model(channels, translator.apply, translator.padded)
+    return of_translator(load(values.model), values.model)
   export.require('onnx', 'onnxruntime')
   from coalesce_jax.export import onnx_files
 
@@ -160,7 +171,21 @@ def _loaded(values: Values) -> _Model:
     return run(np.asarray(pixels.decode(jnp.asarray(images))))
 
   # Nothing is compiled but the conversion of levels.
-  return _Model(channels, translate, lambda size: size)
+  return Model(channels, translate, lambda size: size)
+
+
+def of_translator(translator: translator_lib.Translator, name: str) -> Model:
+  """Returns what translates pictures by a translator.
+
+  Args:
+    translator: the translator.
+    name: its file, for messages.
+
+  Raises:
+    ValueError: files of pictures cannot hold its images.
+  """
+  channels = of_pictures(name, *channels_of(translator))
+  return Model(channels, translator.apply, translator.padded)
 
 
 def of_pictures(model: str, channels: int, made: int) -> int:

@@ -21,6 +21,7 @@ class Command(NamedTuple):
     required: names of the flags that must be given.
     examples: command lines that its help shows, without the program's name.
     jax: whether it computes with JAX, whose devices are then taken.
+    positional: flag that an argument without a name stands for; '' is none.
   """
 
   help: str
@@ -29,6 +30,7 @@ class Command(NamedTuple):
   required: tuple[str, ...] = ()
   examples: tuple[str, ...] = ()
   jax: bool = True
+  positional: str = ''
 
 
 def later(module: str, name: str) -> Callable[[Values, Stop], dict[str, Any]]:

@@ -6,6 +6,7 @@ from coalesce_jax.cli.command import Command
 from coalesce_jax.cli.command import later
 from coalesce_jax.cli.definitions import adapting
 from coalesce_jax.cli.definitions import inspection
+from coalesce_jax.cli.definitions import streams
 from coalesce_jax.cli.definitions import training
 from coalesce_jax.cli.definitions import translation
 
@@ -116,6 +117,51 @@ TABLE: dict[str, Command] = {
     later('translation', 'evaluate'),
     required=('model', 'data'),
     examples=('translate evaluate --model=model.safetensors --data=pairs',),
+  ),
+  'stream run': Command(
+    'learns tasks one after another',
+    streams.run,
+    later('streams', 'run'),
+    required=('config', 'workdir'),
+    examples=('stream run --config=mine.py --workdir=runs/mine',),
+  ),
+  'stream add': Command(
+    'learns one more task of a family',
+    streams.add,
+    later('streams', 'add'),
+    required=('family', 'data'),
+    examples=(
+      'stream add --family=f.safetensors --data=pairs --name=maps',
+      'stream add --family=f.safetensors --data=mnist:5-9 '
+      '--out=larger.safetensors',
+    ),
+  ),
+  'stream apply': Command(
+    'translates pictures by a task of a family',
+    streams.apply,
+    later('streams', 'apply'),
+    required=('family', 'task', 'out'),
+    examples=(
+      'stream apply --family=f.safetensors --task=maps --input=photos '
+      '--out=made',
+    ),
+  ),
+  'stream export': Command(
+    'writes a task of a family as a bundle',
+    streams.export,
+    later('streams', 'export'),
+    required=('family', 'task', 'out'),
+    examples=(
+      'stream export --family=f.safetensors --task=maps --out=maps.safetensors',
+    ),
+  ),
+  'inspect': Command(
+    'describes a bundle or a family',
+    streams.inspect,
+    later('streams', 'inspect'),
+    required=('node',),
+    examples=('inspect f.safetensors',),
+    positional='node',
   ),
   'report': Command(
     'writes the report of a run again',

@@ -2,20 +2,16 @@
 
 from collections.abc import Sequence
 import dataclasses
-import io
 import os
 import pathlib
 from typing import Any
 
 from absl import logging
 import numpy as np
-from PIL import Image
-from PIL import PngImagePlugin
 
 from coalesce_jax.cli import command
 from coalesce_jax.cli import outputs
 from coalesce_jax.core import files
-from coalesce_jax.core import replacing
 from coalesce_jax.data import images as images_lib
 from coalesce_jax.data import partition
 from coalesce_jax.gan import refined_source
@@ -24,11 +20,13 @@ from coalesce_jax.models import checks
 from coalesce_jax.models import foreign
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.models import translator as translator_lib
+from coalesce_jax.runs import pictures
 from coalesce_jax.runs import workdir
 from coalesce_jax.training import loop
 
 Stop = command.Stop
 Values = command.Values
+png = pictures.png
 
 
 def configured(
@@ -282,17 +280,3 @@ def last(work: workdir.Workspace, stage: str) -> dict[str, Any]:
     return {}
   names = ('w1_smooth', 'position', 'residual')
   return {name: rows[-1][name] for name in names if name in rows[-1]}
-
-
-def png(array: np.ndarray) -> bytes:
-  """Returns an image `[H, W, 1 or 3]`, uint8, as the bytes of a PNG file.
-
-  It carries the mark by which a later command may replace it.
-  """
-  if array.shape[-1] == 1:
-    array = array[..., 0]
-  buffer = io.BytesIO()
-  marks = PngImagePlugin.PngInfo()
-  marks.add_text('Software', replacing.MARK)
-  Image.fromarray(array).save(buffer, format='PNG', pnginfo=marks)
-  return buffer.getvalue()

@@ -28,10 +28,32 @@ from coalesce_jax.models import checks
 from coalesce_jax.runs import figures
 from coalesce_jax.runs import progress
 
+# The shape of a sample, and what draws them.
+Drawn = tuple[Sequence[int], Callable[[], Any]]
+
 
 def sample(values: Values, stop: Stop) -> dict[str, Any]:
   """Writes samples of a bundle to a grid, an array or a folder."""
   del stop
+  return drawn(
+    values, values.node,
+    lambda: (_exported if values.backend == 'onnx' else _bundle)(values),
+  )  # fmt: skip
+
+
+def drawn(
+  values: Values, name: str, load: Callable[[], Drawn]
+) -> dict[str, Any]:
+  """Writes samples to where the flags say.
+
+  Args:
+    values: the flags `out` and `n`.
+    name: the file of the generator, for messages.
+    load: ``() -> (shape of a sample, () -> samples)``.
+
+  Raises:
+    ValueError: samples are unusable, or the result may not be written there.
+  """
   path = pathlib.Path(
     outputs.file_or_folder('out', values.out, ('.png', '.npz'))
   )
@@ -39,12 +61,12 @@ def sample(values: Values, stop: Stop) -> dict[str, Any]:
   many = not grid and path.suffix.lower() != '.npz'
   if many:
     replacing.check_images(path)
-  shape, draw = (_exported if values.backend == 'onnx' else _bundle)(values)
+  shape, draw = load()
   checks.images_only(
-    tuple(shape), values.node, 'in Python, load(PATH).sample draws them'
+    tuple(shape), name, 'in Python, load(PATH).sample draws them'
   )
   with progress.working(f'drawing {values.n} samples'):
-    x = checks.usable_samples(draw(), values.node)
+    x = checks.usable_samples(draw(), name)
   levels = np.round((np.clip(x, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
   with progress.working(f'writing {values.out}'):
     if many:
@@ -59,13 +81,13 @@ def sample(values: Values, stop: Stop) -> dict[str, Any]:
   return {'out': values.out, 'n': values.n}
 
 
-def _bundle(values: Values) -> tuple[Sequence[int], Callable[[], Any]]:
+def _bundle(values: Values) -> Drawn:
   generator = common.load('node', values.node, used=False)
   key = jax.random.key(values.seed)
   return generator.spec.image_shape, lambda: generator.sample(key, values.n)
 
 
-def _exported(values: Values) -> tuple[Sequence[int], Callable[[], Any]]:
+def _exported(values: Values) -> Drawn:
   export.require('onnx', 'onnxruntime')
   from coalesce_jax.export import onnx_files
 
@@ -107,7 +129,7 @@ def data(values: Values, stop: Stop) -> dict[str, Any]:
   del stop
   if values.preview:
     outputs.file('preview', values.preview, ('.png',))
-  if values.layout or previews.holds_pairs(values.dataset):
+  if values.layout or pairs.are_in(values.dataset):
     return _pairs(values)
   # Read as `pretrain` reads them by default.
   wanted = node_data.wanted(values, 'dcgan')

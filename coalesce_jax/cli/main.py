@@ -85,7 +85,7 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
   if any(argument in _HELP for argument in arguments):
     return boundary.show(_help(program, command, values))
   try:
-    rest = values([program, *arguments])
+    rest = values([program, *_named(arguments, command.positional)])
   except flags.Error as error:
     return boundary.refuse(f'{program}: {_usage_error(error)}')
   except (Exception, SystemExit) as error:
@@ -120,6 +120,14 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
     boundary.result(result)
 
   return boundary.guard(program, run, traces=values.traceback)
+
+
+def _named(arguments: Sequence[str], flag: str) -> list[str]:
+  """Gives the first argument without a name the name of a flag."""
+  found = list(arguments)
+  if flag and found and not found[0].startswith('-'):
+    found[0] = f'--{flag}={found[0]}'
+  return found
 
 
 def define(command: Command, values: flags.FlagValues) -> None:

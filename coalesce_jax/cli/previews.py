@@ -3,38 +3,14 @@
 Shapes: N images, n images shown, H, W, C image.
 """
 
-import os
-
 import numpy as np
 
-from coalesce_jax.data import arrays
-from coalesce_jax.data import pair_files
 from coalesce_jax.data import pair_geometry
-from coalesce_jax.data import pair_layouts
 from coalesce_jax.data import pairs
 
 # Cells of a sheet: pairs for training and held-out pairs, and pixels of a side.
 _TRAIN, _HELD = 24, 12
 _SIDE = 128
-
-
-def holds_pairs(source: str) -> bool:
-  """Returns whether a name or path clearly has image pairs.
-
-  Args:
-    source: a name, or the path of a folder or file.
-
-  Raises:
-    ValueError: a folder cannot be read.
-  """
-  if pairs.is_source(source):
-    return True
-  if os.path.isdir(source):
-    return pair_layouts.is_clear(source)
-  if source.lower().endswith('.npz') and os.path.isfile(source):
-    inside = set(arrays.names(source))
-    return any(set(keys) <= inside for keys in pair_files.KEYS)
-  return False
 
 
 def spread(images: np.ndarray, count: int) -> np.ndarray:

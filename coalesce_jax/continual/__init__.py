@@ -5,10 +5,12 @@ tasks = [
   cj.continual.translation('maps', pairs),
   cj.continual.translation('colours', others),
 ]
-result = cj.continual.run(key, cj.continual.piggyback.learner(), tasks)
-family = cj.continual.from_state(result.state, tasks)
+family, result = cj.continual.piggyback(key, tasks, share=0.25)
 cj.continual.save('family.safetensors', family)
 translator = cj.continual.load_member('family.safetensors', 'colours')
+
+Other learners: `cj.continual.run(key, cj.continual.make('ewc', 'unet'),
+tasks)`.
 """
 
 import importlib
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
   from coalesce_jax.continual.image_tasks import translation as translation
   from coalesce_jax.continual.image_tasks import unpaired as unpaired
   from coalesce_jax.continual.latent_tasks import latents as latents
+  from coalesce_jax.continual.learn import grow as grow
+  from coalesce_jax.continual.learn import piggyback as piggyback
+  from coalesce_jax.continual.learners import make as make
   from coalesce_jax.continual.scores import summary as summary
   from coalesce_jax.continual.stream import run as run
 
@@ -38,9 +43,12 @@ _HOMES = {
   'add': 'family_files',
   'as_state': 'family',
   'from_state': 'family',
+  'grow': 'learn',
   'latents': 'latent_tasks',
   'load': 'family_files',
   'load_member': 'family_files',
+  'make': 'learners',
+  'piggyback': 'learn',
   'run': 'stream',
   'save': 'family_files',
   'summary': 'scores',

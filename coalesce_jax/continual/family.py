@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from coalesce_jax.continual import piggyback as learner
+from coalesce_jax.continual import piggyback_learner as learner
 from coalesce_jax.continual import tasks
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
@@ -90,7 +90,7 @@ def from_state(
   seed: int | None = None,
   part: str = '',
 ) -> Family:
-  """Returns the family of the tasks that `continual.piggyback` has learned.
+  """Returns the family of the tasks that `piggyback_learner` has learned.
 
   Args:
     state: state of the learner.
@@ -124,7 +124,7 @@ def from_state(
 
 
 def as_state(family: Family) -> learner.State:
-  """Returns the state with which `continual.piggyback` learns another task.
+  """Returns the state with which `piggyback_learner` learns another.
 
   Inverts `from_state` of one seed. `learner.learn(key, state, task, hooks)`
   then gives a state whose family has one more member.

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from coalesce_jax.continual import family as family_lib
+from coalesce_jax.continual import family_locks
 from coalesce_jax.continual import family_manifest
 from coalesce_jax.core import files
 from coalesce_jax.core import real_arrays
@@ -60,29 +61,33 @@ def encode(family: Family) -> bytes:
   return _joined(contents, blocks)
 
 
-def add(path: Path, member: Member) -> None:
-  """Adds a member to a file. The bytes of the others stay.
+def add(path: Path, member: Member, out: Path | None = None) -> None:
+  """Adds a member to a family. The bytes of the others stay.
 
-  One process at a time may add to a file.
+  The file is replaced at once, or not at all. One process at a time may add to
+  a file; another one waits, or see `family_locks`.
 
   Args:
     path: path of a family.
     member: the new member. Its mixing matrices are of the bank of all members
       in the file.
+    out: path of the larger family; None replaces `path`.
 
   Raises:
     BundleError: the file is damaged, or anything but a family.
     ValueError: the member does not fit the family, has the name of another, or
       see `save`. The file is then as it was.
   """
-  with bundle.opened(path) as file:
-    contents, start = _contents(path, file)
-    family = _members(file, start, contents)
-    file.seek(start)
-    payload = file.read(contents[-1].own.end)
-  grown = family._replace(members=(*family.members, member))
-  made, block = _encoded(grown, len(contents), contents)
-  files.write_bytes(path, _joined([*contents, made], [payload, block]))
+  out = path if out is None else out
+  with family_locks.locked(out, wait=True):
+    with bundle.opened(path) as file:
+      contents, start = _contents(path, file)
+      family = _members(file, start, contents)
+      file.seek(start)
+      payload = file.read(contents[-1].own.end)
+    grown = family._replace(members=(*family.members, member))
+    made, block = _encoded(grown, len(contents), contents)
+    files.write_bytes(out, _joined([*contents, made], [payload, block]))
 
 
 def load(path: Path) -> Family:
@@ -134,6 +139,20 @@ def inspect(path: Path) -> dict[str, Any]:
     header = bundle.header_of(path, file)
     _checked_places(header)
     return header.manifest
+
+
+def describe(path: Path) -> list[dict[str, Any]]:
+  """Returns what a family holds of each member; reads no parameters.
+
+  Returns:
+    See `family_manifest.describe`.
+
+  Raises:
+    BundleError: see `load`.
+  """
+  with bundle.opened(path) as file:
+    contents, _ = _contents(path, file)
+  return family_manifest.describe(contents)
 
 
 def _contents(

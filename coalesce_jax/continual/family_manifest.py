@@ -177,3 +177,27 @@ def make(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     entries: the entry of each member.
   """
   return {manifest_lib.FAMILY: VERSION, 'members': list(entries)}
+
+
+def describe(members: Sequence[Contents]) -> list[dict[str, Any]]:
+  """Describes members as JSON values.
+
+  Returns:
+    For each member its `name`, its `network`, the `parameters` and `bytes` that
+    it adds, the parameters of the `whole` network and the `share` of them that
+    is added.
+  """
+  rows = []
+  for one in members:
+    size = one.own.end - one.bank.begin
+    whole = sum(math.prod(shape) for shape in one.leaves.values())
+    rows.append({
+      'name': one.name,
+      'network': one.spec.network,
+      'image_shape': list(one.spec.image_shape),
+      'parameters': size // 4,
+      'bytes': size,
+      'whole': whole,
+      'share': round(size / 4 / whole, 4),
+    })  # fmt: skip
+  return rows

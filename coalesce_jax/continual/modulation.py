@@ -19,12 +19,12 @@ from typing import Any, NamedTuple
 import jax
 
 from coalesce_jax.continual import fitting
-from coalesce_jax.continual import settings
 from coalesce_jax.continual import stream
 from coalesce_jax.continual import tasks
 from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
 from coalesce_jax.networks import adapters as adapters_lib
+from coalesce_jax.networks import layer_names
 from coalesce_jax.training import loop
 from coalesce_jax.training import scan
 from coalesce_jax.transforms import base as base_lib
@@ -80,7 +80,7 @@ def last_layer(network: str) -> stream.Learner:
   Raises:
     ValueError: its last layer is not known.
   """
-  frozen = settings.all_but_the_last(network)
+  frozen = layer_names.all_but_the_last(network)
   return learner('last_layer', masks.freeze((frozen,)))
 
 

@@ -7,52 +7,11 @@ from coalesce_jax.core import patterns
 
 STARTS = ('copy', 'random')
 BANKS = ('learned', 'random')
-# First and last layers of each network, whose kernels are not factorised.
-ENDS = {
-  'dcgan': ('project', 'out'),
-  'mlp': ('dense_0', 'affine', 'out'),
-  'resnet': ('stem', 'out'),
-  'unet': ('down_0', 'up_0'),
-  'wgan_gp_mnist': ('project', 'out'),
-}
-
-
-# The directions of a CycleGAN, which precede the names of its layers.
-_BEFORE = '(?:(?:ab|ba)/)?'
-
-
-def inner_kernels(network: str) -> str:
-  """Returns the pattern of all kernels but those of the first and last layers.
-
-  Args:
-    network: registered name of the network.
-
-  Raises:
-    ValueError: the first and last layers of the network are not known.
-  """
-  names = '|'.join(_ends(network))
-  return rf'(?!{_BEFORE}(?:{names})/).*kernel'
-
-
-def all_but_the_last(network: str) -> str:
-  """Returns the pattern of all leaves but those of the last layer.
-
-  Args:
-    network: registered name of the network.
-
-  Raises:
-    ValueError: the first and last layers of the network are not known.
-  """
-  return rf'(?!{_BEFORE}{_ends(network)[-1]}/).*'
-
-
-def _ends(network: str) -> tuple[str, ...]:
-  if network not in ENDS:
-    raise ValueError(
-      f'network {network!r}: first and last layers are known only of '
-      f'{sorted(ENDS)}'
-    )
-  return ENDS[network]
+# The learners of `learners.TABLE`.
+LEARNERS = (
+  'standalone', 'sequential', 'joint', 'replay', 'distillation', 'ewc', 'l2',
+  'last_layer', 'scale_shift', 'low_rank', 'adapters', 'taps', 'piggyback',
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +30,7 @@ class Piggyback:
       random ones of the same norms, a control. Its tasks start at random.
     novelty: (lowest, highest) share. The share of a task then follows from how
       far the first task's generator is from the targets of the task, see
-      `piggyback.novelty`. None is `share` for all tasks.
+      `piggyback_learner.novelty`. None is `share` for all tasks.
 
   Raises:
     ValueError: a setting is out of range or unknown.

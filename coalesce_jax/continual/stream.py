@@ -35,6 +35,11 @@ class Model(NamedTuple):
   params: types.Params
 
 
+# ``(model or None, task, whether parameters have the axis S) -> scores``, `[]`
+# or `[S]` by name, or None.
+Score = Callable[[Model | None, Task, bool], dict[str, np.ndarray] | None]
+
+
 class Learner(NamedTuple):
   """A way to learn tasks in order.
 
@@ -86,6 +91,7 @@ def run(
   learner: Learner,
   tasks: Sequence[Task],
   hooks: loop.HooksFor | None = None,
+  score: Score | None = None,
 ) -> Result:
   """Learns tasks in order.
 
@@ -96,11 +102,13 @@ def run(
     tasks: T tasks with different names.
     hooks: maps the name of a stage to its effects. The stages are
       '<learner>_1', ..., '<learner>_T'.
+    score: scores a generator on a task; None is `evaluate`.
 
   Raises:
     ValueError: there are no tasks, or two have one name.
   """
   key = keys_lib.typed(key)
+  score = evaluate if score is None else score
   names = [task.name for task in tasks]
   if not names or len(set(names)) < len(names):
     raise ValueError(f'tasks {names}: at least one is needed, no name twice')
@@ -117,7 +125,7 @@ def run(
     histories.append(history)
     carried.append(_count(learner.carried(state))[0] // key.size)
     rows.append([
-      evaluate(learner.generator(state, j, other), other, bool(key.ndim))
+      score(learner.generator(state, j, other), other, bool(key.ndim))
       for j, other in enumerate(tasks)
     ])  # fmt: skip
   counts = np.array([_count(tree) for tree in learner.stored(state)])

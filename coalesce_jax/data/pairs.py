@@ -16,9 +16,11 @@ from typing import NamedTuple
 import numpy as np
 
 from coalesce_jax.core import files
+from coalesce_jax.data import arrays
 from coalesce_jax.data import derived_pairs
 from coalesce_jax.data import pair_files
 from coalesce_jax.data import pair_geometry
+from coalesce_jax.data import pair_layouts
 from coalesce_jax.data import pair_names
 from coalesce_jax.data import pair_settings
 from coalesce_jax.data import pair_tasks
@@ -69,6 +71,25 @@ class Pairs(NamedTuple):
 def is_source(name: str) -> bool:
   """Returns whether a name is that of a task or of a derived task."""
   return name in NAMES or name.partition(':')[0] in DERIVED and ':' in name
+
+
+def are_in(source: str) -> bool:
+  """Returns whether a name or path clearly has image pairs.
+
+  Args:
+    source: a name, or the path of a folder or file.
+
+  Raises:
+    ValueError: a folder cannot be read.
+  """
+  if is_source(source):
+    return True
+  if os.path.isdir(source):
+    return pair_layouts.is_clear(source)
+  if source.lower().endswith('.npz') and os.path.isfile(source):
+    inside = set(arrays.names(source))
+    return any(set(keys) <= inside for keys in pair_files.KEYS)
+  return False
 
 
 def load(

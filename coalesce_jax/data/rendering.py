@@ -72,9 +72,11 @@ def render(svg: bytes, name: str, side: int) -> np.ndarray:
     raise ValueError(f'{name}: not rendered ({reason:.200})') from None
   with Image.open(io.BytesIO(png), formats=('PNG',)) as image:
     pixels = decoding.convert(image, name, None)
-  height, width = pixels.shape[:2]
-  if height > side or width > side:
+  if max(pixels.shape[:2]) > side + 1:
     raise ValueError(f'{name}: rendered to {pixels.shape}, side {side}')
+  # resvg rounds the longer side of a picture that is no square up.
+  pixels = pixels[:side, :side]
+  height, width = pixels.shape[:2]
   page = np.full((side, side, 3), 255, np.uint8)
   top, left = (side - height) // 2, (side - width) // 2
   page[top : top + height, left : left + width] = pixels

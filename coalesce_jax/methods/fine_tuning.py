@@ -143,7 +143,7 @@ def fit(
     ),
     hyper=hyperparameters(config, share),
     hooks=loop.hooks_for(hooks, part),
-    score=_score(network, spec.latent_size, config),
+    score=score(network, spec.latent_size, config),
   )
   if reparam is not None:
     encodings = reparam.describe(result.params)
@@ -229,21 +229,34 @@ def check_judges(
     raise ValueError(f'objective {name!r} takes one critic of local samples')
 
 
-def _score(network, latent_size, config):
-  """Returns the energy distance to held-out local samples, as a function."""
+def score(
+  network: types.Network, latent_size: int, config: Config
+) -> Callable[..., jax.Array] | None:
+  """Returns the score of early stopping, or None without early stopping.
+
+  It is the energy distance to held-out local samples.
+
+  Args:
+    network: network of the generator.
+    latent_size: Z.
+    config: settings.
+
+  Raises:
+    ValueError: no samples are held out.
+  """
   if not config.schedule.select_every:
     return None
   if not config.held_out:
     raise ValueError('early stopping needs held-out samples: raise held_out')
   z = jax.random.normal(jax.random.key(0), (512, latent_size))
 
-  def score(
+  def distance(
     params: Any, start: Any, critics: Any, images: Any, *args: Any
-  ) -> Any:
+  ) -> jax.Array:
     del start, critics, args
     n = images.shape[0]
     real = images[n - local_samples.held_out(n, config.held_out) :]
     samples = network.apply(params, z)
     return energy.energy_distance(pixels.decode(real), samples)
 
-  return score
+  return distance

@@ -15,6 +15,10 @@ from coalesce_jax.transforms import ternary_config
 
 # The methods of a barycenter.
 METHODS = ('joint', 'recursive', 'mixture')
+# How several nodes help to adapt.
+ADAPTATIONS = ('barycenter', 'piggyback')
+# Lambda of the latter.
+PIGGYBACK_SHARE = 0.25
 # Steps that update only the critics, by default.
 WARMUP = 50
 BARYCENTER_WARMUP = 100

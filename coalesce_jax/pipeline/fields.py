@@ -30,9 +30,24 @@ def check(config: Any) -> None:
   Raises:
     ValueError: one line with the field.
   """
-  _check(config, defaults.get_config(), '')
+  like(config, defaults.get_config(), _ADVICE)
   if 'options' in config.network:
-    _section(config.network.options, 'network.options')
+    _section(config.network.options, 'network.options', _ADVICE)
+
+
+def like(config: Any, wanted: config_dict.ConfigDict, advice: str) -> None:
+  """Checks that every field is there, of the same type.
+
+  Args:
+    config: the configuration. It may have more fields, whose values can be
+      written as JSON.
+    wanted: the fields.
+    advice: what the messages tell to do.
+
+  Raises:
+    ValueError: one line with the field.
+  """
+  _check(config, wanted, '', advice)
   for name, value in config.to_dict().items():
     try:
       json.dumps(value, default=_number)
@@ -43,15 +58,17 @@ def check(config: Any) -> None:
       ) from None
 
 
-def _check(config: Any, wanted: config_dict.ConfigDict, where: str) -> None:
-  _section(config, where)
+def _check(
+  config: Any, wanted: config_dict.ConfigDict, where: str, advice: str
+) -> None:
+  _section(config, where, advice)
   for name in wanted:
     path = f'{where}.{name}' if where else name
     if name not in config:
-      raise ValueError(f'no field {path} in the configuration; {_ADVICE}')
+      raise ValueError(f'no field {path} in the configuration; {advice}')
     value, default = config[name], wanted[name]
     if isinstance(default, config_dict.ConfigDict):
-      _check(value, default, path)
+      _check(value, default, path, advice)
       continue
     kind, text = _TYPES[type(default)]
     switch = isinstance(value, bool) and not isinstance(default, bool)
@@ -61,11 +78,11 @@ def _check(config: Any, wanted: config_dict.ConfigDict, where: str) -> None:
       )
 
 
-def _section(config: Any, where: str) -> None:
+def _section(config: Any, where: str, advice: str) -> None:
   if not isinstance(config, config_dict.ConfigDict):
     what = f'field {where} of the configuration' if where else 'configuration'
     raise ValueError(
-      f'{what}: {config!r:.80} is no ConfigDict of ml_collections; {_ADVICE}'
+      f'{what}: {config!r:.80} is no ConfigDict of ml_collections; {advice}'
     )
 
 

@@ -34,19 +34,42 @@ def nearest_node(
     A generator of S seeds: of each seed the parameters, and the critic, of its
     nearest node.
   """
+  return ordered(nodes, local)[0]
+
+
+def ordered(
+  nodes: Sequence[generator.Generator], local: jax.Array
+) -> list[generator.Generator]:
+  """Orders the nodes of each seed, the nearest to the local samples first.
+
+  Args:
+    nodes: see `nearest_node`.
+    local: see `nearest_node`.
+
+  Returns:
+    K generators of S seeds.
+  """
   distances = [
     _distances(node.network.apply, node.spec.latent_size, node.params, local)
     for node in nodes
   ]
-  best = np.asarray(jnp.argmin(jnp.stack(distances), 0))  # (K, S) -> (S,)
+  # (K, S) -> (K, S).
+  order = np.asarray(jnp.argsort(jnp.stack(distances), 0, stable=True))
 
-  def pick(*leaves: jax.Array) -> jax.Array:
-    return jnp.stack([leaves[k][s] for s, k in enumerate(best)])
+  def pick(rank: int, *leaves: jax.Array) -> jax.Array:
+    return jnp.stack([leaves[k][s] for s, k in enumerate(order[rank])])
 
-  return nodes[0]._replace(
-    params=jax.tree.map(pick, *[node.params for node in nodes]),
-    critic=jax.tree.map(pick, *[node.critic for node in nodes]),
-  )
+  return [
+    nodes[0]._replace(
+      params=jax.tree.map(
+        functools.partial(pick, rank), *[node.params for node in nodes]
+      ),
+      critic=jax.tree.map(
+        functools.partial(pick, rank), *[node.critic for node in nodes]
+      ),
+    )
+    for rank in range(len(nodes))
+  ]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

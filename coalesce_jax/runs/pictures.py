@@ -13,6 +13,9 @@ import pathlib
 from matplotlib import figure
 import numpy as np
 from PIL import Image
+from PIL import PngImagePlugin
+
+from coalesce_jax.core import replacing
 
 _GAP = 2
 # Pictures that a report shows, and the bytes of each.
@@ -56,6 +59,20 @@ def columns(sets: Sequence[Sequence[np.ndarray] | np.ndarray]) -> np.ndarray:
       sheet[top : top + image.shape[0], left : left + image.shape[1]] = image
     left += width
   return sheet
+
+
+def png(array: np.ndarray) -> bytes:
+  """Returns an image `[H, W, 1 or 3]`, uint8, as the bytes of a PNG file.
+
+  It carries the mark by which a later command may replace it.
+  """
+  if array.shape[-1] == 1:
+    array = array[..., 0]
+  buffer = io.BytesIO()
+  marks = PngImagePlugin.PngInfo()
+  marks.add_text('Software', replacing.MARK)
+  Image.fromarray(array).save(buffer, format='PNG', pnginfo=marks)
+  return buffer.getvalue()
 
 
 def read(folder: pathlib.Path) -> tuple[dict[str, bytes], str]:

@@ -26,6 +26,7 @@ from coalesce_jax.runs import workdir as workdir_lib
 # Files of a run, besides its bundles.
 _FILES = {
   'scores.json': 'scores of every seed',
+  'tables.md': 'tables',
   'metrics.jsonl': 'metrics of every stage',
   'config.json': 'settings',
   'environment.json': 'command, machine and versions',

@@ -149,6 +149,7 @@ TABLE: dict[str, Method] = {
   'mined': Method(
     'MineGAN, generators frozen', recipes.mined, size=recipes.size_of_mined,
   ),
+  'borrowed': Method('Piggyback, filters of all nodes', recipes.borrowed),
   'nodes': Method(
     'all nodes as they are', lambda run: mixture.mixture(run.nodes),
     trains=False,

@@ -16,10 +16,12 @@ from coalesce_jax.core import trees
 from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import minegan
 from coalesce_jax.methods import mixture
+from coalesce_jax.methods import piggyback_adaptation
 from coalesce_jax.models import bundle
 from coalesce_jax.models import ensembles
 from coalesce_jax.models import generator
 from coalesce_jax.pipeline import config as config_lib
+from coalesce_jax.pipeline import nearest
 from coalesce_jax.pipeline import recipes
 from coalesce_jax.pipeline.recipes import Run
 from coalesce_jax.transforms import base
@@ -50,6 +52,14 @@ def mined(run: Run) -> generator.Generator:
   """Trains MineGAN's miners, with the nodes frozen."""
   return minegan.mine(
     run.key, run.nodes, run.local, config=run.config, hooks=run.hooks
+  )[0]
+
+
+def borrowed(run: Run) -> generator.Generator:
+  """Mixes filters of the nodes, the nearest one first, with new ones."""
+  nodes = nearest.ordered(run.nodes, run.local)
+  return piggyback_adaptation.borrow(
+    run.key, nodes, run.local, config=run.config, hooks=run.hooks
   )[0]
 
 

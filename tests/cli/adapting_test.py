@@ -8,6 +8,7 @@ import struct
 import pytest
 
 import coalesce_jax as cj
+from coalesce_jax.core import trees
 from coalesce_jax.models import generator
 from tests import agreement
 from tests import small
@@ -177,3 +178,55 @@ def test_bad_local_images_exit_with_2_and_leave_nothing(
 )  # fmt: skip
 def test_bad_usage_exits_with_2_and_one_line(capsys, argv, match):
   calls.refused(capsys, argv, match)
+
+
+BORROW = generator.freeze({'hidden': (6, 4)})
+NODES = generator.Spec('mlp', 4, (8, 8, 1), BORROW, 'mlp', BORROW)
+
+
+@pytest.mark.parametrize(
+  ('flags', 'match'),
+  [
+    (['--method=piggyback', '--anchor=0.5'], '--anchor is a setting of'),
+    (['--method=piggyback', '--judges={a}'], '--judges is a setting of'),
+    (['--share=0.5'], '--share is a setting of --method=piggyback'),
+    (['--method=piggyback', '--nodes={a},{c}'], 'all must share one'),
+    (['--method=piggyback', '--share=2'], 'not in [0, 1]'),
+    (['--method=other'], 'method'),
+  ],
+)
+def test_settings_of_the_other_method_are_refused(
+  capsys, tmp_path, flags, match
+):
+  a = calls.node(tmp_path / 'a.safetensors', 0, NODES)
+  c = calls.node(tmp_path / 'c.safetensors', 1, small.PIXELS)
+  local = calls.folder(tmp_path / 'local')
+  before = sorted(tmp_path.rglob('*'))
+  argv = [
+    'adapt', f'--nodes={a}', f'--local={local}', *calls.FEW,
+    f'--out={tmp_path}/edge.safetensors',
+    *(flag.format(a=a, c=c) for flag in flags),
+  ]  # fmt: skip
+  calls.refused(capsys, argv, match)
+  assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.slow
+def test_a_node_borrows_filters_of_two_bundles(capsys, tmp_path):
+  a, b = (
+    calls.node(tmp_path / f'{k}.safetensors', i, NODES)
+    for i, k in enumerate('ab')
+  )
+  local = calls.folder(tmp_path / 'local')
+  out = tmp_path / 'edge.safetensors'
+  code, result, error = calls.run(
+    capsys, 'adapt', '--method=piggyback', f'--nodes={a},{b}',
+    f'--local={local}', *calls.FEW, f'--out={out}',
+  )  # fmt: skip
+  assert code == 0, error
+  made, first = cj.load(out), cj.load(a)
+  assert made.spec.options == first.spec.options
+  assert not agreement.equal(made.params, first.params)
+  # Of the kernel 6 x 4, one filter is new and three are mixed of eight.
+  count = sum(x.size for x in trees.flatten(first.params).values())
+  assert result['stored'] == count - 24 + 6 + 24

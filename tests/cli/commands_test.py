@@ -19,7 +19,8 @@ FLAGS = {
   'objective radii refine_steps weights',
   'mixture': 'nodes out refine_steps weights',
   'adapt': f'{TRAINING} anchor augment barycenter_steps early_stopping '
-  'freeze_d critic judges local nodes packing ternary ternary_steps weights',
+  'freeze_d critic judges local method nodes packing share ternary '
+  'ternary_steps weights',
   'ternarize': f'{TRAINING} augment critic local node packing',
   'export': 'format node out weights',
   'share': 'license node out pictures',
@@ -31,6 +32,12 @@ FLAGS = {
   'upsampling workdir',
   'translate apply': 'backend input model out tile',
   'translate evaluate': f'{PAIRS} model out',
+  'stream run': 'config out track workdir',
+  'stream add': 'batch_size critic_width data data_dir direction family layout '
+  'learning_rate name out seed share start steps track workdir',
+  'stream apply': 'family input n out seed task tile',
+  'stream export': 'family out task',
+  'inspect': 'node',
   'report': 'workdir',
   'zoo': '',
   'data': 'channels data_dir dataset image_size layout preview',

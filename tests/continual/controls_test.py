@@ -4,9 +4,9 @@ import jax
 import pytest
 
 from coalesce_jax.continual import controls
-from coalesce_jax.continual import settings
 from coalesce_jax.core import trees
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.networks import layer_names
 from coalesce_jax.transforms import piggyback
 
 DCGAN = generator_lib.Spec(
@@ -59,14 +59,14 @@ def test_all_kernels_but_the_first_and_the_last_are_factorised(
     condition_shape=condition,
   )  # fmt: skip
   shapes = jax.eval_shape(spec.build().init, jax.random.key(0))
-  rules = ((settings.inner_kernels(network), 0.5),)
+  rules = ((layer_names.inner_kernels(network), 0.5),)
   assert piggyback.factorised(shapes, rules).keys() == inner
   both = {'ab': shapes, 'ba': shapes}
   assert piggyback.factorised(both, rules).keys() == {
     f'{way}/{name}' for way in both for name in inner
   }
-  last = settings.ENDS[network][-1]
-  frozen = ((settings.all_but_the_last(network), 'frozen'),)
+  last = layer_names.ENDS[network][-1]
+  frozen = ((layer_names.all_but_the_last(network), 'frozen'),)
   for tree in (shapes, both):
     for name, label in trees.flatten(trees.label(tree, frozen, 'on')).items():
       assert (label == 'on') == (f'/{last}/' in f'/{name}')

@@ -10,12 +10,12 @@ import pytest
 import coalesce_jax as cj
 from coalesce_jax.continual import family
 from coalesce_jax.continual import family_files
-from coalesce_jax.continual import settings
 from coalesce_jax.core import files
 from coalesce_jax.core import trees
 from coalesce_jax.export import export
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.networks import layer_names
 from coalesce_jax.transforms import piggyback
 from tests import small
 from tests.continual import streams
@@ -123,7 +123,7 @@ def test_a_translator_of_a_family_is_exported_like_any_other(tmp_path):
   spec = generator_lib.Spec(
     'unet', 0, (8, 8, 3), options, condition_shape=(8, 8, 3)
   )
-  shares = ((settings.inner_kernels('unet'), 0.25),)
+  shares = ((layer_names.inner_kernels('unet'), 0.25),)
   bank, members = None, []
   for t in range(3):
     new = small.drawn(spec, t).params

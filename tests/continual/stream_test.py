@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from coalesce_jax.continual import one_network
-from coalesce_jax.continual import piggyback
+from coalesce_jax.continual import piggyback_learner as piggyback
 from coalesce_jax.continual import stream
 from coalesce_jax.continual import tasks
 from coalesce_jax.models import generator as generator_lib

@@ -59,6 +59,19 @@ def test_what_is_no_safe_picture_is_refused_in_one_line(text, match):
   assert '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('side', [16, 32, 64])
+def test_a_picture_that_is_nearly_a_square_fits(side):
+  text = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 33">'
+    '<rect width="32" height="33"/></svg>'
+  )
+  found = rendering.render(text.encode(), 'x', side)
+  assert found.shape == (side, side, 3)
+  # All of it but what is left and right of the picture is black.
+  assert (found.max(-1) < 128).mean() > 0.9
+  assert found[:, side // 2].max() < 128
+
+
 def test_references_within_a_picture_are_fine():
   inner = '<g id="a"/><use href="#a"/><rect fill="url(#b)"/>'
   assert rendering.render(svg(inner), 'a', 4).shape == (4, 4, 3)

@@ -14,6 +14,15 @@ def adapt(values: Values) -> None:
     values,
     'Bundles, separated by commas. Of several, the barycenter is adapted.',
   )
+  kinds.choice(
+    values, 'method', 'barycenter', settings.ADAPTATIONS, 'How several bundles '
+    'help: the barycenter of all is adapted, or (piggyback) the first one '
+    'learns new filters and mixes the others of those of all bundles.',
+  )  # fmt: skip
+  kinds.number(
+    values, 'share', settings.PIGGYBACK_SHARE,
+    'Lambda, the share of new filters; of piggyback.', 0.0, 1.0,
+  )  # fmt: skip
   kinds.path(values, 'local', None, 'Folder or array file of local images.')
   kinds.paths(
     values, 'judges', 'Bundles whose critics form the critic ensemble of the '

@@ -10,11 +10,12 @@ from coalesce_jax import translation
 from coalesce_jax.continual import family
 from coalesce_jax.continual import image_tasks
 from coalesce_jax.continual import latent_tasks
-from coalesce_jax.continual import piggyback
+from coalesce_jax.continual import piggyback_learner as piggyback
 from coalesce_jax.continual import settings
 from coalesce_jax.continual import stream
 from coalesce_jax.core import trees
 from coalesce_jax.methods import pretraining
+from coalesce_jax.networks import layer_names
 from coalesce_jax.training import loop
 from coalesce_jax.translation import settings as translation_settings
 from tests.continual import streams
@@ -117,7 +118,7 @@ def test_shares_follow_layers_and_novelty():
     with pytest.raises(ValueError, match=match):
       settings.Piggyback(**wrong)
   with pytest.raises(ValueError, match='known only of'):
-    settings.inner_kernels('x')
+    layer_names.inner_kernels('x')
 
 
 @pytest.mark.slow

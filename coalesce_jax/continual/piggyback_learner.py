@@ -20,6 +20,7 @@ from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.data import pixels
 from coalesce_jax.metrics import image_scores
+from coalesce_jax.networks import layer_names
 from coalesce_jax.training import loop
 from coalesce_jax.transforms import base
 from coalesce_jax.transforms import piggyback
@@ -136,8 +137,19 @@ def shares(config: Config, task: stream.Task, state: State) -> piggyback.Shares:
     share = low + (high - low) * novelty(task, state)
   inner = r'.*kernel'
   if not config.first_and_last:
-    inner = settings.inner_kernels(task.spec.network)
+    inner = layer_names.inner_kernels(task.spec.network)
   return (*config.shares, (inner, share))
+
+
+def layers(
+  task: stream.Task, rules: piggyback.Shares
+) -> dict[str, tuple[int, ...]]:
+  """Returns the shapes of the leaves of a task that rules factorise."""
+  shapes = jax.eval_shape(task.network.init, jax.random.key(0))
+  leaves = trees.flatten(shapes)
+  return {
+    name: leaves[name].shape for name in piggyback.factorised(shapes, rules)
+  }
 
 
 def novelty(task: stream.Task, state: State) -> float:

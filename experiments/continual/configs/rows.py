@@ -1,0 +1,98 @@
+"""What the configurations of continual learning have in common."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+
+# Rows that every stream has, by name.
+LEARNERS: Mapping[str, tuple[str, dict[str, Any]]] = {
+  'standalone': ('standalone', {}),
+  'sequential': ('sequential', {}),
+  'l2': ('l2', {'weight': 1e3}),
+  'ewc': ('ewc', {'weight': 1e3}),
+  'replay': ('replay', {'samples': 256}),
+  'distillation': ('distillation', {'weight': 10.0}),
+  'joint': ('joint', {}),
+  'last_layer': ('last_layer', {}),
+  'scale_shift': ('scale_shift', {}),
+  'low_rank': ('low_rank', {'rank': 4}),
+  'adapters': ('adapters', {}),
+  'taps': ('taps', {}),
+  'piggyback_0': ('piggyback', {'share': 0.0}),
+  'piggyback_1_8': ('piggyback', {'share': 0.125}),
+  'piggyback_1_4': ('piggyback', {'share': 0.25}),
+  'piggyback_1_2': ('piggyback', {'share': 0.5}),
+  'piggyback_1': ('piggyback', {'share': 1.0}),
+  'piggyback_random_start': ('piggyback', {'share': 0.25, 'start': 'random'}),
+  # A bank of random filters of the same norms. Its tasks start at random, so
+  # that the row above is beside it.
+  'random_bank': ('piggyback', {'share': 0.25, 'bank': 'random'}),
+  # A network of its own for each task, of as many parameters as lambda adds.
+  'narrower': ('narrower', {'share': 0.25}),
+}
+
+
+def config(
+  kind: str, tasks: Sequence[str], only: Sequence[str] = (), **fields: Any
+) -> ml_collections.ConfigDict:
+  """Returns a configuration.
+
+  Args:
+    kind: 'translation' or 'latents'.
+    tasks: 'NAME=DATA' of each task.
+    only: names of the rows; () is all of them.
+    **fields: other values of fields.
+  """
+  names = tuple(only) or tuple(LEARNERS)
+  return ml_collections.ConfigDict(
+    {
+      'kind': kind,
+      'tasks': tuple(tasks),
+      'seed': 0,
+      # Replicas of every trial, as one program.
+      'seeds': 3,
+      # Folder where packages and data sets are searched first; '' is none.
+      'data_dir': '',
+      # Most images of a task for training; 0 is all.
+      'images': 0,
+      # Side of images of pairs.
+      'side': 32,
+      # Generator steps of each task.
+      'steps': 1000,
+      'width': 16,
+      'critic_width': 16,
+      'latent_size': 32,
+      # Those of the method if 0.
+      'batch_size': 0,
+      'learning_rate': 0.0,
+      # Whether programs are compiled in half the time and run slower.
+      'fast_compile': False,
+      # Samples of each score of latents.
+      'samples': 2000,
+      # Learners by name of the row, with their options.
+      'rows': {
+        name: {'learner': LEARNERS[name][0], 'options': LEARNERS[name][1]}
+        for name in names
+      },
+      # Names of rows; () is all of them.
+      'only': (),
+      **fields,
+    }
+  )
+
+
+def shorten(config: ml_collections.ConfigDict, variant: str) -> None:
+  """Makes a smoke test of a configuration, in place, for 'quick'.
+
+  Raises:
+    ValueError: another variant.
+  """
+  if variant not in ('', 'quick'):
+    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  if not variant:
+    return
+  config.seeds, config.side, config.images = 1, 32, 64
+  config.steps, config.width, config.critic_width = 4, 4, 4
+  config.batch_size, config.samples, config.latent_size = 4, 100, 8
+  config.tasks, config.fast_compile = config.tasks[:2], True
