@@ -31,7 +31,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     'latents',
     tuple(f'digit_{k}=mnist:{k}' for k in range(10)),
     _ROWS,
-    steps=600,
+    steps=500,
   )
   rows.shorten(config, variant)
   if variant:
