@@ -33,10 +33,11 @@ MAX_STEPS = 1000
 _DCGAN_SIZES = tuple(dcgan.STAGES)
 
 
-def _dcgan_generator(shape, *, width=32, norm='layer'):
+def _dcgan_generator(shape, *, width=32, norm='layer', widths=None):
   dcgan.check_images('dcgan', shape, _DCGAN_SIZES)
   norm = option_checks.choice('norm', norm, ('layer', 'pixel', 'none'))
-  return dcgan.Generator(shape[0], shape[2], option_checks.width(width), norm)
+  widths = option_checks.widths(widths, dcgan.STAGES[shape[0]][1])
+  return dcgan.Generator(*shape[::2], option_checks.width(width), norm, widths)
 
 
 def _dcgan_critic(shape, *, width=32):
@@ -44,11 +45,12 @@ def _dcgan_critic(shape, *, width=32):
   return dcgan.Critic(shape[0], option_checks.width(width))
 
 
-def _paper_generator(shape, *, width=64):
+def _paper_generator(shape, *, width=64, widths=None):
   dcgan.check_images('wgan_gp_mnist', shape, (28,))
   if shape[2] != 1:
     raise ValueError(f'wgan_gp_mnist makes (28, 28, 1) images, not {shape}')
-  return dcgan.WganGpMnistGenerator(option_checks.width(width))
+  widths = option_checks.widths(widths, 3)
+  return dcgan.WganGpMnistGenerator(option_checks.width(width), widths)
 
 
 def _paper_critic(shape, *, width=64):

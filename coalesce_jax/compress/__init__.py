@@ -1,0 +1,1 @@
+"""Makes networks smaller: counts of multiplications, removal of channels."""
