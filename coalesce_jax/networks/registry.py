@@ -37,7 +37,8 @@ def _dcgan_generator(shape, *, width=32, norm='layer', widths=None):
   dcgan.check_images('dcgan', shape, _DCGAN_SIZES)
   norm = option_checks.choice('norm', norm, ('layer', 'pixel', 'none'))
   widths = option_checks.widths(widths, dcgan.STAGES[shape[0]][1])
-  return dcgan.Generator(*shape[::2], option_checks.width(width), norm, widths)
+  width = option_checks.width(width)
+  return dcgan.Generator(shape[0], shape[2], width, norm, widths)
 
 
 def _dcgan_critic(shape, *, width=32):
@@ -59,12 +60,7 @@ def _paper_critic(shape, *, width=64):
 
 
 def _mlp_generator(
-  shape,
-  *,
-  hidden=(128, 128),
-  activation='relu',
-  output='linear',
-  affine=True,
+  shape, *, hidden=(128, 128), activation='relu', output='linear', affine=True
 ):
   activation = option_checks.choice('activation', activation, mlp.ACTIVATIONS)
   output = option_checks.choice('output', output, ('linear', 'tanh'))

@@ -48,6 +48,9 @@ def products(spec):
 def test_counts_are_those_of_the_published_sizes():
   unet = translator('unet', 64, width=32, downs=6)
   assert macs.total(unet) == pytest.approx(0.095e9, rel=2e-3)
+  deep = translator('unet', 256, width=64, downs=8)
+  assert macs.total(deep) == pytest.approx(6.05e9, rel=1e-3)
+  assert macs.total(deep, 'literature') == pytest.approx(18.14e9, rel=1e-3)
   resnet = translator('resnet', 64, width=32, blocks=6)
   assert macs.total(resnet) == pytest.approx(0.567e9, rel=1e-3)
   # 56.8 G stands in the tables of GAN compression.
