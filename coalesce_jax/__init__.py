@@ -46,7 +46,7 @@ _HOMES = {
 __all__ = tuple(_HOMES)
 # Rooms that need no import of their own: `cj.methods.adaptation.Config`.
 _ROOMS = (
-  'continual', 'data', 'gan', 'methods', 'metrics', 'models', 'ot',
+  'compress', 'continual', 'data', 'gan', 'methods', 'metrics', 'models', 'ot',
   'parallel', 'translation',
 )  # fmt: skip
 

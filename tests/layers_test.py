@@ -28,7 +28,7 @@ FLOORS = (
   'gan metrics',
   'methods export',
   'translation',
-  'continual',
+  'compress continual',
   # Roof: effects.
   'runs',
   'pipeline',

@@ -26,6 +26,11 @@ def narrower(spec: generator_lib.Spec, parameters: int) -> generator_lib.Spec:
   options = dict(spec.options)
   if not isinstance(options.get('width'), int):
     raise ValueError(f'network {spec.network!r} has no option width')
+  if options.get('widths') is not None:
+    raise ValueError(
+      f'network {spec.network!r} has widths of single layers, which its width '
+      'does not change'
+    )
   low, high = 0, options['width'] + 1
   while high - low > 1:
     width = (low + high) // 2

@@ -13,6 +13,7 @@ from coalesce_jax.models import generator
 MAX_TEXT = 4096
 MAX_NAMES = 1000
 MAX_OPTIONS = 16
+MAX_SIZES = 24
 MAX_SIZE = 1 << 20
 
 
@@ -62,8 +63,8 @@ def sizes(values: Any) -> tuple[int, ...]:
 def options(values: Any) -> generator.Options:
   """Checks options of a network by name: numbers, texts, lists of sizes.
 
-  A longer list than four sizes is cut to 17 values and not checked: no network
-  takes more than 16.
+  A longer list than four sizes is cut to `MAX_SIZES` values and one more, and
+  not checked: no network takes so many.
   """
   if len(values) > MAX_OPTIONS:
     raise ValueError('too many options')
@@ -72,7 +73,9 @@ def options(values: Any) -> generator.Options:
     if not re.fullmatch(r'[a-z_]{1,40}', name):
       raise ValueError(f'option {name[:40]!r} is not a name in lower case')
     if isinstance(value, list):
-      value = sizes(value) if 1 <= len(value) <= 4 else tuple(value[:17])
+      value = (
+        sizes(value) if 1 <= len(value) <= 4 else tuple(value[: MAX_SIZES + 1])
+      )
     elif not isinstance(value, bool | int | float | str):
       raise ValueError(f'option {name!r} is neither number nor text')
     plain[name] = text(value) if isinstance(value, str) else value

@@ -26,22 +26,33 @@ class Generator(nn.Module):
 
   A linear projection gives the smallest map, and each transposed convolution
   doubles its size.
+
+  Attributes:
+    size: H and W.
+    channels: C.
+    width: number of channels of the last map but one; every map before has
+      twice as many as the next.
+    norm: one of 'layer', 'pixel' and 'none', see `layers.Norm`.
+    widths: number of channels of each map but the last; None is the rule of
+      `width`.
   """
 
   size: int
   channels: int
   width: int
   norm: str = 'layer'
+  widths: tuple[int, ...] | None = None
 
   @nn.compact
   def __call__(self, z: jax.Array) -> jax.Array:
     base, doublings = STAGES[self.size]
-    features = self.width * 2 ** (doublings - 1)
-    x = layers.Project((base, base, features), name='project')(z)
+    widths = self.widths or tuple(
+      self.width * 2**i for i in reversed(range(doublings))
+    )
+    x = layers.Project((base, base, widths[0]), name='project')(z)
     x = nn.relu(layers.Norm(self.norm, name='norm_0')(x))
     for i in range(1, doublings):
-      features //= 2
-      x = layers.ConvTranspose(features, name=f'up_{i}')(x)
+      x = layers.ConvTranspose(widths[i], name=f'up_{i}')(x)
       x = nn.relu(layers.Norm(self.norm, name=f'norm_{i}')(x))
     x = layers.swap(layers.ConvTranspose(self.channels, name='out')(x))
     return jnp.tanh(x)
@@ -72,15 +83,23 @@ class WganGpMnistGenerator(nn.Module):
   It maps latents `[B, Z]` to images `[B, 28, 28, 1]`. A projection gives a map
   of 4 pixels, and three transposed 5 x 5 convolutions double its size. The
   first of them is cropped from 8 to 7 pixels. There is no normalisation.
+
+  Attributes:
+    width: a quarter of the channels of the first map.
+    widths: number of channels of the three maps; None is `width` times 4, 2, 1.
   """
 
   width: int
+  widths: tuple[int, ...] | None = None
 
   @nn.compact
   def __call__(self, z: jax.Array) -> jax.Array:
-    x = nn.relu(layers.Project((4, 4, 4 * self.width), name='project')(z))
+    first, second, third = self.widths or tuple(
+      self.width * n for n in (4, 2, 1)
+    )
+    x = nn.relu(layers.Project((4, 4, first), name='project')(z))
     for i, (features, size) in enumerate(
-      [(2 * self.width, 8), (self.width, 14), (1, 28)], 1
+      [(second, 8), (third, 14), (1, 28)], 1
     ):
       x = layers.ConvTranspose(
         features,

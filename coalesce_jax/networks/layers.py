@@ -137,6 +137,26 @@ class Flat(nn.Module):
     return precision.dot(x.reshape(-1, batch), kernel, 0, 0) + bias[None]
 
 
+def only(x: jax.Array, kept: jax.Array | None) -> jax.Array:
+  """Multiplies maps `[C, H, W, B]` by `kept` `[C]`, where it is given."""
+  return x if kept is None else x * kept[:, None, None, None]
+
+
+def mean_of(
+  x: jax.Array, axes: tuple[int, ...], kept: jax.Array | None
+) -> jax.Array:
+  """Returns means over channels and more axes, which stay as 1.
+
+  Args:
+    x: maps, `[C, H, W, B]`, 0 in the channels that are not kept.
+    axes: axes, with 0 among them.
+    kept: 1 for the channels that count and 0 for the others, `[C]`; None counts
+      all.
+  """
+  mean = jnp.mean(x, axes, keepdims=True)
+  return mean if kept is None else mean * (x.shape[0] / jnp.sum(kept))
+
+
 class Norm(nn.Module):
   """Normalises a map without coupling the samples of a batch.
 
@@ -147,21 +167,24 @@ class Norm(nn.Module):
   * `'none'`: no normalisation and no parameters.
 
   A `scale` and a `shift`, both `[C]`, are learned.
+
+  With `kept` `[C]`, of values 1 and 0, the channels of 0 count in no mean, and
+  are 0 before the shift. The others are those of a map without these channels.
   """
 
   kind: str
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: jax.Array, kept: jax.Array | None = None) -> jax.Array:
     if self.kind == 'none':
       return x
     if self.kind == 'pixel':
-      x = x * jax.lax.rsqrt(jnp.mean(x * x, 0, keepdims=True) + 1e-6)
+      x = only(x, kept)
+      x = x * jax.lax.rsqrt(mean_of(x * x, (0,), kept) + 1e-6)
     else:
       axes = (0, 1, 2)
-      mean = jnp.mean(x, axes, keepdims=True)
-      x = x - mean
-      x = x * jax.lax.rsqrt(jnp.mean(x * x, axes, keepdims=True) + 1e-6)
+      x = only(x - mean_of(only(x, kept), axes, kept), kept)
+      x = x * jax.lax.rsqrt(mean_of(x * x, axes, kept) + 1e-6)
     channels = (x.shape[0],)
     scale = self.param('scale', nn.initializers.ones, channels)
     shift = self.param('shift', nn.initializers.zeros, channels)

@@ -29,6 +29,19 @@ def width(value: Any) -> int:
   return whole('width', value, 1, MAX_WIDTH)
 
 
+def widths(value: Any, count: int) -> tuple[int, ...] | None:
+  """Returns the number of channels of each of `count` layers, or None.
+
+  Raises:
+    ValueError: the value is anything else.
+  """
+  if value is None:
+    return None
+  if not isinstance(value, tuple | list) or len(value) != count:
+    raise ValueError(f'widths {str(value)[:60]} are not a list of {count}')
+  return tuple(whole('a width of widths', v, 1, MAX_WIDTH) for v in value)
+
+
 def hidden(value: Any) -> tuple[int, ...]:
   """Returns the sizes of at most `MAX_LAYERS` hidden layers.
 

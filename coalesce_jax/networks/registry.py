@@ -33,10 +33,12 @@ MAX_STEPS = 1000
 _DCGAN_SIZES = tuple(dcgan.STAGES)
 
 
-def _dcgan_generator(shape, *, width=32, norm='layer'):
+def _dcgan_generator(shape, *, width=32, norm='layer', widths=None):
   dcgan.check_images('dcgan', shape, _DCGAN_SIZES)
   norm = option_checks.choice('norm', norm, ('layer', 'pixel', 'none'))
-  return dcgan.Generator(shape[0], shape[2], option_checks.width(width), norm)
+  widths = option_checks.widths(widths, dcgan.STAGES[shape[0]][1])
+  width = option_checks.width(width)
+  return dcgan.Generator(shape[0], shape[2], width, norm, widths)
 
 
 def _dcgan_critic(shape, *, width=32):
@@ -44,11 +46,12 @@ def _dcgan_critic(shape, *, width=32):
   return dcgan.Critic(shape[0], option_checks.width(width))
 
 
-def _paper_generator(shape, *, width=64):
+def _paper_generator(shape, *, width=64, widths=None):
   dcgan.check_images('wgan_gp_mnist', shape, (28,))
   if shape[2] != 1:
     raise ValueError(f'wgan_gp_mnist makes (28, 28, 1) images, not {shape}')
-  return dcgan.WganGpMnistGenerator(option_checks.width(width))
+  widths = option_checks.widths(widths, 3)
+  return dcgan.WganGpMnistGenerator(option_checks.width(width), widths)
 
 
 def _paper_critic(shape, *, width=64):
@@ -57,12 +60,7 @@ def _paper_critic(shape, *, width=64):
 
 
 def _mlp_generator(
-  shape,
-  *,
-  hidden=(128, 128),
-  activation='relu',
-  output='linear',
-  affine=True,
+  shape, *, hidden=(128, 128), activation='relu', output='linear', affine=True
 ):
   activation = option_checks.choice('activation', activation, mlp.ACTIVATIONS)
   output = option_checks.choice('output', output, ('linear', 'tanh'))

@@ -48,6 +48,22 @@ def layer_numbers(blocks: int) -> tuple[int, ...]:
   return 0, 4, 8, *range(_FIRST_BLOCK, _FIRST_BLOCK + blocks)
 
 
+def layer_widths(width: int, blocks: int) -> tuple[int, ...]:
+  """Returns the number of channels of all maps but the last.
+
+  These are the maps of the first convolution, of the two of stride 2, of the
+  first convolution of each residual block, and of the two transposed
+  convolutions: `blocks + 5` values. The residual blocks share the width of the
+  third map.
+
+  Args:
+    width: number of channels of the first map.
+    blocks: number of residual blocks.
+  """
+  down = [width * 2**i for i in range(DOWNS + 1)]
+  return (*down, *[down[-1]] * blocks, *down[-2::-1])
+
+
 class Generator(nn.Module):
   """Maps images `[B, H, W, C]` in [-1, 1] to images `[B, H, W, F]`.
 
@@ -63,6 +79,8 @@ class Generator(nn.Module):
     upsampling: one of `translation_layers.UPSAMPLINGS`.
     dropout: probability of dropout in the residual blocks, see
       `unet.Generator`.
+    widths: number of channels of each map, see `layer_widths`; None is the rule
+      above.
   """
 
   channels: int
@@ -71,6 +89,7 @@ class Generator(nn.Module):
   norm: str = 'instance'
   upsampling: str = 'transposed'
   dropout: float = 0.0
+  widths: tuple[int, ...] | None = None
 
   @nn.compact
   def __call__(self, inputs: Any, numbers: tuple[int, ...] = ()) -> Any:
@@ -102,15 +121,16 @@ class Generator(nn.Module):
     """Returns the maps of all layers up to the number `until`."""
     if until is None:
       until = layer_numbers(self.blocks)[-1]
+    widths = self._widths()
     maps = [x]
     if until:
-      x = self._reflected(x, self.width, 7, 'stem')
+      x = self._reflected(x, widths[0], 7, 'stem')
       x = nn.relu(self._norm('stem_norm', x))
     for i in range(DOWNS):
       if until < 4 * (i + 1):
         return maps
       x = layers.Conv(
-        self.width * 2 ** (i + 1),
+        widths[i + 1],
         kernel_size=3,
         use_bias=self.norm == 'none',
         name=f'down_{i}',
@@ -123,17 +143,17 @@ class Generator(nn.Module):
     return maps
 
   def _block(self, x: jax.Array, noise: jax.Array | None, i: int) -> jax.Array:
-    features = x.shape[0]
-    y = self._reflected(x, features, 3, f'block_{i}_conv_0')
+    inner = self._widths()[1 + DOWNS + i]
+    y = self._reflected(x, inner, 3, f'block_{i}_conv_0')
     y = nn.relu(self._norm(f'block_{i}_norm_0', y))
     y = layers.dropout(y, self.dropout, noise, i)
-    y = self._reflected(y, features, 3, f'block_{i}_conv_1')
+    y = self._reflected(y, x.shape[0], 3, f'block_{i}_conv_1')
     return x + self._norm(f'block_{i}_norm_1', y)
 
   def _decode(self, x: jax.Array) -> jax.Array:
     for i in range(DOWNS):
       x = layers.Up(
-        x.shape[0] // 2,
+        self._widths()[i - DOWNS],
         kernel_size=3,
         upsampling=self.upsampling,
         use_bias=self.norm == 'none',
@@ -141,6 +161,9 @@ class Generator(nn.Module):
       )(x)
       x = nn.relu(self._norm(f'up_norm_{i}', x))
     return jnp.tanh(self._reflected(x, self.channels, 7, 'out', bias=True))
+
+  def _widths(self) -> tuple[int, ...]:
+    return self.widths or layer_widths(self.width, self.blocks)
 
   def _norm(self, name: str, x: jax.Array) -> jax.Array:
     return layers.Norm(self.norm, name=name)(x)

@@ -57,16 +57,22 @@ class Norm(nn.Module):
 
   A `scale` and a `shift`, both `[C]`, are learned.
 
+  `kept` is for `'layer'`, see `layers.Norm`. Other norms of single channels do
+  not depend on the other channels.
+
   Raises:
-    ValueError: `'batch'` in a batch that is split over several devices.
+    ValueError: `'batch'` in a batch that is split over several devices, or
+      `'group'` with `kept`.
   """
 
   kind: str = 'instance'
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: jax.Array, kept: jax.Array | None = None) -> jax.Array:
     if self.kind == 'none':
       return x
+    if self.kind == 'group' and kept is not None:
+      raise ValueError("norm 'group' cannot leave out channels")
     if self.kind == 'batch' and batch_shards.count() > 1:
       raise ValueError("norm 'batch' needs the whole batch on one device")
     channels, height, width, batch = x.shape
@@ -77,6 +83,12 @@ class Norm(nn.Module):
       'layer': channels,
     }.get(self.kind, 1)
     axes = (1, 2, 3) if self.kind == 'batch' else (1, 2)
+    if self.kind == 'layer' and kept is not None:
+      axes = (0, 1, 2)
+      y = layers.only(x, kept)
+      y = layers.only(y - layers.mean_of(y, axes, kept), kept)
+      y = y * jax.lax.rsqrt(layers.mean_of(y * y, axes, kept) + 1e-5)
+      return y * scale[:, None, None, None] + shift[:, None, None, None]
     y = x.reshape(channels // size, size * height, width, batch)
     mean = jnp.mean(y, axes, keepdims=True)
     y = y - mean

@@ -51,9 +51,12 @@ def _unet(
   norm='instance',
   upsampling='transposed',
   dropout=0.0,
+  widths=None,
 ):
+  downs = option_checks.whole('downs', downs, 1, MAX_DOWNS)
   return unet.Generator(
-    downs=option_checks.whole('downs', downs, 1, MAX_DOWNS),
+    downs=downs,
+    widths=option_checks.widths(widths, 2 * downs - 1),
     **_common(channels, width, norm, upsampling, dropout),
   )
 
@@ -66,9 +69,12 @@ def _resnet(
   norm='instance',
   upsampling='transposed',
   dropout=0.0,
+  widths=None,
 ):
+  blocks = option_checks.whole('blocks', blocks, 1, MAX_BLOCKS)
   return resnet.Generator(
-    blocks=option_checks.whole('blocks', blocks, 1, MAX_BLOCKS),
+    blocks=blocks,
+    widths=option_checks.widths(widths, blocks + 2 * resnet.DOWNS + 1),
     **_common(channels, width, norm, upsampling, dropout),
   )
 

@@ -30,6 +30,20 @@ from coalesce_jax.networks import translation_layers as layers
 _WIDEST = 8
 
 
+def layer_widths(width: int, downs: int) -> tuple[int, ...]:
+  """Returns the number of channels of all maps but the last.
+
+  These are the maps of the way down and then those of the way up, in the order
+  of the computation: `2 * downs - 1` values.
+
+  Args:
+    width: number of channels of the first map.
+    downs: number of halvings.
+  """
+  down = [width * min(2**i, _WIDEST) for i in range(downs)]
+  return (*down, *down[-2::-1])
+
+
 class Generator(nn.Module):
   """Maps images `[B, H, W, C]` in [-1, 1] to images `[B, H, W, F]`.
 
@@ -45,6 +59,8 @@ class Generator(nn.Module):
     dropout: probability of dropout. It is active only if the input is a mapping
       with `noise`, see `translation_layers.split_inputs`. Without, a network is
       deterministic.
+    widths: number of channels of each map, see `layer_widths`; None is the rule
+      above.
   """
 
   channels: int
@@ -53,6 +69,7 @@ class Generator(nn.Module):
   norm: str = 'instance'
   upsampling: str = 'transposed'
   dropout: float = 0.0
+  widths: tuple[int, ...] | None = None
 
   @nn.compact
   def __call__(self, inputs: Any) -> jax.Array:
@@ -63,10 +80,11 @@ class Generator(nn.Module):
     )
 
   def _translate(self, x: jax.Array, noise: jax.Array | None) -> jax.Array:
-    widths = [self.width * min(2**i, _WIDEST) for i in range(self.downs)]
+    widths = self.widths or layer_widths(self.width, self.downs)
+    ups = [*widths[self.downs :], self.channels]
     last = self.downs - 1
     maps = []
-    for i, features in enumerate(widths):
+    for i, features in enumerate(widths[: self.downs]):
       normed = 0 < i < last and self.norm != 'none'
       x = nn.leaky_relu(x, 0.2) if i else x
       x = layers.Conv(features, use_bias=not normed, name=f'down_{i}')(x)
@@ -78,13 +96,13 @@ class Generator(nn.Module):
       if i < last:
         x = jnp.concatenate([maps[i], x])
       x = layers.Up(
-        widths[i - 1] if i else self.channels,
+        ups[last - i],
         upsampling=self.upsampling,
         use_bias=not normed,
         name=f'up_{i}',
       )(nn.relu(x))
       if normed:
         x = layers.Norm(self.norm, name=f'up_norm_{i}')(x)
-      if 0 < i < last and widths[i - 1] == widths[i]:
+      if i < last and 2 ** (i - 1) >= _WIDEST:
         x = layers.dropout(x, self.dropout, noise, i)
     return jnp.tanh(x)

@@ -32,6 +32,10 @@ def test_a_narrower_network_has_at_most_so_many_parameters():
   plain = generator_lib.Spec('mlp', 4, (2,))
   with pytest.raises(ValueError, match='no option width'):
     controls.narrower(plain, 5)
+  widths = generator_lib.freeze({'width': 6, 'widths': (12, 6)})
+  sliced = generator_lib.Spec('dcgan', 4, (8, 8, 1), widths)
+  with pytest.raises(ValueError, match='widths of single layers'):
+    controls.narrower(sliced, 10**6)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from coalesce_jax.networks import layers
+from coalesce_jax.networks import translation_layers
 
 RNG = np.random.default_rng(0)
 
@@ -105,6 +106,31 @@ def test_norms_are_of_one_sample_or_one_pixel():
     x / np.sqrt((x**2).mean(0)) * scale + shift,
   )
   assert apply(layers.Norm('none'), {}, x) is x
+
+
+@pytest.mark.parametrize(
+  'norm',
+  [
+    layers.Norm('layer'),
+    layers.Norm('pixel'),
+    translation_layers.Norm('layer'),
+  ],
+)
+def test_norms_of_kept_channels_are_those_of_a_map_without_the_others(norm):
+  x, scale, shift = 3.0 + numbers(4, 2, 3, 5), numbers(4), numbers(4)
+  mask = np.array([True, False, True, True])
+  params = {'scale': scale, 'shift': shift}
+  found = norm.apply({'params': params}, x, kept=np.float32(mask))
+  fewer = {name: leaf[mask] for name, leaf in params.items()}
+  near(found[mask], apply(norm, fewer, x[mask]))
+  near(found[~mask], np.broadcast_to(shift[1], (1, 2, 3, 5)))
+
+
+def test_a_norm_of_groups_leaves_out_no_channel():
+  norm = translation_layers.Norm('group')
+  params = {'scale': np.ones(4), 'shift': np.ones(4)}
+  with pytest.raises(ValueError, match='group'):
+    norm.apply({'params': params}, numbers(4, 2, 2, 1), kept=np.ones(4))
 
 
 @pytest.mark.parametrize('kind', ['layer', 'pixel'])

@@ -12,6 +12,14 @@ def test_whole_numbers_reach_their_bounds():
   assert checks.width(checks.MAX_WIDTH) == checks.MAX_WIDTH
 
 
+def test_widths_are_as_many_as_layers():
+  assert checks.widths(None, 3) is None
+  assert checks.widths([1, 2, checks.MAX_WIDTH], 3) == (1, 2, 4096)
+  for wrong in ((1, 2), (1, 2, 0), (1, 2, 3.0), (1, True, 3), 'abc', (), {}):
+    with pytest.raises(ValueError, match='widths'):
+      checks.widths(wrong, 3)
+
+
 def test_layers_become_a_tuple():
   assert checks.hidden([3, 1]) == (3, 1)
   assert checks.hidden(()) == ()

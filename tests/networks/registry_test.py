@@ -80,6 +80,10 @@ def test_equal_arguments_give_the_same_network():
     ('dcgan', {'depth': 3}, 'does not take'),
     ('dcgan', {'norm': 'batch'}, 'not one of'),
     ('wgan_gp_mnist', {}, 'makes images of 28'),
+    ('dcgan', {'widths': (4, 4, 4)}, 'are not a list of 2'),
+    ('dcgan', {'widths': 4}, 'are not a list of 2'),
+    ('dcgan', {'widths': [4, 0]}, r'widths 0 is not in \[1, 4096\]'),
+    ('dcgan', {'widths': [4, 4097]}, 'widths 4097'),
     ('mlp', {'hidden': (8,) * 99}, 'list of'),
   ],
 )

@@ -320,6 +320,40 @@ def test_the_features_of_cut_are_five_maps():
   ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+  ('name', 'options', 'widths'),
+  [
+    ('unet', {'downs': 1}, (2,)),
+    ('unet', {'downs': 5}, (2, 4, 8, 16, 16, 16, 8, 4, 2)),
+    ('resnet', {'blocks': 2}, (2, 4, 8, 8, 8, 4, 2)),
+  ],
+)
+def test_widths_are_by_rule_or_given(name, options, widths):
+  def shapes(**more):
+    network, _ = made(name, **options, **more)
+    return jax.tree.map(
+      lambda leaf: leaf.shape, jax.eval_shape(network.init, KEY)
+    )
+
+  # A width does not matter beside all of them.
+  assert shapes(widths=widths) == shapes(width=2)
+  assert shapes(widths=[*widths], width=7) == shapes(width=2)
+  assert shapes(widths=(3, *widths[1:])) != shapes(width=2)
+
+
+def test_dropout_stands_at_the_same_layers_for_any_widths():
+  network, params = made(
+    'unet', downs=6, dropout=0.5, widths=tuple(range(1, 12))
+  )
+  x = images(1, 64, 64, 2)
+  noise = jax.random.key_data(jax.random.split(KEY, 1))
+  drops = jax.make_jaxpr(network.apply)(
+    params, {'condition': x, 'noise': noise}
+  )
+  # In the block between the maps of the fourth and the fifth convolution.
+  assert str(drops).count('random_bits') == 1
+
+
 def test_equal_arguments_give_the_same_network():
   def make(**options):
     return translators.translator(
@@ -342,6 +376,9 @@ def test_equal_arguments_give_the_same_network():
     ('resnet', {'upsampling': 'bilinear'}, 'upsampling'),
     ('unet', {'dropout': 1.0}, 'dropout 1.0'),
     ('unet', {'dropout': -0.1}, 'dropout'),
+    ('unet', {'downs': 2, 'widths': (1, 2)}, 'are not a list of 3'),
+    ('resnet', {'blocks': 1, 'widths': (1,) * 5}, 'are not a list of 6'),
+    ('resnet', {'blocks': 1, 'widths': (1,) * 5 + (4097,)}, 'widths 4097'),
     ('unet', {'in_channels': 65}, r'in_channels 65 is not in \[1, 64\]'),
     ('unet', {'out_channels': 0}, 'out_channels 0'),
   ],
