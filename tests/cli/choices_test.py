@@ -1,5 +1,7 @@
 """Names that flags offer are those that something implements."""
 
+from coalesce_jax.continual import learners
+from coalesce_jax.continual import settings
 from coalesce_jax.data import augmentation
 from coalesce_jax.data import augmentation_names
 from coalesce_jax.export import export
@@ -18,6 +20,7 @@ def test_every_name_has_what_it_names_and_nothing_is_without_a_name():
     (config.OBJECTIVES, objectives.TABLE),
     (config.ADVERSARIAL, ('wgan', *registry.PLAIN)),
     (ternary_config.SCHEMES, ternary_schemes.TABLE),
+    (settings.LEARNERS, learners.TABLE),
     (feature_names.NAMES, feature_registry.LOADERS),
     (tuple(export_names.WEIGHTS), export.FORMATS),
     (tuple(export_names.ENDINGS), export.FORMATS),

@@ -222,6 +222,7 @@ def test_a_tracker_that_does_not_start_is_refused_in_one_line(
 
 TRAINING = (
   'run', 'pretrain', 'barycenter', 'adapt', 'ternarize', 'translate train',
+  'stream run', 'stream add',
 )  # fmt: skip
 
 
