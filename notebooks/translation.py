@@ -142,8 +142,10 @@ figure.tight_layout()
 # %% [markdown]
 # ## Look and measure
 #
-# Shapes and shading come out right. Colours are guesses: an outline does not
-# say whether a heart is red or blue. That is why L1 cannot become small.
+# Colours follow the outlines, and they are smeared and often wrong. A narrow
+# network has taken few steps here: 32 channels and 1,500 steps draw clean shapes,
+# as the guide shows. What no network can know is the colour itself: an outline
+# does not say whether a heart is red or blue. So L1 cannot become small.
 
 # %%
 made = translator(held.condition)
