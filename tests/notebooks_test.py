@@ -217,6 +217,7 @@ def test_seeds_trains_a_replica_for_each_weight_and_seed(tmp_path, monkeypatch):
   )
 
 
+@pytest.mark.slow
 def test_translation_ends_with_a_program_that_draws_alike(
   tmp_path, monkeypatch
 ):

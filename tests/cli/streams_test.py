@@ -105,6 +105,7 @@ def test_a_translator_of_a_family_translates_pictures(tmp_path, capsys):
   np.testing.assert_allclose(found, (wanted + 1.0) * 127.5, atol=0.51)
 
 
+@pytest.mark.slow
 def test_a_task_joins_a_family_whose_bytes_stay(tmp_path, capsys):
   path = tmp_path / 'f.safetensors'
   made(path)

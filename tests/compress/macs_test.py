@@ -45,6 +45,7 @@ def products(spec):
   return true, literature
 
 
+@pytest.mark.slow
 def test_counts_are_those_of_the_published_sizes():
   unet = translator('unet', 64, width=32, downs=6)
   assert macs.total(unet) == pytest.approx(0.095e9, rel=2e-3)

@@ -27,6 +27,7 @@ def _learned():
   return tasks, *cj.continual.piggyback(KEY, tasks, share=0.5)
 
 
+@pytest.mark.slow
 def test_a_task_that_is_added_through_a_file_is_that_of_the_whole_run(
   learned, tmp_path
 ):
@@ -47,6 +48,7 @@ def test_a_task_that_is_added_through_a_file_is_that_of_the_whole_run(
   )
 
 
+@pytest.mark.slow
 def test_what_tasks_store_is_what_was_counted(learned):
   tasks, whole, result = learned
   # Of the only inner kernel, of 4 inputs and 6 filters, 3 of them free: the
@@ -68,6 +70,7 @@ def test_shares_of_a_u_net_are_those_that_were_derived():
     np.testing.assert_allclose(found, wanted, atol=0.01)
 
 
+@pytest.mark.slow
 def test_a_task_that_does_not_fit_is_refused_before_training(learned):
   tasks, whole, _ = learned
   other = streams.pairs(1)[0]

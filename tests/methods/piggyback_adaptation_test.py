@@ -97,6 +97,7 @@ def test_without_free_filters_the_kernel_stays_in_the_span_of_the_bank():
   np.testing.assert_allclose(rest, 0.0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_every_seed_is_what_it_is_alone(borrowed):
   several = [ensembles.batched([node, node]) for node in nodes()]
   keys = jax.random.split(KEY, 2).at[0].set(KEY)

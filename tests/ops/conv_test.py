@@ -31,7 +31,7 @@ CASES = [
 TILED = [
   (10, 3, 1, 1, 128, 128, 3),
   (8, 3, 1, ((0, 2), (1, 1)), 128, 128, 8),
-  (8, 3, 1, 1, 256, 256, 32),
+  pytest.param(8, 3, 1, 1, 256, 256, 32, marks=pytest.mark.slow),
   (9, 4, 1, 1, 64, 64, 16),
 ]
 # Channels in and out, of which the latter are wide.
