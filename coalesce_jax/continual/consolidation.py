@@ -32,11 +32,9 @@ def l2(weight: float = 1.0) -> stream.Learner:
     state: one_network.State,
     task: stream.Task,
     hooks: loop.Hooks | None,
-  ) -> tuple[fitting.Fitted, Any]:
-    if state.params is None:
-      return one_network.fine_tuned(key, state, task, hooks)
+  ) -> fitting.Fitted:
     ones = jax.tree.map(jnp.ones_like, state.params)
-    return _consolidated(key, state, task, hooks, ones, weight), ()
+    return _consolidated(key, state, task, hooks, ones, weight)
 
   return one_network.learner('l2', learn)
 
@@ -57,17 +55,21 @@ def ewc(weight: float = 1.0, samples: int = 256) -> stream.Learner:
     state: one_network.State,
     task: stream.Task,
     hooks: loop.Hooks | None,
-  ) -> tuple[fitting.Fitted, Any]:
-    if state.params is None:
-      made, _ = one_network.fine_tuned(key, state, task, hooks)
-    else:
-      made = _consolidated(key, state, task, hooks, state.memory, weight)
-    found = importance(key, task.problem, made, samples)
-    if state.params is not None:
-      found = jax.tree.map(jnp.add, state.memory, found)
-    return made, found
+  ) -> fitting.Fitted:
+    return _consolidated(key, state, task, hooks, state.memory, weight)
 
-  return one_network.learner('ewc', learn)
+  def remember(
+    key: types.PRNGKey,
+    state: one_network.State,
+    task: stream.Task,
+    fitted: fitting.Fitted,
+  ) -> types.Params:
+    found = importance(key, task.problem, fitted, samples)
+    if not state.tasks:
+      return found
+    return jax.tree.map(jnp.add, state.memory, found)
+
+  return one_network.learner('ewc', learn, remember)
 
 
 def importance(

@@ -32,16 +32,24 @@ class State(NamedTuple):
   memory: Any = ()
 
 
-# ``(key, state, task, hooks) -> (fitted, memory)``.
-Learn = Callable[..., tuple[fitting.Fitted, Any]]
+# ``(key, state, task, hooks) -> fitted``, of a task that is not the first.
+Learn = Callable[..., fitting.Fitted]
 
 
-def learner(name: str, learn: Learn) -> stream.Learner:
-  """Returns a learner of one network.
+def learner(
+  name: str,
+  learn: Learn,
+  remember: Callable[..., Any] = lambda key, state, task, fitted: (),
+  check: Callable[[stream.Task], Any] = lambda task: None,
+) -> stream.Learner:
+  """Returns a learner of one network, which starts as a new one.
 
   Args:
     name: its name.
-    learn: learns a task and returns the memory after it.
+    learn: learns every task after the first.
+    remember: ``(key, state, task, fitted) -> memory`` after each task. The
+      state is that before the task.
+    check: raises ValueError for a task that cannot be learned, before it is.
   """
 
   def step(
@@ -50,11 +58,15 @@ def learner(name: str, learn: Learn) -> stream.Learner:
     task: stream.Task,
     hooks: loop.Hooks | None,
   ) -> tuple[State, loop.History]:
+    key = keys_lib.typed(key)
+    check(task)
     if state.tasks:
       tasks_lib.check_network(task, state.tasks[0].network)
-    made, memory = learn(keys_lib.typed(key), state, task, hooks)
-    tasks = (*state.tasks, task)
-    return State(made.latent, tasks, memory), made.history
+      made = learn(key, state, task, hooks)
+    else:
+      made = fitting.fit(key, task.problem, hooks=hooks)
+    memory = remember(key, state, task, made)
+    return State(made.latent, (*state.tasks, task), memory), made.history
 
   def generator(state: State, t: int, task: stream.Task) -> stream.Model:
     del t
@@ -70,27 +82,19 @@ def learner(name: str, learn: Learn) -> stream.Learner:
 
 def fine_tuned(
   key: types.PRNGKey, state: State, task: stream.Task, hooks: loop.Hooks | None
-) -> tuple[fitting.Fitted, Any]:
+) -> fitting.Fitted:
   """Learns a task by training on from the network as it is.
-
-  The first task starts from a new network.
 
   Args:
     key: one key, or `[S]` keys; consumed.
     state: the network.
     task: the task.
     hooks: effects of the loop.
-
-  Returns:
-    The result, and no memory.
   """
-  if state.params is None:
-    return fitting.fit(key, task.problem, hooks=hooks), ()
-  made = fitting.fit(
+  return fitting.fit(
     key, task.problem, start=fitting.from_given, given=state.params,
     hooks=hooks,
   )  # fmt: skip
-  return made, ()
 
 
 def sequential() -> stream.Learner:

@@ -35,13 +35,21 @@ def joint() -> stream.Learner:
     state: one_network.State,
     task: stream.Task,
     hooks: loop.Hooks | None,
-  ) -> tuple[fitting.Fitted, Any]:
+  ) -> fitting.Fitted:
     parts = [one.problem for one in (*state.tasks, task)]
-    made = fitting.fit(key, joined.joined(parts), hooks=hooks)
-    data = problems.for_seeds([part.args for part in parts], key)
-    return made, data
+    return fitting.fit(key, joined.joined(parts), hooks=hooks)
 
-  return one_network.learner('joint', learn)
+  def remember(
+    key: types.PRNGKey,
+    state: one_network.State,
+    task: stream.Task,
+    fitted: fitting.Fitted,
+  ) -> Any:
+    del fitted
+    data = [one.problem.args for one in (*state.tasks, task)]
+    return problems.for_seeds(data, key)
+
+  return one_network.learner('joint', learn, remember)
 
 
 def distillation(weight: float = 10.0) -> stream.Learner:
@@ -58,17 +66,14 @@ def distillation(weight: float = 10.0) -> stream.Learner:
     state: one_network.State,
     task: stream.Task,
     hooks: loop.Hooks | None,
-  ) -> tuple[fitting.Fitted, Any]:
-    if state.params is None:
-      return one_network.fine_tuned(key, state, task, hooks)
+  ) -> fitting.Fitted:
     term = imitation(
       task.problem.method.generator, task.auxiliary, len(state.tasks), weight
     )
-    made = fitting.fit(
+    return fitting.fit(
       key, task.problem, start=fitting.from_given, given=state.params,
       terms=(term,), data=lambda teacher: {term.name: teacher}, hooks=hooks,
     )  # fmt: skip
-    return made, ()
 
   return one_network.learner('distillation', learn)
 
@@ -90,10 +95,7 @@ def replay(samples: int = 256) -> stream.Learner:
     state: one_network.State,
     task: stream.Task,
     hooks: loop.Hooks | None,
-  ) -> tuple[fitting.Fitted, Any]:
-    kept = (*state.memory, problems.for_seeds(task.kept(samples), key))
-    if state.params is None:
-      return one_network.fine_tuned(key, state, task, hooks)[0], kept
+  ) -> fitting.Fitted:
     parts: list[problems.Problem] = []
     args: list[Any] = []
     for old, memory in zip(state.tasks, state.memory, strict=True):
@@ -107,13 +109,23 @@ def replay(samples: int = 256) -> stream.Learner:
       parts.append(old.problem)
       args.append(scan.once(each)(key, state.params, memory))
     problem = joined.joined([*parts, task.problem])
-    fitted = fitting.fit(
+    return fitting.fit(
       key, problem, start=fitting.from_given, given=state.params,
       args=(*args, problems.for_seeds(task.problem.args, key)), hooks=hooks,
     )  # fmt: skip
-    return fitted, kept
 
-  return one_network.learner('replay', learn)
+  def remember(
+    key: types.PRNGKey,
+    state: one_network.State,
+    task: stream.Task,
+    fitted: fitting.Fitted,
+  ) -> Any:
+    del fitted
+    return (*state.memory, problems.for_seeds(task.kept(samples), key))
+
+  return one_network.learner(
+    'replay', learn, remember, lambda task: task.kept(samples)
+  )
 
 
 @functools.lru_cache(maxsize=64)

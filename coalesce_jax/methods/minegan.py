@@ -27,14 +27,12 @@ from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.gan import local_samples
 from coalesce_jax.methods import fine_tuning
-from coalesce_jax.methods import runner
-from coalesce_jax.methods import settings
+from coalesce_jax.methods import frozen_parts
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.networks import mixture
 from coalesce_jax.ops import precision
 from coalesce_jax.training import loop
-from coalesce_jax.transforms import masks
 
 
 @functools.lru_cache(maxsize=16)
@@ -115,42 +113,17 @@ def mine(
   images = local_samples.check(images, spec.image_shape, key.shape)
   mined = network(spec.build(), spec.latent_size, len(nodes))
   spec = dataclasses.replace(spec, latent_size=spec.latent_size + len(nodes))
-  critic = spec.build_critic()
-  warm = config.warm_critics and nodes[0].critic is not None
-
-  def setup(key, hyper, params, critic_params, images):
-    key_miners, key_critic = jax.random.split(key)
-    local, held = local_samples.split_held_out(images, config.held_out)
-    first = critic_params if warm else critic.init(key_critic)
-    return runner.Setup(
-      generator=mined.init(key_miners) | {'nodes': trees.stack(params)},
-      targets=(runner.Target(local, held, 1.0, first),),
-      generator_rate=hyper['rate'] * hyper['generator_rate'],
-      critic_rate=hyper['rate'],
-      warmup=loop.warmup_of(
-        config.warmup, settings.WARMUP, config.schedule.steps
-      ),
-    )
-
-  result = runner.run(
-    key,
-    setup,
-    (
-      [node.params for node in nodes],
-      nodes[0].critic if warm else (),
-      images,
+  result = frozen_parts.train(
+    key, nodes, images,
+    spec=spec,
+    network=mined,
+    start=lambda key, params: (
+      mined.init(key) | {'nodes': trees.stack(params)}
     ),
-    runner.method(
-      dataclasses.replace(config.game, objective='w1'),
-      config.schedule,
-      spec,
-      decay=config.decay,
-      generator=mined,
-      reparam=masks.freeze(('nodes/.*',)),
-    ),
-    hyper=fine_tuning.hyperparameters(config),
+    frozen='nodes/.*',
+    config=config,
     hooks=loop.hooks_for(hooks, 'mined'),
-  )
+  )  # fmt: skip
   generator = generator_lib.Generator(
     mined, result.params, spec, result.critics[0]
   )

@@ -12,7 +12,6 @@ Shapes: K nodes, N local samples, S replicas.
 """
 
 from collections.abc import Callable, Sequence
-import dataclasses
 import functools
 from typing import Any
 
@@ -24,13 +23,12 @@ from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.gan import local_samples
 from coalesce_jax.methods import fine_tuning
-from coalesce_jax.methods import runner
+from coalesce_jax.methods import frozen_parts
 from coalesce_jax.methods import settings
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.networks import layer_names
 from coalesce_jax.training import loop
-from coalesce_jax.transforms import masks
 from coalesce_jax.transforms import piggyback
 
 # Share of free filters.
@@ -71,46 +69,22 @@ def borrow(
   spec = checks.with_critic(checks.same_architecture(list(nodes)))
   shares = rules(spec, share)
   images = local_samples.check(images, spec.image_shape, key.shape)
-  critic = spec.build_critic()
-  warm = config.warm_critics and nodes[0].critic is not None
-
-  def setup(key, hyper, params, critic_params, images):
-    key_critic, key_mix = jax.random.split(key)
-    local, held = local_samples.split_held_out(images, config.held_out)
-    first = critic_params if warm else critic.init(key_critic)
-    latent, bank = start(key_mix, params, shares)
-    return runner.Setup(
-      generator={'latent': latent, 'bank': bank},
-      targets=(runner.Target(local, held, 1.0, first),),
-      generator_rate=hyper['rate'] * hyper['generator_rate'],
-      critic_rate=hyper['rate'],
-      warmup=loop.warmup_of(
-        config.warmup, settings.WARMUP, config.schedule.steps
-      ),
-    )
-
   network = composed(spec.build())
-  score = fine_tuning.score(network, spec.latent_size, config)
-  result = runner.run(
-    key,
-    setup,
-    (
-      [node.params for node in nodes],
-      nodes[0].critic if warm else (),
-      images,
-    ),
-    runner.method(
-      dataclasses.replace(config.game, objective='w1'),
-      config.schedule,
-      spec,
-      decay=config.decay,
-      generator=network,
-      reparam=masks.freeze(('bank/.*',)),
-    ),
-    hyper=fine_tuning.hyperparameters(config),
+
+  def begin(key, params):
+    latent, bank = start(key, params, shares)
+    return {'latent': latent, 'bank': bank}
+
+  result = frozen_parts.train(
+    key, nodes, images,
+    spec=spec,
+    network=network,
+    start=begin,
+    frozen='bank/.*',
+    config=config,
     hooks=loop.hooks_for(hooks, 'piggyback'),
-    score=score,
-  )
+    score=fine_tuning.score(network, spec.latent_size, config),
+  )  # fmt: skip
   params = _exactly(result.params, key.size if key.ndim else None)
   return generator_lib.Generator(
     spec.build(), params, spec, result.critics[0]

@@ -90,10 +90,7 @@ def conv2d(
       strict=True,
     )
   ]
-  height, width = (
-    (n + low + high - size) // stride + 1
-    for n, (low, high) in zip(image, pads, strict=True)
-  )
+  height, width = patch_geometry.patches(image, size, stride, pads)
   return im2col.join(products, shape)[0][:, :height, :width]
 
 
@@ -135,10 +132,7 @@ def conv2d_transpose(
     size = height, width
   kernel = kernel.swapaxes(2, 3)
   shape = patch_geometry.geometry(size, kernel.shape, stride, pads, x.shape[3])
-  patches = tuple(
-    (n + low + high - k) // stride + 1
-    for n, (low, high) in zip(size, pads, strict=True)
-  )
+  patches = patch_geometry.patches(size, k, stride, pads)
   if patches != x.shape[1:3]:
     raise ValueError(
       f'size {size} has {patches} patches, which do not fit input {x.shape}'

@@ -32,6 +32,10 @@ _plain: contextvars.ContextVar[bool] = contextvars.ContextVar(
 )
 
 
+# Zeros (before, after) for rows and for columns.
+Pads = tuple[tuple[int, int], tuple[int, int]]
+
+
 class Geometry(NamedTuple):
   """The positions of patches in an image.
 
@@ -76,11 +80,29 @@ class Geometry(NamedTuple):
     return self.out[0] + more, self.out[1] + more
 
 
+def patches(
+  image: tuple[int, int], kernel: int, stride: int, pads: Pads
+) -> tuple[int, int]:
+  """Returns how many patches an image has in each direction.
+
+  Args:
+    image: (H, W).
+    kernel: k.
+    stride: the stride in both directions.
+    pads: zeros (before, after) for rows and for columns.
+  """
+  height, width = (
+    (n + low + high - kernel) // stride + 1
+    for n, (low, high) in zip(image, pads, strict=True)
+  )
+  return height, width
+
+
 def geometry(
   image: tuple[int, int],
   kernel: tuple[int, ...],
   stride: int,
-  pads: tuple[tuple[int, int], tuple[int, int]],
+  pads: Pads,
   batch: int | None = None,
 ) -> Geometry:
   """Returns the geometry of a convolution.
@@ -96,10 +118,7 @@ def geometry(
     ValueError: the kernel exceeds the padded image.
   """
   size, _, channels, features = kernel
-  height, width = (
-    (n + low + high - size) // stride + 1
-    for n, (low, high) in zip(image, pads, strict=True)
-  )
+  height, width = patches(image, size, stride, pads)
   # Sizes of exported programs may be symbols, which compare with numbers only.
   if height < 1 or width < 1:
     raise ValueError(f'kernel {size} exceeds the padded input {image}')

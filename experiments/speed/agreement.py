@@ -19,6 +19,7 @@ from coalesce_jax.translation import training
 from experiments.speed import peer
 from experiments.speed import programs
 from experiments.speed import shapes
+from experiments.speed import torch_arrays
 from experiments.speed import translator_steps
 
 
@@ -78,7 +79,7 @@ def trainer_of(
     learning_rate=config.learning_rate,
     beta1=config.beta1,
     beta2=config.beta2,
-    device=peer.device(),
+    device=torch_arrays.device(),
     **options,
   )
 
@@ -119,9 +120,9 @@ def compare_translators(
   if game.decay_steps and steps > game.constant_steps:
     raise ValueError(f'the learning rate falls within {steps} steps')
   trainer = translator_steps.TRAINERS[method](
-    config, program.state, device=peer.device(), **options
+    config, program.state, device=torch_arrays.device(), **options
   )
-  a, b = (peer.images(x, peer.device()) for x in images[:2])
+  a, b = (torch_arrays.images(x, torch_arrays.device()) for x in images[:2])
   state, differences = program.state, []
   for _ in range(steps):
     trainer.step(
@@ -156,7 +157,7 @@ def _draws(
     (sources.array(jnp.asarray(images)),), key_real, repeats * batch
   )[0]
   real = real.reshape(repeats, batch, *real.shape[1:])
-  device = peer.device()
+  device = torch_arrays.device()
   latents = peer.torch.from_numpy(np.array(z)).to(device)
   batches = []
   for i, key_update in enumerate(jax.random.split(key_critic, repeats)):
@@ -164,5 +165,5 @@ def _draws(
     key_points = jax.random.split(key_one, 3)[2]
     t = jax.random.uniform(key_points, (batch, 1, 1, 1))
     t = peer.torch.from_numpy(np.array(t)).to(device)
-    batches.append((peer.images(real[i], device), latents[i], t))
+    batches.append((torch_arrays.images(real[i], device), latents[i], t))
   return batches, latents[repeats]

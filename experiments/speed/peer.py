@@ -11,13 +11,13 @@ Shapes: B batch, Z latent, images `[B, C, H, W]` as PyTorch has them.
 import functools
 from typing import Any
 
-import jax
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from experiments.speed import shapes
+from experiments.speed import torch_arrays
 
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 Parameters = dict[str, torch.Tensor]
@@ -143,7 +143,7 @@ class Trainer:
         the points of the penalty `[B, 1, 1, 1]`.
       z: latents of the generator's update, `[B, Z]`.
     """
-    round_factors(self.rounded)
+    torch_arrays.round_factors(self.rounded)
     for real, latents, t in batches:
       fake = self._generate(latents)
       points = t * real + (1.0 - t) * fake
@@ -151,7 +151,7 @@ class Trainer:
         gradients, (gap, penalty) = self._critic_gradients(
           dict(self.critic.named_parameters()), real, fake, points
         )
-        _set(self.critic, gradients)
+        torch_arrays.set_gradients(self.critic, gradients)
       else:
         gap, penalty = self._eager_critic(real, fake, points)
       self._of_critic.step()
@@ -159,7 +159,7 @@ class Trainer:
       gradients, (value,) = self._generator_gradients(
         dict(self.generator.named_parameters()), z
       )
-      _set(self.generator, gradients)
+      torch_arrays.set_gradients(self.generator, gradients)
     else:
       self._of_generator.zero_grad(set_to_none=True)
       with self._precision():
@@ -239,42 +239,34 @@ class Trainer:
 def load_generator(module: Generator, params: Any) -> None:
   """Copies our kernels `[k, k, C, F]` and projection `[Z, h, w, C]`."""
   kernel = np.asarray(params['project']['kernel'])
-  assign(
+  torch_arrays.assign(
     module.project.weight,
     kernel.transpose(3, 1, 2, 0).reshape(-1, kernel.shape[0]),
   )
-  assign(module.bias, params['project']['bias'])
+  torch_arrays.assign(module.bias, params['project']['bias'])
   last = len(module.ups) - 1
   for i, (norm, up) in enumerate(zip(module.norms, module.ups, strict=True)):
-    assign(norm.weight, params[f'norm_{i}']['scale'])
-    assign(norm.bias, params[f'norm_{i}']['shift'])
+    torch_arrays.assign(norm.weight, params[f'norm_{i}']['scale'])
+    torch_arrays.assign(norm.bias, params[f'norm_{i}']['shift'])
     layer = params['out' if i == last else f'up_{i + 1}']
-    assign(up.weight, np.asarray(layer['kernel']).transpose(2, 3, 0, 1))
-    assign(up.bias, layer['bias'])
+    torch_arrays.assign(
+      up.weight, np.asarray(layer['kernel']).transpose(2, 3, 0, 1)
+    )
+    torch_arrays.assign(up.bias, layer['bias'])
 
 
 def load_critic(module: Critic, params: Any, network: shapes.Network) -> None:
   """Copies our parameters; the head reads pixels in our order."""
   for i, conv in enumerate(module.convs):
     layer = params[f'conv_{i}']
-    assign(conv.weight, np.asarray(layer['kernel']).transpose(3, 2, 0, 1))
-    assign(conv.bias, layer['bias'])
+    torch_arrays.assign(
+      conv.weight, np.asarray(layer['kernel']).transpose(3, 2, 0, 1)
+    )
+    torch_arrays.assign(conv.bias, layer['bias'])
   head = np.asarray(params['head']['kernel'])
   head = head.reshape(network.base, network.base, -1).transpose(2, 0, 1)
-  assign(module.head.weight, head.reshape(1, -1))
-  assign(module.head.bias, params['head']['bias'])
-
-
-@torch.no_grad()
-def assign(parameter: torch.Tensor, value: Any) -> None:
-  """Copies an array into a parameter of the same shape."""
-  parameter.copy_(torch.from_numpy(np.array(value, np.float32)))
-
-
-def images(array: Any, device: str = 'cpu') -> torch.Tensor:
-  """`[B, H, W, C]` as PyTorch has them."""
-  array = np.array(np.asarray(array).transpose(0, 3, 1, 2), order='C')
-  return torch.from_numpy(array).to(device)
+  torch_arrays.assign(module.head.weight, head.reshape(1, -1))
+  torch_arrays.assign(module.head.bias, params['head']['bias'])
 
 
 def draw(
@@ -289,31 +281,6 @@ def draw(
     z = torch.randn(batch, latent_size, device=device)
     batches.append((real, z, torch.rand(batch, 1, 1, 1, device=device)))
   return batches, torch.randn(batch, latent_size, device=device)
-
-
-def device() -> str:
-  """Where PyTorch plays: on JAX's kind of device.
-
-  Raises:
-    ValueError: JAX has a GPU, and this PyTorch has none.
-  """
-  if jax.default_backend() != 'gpu':
-    return 'cpu'
-  if not torch.cuda.is_available():
-    raise ValueError('JAX has a GPU, PyTorch does not: install one with CUDA')
-  return 'cuda'
-
-
-def round_factors(allowed: bool) -> None:
-  """Whether GPUs may round factors of products to 11 bits (tensorfloat32)."""
-  torch.backends.cuda.matmul.allow_tf32 = allowed
-  torch.backends.cudnn.allow_tf32 = allowed
-
-
-def wait(device: torch.device) -> None:
-  """Returns when the device has done its work."""
-  if device.type == 'cuda':
-    torch.cuda.synchronize(device)
 
 
 def _compiled(fn: Any, mode: str) -> Any:
@@ -333,10 +300,3 @@ def _compiled(fn: Any, mode: str) -> Any:
 def _penalty(gradient: torch.Tensor) -> torch.Tensor:
   norm = torch.sqrt(gradient.float().square().sum((1, 2, 3)) + 1e-12)
   return (norm - 1.0).square().mean()
-
-
-def _set(module: nn.Module, gradients: dict[str, torch.Tensor]) -> None:
-  for name, parameter in module.named_parameters():
-    # The fused Adam reads a gradient as if it lay like its parameter, and
-    # `torch.func` gives kernels with the channels last.
-    parameter.grad = gradients[name].contiguous()

@@ -22,6 +22,7 @@ from experiments.speed import agreement
 from experiments.speed import peer
 from experiments.speed import programs
 from experiments.speed import shapes
+from experiments.speed import torch_arrays
 
 
 class Trainer:
@@ -67,7 +68,7 @@ class Trainer:
 
   def step(self, batches: list[peer.Batch], z: torch.Tensor) -> None:
     """As `peer.Trainer.step`, every array with a leading axis S."""
-    peer.round_factors(self._rounded)
+    torch_arrays.round_factors(self._rounded)
     for real, latents, t in batches:
       with torch.no_grad():
         fake = self._generate(self._of_generator, latents)
@@ -123,7 +124,7 @@ def case(
       for start in starts
     ]
   )
-  data = peer.images(images, peer.device())
+  data = torch_arrays.images(images, torch_arrays.device())
 
   def run() -> None:
     for _ in range(steps):
@@ -133,7 +134,7 @@ def case(
           network.latent_size,
         )
       )  # fmt: skip
-    peer.wait(trainer.device)
+    torch_arrays.wait(trainer.device)
 
   try:
     run()

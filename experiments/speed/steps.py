@@ -113,10 +113,10 @@ def measure(
       )
       for name in peers
     }
-    for name in peers:
-      run = peer_run(network, config, images, program, name)
-      steps[name] = turns.fitting(run)
-      cases[name] = functools.partial(run, steps[name])
+    runs = {
+      name: peer_run(network, config, images, program, name) for name in peers
+    }
+    add(runs, cases, steps, turns)
   spent = timing.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
   ours = spent['ours']
   operations_of_step = network.step(config.batch_size, config.critic_steps)
@@ -138,6 +138,25 @@ def measure(
     **{name: timing.ratio(ours, spent[name]) for name in others},
     'ratios': _ratios(spent, 'ours', peers),
   }
+
+
+def add(
+  runs: dict[str, Callable[[int], None]],
+  cases: dict[str, timing.Case],
+  steps: dict[str, int],
+  turns: timing.Turns,
+) -> None:
+  """Adds cases of as many steps as fit a timed call.
+
+  Args:
+    runs: what takes steps, by name.
+    cases: of `timing.interleave`; changed.
+    steps: in a call of each case; changed.
+    turns: of the timed calls.
+  """
+  for name, run in runs.items():
+    steps[name] = turns.fitting(run)
+    cases[name] = functools.partial(run, steps[name])
 
 
 def _ratios(
@@ -193,11 +212,12 @@ def peer_run(
   # PyTorch is an optional dependency.
   from experiments.speed import agreement  # noqa: PLC0415
   from experiments.speed import peer  # noqa: PLC0415
+  from experiments.speed import torch_arrays  # noqa: PLC0415
 
   trainer = agreement.trainer_of(
     network, config, program, **OPTIONS_OF_PEERS[name]
   )
-  data = peer.images(images, peer.device())
+  data = torch_arrays.images(images, torch_arrays.device())
 
   def run(steps: int) -> None:
     for _ in range(steps):
@@ -205,7 +225,7 @@ def peer_run(
         data, config.critic_steps, config.batch_size, network.latent_size
       )
       trainer.step(batches, z)
-    peer.wait(data.device)
+    torch_arrays.wait(data.device)
 
   return run
 

@@ -125,10 +125,10 @@ def measure(
       )
       for name in peers
     }
-    for name in peers:
-      run = _peer_run(method, config, images, program, name)
-      steps[name] = turns.fitting(run)
-      cases[name] = functools.partial(run, steps[name])
+    runs = {
+      name: _peer_run(method, config, images, program, name) for name in peers
+    }
+    steps_lib.add(runs, cases, steps, turns)
   spent = timing.interleave(cases, rounds=turns.rounds, steps=steps, stop=stop)
   ours = spent['ours']
   if members:
@@ -158,15 +158,15 @@ def _peer_run(
 ) -> Callable[[int], None]:
   """What takes steps as the peer of that name, from the start of a program."""
   # PyTorch is an optional dependency.
-  from experiments.speed import peer  # noqa: PLC0415
+  from experiments.speed import torch_arrays  # noqa: PLC0415
   from experiments.speed import translator_steps  # noqa: PLC0415
 
-  device = peer.device()
+  device = torch_arrays.device()
   trainer = translator_steps.TRAINERS[method](
     config, program.state, device=device, **OPTIONS_OF_PEERS[name]
   )
   first, second = (
-    peer.images(x, device) for x in (images.condition, images.target)
+    torch_arrays.images(x, device) for x in (images.condition, images.target)
   )
 
   def run(steps: int) -> None:
@@ -175,6 +175,6 @@ def _peer_run(
         first, second, config.batch_size, method == 'pix2pix'
       )
       trainer.step(a, b)
-    peer.wait(first.device)
+    torch_arrays.wait(first.device)
 
   return run

@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional
 
 from coalesce_jax.translation import settings
-from experiments.speed import peer
+from experiments.speed import torch_arrays
 from experiments.speed import translators
 
 _ALIKE = {'norm': 'instance', 'upsampling': 'transposed', 'dropout': 0.0}
@@ -82,7 +82,7 @@ class Trainer(abc.ABC):
       a: conditions, or images of the first domain.
       b: targets, or images of the second.
     """
-    peer.round_factors(False)
+    torch_arrays.round_factors(False)
     a, b = (x.contiguous(memory_format=self._format) for x in (a, b))
     self.losses = self._step(a, b)
 

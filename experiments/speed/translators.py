@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from coalesce_jax.translation import settings
-from experiments.speed import peer
+from experiments.speed import torch_arrays
 from experiments.speed import translator_shapes
 
 CHANNELS = translator_shapes.CHANNELS
@@ -158,12 +158,14 @@ def load(module: Layers, params: Any) -> None:
     if 'kernel' in values:
       transposed = isinstance(layer, nn.ConvTranspose2d)
       axes = (2, 3, 0, 1) if transposed else (3, 2, 0, 1)
-      peer.assign(layer.weight, np.asarray(values['kernel']).transpose(axes))
+      torch_arrays.assign(
+        layer.weight, np.asarray(values['kernel']).transpose(axes)
+      )
       if layer.bias is not None:
-        peer.assign(layer.bias, values['bias'])
+        torch_arrays.assign(layer.bias, values['bias'])
     else:
-      peer.assign(layer.weight, values['scale'])
-      peer.assign(layer.bias, values['shift'])
+      torch_arrays.assign(layer.weight, values['scale'])
+      torch_arrays.assign(layer.bias, values['shift'])
 
 
 def _reflected(x: torch.Tensor, edge: int) -> torch.Tensor:

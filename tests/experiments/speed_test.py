@@ -311,8 +311,8 @@ def test_stacked_peers_compute_what_each_one_does():
   import torch  # noqa: PLC0415
 
   from experiments.speed import agreement  # noqa: PLC0415
-  from experiments.speed import peer  # noqa: PLC0415
   from experiments.speed import stacked  # noqa: PLC0415
+  from experiments.speed import torch_arrays  # noqa: PLC0415
 
   images = programs.data(SMALL, 0, 32)
   program = programs.pretraining(SMALL, GAME, images, 0, 3)
@@ -327,7 +327,9 @@ def test_stacked_peers_compute_what_each_one_does():
   together = stacked.Trainer(members)
   torch.manual_seed(0)
   for _ in range(2):
-    batches, z = stacked.draw(peer.images(images), 3, 2, 4, SMALL.latent_size)
+    batches, z = stacked.draw(
+      torch_arrays.images(images), 3, 2, 4, SMALL.latent_size
+    )
     together.step(batches, z)
     for i, trainer in enumerate(alone):
       trainer.step([tuple(x[i] for x in one) for one in batches], z[i])

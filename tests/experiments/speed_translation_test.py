@@ -148,7 +148,7 @@ def test_operations_of_a_step_are_those_of_the_peer(method, more):
 def test_networks_of_the_peer_are_those_of_the_reference(method):
   import torch  # noqa: PLC0415
 
-  from experiments.speed import peer  # noqa: PLC0415
+  from experiments.speed import torch_arrays  # noqa: PLC0415
   from experiments.speed import translators  # noqa: PLC0415
 
   config = tiny(method, 16)
@@ -171,7 +171,7 @@ def test_networks_of_the_peer_are_those_of_the_reference(method):
     with jax.numpy_rank_promotion('allow'):
       expected = np.asarray(reference(params, x))
     with torch.no_grad():
-      made = module(peer.images(x)).numpy().transpose(0, 2, 3, 1)
+      made = module(torch_arrays.images(x)).numpy().transpose(0, 2, 3, 1)
     np.testing.assert_allclose(
       made.reshape(expected.shape), expected, rtol=1e-3, atol=1e-5
     )
