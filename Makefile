@@ -32,7 +32,10 @@ lint: .venv/.stamp-dev
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
-# The site is docs/_build/html. Nothing is downloaded once the extra is there.
+# The site is docs/_build/html. Nothing is downloaded once the extra is there:
+# the notebook that fetches pictures is not run.
+FETCHES = \
+  tests/notebooks_test.py::test_translation_ends_with_a_program_that_draws_alike
 # Notebooks show what they made when they were kept; here they run on small
 # settings, beside the building of the pages.
 SPHINX = .venv/bin/python -m sphinx -W --keep-going -n -q -d docs/_build/doctrees
@@ -46,7 +49,8 @@ docs-pages: .venv/.stamp-docs
 	@$(SPHINX) -b doctest docs docs/_build/doctest
 
 docs-notebooks: .venv/.stamp-docs
-	@.venv/bin/python -m pytest -q -n 2 tests/notebooks_test.py
+	@.venv/bin/python -m pytest -q -n 2 -m '' tests/notebooks_test.py \
+	  --deselect $(FETCHES)
 
 clean:
 	@rm -rf .venv .venv-latest build dist docs/_build *.egg-info \

@@ -155,6 +155,7 @@ def test_quickstart_takes_a_folder_of_pictures(tmp_path, monkeypatch):
   assert_pictures(1)
 
 
+@pytest.mark.slow
 def test_edge_writes_programs_that_agree_and_the_page_that_names_them(
   tmp_path, monkeypatch
 ):
@@ -180,6 +181,7 @@ def test_edge_writes_programs_that_agree_and_the_page_that_names_them(
   assert "create('edge-int2.onnx')" in page and '[8, 28, 64]' in page
 
 
+@pytest.mark.slow
 def test_barycenters_has_the_exact_answers(tmp_path, monkeypatch):
   made = run('barycenters', tmp_path, monkeypatch)
   assert_pictures(3)

@@ -62,6 +62,7 @@ def shorter(config):
   )
 
 
+@pytest.mark.slow
 def test_the_command_and_the_python_of_the_readme_give_the_same_weights(
   tmp_path, capsys
 ):

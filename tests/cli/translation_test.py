@@ -202,6 +202,7 @@ def test_commands_of_two_words_are_found_and_suggested(capsys):
   assert 'translate train' in text and 'pretrain' not in text
 
 
+@pytest.mark.slow
 def test_pairs_may_begin_with_bright_pictures(tmp_path, capsys):
   pixels = np.random.default_rng(0).uniform(-1, 1, (12, 8, 8, 3))
   bright = np.abs(pixels[:10]) * 0.5 + 0.5

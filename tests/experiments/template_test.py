@@ -20,6 +20,7 @@ def quick():
   return config
 
 
+@pytest.mark.slow
 def test_it_runs_whole_and_is_not_run_again(tmp_path):
   found = trials.complete(main.EXPERIMENT, quick(), tmp_path)
   summary = json.loads((tmp_path / 'summary.json').read_text())

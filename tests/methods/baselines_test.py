@@ -8,13 +8,16 @@ from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import baselines
 from tests import agreement
 from tests import small
-from tests.methods import presets
 
 KEY = jax.random.key(0)
 
 
+def pixel_nodes(count):
+  return [small.generator(k, small.PIXELS) for k in range(count)]
+
+
 def test_baselines_start_where_they_say():
-  nodes, images = presets.image_nodes(2), small.images()
+  nodes, images = pixel_nodes(2), small.images()
   still = adaptation.Config(
     game=small.config(), schedule=small.schedule(1, 1), rate=1e-9
   )
@@ -22,12 +25,12 @@ def test_baselines_start_where_they_say():
   agreement.close(moved.params, nodes[0].params, atol=1e-6)
   mixed, _ = baselines.ensemble(KEY, nodes, images, config=still)
   agreement.close(mixed.params, nodes[0].params, atol=1e-6)
-  fresh, _ = baselines.edge_only(KEY, small.IMAGES, images, config=still)
+  fresh, _ = baselines.edge_only(KEY, small.PIXELS, images, config=still)
   assert not agreement.equal(fresh.params, nodes[0].params)
 
 
 def test_transfer_moves_at_a_tenth_of_the_rate():
-  node = presets.image_nodes(1)[0]
+  node = pixel_nodes(1)[0]
   config = adaptation.Config(
     game=small.config(ema=0.0), schedule=small.schedule(1, 1)
   )
@@ -45,7 +48,7 @@ def test_transfer_moves_at_a_tenth_of_the_rate():
 
 
 def test_the_model_average_is_the_mean_of_the_parameters():
-  nodes = presets.image_nodes(2)
+  nodes = pixel_nodes(2)
   made = baselines.model_average(nodes, (0.25, 0.75))
   expected = jax.tree.map(
     lambda a, b: 0.25 * a + 0.75 * b, nodes[0].params, nodes[1].params

@@ -272,6 +272,7 @@ def test_few_patches_are_not_tiled(batch, products):
   assert names.count('precision_dot') == products
 
 
+@pytest.mark.slow
 def test_on_one_core_products_of_one_size_are_one():
   x, w = data(6, 4, 32, 64, 57)
   y = np.random.default_rng(1).normal(size=(64, 3, 3, 57)).astype(np.float32)
