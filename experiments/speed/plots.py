@@ -28,7 +28,7 @@ def _steps(rows: list[dict[str, Any]]) -> figure.Figure:
   """Peers over ours, and the share of the product rate, by network."""
   drawn = figure.Figure(figsize=(9.0, 3.8))
   left, right = drawn.subplots(1, 2)
-  peers = list(rows[0]['ratios'])
+  peers = list(dict.fromkeys(name for row in rows for name in row['ratios']))
   rows = [bar for row in rows for bar in _bars(row)]
   names = [row['name'] for row in rows]
   width = 0.84 / max(len(peers), 1)
@@ -47,12 +47,13 @@ def _steps(rows: list[dict[str, Any]]) -> figure.Figure:
   left.set_xticks([j + 0.42 - width / 2 for j in range(len(rows))], names)
   left.set_ylabel('seconds a step over ours')
   if peers:
-    left.set_ylim(0.0, 1.35 * max(max(r['ratios'].values()) for r in rows))
+    highest = max(v for r in rows for v in r['ratios'].values())
+    left.set_ylim(0.0, 1.35 * highest)
     left.legend(fontsize=8, loc='upper right')
   bars = right.bar(names, [100.0 * r['share_of_rate'] for r in rows], 0.5)
   right.bar_label(bars, fmt='%.0f', fontsize=8)
   for axis in (left, right):
-    axis.tick_params(axis='x', labelsize=8)
+    axis.tick_params(axis='x', labelsize=8 if len(rows) < 5 else 6)
   right.set_ylabel('% of the rate of a large float32 product')
   drawn.tight_layout()
   return drawn

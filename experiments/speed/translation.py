@@ -22,6 +22,10 @@ OPTIONS_OF_PEERS: dict[str, dict[str, Any]] = {
   'eager': {},
   'channels_last': {'channels_last': True},
 }
+# Peers whose losses differ by more after three steps train otherwise, and are
+# not timed. PyTorch 2.13 and 2.14 have wrong gradients for a ResNet whose maps
+# lie with the channels last in a batch of one. Rounding alone is below .02.
+LARGEST_DIFFERENCE = 0.05
 
 
 def configured(case: Any, size: int, blocks: int) -> settings.Translation:
@@ -96,8 +100,9 @@ def measure(
   Returns:
     Median seconds a step by name; ratios of the peers' over ours; the share of
     the product rate, which may exceed 1 because operations are those of direct
-    convolutions, see `translator_shapes`; how far the losses of both agree; and
-    of S members as one program the ratio of S times one alone over it.
+    convolutions, see `translator_shapes`; how far the losses of both agree,
+    where peers beyond `LARGEST_DIFFERENCE` have no times; and of S members as
+    one program the ratio of S times one alone over it.
   """
   images = data(size, seed)
   program = programs.translation(method, config, images, seed)
@@ -125,6 +130,10 @@ def measure(
       )
       for name in peers
     }
+    peers = tuple(
+      name for name in peers
+      if row['agreement'][name]['difference'] <= LARGEST_DIFFERENCE
+    )  # fmt: skip
     runs = {
       name: _peer_run(method, config, images, program, name) for name in peers
     }

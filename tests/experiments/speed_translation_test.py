@@ -252,6 +252,17 @@ def test_a_step_of_cyclegan_is_that_of_its_peers():
     assert len(found['ours']['train_gap']) == 2
 
 
+@pytest.mark.usefixtures('small_products')
+def test_a_peer_that_trains_otherwise_is_not_timed(monkeypatch):
+  pytest.importorskip('torch')
+  monkeypatch.setattr(translation, 'LARGEST_DIFFERENCE', -1.0)
+  row = translation.measure(
+    'pix2pix', tiny('pix2pix'), SIZE, peers=('eager',), turns=ONCE, seed=0
+  )
+  assert row['agreement']['eager']['difference'] < 1e-5
+  assert row['ratios'] == {} and 'eager' not in row['step_seconds']
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures('small_products')
 def test_members_are_one_program():
