@@ -1,10 +1,10 @@
 """Removes channels from a network, and masks them.
 
 A masked network multiplies channels by 0 or 1 after the activation that follows
-them. The sliced network is smaller and computes the same: it lacks the channels
-of 0. This holds because every activation between layers maps 0 to 0, so that
-the mask can be applied to the kernels, biases, scales and shifts that write a
-map.
+them. The mask is applied to the kernels that read the map. So a channel of 0
+has the gradient of its effect; before an activation it would have none, since
+the slope of a ReLU at 0 is 0. The sliced network is smaller and computes the
+same: it lacks the channels of 0.
 
 | norm | statistics of a masked network |
 |---|---|
@@ -127,11 +127,9 @@ def masked(
     leaves, kept = trees.flatten(params), {}
     for group in groups:
       mask = masks[group.name]
-      for leaf, axis, _ in group.writes:
-        # All of them are written whole, along the last axis.
-        assert axis == -1
-        shape = (*[1] * (leaves[leaf].ndim - 1), group.size)
-        leaves[leaf] = leaves[leaf] * mask.reshape(shape)
+      for leaf, axis, offset in group.reads:
+        leaves[leaf] = times(leaves[leaf], mask, axis, offset)
+      for leaf, _, _ in group.writes:
         layer, _, kind = leaf.removeprefix(prefix).rpartition('/')
         if joint and kind == 'scale':
           kept[layer] = mask
@@ -139,3 +137,21 @@ def masked(
     return network.apply(params, inputs)
 
   return apply
+
+
+def times(
+  leaf: jax.Array, mask: jax.Array, axis: int, offset: int = 0
+) -> jax.Array:
+  """Multiplies what reads a map by its mask.
+
+  Args:
+    leaf: a kernel.
+    mask: `[C]`.
+    axis: axis of the channels, counted from the end.
+    offset: index of the first channel along the axis.
+  """
+  every = jnp.ones(leaf.shape[axis], mask.dtype)
+  every = every.at[offset : offset + mask.size].set(mask)
+  shape = [1] * leaf.ndim
+  shape[axis] = every.size
+  return leaf * every.reshape(shape)

@@ -185,6 +185,27 @@ def test_gradients_by_masks_are_those_of_finite_differences():
   assert abs(found) > 1e-4
 
 
+@pytest.mark.parametrize('name', ['mlp', 'unet'])
+def test_a_removed_channel_has_the_gradient_of_its_return(name):
+  spec = SINGLE[name]
+  params, x = drawn(spec, RNG)
+  masks = floats(masks_of(spec, RNG))
+  group = channels.groups(spec)[-1].name
+  gone = int(np.argmin(masks[group]))
+  assert masks[group][gone] == 0.0
+  masked = jax.jit(slicing.masked(spec))
+  direction = RNG.normal(size=masked(params, masks, x).shape)
+
+  def loss(value):
+    opened = {**masks, group: masks[group].at[gone].set(value)}
+    return jnp.sum(masked(params, opened, x) * direction)
+
+  found = jax.grad(loss)(0.0)
+  expected = (loss(1e-2) - loss(-1e-2)) / 2e-2
+  np.testing.assert_allclose(found, expected, rtol=2e-2, atol=1e-4)
+  assert abs(found) > 1e-3
+
+
 def test_every_registered_network_has_groups():
   names = {spec.network for spec in (SINGLE | MORE_SINGLE).values()}
   assert names == {*registry.GENERATORS, *translators.TRANSLATORS}

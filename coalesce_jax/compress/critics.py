@@ -1,0 +1,82 @@
+"""Masks the channels of a critic.
+
+Critics are not shipped, so that their channels are masked and not removed.
+
+Shapes: C channels of a map.
+"""
+
+from collections.abc import Callable, Mapping
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from coalesce_jax.compress import slicing
+from coalesce_jax.core import trees
+from coalesce_jax.core import types
+from coalesce_jax.networks import masking
+
+_LAYER = re.compile(r'(conv|dense)_(\d+)/kernel')
+
+
+def sizes(network: types.Network) -> dict[str, int]:
+  """Returns C by name of each layer that writes a map, in their order.
+
+  Args:
+    network: a critic with layers `conv_0`, `conv_1`, ... or `dense_0`, ..., and
+      a layer `head`, such as those of `networks.dcgan`, `mlp` and `patchgan`.
+
+  Raises:
+    ValueError: the network has no such layers.
+  """
+  leaves = trees.flatten(jax.eval_shape(network.init, jax.random.key(0)))
+  found = {
+    match[0].removesuffix('/kernel'): (int(match[2]), leaves[match[0]])
+    for match in map(_LAYER.fullmatch, leaves)
+    if match
+  }
+  if not found or 'head/kernel' not in leaves:
+    raise ValueError(
+      f'a critic with leaves {sorted(leaves)[:4]} has no channels to mask: '
+      'take one of convolutions or dense layers'
+    )
+  order = sorted(found, key=lambda name: found[name][0])
+  return {name: found[name][1].shape[-1] for name in order}
+
+
+def masked(
+  network: types.Network,
+) -> Callable[[types.Params, Mapping[str, Any], Any], jax.Array]:
+  """Returns the function `(params, masks, inputs) -> scores` of a critic.
+
+  It is differentiable in the masks, `[C]` of 1 and 0 by name of a layer.
+
+  Args:
+    network: see `sizes`.
+
+  Raises:
+    ValueError: as of `sizes`.
+  """
+  layers = tuple(sizes(network))
+  kept_network = masking.with_kept(network)
+
+  def apply(
+    params: types.Params, masks: Mapping[str, Any], inputs: Any
+  ) -> jax.Array:
+    leaves, kept = trees.flatten(params), {}
+    for layer, reader in zip(layers, (*layers[1:], 'head'), strict=True):
+      mask, name = masks[layer], f'{reader}/kernel'
+      # A last layer may read whole maps, whose channels come in turns, and
+      # distances to centers after the units of a perceptron.
+      turns = leaves[name].shape[-2] // mask.size if layer[:4] == 'conv' else 1
+      leaves[name] = slicing.times(leaves[name], jnp.tile(mask, turns), -2)
+      norm = 'norm_' + layer.rpartition('_')[2]
+      if f'{norm}/scale' in leaves:
+        kept[norm] = mask
+    scores: jax.Array = kept_network.apply(
+      {'base': trees.unflatten(leaves), 'kept': kept}, inputs
+    )
+    return scores
+
+  return apply
