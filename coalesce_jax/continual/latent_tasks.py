@@ -17,7 +17,6 @@ from coalesce_jax.core import types
 from coalesce_jax.data import pixels
 from coalesce_jax.gan import sources
 from coalesce_jax.methods import pretraining
-from coalesce_jax.methods import problems
 from coalesce_jax.methods import runner
 from coalesce_jax.metrics import energy
 from coalesce_jax.models import generator as generator_lib
@@ -51,18 +50,14 @@ def latents(
       fit.
   """
   config = pretraining.Config() if config is None else config
-  checked = pretraining.check([images], spec)
-  args = jax.tree.map(
-    lambda leaf: leaf[0], pretraining.padded(checked, config.held_out)
-  )
+  alone = pretraining.problem(images, spec, config)
   prior = coded_normal(spec.latent_size, code)
-  begin = pretraining.setup(spec)
 
   def setup(key: types.PRNGKey, hyper: Any, *args: Any) -> runner.Setup:
-    return begin(key, hyper, *args)._replace(prior=prior)
+    ready: runner.Setup = alone.setup(key, hyper, *args)
+    return ready._replace(prior=prior)
 
-  method = runner.method(config.game, config.schedule, spec, decay=config.decay)
-  problem = problems.Problem(setup, args, method)
+  problem, args = alone._replace(setup=setup), alone.args
   spec = dataclasses.replace(spec, critic=None, critic_options=())
 
   def replayed(

@@ -48,12 +48,16 @@ def distillation(network: types.Network, weight: float) -> Term:
 
   Args:
     network: network of the teacher.
-    weight: multiplies the mean square over all values of a batch.
+    weight: multiplies the mean square over all values of a batch. Of several
+      samples in one tree it is the mean over them.
   """
 
   def loss(params: types.Params, batch: Batch, teacher: Any) -> jax.Array:
     del params
     target = jax.lax.stop_gradient(network.apply(teacher, batch.prior))
-    return weight * jnp.mean((batch.samples - target) ** 2)
+    squares = jax.tree.map(
+      lambda x, y: jnp.mean((x - y) ** 2), batch.samples, target
+    )
+    return weight * jnp.mean(jnp.stack(jax.tree.leaves(squares)))
 
   return Term(loss, 'distillation')

@@ -15,6 +15,7 @@ from coalesce_jax.data import pixels
 from coalesce_jax.data import samples
 from coalesce_jax.gan import sources
 from coalesce_jax.methods import node_runs
+from coalesce_jax.methods import problems
 from coalesce_jax.methods import runner
 from coalesce_jax.methods import settings
 from coalesce_jax.models import generator as generator_lib
@@ -64,6 +65,27 @@ def pretrain(
     for each in trained
   ]
   return nodes, history
+
+
+def problem(
+  images: Any, spec: generator_lib.Spec, config: Config
+) -> problems.Problem:
+  """Returns the game of one node before it is trained.
+
+  Args:
+    images: samples of the node, `[N, ...]`.
+    spec: architecture of generator and critic.
+    config: settings.
+
+  Raises:
+    ValueError: see `pretrain`.
+  """
+  train, held, sizes = padded(check([images], spec), config.held_out)
+  return problems.Problem(
+    setup(spec),
+    (train[0], held[0], sizes[0]),
+    runner.method(config.game, config.schedule, spec, decay=config.decay),
+  )
 
 
 def setup(spec: generator_lib.Spec) -> Callable[..., runner.Setup]:

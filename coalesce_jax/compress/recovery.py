@@ -1,0 +1,166 @@
+r"""Trains a smaller network: from what was kept of a larger one, or beside it.
+
+Each function takes a problem of the smaller network and returns another one, so
+that pix2pix, CycleGAN and latent generators are fine-tuned by the game that
+they were trained by.
+
+Shapes: S seeds, C channels of a map.
+"""
+
+from collections.abc import Mapping, Sequence
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax.compress import channels
+from coalesce_jax.core import types
+from coalesce_jax.gan import terms
+from coalesce_jax.methods import problems
+from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.networks import maps
+
+
+def continued(
+  problem: problems.Problem,
+  params: types.Params,
+  critics: Sequence[types.Params],
+) -> problems.Problem:
+  """Returns the problem that starts from given networks.
+
+  Args:
+    problem: the problem of the smaller network.
+    params: parameters of its generator.
+    critics: parameters of the K critics, one tree each.
+  """
+
+  def setup(key, hyper, given, *args):
+    params, critics = given
+    ready = problem.setup(key, hyper, *args)
+    targets = tuple(
+      target._replace(critic=critic)
+      for target, critic in zip(ready.targets, critics, strict=True)
+    )
+    return ready._replace(generator=params, targets=targets)
+
+  return _with(problem, setup, (params, tuple(critics)))
+
+
+def distilled(
+  problem: problems.Problem,
+  teacher: problems.Problem,
+  params: types.Params,
+  weight: float,
+) -> problems.Problem:
+  """Returns the problem that also imitates the samples of a larger network.
+
+  The term is `terms.distillation`. The student has a critic of its own. In the
+  paper the teacher learns beside the student, and here it has been trained. Ren
+  et al., "Online multi-granularity distillation for GAN compression",
+  https://arxiv.org/abs/2108.06908.
+
+  Args:
+    problem: the problem of the smaller network.
+    teacher: the problem of the larger one.
+    params: parameters of the larger network.
+    weight: multiplies the mean square.
+  """
+  term = terms.distillation(teacher.method.generator, weight)
+  return _taught(problem, term, params)
+
+
+def feature_distilled(
+  problem: problems.Problem,
+  teacher: problems.Problem,
+  params: types.Params,
+  weight: float,
+  spec: generator_lib.Spec,
+  masks: Mapping[str, Any],
+) -> problems.Problem:
+  r"""Returns the problem that also imitates maps of a larger network.
+
+  .. math:: w \, \frac1L \sum_l \frac{E |s_l - t_l|}{E |t_l|}
+
+  where s are maps of the student, and t the channels of the teacher's maps that
+  they stand for. So there is nothing to learn between the two.
+
+  Args:
+    problem: the problem of the smaller network.
+    teacher: the problem of the larger one, of one generator.
+    params: parameters of the larger network.
+    weight: w.
+    spec: of the larger network.
+    masks: which of its channels the student has, see `slicing.sliced`.
+  """
+  groups = channels.groups(spec)
+  layers = tuple(_layer(group) for group in groups)
+  kept = {
+    layer: np.flatnonzero(masks[group.name])
+    for layer, group in zip(layers, groups, strict=True)
+  }
+  term = _imitated_maps(
+    problem.method.generator, teacher.method.generator, layers, weight
+  )
+  return _taught(problem, term, (params, kept))
+
+
+def _layer(group: channels.Group) -> str:
+  """Returns the name of the last layer that writes a map: its norm, if any."""
+  names = [part.leaf.rpartition('/')[0] for part in group.writes]
+  return names[-1].removesuffix('/conv')
+
+
+@functools.lru_cache(maxsize=64)
+def _imitated_maps(
+  student: types.Network,
+  teacher: types.Network,
+  layers: tuple[str, ...],
+  weight: float,
+) -> terms.Term:
+  own, other = (maps.with_maps(net, layers) for net in (student, teacher))
+
+  def loss(params: types.Params, batch: terms.Batch, data: Any) -> jax.Array:
+    taught, kept = data
+    _, mine = own(params, batch.prior)
+    _, wanted = jax.lax.stop_gradient(other(taught, batch.prior))
+    far = []
+    for layer in layers:
+      axis = 0 if mine[layer].ndim == 4 else -1
+      target = jnp.take(wanted[layer], kept[layer], axis)
+      far.append(
+        jnp.mean(jnp.abs(mine[layer] - target))
+        / (jnp.mean(jnp.abs(target)) + 1e-6)
+      )
+    return weight * jnp.mean(jnp.stack(far))
+
+  return terms.Term(loss, 'maps')
+
+
+def _taught(
+  problem: problems.Problem, term: terms.Term, data: Any
+) -> problems.Problem:
+  def setup(key, hyper, data, *args):
+    ready = problem.setup(key, hyper, *args)
+    return ready._replace(terms={**ready.terms, term.name: data})
+
+  method = problem.method
+  method = method._replace(terms=(*method.terms, term))
+  return _with(problem, setup, data)._replace(method=method)
+
+
+def _with(problem: problems.Problem, setup: Any, data: Any) -> problems.Problem:
+  """Returns a problem whose data begin with some more."""
+  before = problem.score
+
+  def score(params: types.Params, data: Any, *args: Any) -> jax.Array:
+    assert before is not None
+    del data
+    return before(params, *args)
+
+  return problem._replace(
+    setup=setup,
+    args=(data, *problem.args),
+    score=None if before is None else score,
+  )
