@@ -68,7 +68,7 @@ def distilled(
     weight: multiplies the mean square.
   """
   term = terms.distillation(teacher.method.generator, weight)
-  return _taught(problem, term, params)
+  return with_term(problem, term, params)
 
 
 def feature_distilled(
@@ -103,7 +103,27 @@ def feature_distilled(
   term = _imitated_maps(
     problem.method.generator, teacher.method.generator, layers, weight
   )
-  return _taught(problem, term, (params, kept))
+  return with_term(problem, term, (params, kept))
+
+
+def with_term(
+  problem: problems.Problem, term: terms.Term, data: Any
+) -> problems.Problem:
+  """Returns the problem with a further loss of the generator.
+
+  Args:
+    problem: the problem.
+    term: the loss.
+    data: its data, arrays.
+  """
+
+  def setup(key, hyper, data, *args):
+    ready = problem.setup(key, hyper, *args)
+    return ready._replace(terms={**ready.terms, term.name: data})
+
+  method = problem.method
+  method = method._replace(terms=(*method.terms, term))
+  return _with(problem, setup, data)._replace(method=method)
 
 
 def _layer(group: channels.Group) -> str:
@@ -136,18 +156,6 @@ def _imitated_maps(
     return weight * jnp.mean(jnp.stack(far))
 
   return terms.Term(loss, 'maps')
-
-
-def _taught(
-  problem: problems.Problem, term: terms.Term, data: Any
-) -> problems.Problem:
-  def setup(key, hyper, data, *args):
-    ready = problem.setup(key, hyper, *args)
-    return ready._replace(terms={**ready.terms, term.name: data})
-
-  method = problem.method
-  method = method._replace(terms=(*method.terms, term))
-  return _with(problem, setup, data)._replace(method=method)
 
 
 def _with(problem: problems.Problem, setup: Any, data: Any) -> problems.Problem:

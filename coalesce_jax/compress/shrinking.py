@@ -1,0 +1,241 @@
+"""Makes smaller networks: chooses channels, removes them, and trains on.
+
+| method | keeps | starts from | also imitates |
+|---|---|---|---|
+| 'narrow' | the same share of each map | a new network | |
+| 'narrow_distilled' | the same | a new network | samples and maps |
+| 'uniform' | the same | what was kept | |
+| 'magnitude' | the largest weights | what was kept | |
+| 'slimming' | the largest norm scales | what was kept | |
+| 'density' | what agents choose | what was kept | |
+| 'density_distilled' | the same | what was kept | samples and maps |
+
+Before 'slimming' the large network trains on, with a penalty on norm scales.
+What is imitated is the large network.
+
+Several networks that are trained by one problem, such as both directions of
+CycleGAN, shrink together.
+
+Shapes: C channels of a map, K critics.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from coalesce_jax.compress import agents as agents_lib
+from coalesce_jax.compress import pruning
+from coalesce_jax.compress import recovery
+from coalesce_jax.compress import selection
+from coalesce_jax.compress import slicing
+from coalesce_jax.core import keys as keys_lib
+from coalesce_jax.core import trees
+from coalesce_jax.core import types
+from coalesce_jax.gan import terms
+from coalesce_jax.methods import problems
+from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.training import loop
+
+
+class Method(NamedTuple):
+  """What a method does.
+
+  Attributes:
+    channels: 'uniform', 'magnitude', 'slimming' or 'density'.
+    new: whether the smaller network starts as a new one.
+    distilled: whether it also imitates the large network.
+  """
+
+  channels: str
+  new: bool = False
+  distilled: bool = False
+
+
+METHODS: Mapping[str, Method] = {
+  'narrow': Method('uniform', new=True),
+  'narrow_distilled': Method('uniform', new=True, distilled=True),
+  'uniform': Method('uniform'),
+  'magnitude': Method('magnitude'),
+  'slimming': Method('slimming'),
+  'density': Method('density'),
+  'density_distilled': Method('density', distilled=True),
+}
+
+
+class Whole(NamedTuple):
+  """Networks to shrink, and how networks of their kind are trained.
+
+  Attributes:
+    subjects: the networks, each with one of the critics.
+    critics: parameters of the K critics in the order of the problem.
+    problem: ``(specs, new) -> problem`` of networks of other sizes. New ones
+      may train longer than those that are tuned.
+    features: ``samples [N, ...] -> [N, F]``, in which neighbours are found.
+    joined: ``parameters of each network -> those of the problem``.
+    parted: the inverse of `joined`.
+  """
+
+  subjects: tuple[pruning.Subject, ...]
+  critics: tuple[types.Params, ...]
+  problem: Callable[[Sequence[generator_lib.Spec], bool], problems.Problem]
+  features: Callable[[Any], np.ndarray]
+  joined: Callable[[Sequence[types.Params]], types.Params] = lambda all: all[0]
+  parted: Callable[[types.Params], Sequence[types.Params]] = lambda one: [one]
+
+
+class Config(NamedTuple):
+  """Settings of all methods.
+
+  Attributes:
+    agents: settings of the agents.
+    samples_weight: of the imitation of samples.
+    maps_weight: of the imitation of maps; only of a single network.
+    scales_weight: of the penalty on norm scales, times their mean.
+  """
+
+  agents: agents_lib.Config = agents_lib.Config()
+  samples_weight: float = 1.0
+  maps_weight: float = 0.1
+  scales_weight: float = 1.0
+
+
+class Shrunk(NamedTuple):
+  """The smaller networks.
+
+  Attributes:
+    specs: of each network.
+    params: of each network, averaged over steps.
+    critics: parameters of the K critics.
+    masks: the channels that were kept, of each network.
+    histories: metrics of each stage by its name.
+  """
+
+  specs: list[generator_lib.Spec]
+  params: list[types.Params]
+  critics: list[types.Params]
+  masks: list[selection.Masks]
+  histories: dict[str, loop.History]
+
+
+def shrink(
+  key: types.PRNGKey,
+  whole: Whole,
+  share: float,
+  *,
+  method: str = 'density',
+  config: Config | None = None,
+  hooks: loop.HooksFor | None = None,
+) -> Shrunk:
+  """Returns networks that take a share of the multiply-accumulates.
+
+  Args:
+    key: one key; consumed.
+    whole: the networks.
+    share: of all multiply-accumulates, in (0, 1].
+    method: one of `METHODS`.
+    config: settings; None is `Config()`.
+    hooks: maps the name of a stage to its effects. The stages are 'agents' or
+      'scales', where the method has one, and 'recovery'.
+
+  Raises:
+    ValueError: an unknown method, a share out of range, or networks whose
+      channels cannot be removed.
+  """
+  if method not in METHODS:
+    raise ValueError(f'method {method!r} is not one of {tuple(METHODS)}')
+  how, config = METHODS[method], Config() if config is None else config
+  key_choose, key_train = jax.random.split(keys_lib.typed(key))
+  histories: dict[str, loop.History] = {}
+  start, critics = [s.params for s in whole.subjects], whole.critics
+  specs = [subject.spec for subject in whole.subjects]
+  if how.channels == 'slimming':
+    problem = penalised(whole.problem(specs, False), config.scales_weight)
+    problem = recovery.continued(problem, whole.joined(start), critics)
+    trained = problems.train(
+      key_choose, problem, loop.hooks_for(hooks, 'scales')
+    )
+    start, critics = list(whole.parted(trained.params)), (*trained.critics,)
+    histories['scales'] = trained.history
+  if how.channels == 'density':
+    chosen = pruning.prune(
+      key_choose, whole.subjects, share, features=whole.features,
+      config=config.agents, hooks=loop.hooks_for(hooks, 'agents'),
+    )  # fmt: skip
+    masks, histories['agents'] = chosen.masks, chosen.history
+  elif how.channels == 'uniform':
+    masks = selection.uniform(specs, share)
+  else:
+    measure = {
+      'magnitude': selection.magnitude, 'slimming': selection.norm_scales,
+    }[how.channels]  # fmt: skip
+    masks = selection.at_budget(specs, list(map(measure, specs, start)), share)
+  small = [
+    slicing.sliced(*each) for each in zip(specs, start, masks, strict=True)
+  ]
+  problem = whole.problem([spec for spec, _ in small], how.new)
+  if not how.new:
+    joined = whole.joined([params for _, params in small])
+    problem = recovery.continued(problem, joined, critics)
+  if how.distilled:
+    problem = _distilled(problem, whole, specs, masks, config)
+  trained = problems.train(
+    key_train, problem, loop.hooks_for(hooks, 'recovery')
+  )
+  histories['recovery'] = trained.history
+  return Shrunk(
+    [spec for spec, _ in small], list(whole.parted(trained.params)),
+    trained.critics, masks, histories,
+  )  # fmt: skip
+
+
+def _distilled(
+  problem: problems.Problem,
+  whole: Whole,
+  specs: Sequence[generator_lib.Spec],
+  masks: Sequence[selection.Masks],
+  config: Config,
+) -> problems.Problem:
+  teacher = whole.problem(specs, False)
+  params = whole.joined([subject.params for subject in whole.subjects])
+  problem = recovery.distilled(problem, teacher, params, config.samples_weight)
+  if len(specs) > 1:
+    return problem
+  return recovery.feature_distilled(
+    problem, teacher, params, config.maps_weight, specs[0], masks[0]
+  )
+
+
+def penalised(problem: problems.Problem, weight: float) -> problems.Problem:
+  """Returns the problem with a penalty on the scales of its generator's norms.
+
+  The penalty is their mean absolute value. Liu et al., "Learning efficient
+  convolutional networks through network slimming",
+  https://arxiv.org/abs/1708.06519.
+
+  Args:
+    problem: the problem.
+    weight: multiplies the penalty.
+  """
+  return recovery.with_term(problem, _mean_scale(), jnp.float32(weight))
+
+
+@functools.lru_cache(maxsize=1)
+def _mean_scale() -> terms.Term:
+  def loss(
+    params: types.Params, batch: terms.Batch, weight: jax.Array
+  ) -> jax.Array:
+    del batch
+    scales = [
+      jnp.ravel(leaf)
+      for name, leaf in trees.flatten(params).items()
+      if name.endswith('/scale')
+    ]
+    if not scales:
+      return jnp.float32(0.0)
+    return weight * jnp.mean(jnp.abs(jnp.concatenate(scales)))
+
+  return terms.Term(loss, 'scales')

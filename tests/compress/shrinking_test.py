@@ -1,0 +1,93 @@
+"""Every way of making a network smaller, whole on a small one."""
+
+import jax
+import numpy as np
+import pytest
+
+from coalesce_jax.compress import agents
+from coalesce_jax.compress import channels
+from coalesce_jax.compress import macs
+from coalesce_jax.compress import pruning
+from coalesce_jax.compress import shrinking
+from coalesce_jax.core import trees
+from coalesce_jax.methods import pretraining
+from coalesce_jax.methods import problems
+from coalesce_jax.models import generator as generator_lib
+from tests import agreement
+from tests import small
+
+KEY = jax.random.key(0)
+SPEC = generator_lib.Spec(
+  'dcgan', 3, (8, 8, 1), generator_lib.freeze({'width': 4}), 'mlp',
+  generator_lib.freeze({'hidden': (8,)}),
+)  # fmt: skip
+SHORT = small.schedule(2, 1, fast_compile=True)
+CONFIG = shrinking.Config(agents.Config(SHORT, neighbours=2))
+
+
+def whole(rate=1e-9):
+  made = small.generator(1, SPEC)
+  images = np.asarray(small.images(20))
+  z = jax.random.normal(KEY, (30, 3))
+  subject = pruning.Subject(
+    SPEC, made.params, SPEC.build_critic(), made.critic, z
+  )
+
+  def problem(specs, new):
+    schedule = small.schedule(3 if new else 2, 1, fast_compile=True)
+    config = pretraining.Config(
+      small.config(learning_rate=rate, critic_steps=1), schedule
+    )
+    return pretraining.problem(images, specs[0], config)
+
+  return shrinking.Whole(
+    (subject,), (made.critic,), problem, lambda x: x.reshape(len(x), -1)
+  )
+
+
+@pytest.mark.parametrize(
+  'method',
+  [
+    'magnitude',
+    *(
+      pytest.param(name, marks=pytest.mark.slow)
+      for name in shrinking.METHODS
+      if name != 'magnitude'
+    ),
+  ],
+)
+def test_a_network_shrinks_to_its_budget(method):
+  given, how = whole(), shrinking.METHODS[method]
+  made = shrinking.shrink(KEY, given, 0.4, method=method, config=CONFIG)
+  (spec,), (params,), (masks,) = made.specs, made.params, made.masks
+  assert macs.total(spec) / macs.total(SPEC) == pytest.approx(0.4, rel=0.2)
+  leaves = trees.flatten(params)
+  assert {name: leaf.shape for name, leaf in leaves.items()} == channels.shapes(
+    spec
+  )
+  # It stands still, so that it is what was kept, or a new network.
+  before = trees.flatten(given.subjects[0].params)['out/kernel']
+  kept = before[:, :, np.flatnonzero(masks['up_1'])]
+  same = np.allclose(leaves['out/kernel'], kept, atol=1e-6)
+  assert same != how.new
+  assert agreement.equal(
+    *(jax.tree.map(np.shape, c) for c in (made.critics[0], given.critics[0]))
+  )
+  stages = {'slimming': {'scales'}, 'density': {'agents'}}
+  assert set(made.histories) == {'recovery', *stages.get(how.channels, set())}
+  recovery = made.histories['recovery']
+  assert len(recovery['w1']) == (3 if how.new else 2)
+  assert ('term/maps' in recovery) == how.distilled
+  assert ('term/distillation' in recovery) == how.distilled
+
+
+def test_the_penalty_is_the_mean_absolute_scale():
+  given = whole()
+  problem = shrinking.penalised(given.problem([SPEC], False), 3.0)
+  history = problems.train(KEY, problem).history
+  np.testing.assert_allclose(history['term/scales'], 3.0, rtol=1e-5)
+
+
+def test_an_unknown_method_is_refused():
+  with pytest.raises(ValueError, match="method 'smaller' is not one of"):
+    shrinking.shrink(KEY, whole(), 0.4, method='smaller')
