@@ -11,6 +11,7 @@ https://arxiv.org/abs/1703.10593. Critics see old fakes, from one pool each.
 Shapes: B batch, C, D channels of A and B, S seeds.
 """
 
+from collections.abc import Sequence
 import functools
 from typing import Any
 
@@ -82,17 +83,24 @@ def fit(
   return (made[0], made[1]), trained.history
 
 
-def problem(images: training.Data, config: Config) -> problems.Problem:
+def problem(
+  images: training.Data,
+  config: Config,
+  specs: Sequence[generator_lib.Spec] | None = None,
+) -> problems.Problem:
   """Returns the game of `cyclegan` before it is trained.
 
   Args:
     images: checked images, see `training.data`.
     config: settings.
+    specs: of both translators with other widths; None are those of the
+      settings.
 
   Raises:
     ValueError: see `networks`.
   """
-  specs, critic = networks(images, config)
+  own, critic = networks(images, config)
+  specs = own if specs is None else specs
   both, size = tuple(spec.build() for spec in specs), specs[0].image_shape[:2]
   wide = max(spec.image_shape[-1] for spec in specs)
   # Samples of one batch are independent of each other under all other norms.

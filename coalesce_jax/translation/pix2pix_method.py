@@ -73,17 +73,24 @@ def fit(
   return training.result(spec, trained.params), trained.history
 
 
-def problem(images: training.Data, config: Config) -> problems.Problem:
+def problem(
+  images: training.Data,
+  config: Config,
+  spec: generator_lib.Spec | None = None,
+) -> problems.Problem:
   """Returns the game of `pix2pix` before it is trained.
 
   Args:
     images: checked images, see `training.data`.
     config: settings.
+    spec: of a translator of these images with other widths; None is the one of
+      the settings.
 
   Raises:
     ValueError: networks cannot have these settings.
   """
-  spec, critic = networks(images, config)
+  own, critic = networks(images, config)
+  spec = spec or own
   network, size = spec.build(), spec.image_shape[:2]
   how: dict[str, Any] = {'crop': config.crop_size, 'flip': config.flip}
 

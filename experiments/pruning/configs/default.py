@@ -1,0 +1,84 @@
+"""Generators of fewer multiply-accumulates: methods by shares of them.
+
+  python -m experiments.pruning.main --workdir=DIR
+
+A trial is one method at one share, all seeds one after another, because masks
+of different seeds have different shapes. Large networks are trained first, all
+seeds as one program, and every method starts from them. Networks that start new
+train as long as the large one and the fine-tuning together.
+
+Scores of generators of latents are the Frechet distance to test images in
+features of the classifier of the data set, and those of translators the mean
+absolute difference to held-out targets. `agreement` is the rank correlation of
+the local densities of matched samples, before and after.
+
+`:quick` is a smoke test. Others: `--config.seeds=1`,
+`--config.only='("mnist",)'`, `--config.shares='(0.25,)'`.
+"""
+
+import ml_collections
+
+
+def get_config(variant: str = '') -> ml_collections.ConfigDict:
+  """Returns the settings; `variant` is '' or 'quick'.
+
+  Raises:
+    ValueError: another variant.
+  """
+  if variant not in ('', 'quick'):
+    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  config = ml_collections.ConfigDict(
+    {
+      'seed': 0,
+      'seeds': 3,
+      # Folder where packages and data sets are searched first; '' is none.
+      'data_dir': '',
+      # Most images for training; 0 is all.
+      'images': 0,
+      # What is pruned: the data set of a latent generator, or the task of a
+      # U-Net by pix2pix; and the steps of the large network and of the
+      # fine-tuning.
+      'subjects': {
+        'mnist': {
+          'kind': 'latent', 'data': 'mnist', 'width': 32, 'steps': 2000,
+          'tuning': 600, 'batch_size': 64,
+        },
+        'fashion_mnist': {
+          'kind': 'latent', 'data': 'fashion_mnist', 'width': 32,
+          'steps': 2000, 'tuning': 600, 'batch_size': 64,
+        },
+        'outline': {
+          'kind': 'pix2pix', 'data': 'fluent_outline_flat', 'width': 32,
+          'steps': 1000, 'tuning': 400, 'batch_size': 16,
+        },
+      },
+      # Names of subjects; () is all of them.
+      'only': (),
+      'side': 32,
+      'latent_size': 64,
+      # Shares of the multiply-accumulates; of translators the middle one.
+      'shares': (0.5, 0.25, 0.1),
+      'methods': (
+        'narrow', 'narrow_distilled', 'uniform', 'magnitude', 'slimming',
+        'density', 'density_distilled', 'density_global', 'density_alone',
+        'density_generator',
+      ),
+      # Settings of the agents, and the pool in which neighbours are found.
+      'agents': {'steps': 400, 'neighbours': 8, 'neighbourhoods': 8},
+      'pool': 2048,
+      # Samples of each score.
+      'samples': 5000,
+      # Whether programs are compiled in half the time and run slower.
+      'fast_compile': False,
+    }
+  )  # fmt: skip
+  if variant == 'quick':
+    config.seeds, config.images, config.only = 1, 64, ('mnist', 'outline')
+    config.side, config.latent_size = 16, 8
+    for subject in config.subjects.values():
+      subject.update(width=4, steps=4, tuning=2, batch_size=4)
+    config.shares = (0.5,)
+    config.methods = ('narrow', 'magnitude', 'density')
+    config.agents.update(steps=4, neighbours=2, neighbourhoods=2)
+    config.pool, config.samples, config.fast_compile = 40, 100, True
+  return config

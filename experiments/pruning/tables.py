@@ -1,0 +1,95 @@
+"""What the trials say: a table of each subject, and the frontier."""
+
+from typing import Any
+
+from matplotlib import figure
+import numpy as np
+
+from coalesce_jax.metrics import spread
+from coalesce_jax.trials import trials
+from experiments.pruning import subjects
+
+Results = dict[str, dict[str, Any]]
+
+
+def report(config: Any, results: Results) -> trials.Report:
+  """Makes the tables and the figure of all results."""
+  del config
+  lines: list[str] = []
+  best: dict[str, str] = {}
+  for name in dict.fromkeys(r['subject'] for r in results.values()):
+    rows = [r for r in results.values() if r['subject'] == name]
+    measure = subjects.SCORES[rows[0]['kind']]
+    whole = next((r for r in rows if r['method'] == 'large'), None)
+    lines += [
+      f'{name}', '',
+      f'| | MACs, % | parameters | {measure} | agreement |',
+      '|---|---:|---:|---:|---:|',
+    ]  # fmt: skip
+    for row in rows:
+      scores = row['scores']
+      cells = [
+        _share(row, whole), f'{np.mean(row["parameters"]):,.0f}',
+        _cell(scores[measure]), _cell(scores.get('agreement')),
+      ]  # fmt: skip
+      lines.append(f'| {_label(row)} | {" | ".join(cells)} |')
+    lines.append('')
+    small = [r for r in rows if r['method'] != 'large']
+    if small:
+      least = min(small, key=lambda r: np.mean(r['scores'][measure]))
+      best[name] = _label(least)
+  drawn = frontier(results)
+  return trials.Report(
+    {'trials': results}, {'best': best}, '\n'.join(lines),
+    figures={} if drawn is None else {'frontier': drawn},
+  )  # fmt: skip
+
+
+def frontier(results: Results) -> figure.Figure | None:
+  """Draws scores over the share of multiply-accumulates, by subject."""
+  names = list(dict.fromkeys(r['subject'] for r in results.values()))
+  wholes = {r['subject']: r for r in results.values() if r['method'] == 'large'}
+  if not wholes:
+    return None
+  drawn = figure.Figure(figsize=(4.2 * len(names), 3.8), layout='constrained')
+  axes = drawn.subplots(1, len(names), squeeze=False)[0]
+  for axis, name in zip(axes, names, strict=True):
+    if name not in wholes:
+      continue
+    whole = wholes[name]
+    measure = subjects.SCORES[whole['kind']]
+    rows = [r for r in results.values() if r['subject'] == name]
+    for method in dict.fromkeys(r['method'] for r in rows):
+      some = [r for r in rows if r['method'] == method]
+      at = [100.0 * np.mean(r['macs']) / np.mean(whole['macs']) for r in some]
+      values = [r['scores'][measure] for r in some]
+      axis.errorbar(
+        at, list(map(np.mean, values)), list(map(spread.deviation, values)),
+        fmt='k*' if method == 'large' else 'o-', capsize=2, label=method,
+      )  # fmt: skip
+    axis.set(xlabel='multiply-accumulates, %', ylabel=measure, title=name)
+    axis.set_xscale('log')
+    axis.set_ylim(bottom=0.0)
+    axis.legend(fontsize=6)
+  return drawn
+
+
+def _label(row: dict[str, Any]) -> str:
+  if 'share' not in row:
+    return str(row['method'])
+  return f'{row["method"]}, {100 * row["share"]:.0f} %'
+
+
+def _share(row: dict[str, Any], whole: dict[str, Any] | None) -> str:
+  if whole is None:
+    return ''
+  return f'{100.0 * np.mean(row["macs"]) / np.mean(whole["macs"]):.1f}'
+
+
+def _cell(values: list[float] | None) -> str:
+  if values is None:
+    return ''
+  digits = 1 if np.mean(np.abs(values)) >= 10.0 else 3
+  if len(values) == 1:
+    return f'{values[0]:.{digits}f}'
+  return spread.text(values, digits)

@@ -1,0 +1,179 @@
+"""Trains large networks, makes them smaller, and scores both.
+
+Shapes: S seeds.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import jax
+
+from coalesce_jax.compress import agents
+from coalesce_jax.compress import macs
+from coalesce_jax.compress import shrinking
+from coalesce_jax.core import trees
+from coalesce_jax.methods import problems
+from coalesce_jax.pipeline import keys as keys_lib
+from coalesce_jax.runs import records
+from coalesce_jax.runs import workdir as workdir_lib
+from coalesce_jax.trials import trials
+from experiments.pruning import subjects as subjects_lib
+
+# Ablations: a method, and what its agents lack.
+ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+  'density_global': ('density', {'local': False}),
+  'density_alone': ('density', {'feedback': False}),
+  'density_generator': ('density', {'critic': False}),
+}
+
+
+def validate(config: Any) -> None:
+  """Checks the settings of all trials before anything is done.
+
+  Raises:
+    ValueError: one line.
+  """
+  for name in names(config):
+    kind = config.subjects[name].kind
+    if kind not in subjects_lib.KINDS:
+      raise ValueError(f'kind {kind!r} is not one of {subjects_lib.KINDS}')
+  for method in config.methods:
+    if method not in {*shrinking.METHODS, *ABLATIONS}:
+      raise ValueError(
+        f'method {method!r} is not one of {(*shrinking.METHODS, *ABLATIONS)}'
+      )
+  for share in config.shares:
+    if not 0.0 < share < 1.0:
+      raise ValueError(f'share {share} is not between 0 and 1')
+  if config.seeds < 1:
+    raise ValueError(f'seeds {config.seeds} is below 1')
+  settings(config, {})
+
+
+def names(config: Any) -> tuple[str, ...]:
+  """Returns the names of the subjects.
+
+  Raises:
+    ValueError: there is no subject of a name.
+  """
+  for name in config.only:
+    if name not in config.subjects:
+      raise ValueError(
+        f'subject {name!r} is not one of {tuple(config.subjects)}'
+      )
+  return tuple(config.only) or tuple(config.subjects)
+
+
+def shares(config: Any, name: str) -> tuple[float, ...]:
+  """Returns the shares of a subject: of translators the middle one."""
+  every = tuple(config.shares)
+  if config.subjects[name].kind == 'latent':
+    return every
+  return (every[len(every) // 2],)
+
+
+def settings(config: Any, changes: dict[str, Any]) -> shrinking.Config:
+  """Returns the settings of a method.
+
+  Raises:
+    ValueError: one is out of range.
+  """
+  how = dict(config.agents)
+  made = agents.Config(subjects_lib.schedule(how.pop('steps')), **how)
+  return shrinking.Config(dataclasses.replace(made, **changes))
+
+
+def plan(
+  workdir: str, config: Any, stop: trials.Stop
+) -> dict[str, trials.Trial]:
+  """All trials of a configuration, by name."""
+  work = trials.workspace(workdir, config, stop)
+  todo: dict[str, trials.Trial] = {}
+  for name in names(config):
+    bench = Bench(config, work, name)
+    todo[f'large-{name}'] = bench.large
+    for share in shares(config, name):
+      for method in config.methods:
+        todo[f'{name}-{method}-{round(100 * share)}'] = functools.partial(
+          bench.small, method, share
+        )
+  return todo
+
+
+class Bench:
+  """A subject, loaded and trained when it is first needed."""
+
+  def __init__(self, config: Any, work: workdir_lib.Workspace, name: str):
+    self.config, self.name = config, name
+    self._subject = config.subjects[name]
+    self._hooks = work.hooks(None)
+    self._keys = keys_lib.of_seeds(config.seed, config.seeds)
+    self.ground = functools.cache(
+      lambda: subjects_lib.make(config, self._subject)
+    )
+    self._trained = functools.cache(self._train)
+    self._before = functools.cache(self._sampled)
+
+  def _train(self) -> Any:
+    """Trains the large networks, or reads them after they were trained."""
+    ground = self.ground()
+    return problems.train(
+      self._keys,
+      ground.problem(ground.spec, self._subject.steps),
+      self._hooks(f'large_{self.name}'),
+    )
+
+  def _sampled(self, s: int) -> Any:
+    params = trees.member(self._trained().params, s)
+    return self.ground().sample(self.ground().spec, params)
+
+  def large(self) -> dict[str, Any]:
+    """Scores the large networks."""
+    ground = self.ground()
+    rows = [ground.scores(self._before(s)) for s in range(self.config.seeds)]
+    return self._result('large', [ground.spec] * len(rows), rows)
+
+  def small(self, method: str, share: float) -> dict[str, Any]:
+    """Makes smaller networks of all seeds, and scores them."""
+    ground, trained = self.ground(), self._trained()
+    base, changes = ABLATIONS.get(method, (method, {}))
+    rows, specs = [], []
+    for s in range(self.config.seeds):
+      stage = f'{self.name}_{method}_{round(100 * share)}_s{s}'
+      made = shrinking.shrink(
+        jax.random.fold_in(self._keys[s], 1),
+        ground.whole(
+          trees.member(trained.params, s), trees.member(trained.critics[0], s),
+          self._subject.steps, self._subject.tuning,
+        ),
+        share,
+        method=base,
+        config=settings(self.config, changes),
+        hooks=self._staged(stage),
+      )  # fmt: skip
+      specs.append(made.specs[0])
+      samples = ground.sample(made.specs[0], made.params[0])
+      rows.append(ground.scores(samples, self._before(s)))
+    return self._result(method, specs, rows) | {'share': share}
+
+  def _staged(self, stage: str) -> Callable[[str], Any]:
+    return lambda part: self._hooks(f'{stage}_{part}')
+
+  def _result(self, method: str, specs: Any, rows: Any) -> dict[str, Any]:
+    shapes = [
+      jax.eval_shape(spec.build().init, jax.random.key(0)) for spec in specs
+    ]
+    return records.plain({
+      'subject': self.name,
+      'kind': self._subject.kind,
+      'method': method,
+      'macs': [macs.total(spec) for spec in specs],
+      'parameters': [
+        sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shape))
+        for shape in shapes
+      ],
+      'scores': {k: [row[k] for row in rows] for k in rows[0]},
+    })  # fmt: skip

@@ -1,0 +1,88 @@
+"""Pruning: settings, tables, and the whole smoke test."""
+
+import json
+
+import numpy as np
+import pytest
+
+from coalesce_jax.trials import trials
+from experiments.pruning import main
+from experiments.pruning import tables
+from experiments.pruning import train
+from experiments.pruning.configs import default
+
+
+@pytest.mark.parametrize('variant', ['', 'quick'])
+def test_settings_of_all_trials_are_valid(variant, tmp_path):
+  config = default.get_config(variant)
+  train.validate(config)
+  planned = train.plan(str(tmp_path), config, lambda: False)
+  assert len(planned) == (8 if variant else 3 + 2 * 30 + 10)
+  assert 'mnist-density-50' in planned and 'large-outline' in planned
+  assert ('outline-density-25' in planned) == (not variant)
+  assert 'outline-density-10' not in planned
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'only': ('nothing',)}, "subject 'nothing' is not one of"),
+    ({'methods': ('smaller',)}, "method 'smaller' is not one of"),
+    ({'shares': (0.5, 1.0)}, 'share 1.0 is not between'),
+    ({'seeds': 0}, 'seeds 0 is below 1'),
+    ({'agents.neighbours': 0}, 'neighbours 0 is below 1'),
+    ({'subjects.mnist.kind': 'odd'}, "kind 'odd' is not one of"),
+  ],
+)
+def test_bad_settings_are_refused(changes, message):
+  config = default.get_config()
+  config.update_from_flattened_dict(changes)
+  with pytest.raises(ValueError, match=message):
+    train.validate(config)
+  with pytest.raises(ValueError, match="variant 'x'"):
+    default.get_config('x')
+
+
+def row(method, frechet, macs, share=None, agreement=None):
+  scores = {'frechet': frechet}
+  if agreement:
+    scores['agreement'] = agreement
+  made = {
+    'subject': 'mnist', 'kind': 'latent', 'method': method, 'scores': scores,
+    'macs': macs, 'parameters': [1000] * len(macs),
+  }  # fmt: skip
+  return made if share is None else made | {'share': share}
+
+
+def test_the_table_has_shares_means_and_deviations():
+  found = tables.report(
+    None,
+    {
+      'large-mnist': row('large', [10.0, 12.0], [400, 400]),
+      'a': row('narrow', [20.0, 22.0], [104, 96], 0.25, [0.5, 0.7]),
+      'b': row('density', [15.0, 15.0], [100, 100], 0.25, [0.8, 0.8]),
+    },
+  )
+  lines = found.text.splitlines()
+  assert '| large | 100.0 | 1,000 | 11.0 ± 1.4 |  |' in lines
+  assert '| narrow, 25 % | 25.0 | 1,000 | 21.0 ± 1.4 | 0.600 ± 0.141 |' in lines
+  assert found.line == {'best': {'mnist': 'density, 25 %'}}
+  (axis,) = found.figures['frontier'].axes
+  drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
+  np.testing.assert_allclose(drawn['density'], [[25.0, 15.0]])
+
+
+@pytest.mark.slow
+def test_the_smoke_test_of_latents_runs_whole(tmp_path):
+  config = default.get_config('quick')
+  config.only, config.methods = ('mnist',), ('magnitude', 'density_alone')
+  trials.complete(main.EXPERIMENT, config, tmp_path)
+  summary = json.loads((tmp_path / 'summary.json').read_text())
+  assert set(summary['trials']) == {
+    'large-mnist', 'mnist-magnitude-50', 'mnist-density_alone-50',
+  }  # fmt: skip
+  whole = summary['trials']['large-mnist']['macs'][0]
+  for name, made in summary['trials'].items():
+    assert np.all(np.isfinite(made['scores']['frechet'])), name
+    if name != 'large-mnist':
+      assert made['macs'][0] == pytest.approx(whole / 2, rel=0.1)
