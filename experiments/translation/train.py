@@ -30,7 +30,9 @@ from experiments.translation import plots
 Split = tuple[pairs_lib.Pairs, pairs_lib.Pairs]
 # Rows of the picture of a trial.
 _SHOWN = 8
-MEASURES = ('l1', 'psnr', 'ssim', 'frechet', 'kid')
+MEASURES = ('l1', 'psnr', 'ssim', 'frechet', 'kid', 'frechet_random')
+# Distances, and the names of their floors: those between real images.
+FLOORS = {'frechet': 'real', 'frechet_random': 'real_random'}
 
 
 def validate(config: Any) -> None:
@@ -118,11 +120,24 @@ def _load(config: Any, task: str) -> Split:
 def _scored(
   load: Callable[[str], Split], task: str, made: Any
 ) -> dict[str, Any]:
+  """Returns scores, also by random features.
+
+  Features of photographs see traces of a network that pixels hardly show, and
+  take copies of other real pictures for good ones.
+  """
   train, held = load(task)
-  found = scores.score(made, held.target, held.paired, train=train.target)
+  score = functools.partial(
+    scores.score, made, held.target, held.paired, train=train.target
+  )
+  found = score()
+  network = scores.features(held.target.shape[1:], 'random')
+  if found.get('features', network.name) != network.name:
+    other = score(network=network)
+    found['frechet_random'] = other['frechet']
+    found['real_random'] = other['real']
   return {
     name: value for name, value in found.items()
-    if name in (*MEASURES, 'real', 'features')
+    if name in (*MEASURES, *FLOORS.values(), 'features')
   }  # fmt: skip
 
 
@@ -209,10 +224,16 @@ def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
     for label, found in rows:
       cells = [_cell(found.get(m)) for m in columns]
       lines.append(f'| {label} | {" | ".join(cells)} |')
-    real = next((found['real'] for _, found in rows if 'real' in found), None)
-    if real is not None and 'frechet' in columns:
-      floor = real[0] if isinstance(real, list) else real
-      cells = [_cell(floor if m == 'frechet' else None) for m in columns]
+    floors = {
+      measure: next((f[name] for _, f in rows if name in f), None)
+      for measure, name in FLOORS.items()
+    }
+    if any(value is not None for value in floors.values()):
+      floors = {
+        measure: value[0] if isinstance(value, list) else value
+        for measure, value in floors.items()
+      }
+      cells = [_cell(floors.get(m)) for m in columns]
       lines.append(f'| real | {" | ".join(cells)} |')
     lines.append('')
   best = {

@@ -4,7 +4,8 @@
 
 A trial is one method on one task, all seeds as one program. It is scored on
 held-out pairs: L1, PSNR and SSIM against the hidden target, and the Frechet
-distance of feature networks between all translations and all targets. Controls
+distance between all translations and all targets, in features of ImageNet where
+that extra is installed, and of a random network. Controls
 are a copy of the input, the mean and the median target, and the target of the
 nearest training pair.
 
