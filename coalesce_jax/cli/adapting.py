@@ -19,6 +19,7 @@ from coalesce_jax.models import bundle
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.networks import registry
+from coalesce_jax.runs import workdir
 from coalesce_jax.training import loop
 
 
@@ -97,7 +98,7 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
       result = common.last(work, 'adapted')
     result['float_bytes'] = bundle.size_bytes(edge)
     if values.ternary:
-      edge, _ = _ternarized(
+      edge = ternarized(
         values, key_ternary, edge, local, work, values.ternary_steps
       )
     made = common.save(
@@ -126,7 +127,7 @@ def ternarize(values: Values, stop: Stop) -> dict[str, Any]:
     values, values.out, stop, digests, images=values.local
   ) as work:
     common.say_new_critics([values.node], [generator])
-    small, _ = _ternarized(
+    small = ternarized(
       values, jax.random.key(values.seed), generator, local, work, values.steps
     )
     made = common.save(
@@ -161,13 +162,31 @@ def _refuse_mixture(path: str, generator: generator_lib.Generator) -> None:
     raise ValueError(f'{path}: a mixture of nodes cannot be ternarized')
 
 
-def _ternarized(values, key, generator, local, work, steps):
+def ternarized(
+  values: Values,
+  key: Any,
+  generator: generator_lib.Generator,
+  local: Any,
+  work: workdir.Workspace,
+  steps: int,
+) -> generator_lib.Generator:
+  """Returns the ternary copy of a generator.
+
+  Args:
+    values: the flags.
+    key: one key; consumed.
+    generator: the float generator.
+    local: local images.
+    work: the work folder.
+    steps: generator steps.
+  """
   config = common.configured(
     values,
     adaptation.ternarize_default(generator.spec),
     steps=steps,
     game={'augment': values.augment},
   )
-  return adaptation.ternarize(
+  made, _ = adaptation.ternarize(
     key, generator, jnp.asarray(local), config=config, hooks=work.hooks(None)
   )
+  return made

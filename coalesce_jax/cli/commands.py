@@ -63,6 +63,16 @@ TABLE: dict[str, Command] = {
       '--out=small.safetensors',
     ),
   ),
+  'compress': Command(
+    'makes a generator smaller and faster',
+    adapting.compress,
+    later('compressing', 'compress'),
+    required=('node', 'local', 'out'),
+    examples=(
+      'compress --node=edge.safetensors --local=photos --macs=0.25 '
+      '--out=small.safetensors',
+    ),
+  ),
   'export': Command(
     'writes a generator as a program for devices',
     inspection.export,

@@ -30,6 +30,7 @@ from coalesce_jax.compress import critics as critics_lib
 from coalesce_jax.compress import density
 from coalesce_jax.compress import gates
 from coalesce_jax.compress import macs
+from coalesce_jax.compress import method_names
 from coalesce_jax.compress import slicing
 from coalesce_jax.core import types
 from coalesce_jax.data import pixels
@@ -57,7 +58,7 @@ class Config:
     weight_decay: of AdamW.
   """
 
-  schedule: loop.Schedule = loop.Schedule(400, 20)
+  schedule: loop.Schedule = loop.Schedule(method_names.AGENT_STEPS, 20)
   neighbours: int = 8
   neighbourhoods: int = 8
   local: bool = True

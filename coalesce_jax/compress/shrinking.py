@@ -19,7 +19,7 @@ CycleGAN, shrink together.
 Shapes: C channels of a map, K critics.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 import functools
 from typing import Any, NamedTuple
 
@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.compress import agents as agents_lib
+from coalesce_jax.compress import method_names
 from coalesce_jax.compress import pruning
 from coalesce_jax.compress import recovery
 from coalesce_jax.compress import selection
@@ -40,30 +41,7 @@ from coalesce_jax.methods import problems
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 
-
-class Method(NamedTuple):
-  """What a method does.
-
-  Attributes:
-    channels: 'uniform', 'magnitude', 'slimming' or 'density'.
-    new: whether the smaller network starts as a new one.
-    distilled: whether it also imitates the large network.
-  """
-
-  channels: str
-  new: bool = False
-  distilled: bool = False
-
-
-METHODS: Mapping[str, Method] = {
-  'narrow': Method('uniform', new=True),
-  'narrow_distilled': Method('uniform', new=True, distilled=True),
-  'uniform': Method('uniform'),
-  'magnitude': Method('magnitude'),
-  'slimming': Method('slimming'),
-  'density': Method('density'),
-  'density_distilled': Method('density', distilled=True),
-}
+METHODS = method_names.METHODS
 
 
 class Whole(NamedTuple):

@@ -1,8 +1,9 @@
-"""Defines the flags of the commands of the edge node: adapt, ternarize."""
+"""Defines the flags of the commands of the edge node."""
 
 from coalesce_jax.cli.definitions import kinds
 from coalesce_jax.cli.definitions import training
 from coalesce_jax.cli.definitions.kinds import Values
+from coalesce_jax.compress import method_names
 from coalesce_jax.methods import settings
 from coalesce_jax.models import packing
 
@@ -66,6 +67,42 @@ def ternarize(values: Values) -> None:
     values, 'augment', settings.TERNARIZE.game.augment,
     'Augmentations, as those of `adapt`; "" is none.',
   )  # fmt: skip
+  _result(values)
+  training.training(values, settings.TERNARIZE)
+
+
+def compress(values: Values) -> None:
+  """Defines the flags of `compress`."""
+  kinds.path(values, 'node', None, 'Bundle of a float generator.')
+  kinds.path(values, 'local', None, 'Folder or array file of local images.')
+  kinds.number(
+    values, 'macs', 0.25, 'Share of the multiply-accumulates to keep.',
+    0.0, 1.0, open_low=True,
+  )  # fmt: skip
+  kinds.choice(
+    values, 'method', 'density', list(method_names.METHODS),
+    'How channels are chosen, and what the small generator starts from.',
+  )  # fmt: skip
+  kinds.count(
+    values, 'agent_steps', method_names.AGENT_STEPS,
+    'Number of steps in which agents choose channels; of density.',
+  )  # fmt: skip
+  kinds.number(
+    values, 'anchor', settings.TERNARIZE.anchor, 'Weight of the samples of the '
+    'large generator, beside local images.', 0.0, 1.0,
+  )  # fmt: skip
+  kinds.string(
+    values, 'augment', settings.TERNARIZE.game.augment,
+    'Augmentations, as those of `adapt`; "" is none.',
+  )  # fmt: skip
+  kinds.switch(values, 'ternary', 'Ternarize the result as well.')
+  kinds.count(
+    values, 'ternary_steps', settings.TERNARIZE.schedule.steps,
+    'Number of generator steps of the ternarization.',
+  )  # fmt: skip
+  kinds.path(
+    values, 'onnx', None, 'ONNX program of the result to write as well.'
+  )
   _result(values)
   training.training(values, settings.TERNARIZE)
 

@@ -1,0 +1,32 @@
+"""Names the ways of making a network smaller. It needs no JAX."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+# Steps in which agents choose channels, by default.
+AGENT_STEPS = 400
+
+
+class Method(NamedTuple):
+  """What a method does.
+
+  Attributes:
+    channels: 'uniform', 'magnitude', 'slimming' or 'density'.
+    new: whether the smaller network starts as a new one.
+    distilled: whether it also imitates the large network.
+  """
+
+  channels: str
+  new: bool = False
+  distilled: bool = False
+
+
+METHODS: Mapping[str, Method] = {
+  'narrow': Method('uniform', new=True),
+  'narrow_distilled': Method('uniform', new=True, distilled=True),
+  'uniform': Method('uniform'),
+  'magnitude': Method('magnitude'),
+  'slimming': Method('slimming'),
+  'density': Method('density'),
+  'density_distilled': Method('density', distilled=True),
+}
