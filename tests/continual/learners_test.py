@@ -1,5 +1,7 @@
 """The parts of the learners that others are compared with."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from coalesce_jax.continual import consolidation
 from coalesce_jax.continual import fitting
+from coalesce_jax.continual import image_tasks
 from coalesce_jax.continual import joined
 from coalesce_jax.continual import latent_tasks
 from coalesce_jax.continual import modulation
@@ -17,7 +20,9 @@ from coalesce_jax.continual import stream
 from coalesce_jax.core import trees
 from coalesce_jax.gan import sources
 from coalesce_jax.gan import terms
+from coalesce_jax.training import loop
 from coalesce_jax.training import scan
+from coalesce_jax.translation import settings as translation_settings
 from tests.continual import streams
 
 KEY = streams.KEY
@@ -137,6 +142,24 @@ def test_a_joined_term_is_the_mean_over_tasks():
     for w, x, p in zip((2.0, 3.0), made, pairs, strict=True)
   ]
   np.testing.assert_allclose(found, np.mean(wanted), rtol=1e-5)
+
+
+def test_replay_refuses_a_task_without_replay_before_training():
+  domains = {
+    'condition': RNG.uniform(-1, 1, (6, 8, 8, 1)).astype(np.float32),
+    'target': RNG.uniform(-1, 1, (6, 8, 8, 1)).astype(np.float32),
+  }
+  networks = dataclasses.replace(
+    streams.PAIRED.networks, net_g='resnet', blocks=1
+  )
+  config = translation_settings.CycleGan(networks, streams.SCHEDULE)
+  task = image_tasks.unpaired('domains', (domains, domains), config)
+  began = []
+  hooks = loop.Hooks(restore=began.append)
+  learner = rehearsal.replay(3)
+  with pytest.raises(ValueError, match='task domains: replay needs pairs'):
+    learner.learn(KEY, learner.init(), task, hooks)
+  assert not began
 
 
 def test_replay_makes_data_in_place_of_those_of_the_task():
