@@ -28,71 +28,110 @@ from coalesce_jax.metrics import frechet
 from coalesce_jax.metrics import image_scores
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
+from coalesce_jax.translation import cyclegan_method
 from coalesce_jax.translation import pair_sources
 from coalesce_jax.translation import pix2pix_method
 from coalesce_jax.translation import settings as translation_settings
 from coalesce_jax.translation import training
 
-KINDS = ('latent', 'pix2pix')
+KINDS = ('latent', 'pix2pix', 'cyclegan')
 _BATCH = 100
 # Main score of each kind; lower is better.
-SCORES = {'latent': 'frechet', 'pix2pix': 'l1'}
+SCORES = {'latent': 'frechet', 'pix2pix': 'l1', 'cyclegan': 'frechet'}
 
 
-class Ground(NamedTuple):
-  """What methods of pruning need to know of a subject.
+class Part(NamedTuple):
+  """One network of a subject.
 
   Attributes:
     spec: of the large network.
     critic: network of its critic.
-    problem: ``(spec, steps) -> problem``.
     inputs: pool of inputs, `[N, ...]`.
-    features: ``samples -> [N, F]``.
-    score: ``samples of a network -> scores by name``.
     asked: inputs of the samples that are scored.
     view: see `pruning.Subject`.
   """
 
   spec: generator_lib.Spec
   critic: types.Network
-  problem: Callable[[generator_lib.Spec, int], problems.Problem]
   inputs: Any
-  features: Callable[[Any], np.ndarray]
-  score: Callable[[np.ndarray], dict[str, float]]
   asked: Any
   view: Callable[[Any, Any], Any] | None = None
 
+
+class Ground(NamedTuple):
+  """What methods of pruning need to know of a subject.
+
+  Attributes:
+    parts: its networks, in the order of the critics of the problem.
+    problem: ``(specs, steps) -> problem``.
+    features: ``samples -> [N, F]``.
+    score: ``samples of the first network -> scores by name``.
+    names: of the parameters of several networks in the problem's tree.
+  """
+
+  parts: tuple[Part, ...]
+  problem: Callable[[Sequence[generator_lib.Spec], int], problems.Problem]
+  features: Callable[[Any], np.ndarray]
+  score: Callable[[np.ndarray], dict[str, float]]
+  names: tuple[str, ...] = ()
+
+  @property
+  def specs(self) -> list[generator_lib.Spec]:
+    """The specs of the large networks."""
+    return [part.spec for part in self.parts]
+
+  def joined(self, params: Sequence[types.Params]) -> types.Params:
+    """Returns the parameters of the problem's generator."""
+    if not self.names:
+      return params[0]
+    return dict(zip(self.names, params, strict=True))
+
+  def parted(self, params: types.Params) -> list[types.Params]:
+    """Returns the parameters of each network."""
+    return [params[name] for name in self.names] or [params]
+
   def whole(
-    self, params: types.Params, critic: types.Params, steps: int, tuning: int
-  ) -> shrinking.Whole:
-    """Returns the large network of one seed, to be made smaller.
+    self, params: types.Params, critics: Sequence[types.Params], steps: int,
+    tuning: int,
+  ) -> shrinking.Whole:  # fmt: skip
+    """Returns the large networks of one seed, to be made smaller.
 
     Args:
-      params: its parameters.
-      critic: those of its critic.
-      steps: that it was trained for.
+      params: parameters of the problem's generator.
+      critics: those of the critics.
+      steps: that they were trained for.
       tuning: steps of the fine-tuning.
     """
-    subject = pruning.Subject(
-      self.spec, params, self.critic, critic, self.inputs, self.view
+    subjects = tuple(
+      pruning.Subject(
+        part.spec, own, part.critic, critic, part.inputs, part.view
+      )
+      for part, own, critic in zip(
+        self.parts, self.parted(params), critics, strict=True
+      )
     )
 
     def problem(
       specs: Sequence[generator_lib.Spec], new: bool
     ) -> problems.Problem:
-      return self.problem(specs[0], tuning + steps if new else tuning)
+      return self.problem(specs, tuning + steps if new else tuning)
 
-    return shrinking.Whole((subject,), (critic,), problem, self.features)
+    return shrinking.Whole(
+      subjects, tuple(critics), problem, self.features, self.joined,
+      self.parted,
+    )  # fmt: skip
 
   def sample(
-    self, spec: generator_lib.Spec, params: types.Params
+    self,
+    specs: Sequence[generator_lib.Spec],
+    params: Sequence[types.Params],
   ) -> np.ndarray:
-    """Returns the samples of a network that are scored."""
-    network = spec.build()
+    """Returns the samples of the first network, which are scored."""
+    network, asked = specs[0].build(), self.parts[0].asked
     apply = jax.jit(lambda p, x: network.apply(p, pixels.decode(x)))
     return np.concatenate([
-      np.asarray(apply(params, self.asked[first : first + _BATCH]))
-      for first in range(0, len(self.asked), _BATCH)
+      np.asarray(apply(params[0], asked[first : first + _BATCH]))
+      for first in range(0, len(asked), _BATCH)
     ])  # fmt: skip
 
   def scores(
@@ -126,7 +165,8 @@ def make(config: Any, subject: Any) -> Ground:
   """
   if subject.kind not in KINDS:
     raise ValueError(f'kind {subject.kind!r} is not one of {KINDS}')
-  return (_latent if subject.kind == 'latent' else _pix2pix)(config, subject)
+  makers = {'latent': _latent, 'pix2pix': _pix2pix, 'cyclegan': _cyclegan}
+  return makers[subject.kind](config, subject)
 
 
 def _latent(config: Any, subject: Any) -> Ground:
@@ -140,11 +180,13 @@ def _latent(config: Any, subject: Any) -> Ground:
   default = pretraining.Config()
   game = dataclasses.replace(default.game, batch_size=subject.batch_size)
 
-  def problem(spec: generator_lib.Spec, steps: int) -> problems.Problem:
+  def problem(
+    specs: Sequence[generator_lib.Spec], steps: int
+  ) -> problems.Problem:
     changed = dataclasses.replace(
       default, game=game, schedule=schedule(steps, config.fast_compile)
     )
-    return pretraining.problem(images, spec, changed)
+    return pretraining.problem(images, specs[0], changed)
 
   network = feature_registry.load(subject.data)
   features = functools.partial(_features, network)
@@ -157,13 +199,14 @@ def _latent(config: Any, subject: Any) -> Ground:
     far = frechet.frechet_squared(frechet.moments(features(made)), real)
     return {'frechet': far}
 
-  return Ground(
-    spec, spec.build_critic(), problem, draw(config.pool, 1), features, score,
-    draw(config.samples, 2),
-  )  # fmt: skip
+  part = Part(
+    spec, spec.build_critic(), draw(config.pool, 1), draw(config.samples, 2)
+  )
+  return Ground((part,), problem, features, score)
 
 
-def _pix2pix(config: Any, subject: Any) -> Ground:
+def _pairs(config: Any, subject: Any) -> tuple[Any, Any, training.Data]:
+  """Loads pairs or domains: for training, held out, and both checked."""
   chosen = pair_settings.Settings(crop_size=config.side)
   train, held = pairs_lib.load(subject.data, chosen, config.data_dir or None)
   if config.images:
@@ -171,38 +214,79 @@ def _pix2pix(config: Any, subject: Any) -> Ground:
       condition=train.condition[: config.images],
       target=train.target[: config.images],
     )
-  default = translation_settings.Pix2pix()
-  settings = dataclasses.replace(
-    default,
-    batch_size=subject.batch_size,
-    networks=dataclasses.replace(
-      default.networks, ngf=subject.width, ndf=subject.width,
-      downs=config.side.bit_length() - 1,
-    ),
+  paired = subject.kind == 'pix2pix'
+  return train, held, training.data((train, held), None, paired=paired)
+
+
+def _networks(config: Any, subject: Any, default: Any) -> Any:
+  """Returns the settings of a method with the widths of a subject."""
+  networks = dataclasses.replace(
+    default.networks, ngf=subject.width, ndf=subject.width,
+    downs=config.side.bit_length() - 1, n_layers_d=1,
   )  # fmt: skip
-  images = training.data((train, held), None, paired=True)
-  spec, critic = pix2pix_method.networks(images, settings)
+  return dataclasses.replace(
+    default, networks=networks, batch_size=subject.batch_size
+  )
 
-  def problem(spec: generator_lib.Spec, steps: int) -> problems.Problem:
-    changed = dataclasses.replace(
-      settings, schedule=schedule(steps, config.fast_compile)
-    )
-    return pix2pix_method.problem(images, changed, spec)
 
-  network = classifier_features.random(spec.image_shape)
+def _translated(
+  held: Any, shape: tuple[int, ...]
+) -> tuple[Callable[[Any], np.ndarray], Callable[..., dict[str, float]]]:
+  """Returns the features and the scores of translations of held-out images."""
+  network = classifier_features.random(shape)
   features = functools.partial(_features, network)
   real = frechet.moments(features(held.target))
 
   def score(made: np.ndarray) -> dict[str, float]:
     far = frechet.frechet_squared(frechet.moments(features(made)), real)
-    return {
-      'l1': image_scores.evaluate(made, held.target)['l1'], 'frechet': far,
-    }  # fmt: skip
+    l1 = image_scores.evaluate(made, held.target)['l1']
+    return {'l1': l1, 'frechet': far}
 
-  return Ground(
-    spec, critic, problem, train.condition[: config.pool], features, score,
-    held.condition, pair_sources.beside,
+  return features, score
+
+
+def _pix2pix(config: Any, subject: Any) -> Ground:
+  train, held, images = _pairs(config, subject)
+  settings = _networks(config, subject, translation_settings.Pix2pix())
+  spec, critic = pix2pix_method.networks(images, settings)
+
+  def problem(
+    specs: Sequence[generator_lib.Spec], steps: int
+  ) -> problems.Problem:
+    how = schedule(steps, config.fast_compile)
+    changed = dataclasses.replace(settings, schedule=how)
+    return pix2pix_method.problem(images, changed, specs[0])
+
+  part = Part(
+    spec, critic, train.condition[: config.pool], held.condition,
+    pair_sources.beside,
   )  # fmt: skip
+  features, score = _translated(held, spec.image_shape)
+  return Ground((part,), problem, features, score)
+
+
+def _cyclegan(config: Any, subject: Any) -> Ground:
+  train, held, images = _pairs(config, subject)
+  settings = _networks(config, subject, translation_settings.CycleGan())
+  specs, critic = cyclegan_method.networks(images, settings)
+
+  def problem(
+    specs: Sequence[generator_lib.Spec], steps: int
+  ) -> problems.Problem:
+    how = schedule(steps, config.fast_compile)
+    changed = dataclasses.replace(settings, schedule=how)
+    return cyclegan_method.problem(images, changed, specs)
+
+  # The critic of the second domain is the first one.
+  parts = tuple(
+    Part(spec, critic, pool[: config.pool], asked)
+    for spec, pool, asked in zip(
+      specs, (train.condition, train.target), (held.condition, held.target),
+      strict=True,
+    )
+  )  # fmt: skip
+  features, score = _translated(held, specs[0].image_shape)
+  return Ground(parts, problem, features, score, ('ab', 'ba'))
 
 
 def _features(network: features_lib.Features, images: Any) -> np.ndarray:

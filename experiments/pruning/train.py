@@ -16,6 +16,7 @@ from coalesce_jax.compress import macs
 from coalesce_jax.compress import shrinking
 from coalesce_jax.core import trees
 from coalesce_jax.methods import problems
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir as workdir_lib
@@ -40,7 +41,7 @@ def validate(config: Any) -> None:
     kind = config.subjects[name].kind
     if kind not in subjects_lib.KINDS:
       raise ValueError(f'kind {kind!r} is not one of {subjects_lib.KINDS}')
-  for method in config.methods:
+  for method in (*config.methods, *config.cyclegan_methods):
     if method not in {*shrinking.METHODS, *ABLATIONS}:
       raise ValueError(
         f'method {method!r} is not one of {(*shrinking.METHODS, *ABLATIONS)}'
@@ -65,6 +66,13 @@ def names(config: Any) -> tuple[str, ...]:
         f'subject {name!r} is not one of {tuple(config.subjects)}'
       )
   return tuple(config.only) or tuple(config.subjects)
+
+
+def methods(config: Any, name: str) -> tuple[str, ...]:
+  """Returns the methods of a subject: of CycleGAN those that have a row."""
+  if config.subjects[name].kind != 'cyclegan':
+    return tuple(config.methods)
+  return tuple(m for m in config.methods if m in config.cyclegan_methods)
 
 
 def shares(config: Any, name: str) -> tuple[float, ...]:
@@ -96,7 +104,7 @@ def plan(
     bench = Bench(config, work, name)
     todo[f'large-{name}'] = bench.large
     for share in shares(config, name):
-      for method in config.methods:
+      for method in methods(config, name):
         todo[f'{name}-{method}-{round(100 * share)}'] = functools.partial(
           bench.small, method, share
         )
@@ -122,19 +130,20 @@ class Bench:
     ground = self.ground()
     return problems.train(
       self._keys,
-      ground.problem(ground.spec, self._subject.steps),
+      ground.problem(ground.specs, self._subject.steps),
       self._hooks(f'large_{self.name}'),
     )
 
   def _sampled(self, s: int) -> Any:
+    ground = self.ground()
     params = trees.member(self._trained().params, s)
-    return self.ground().sample(self.ground().spec, params)
+    return ground.sample(ground.specs, ground.parted(params))
 
   def large(self) -> dict[str, Any]:
     """Scores the large networks."""
     ground = self.ground()
     rows = [ground.scores(self._before(s)) for s in range(self.config.seeds)]
-    return self._result('large', [ground.spec] * len(rows), rows)
+    return self._result('large', [ground.specs] * len(rows), rows)
 
   def small(self, method: str, share: float) -> dict[str, Any]:
     """Makes smaller networks of all seeds, and scores them."""
@@ -146,7 +155,8 @@ class Bench:
       made = shrinking.shrink(
         jax.random.fold_in(self._keys[s], 1),
         ground.whole(
-          trees.member(trained.params, s), trees.member(trained.critics[0], s),
+          trees.member(trained.params, s),
+          [trees.member(critic, s) for critic in trained.critics],
           self._subject.steps, self._subject.tuning,
         ),
         share,
@@ -154,8 +164,8 @@ class Bench:
         config=settings(self.config, changes),
         hooks=self._staged(stage),
       )  # fmt: skip
-      specs.append(made.specs[0])
-      samples = ground.sample(made.specs[0], made.params[0])
+      specs.append(made.specs)
+      samples = ground.sample(made.specs, made.params)
       rows.append(ground.scores(samples, self._before(s)))
     return self._result(method, specs, rows) | {'share': share}
 
@@ -163,17 +173,16 @@ class Bench:
     return lambda part: self._hooks(f'{stage}_{part}')
 
   def _result(self, method: str, specs: Any, rows: Any) -> dict[str, Any]:
-    shapes = [
-      jax.eval_shape(spec.build().init, jax.random.key(0)) for spec in specs
-    ]
     return records.plain({
       'subject': self.name,
       'kind': self._subject.kind,
       'method': method,
-      'macs': [macs.total(spec) for spec in specs],
-      'parameters': [
-        sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shape))
-        for shape in shapes
-      ],
+      'macs': [sum(map(macs.total, each)) for each in specs],
+      'parameters': [sum(map(_parameters, each)) for each in specs],
       'scores': {k: [row[k] for row in rows] for k in rows[0]},
     })  # fmt: skip
+
+
+def _parameters(spec: generator_lib.Spec) -> int:
+  shapes = jax.eval_shape(spec.build().init, jax.random.key(0))
+  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes))

@@ -17,10 +17,12 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   config = default.get_config(variant)
   train.validate(config)
   planned = train.plan(str(tmp_path), config, lambda: False)
-  assert len(planned) == (8 if variant else 3 + 2 * 30 + 10)
+  assert len(planned) == (8 if variant else 4 + 2 * 30 + 10 + 4)
   assert 'mnist-density-50' in planned and 'large-outline' in planned
   assert ('outline-density-25' in planned) == (not variant)
   assert 'outline-density-10' not in planned
+  assert ('emoji-narrow-25' in planned) == (not variant)
+  assert 'emoji-slimming-25' not in planned
 
 
 @pytest.mark.parametrize(

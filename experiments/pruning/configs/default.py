@@ -36,8 +36,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # Most images for training; 0 is all.
       'images': 0,
       # What is pruned: the data set of a latent generator, or the task of a
-      # U-Net by pix2pix; and the steps of the large network and of the
-      # fine-tuning.
+      # U-Net by pix2pix or of ResNets by CycleGAN; and the steps of the large
+      # network and of the fine-tuning.
       'subjects': {
         'mnist': {
           'kind': 'latent', 'data': 'mnist', 'width': 32, 'steps': 2000,
@@ -51,6 +51,10 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
           'kind': 'pix2pix', 'data': 'fluent_outline_flat', 'width': 32,
           'steps': 1000, 'tuning': 400, 'batch_size': 16,
         },
+        'emoji': {
+          'kind': 'cyclegan', 'data': 'emoji', 'width': 16, 'steps': 1000,
+          'tuning': 300, 'batch_size': 4,
+        },
       },
       # Names of subjects; () is all of them.
       'only': (),
@@ -63,6 +67,10 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'density', 'density_distilled', 'density_global', 'density_alone',
         'density_generator',
       ),
+      # Those of CycleGAN.
+      'cyclegan_methods': (
+        'narrow', 'narrow_distilled', 'magnitude', 'density',
+      ),
       # Settings of the agents, and the pool in which neighbours are found.
       'agents': {'steps': 400, 'neighbours': 8, 'neighbourhoods': 8},
       'pool': 2048,
@@ -73,7 +81,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     }
   )  # fmt: skip
   if variant == 'quick':
-    config.seeds, config.images, config.only = 1, 64, ('mnist', 'outline')
+    config.seeds, config.images = 1, 64
+    config.only = ('mnist', 'outline')
     config.side, config.latent_size = 16, 8
     for subject in config.subjects.values():
       subject.update(width=4, steps=4, tuning=2, batch_size=4)
