@@ -44,6 +44,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # Trials by name. Fields that are '', 0 or -1 are those of the method.
       'runs': {
         'outline_pix2pix': run('fluent_outline_flat', 'pix2pix', 1500),
+        'outline_resize': run(
+          'fluent_outline_flat', 'pix2pix', 1500, upsampling='resize'
+        ),
         'relief_pix2pix': run('earth_relief', 'pix2pix', 1000),
         'emoji_cyclegan': run(
           'emoji', 'cyclegan', 2000, ngf=16, upsampling='resize'
