@@ -23,14 +23,14 @@ def report(config: Any, results: Results) -> trials.Report:
     whole = next((r for r in rows if r['method'] == 'large'), None)
     lines += [
       f'{name}', '',
-      f'| | MACs, % | parameters | {measure} | agreement |',
-      '|---|---:|---:|---:|---:|',
+      f'| | MACs, % | parameters | {measure} | agreement | times as fast |',
+      '|---|---:|---:|---:|---:|---:|',
     ]  # fmt: skip
     for row in rows:
       scores = row['scores']
       cells = [
         _share(row, whole), f'{np.mean(row["parameters"]):,.0f}',
-        _cell(scores[measure]), _cell(scores.get('agreement')),
+        _cell(scores[measure]), _cell(scores.get('agreement')), _faster(row),
       ]  # fmt: skip
       lines.append(f'| {_label(row)} | {" | ".join(cells)} |')
     lines.append('')
@@ -78,6 +78,12 @@ def _label(row: dict[str, Any]) -> str:
   if 'share' not in row:
     return str(row['method'])
   return f'{row["method"]}, {100 * row["share"]:.0f} %'
+
+
+def _faster(row: dict[str, Any]) -> str:
+  """Writes how many times as fast one sample is in ONNX Runtime."""
+  times = row.get('device')
+  return '' if times is None else f'{times["1"]["faster"]["small"]:.2f}'
 
 
 def _share(row: dict[str, Any], whole: dict[str, Any] | None) -> str:

@@ -21,6 +21,7 @@ from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir as workdir_lib
 from coalesce_jax.trials import trials
+from experiments.pruning import device
 from experiments.pruning import subjects as subjects_lib
 
 # Ablations: a method, and what its agents lack.
@@ -150,6 +151,7 @@ class Bench:
     ground, trained = self.ground(), self._trained()
     base, changes = ABLATIONS.get(method, (method, {}))
     rows, specs = [], []
+    times: Any = None
     for s in range(self.config.seeds):
       stage = f'{self.name}_{method}_{round(100 * share)}_s{s}'
       made = shrinking.shrink(
@@ -167,7 +169,14 @@ class Bench:
       specs.append(made.specs)
       samples = ground.sample(made.specs, made.params)
       rows.append(ground.scores(samples, self._before(s)))
-    return self._result(method, specs, rows) | {'share': share}
+      if not s:
+        large = ground.parted(trees.member(trained.params, 0))[0]
+        times = device.measure({
+          'large': (ground.specs[0], large),
+          'small': (made.specs[0], made.params[0]),
+        })  # fmt: skip
+    found = self._result(method, specs, rows)
+    return found | records.plain({'share': share, 'device': times})
 
   def _staged(self, stage: str) -> Callable[[str], Any]:
     return lambda part: self._hooks(f'{stage}_{part}')

@@ -1,15 +1,19 @@
 """Pruning: settings, tables, and the whole smoke test."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.trials import trials
+from experiments.pruning import device
 from experiments.pruning import main
 from experiments.pruning import tables
 from experiments.pruning import train
 from experiments.pruning.configs import default
+from tests import small
 
 
 @pytest.mark.parametrize('variant', ['', 'quick'])
@@ -61,17 +65,33 @@ def test_the_table_has_shares_means_and_deviations():
     None,
     {
       'large-mnist': row('large', [10.0, 12.0], [400, 400]),
-      'a': row('narrow', [20.0, 22.0], [104, 96], 0.25, [0.5, 0.7]),
+      'a': row('narrow', [20.0, 22.0], [104, 96], 0.25, [0.5, 0.7])
+      | {'device': {'1': {'faster': {'small': 2.5}}}},
       'b': row('density', [15.0, 15.0], [100, 100], 0.25, [0.8, 0.8]),
     },
   )
   lines = found.text.splitlines()
-  assert '| large | 100.0 | 1,000 | 11.0 ± 1.4 |  |' in lines
-  assert '| narrow, 25 % | 25.0 | 1,000 | 21.0 ± 1.4 | 0.600 ± 0.141 |' in lines
+  assert '| large | 100.0 | 1,000 | 11.0 ± 1.4 |  |  |' in lines
+  assert (
+    '| narrow, 25 % | 25.0 | 1,000 | 21.0 ± 1.4 | 0.600 ± 0.141 | 2.50 |'
+    in lines
+  )
   assert found.line == {'best': {'mnist': 'density, 25 %'}}
   (axis,) = found.figures['frontier'].axes
   drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
   np.testing.assert_allclose(drawn['density'], [[25.0, 15.0]])
+
+
+def test_programs_of_both_networks_are_timed():
+  made = {}
+  for name, width in (('large', 64), ('small', 2)):
+    spec = dataclasses.replace(
+      small.IMAGES, options=generator_lib.freeze({'width': width})
+    )
+    made[name] = spec, small.drawn(spec).params
+  found = device.measure(made, batches=(2,), rounds=3)['2']
+  assert set(found['milliseconds']) == {'large', 'small'}
+  assert found['faster']['small'] > 0.0
 
 
 @pytest.mark.slow
