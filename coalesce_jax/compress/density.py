@@ -9,9 +9,9 @@ neighbours to its own samples. With scores f of a critic,
       \frac{f_p(G_0(z_j)) - f_p(G(z_j))}{s} \Bigr)^2
 
 is 0 if the scores of every neighbourhood have the same mean, at each of the P
-places that the critic scores. The mean over k neighbours is a kernel estimate
-of the density around them, whose kernel the critic chooses. s is the standard
-deviation of scores over the pool, so that d has no unit.
+places that the critic scores. The mean over k neighbours estimates the density
+around them, with a kernel that the critic chooses. s is the standard deviation
+of scores over the pool, so that d has no unit.
 
 Reimplemented from the abstract of Ganjdanesh et al., "Compressing
 image-to-image translation GANs using local density structures on their learned

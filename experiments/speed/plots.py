@@ -60,7 +60,7 @@ def _steps(rows: list[dict[str, Any]]) -> figure.Figure:
 
 
 def _bars(row: dict[str, Any]) -> list[dict[str, Any]]:
-  """One program, and its batch over several devices where that was played."""
+  """Bars of one program, and of its batch over several devices if there are."""
   if 'method' in row:
     widths = f'widths {row["ngf"]}, {row["ndf"]}'
     name = f'{row["method"]}\n{widths}\nbatch {row["batch_size"]}'

@@ -7,10 +7,11 @@ of different seeds have different shapes. Large networks are trained first, all
 seeds as one program, and every method starts from them. Networks that start new
 train as long as the large one and the fine-tuning together.
 
-Scores of generators of latents are the Frechet distance to test images in
-features of the classifier of the data set, and those of translators the mean
-absolute difference to held-out targets. `agreement` is the rank correlation of
-the local densities of matched samples, before and after.
+Generators of latents are scored by the Frechet distance to test images, in
+features of the classifier of the data set. pix2pix is scored by the mean
+absolute difference to held-out targets, CycleGAN by the Frechet distance to
+them in random features. `agreement` is the rank correlation of the local
+densities of matched samples, before and after.
 
 `:quick` is a smoke test. Others: `--config.seeds=1`,
 `--config.only='("mnist",)'`, `--config.shares='(0.25,)'`.

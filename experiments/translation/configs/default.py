@@ -2,12 +2,12 @@
 
   python -m experiments.translation.main --workdir=DIR
 
-A trial is one method on one task, all seeds as one program. It is scored on
-held-out pairs: L1, PSNR and SSIM against the hidden target, and the Frechet
-distance between all translations and all targets, in features of ImageNet where
-that extra is installed, and of a random network. Controls
-are a copy of the input, the mean and the median target, and the target of the
-nearest training pair.
+A trial is one method on one task, all seeds as one program. On held-out pairs
+translations are compared with hidden targets by L1, PSNR and SSIM. All of them
+are compared with all targets by the Frechet distance, in features of ImageNet
+where that extra is installed, and of a random network. Controls are a copy of
+the input, the mean and the median target, and the target of the nearest
+training pair.
 
 `:quick` is a smoke test. Others: `--config.seeds=1`,
 `--config.runs.emoji_cyclegan.steps=4000`. Data come through the client of npm
