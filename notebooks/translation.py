@@ -143,9 +143,9 @@ figure.tight_layout()
 # ## Look and measure
 #
 # Colours follow the outlines, and they are smeared and often wrong. A narrow
-# network has taken few steps here: 32 channels and 1,500 steps draw clean shapes,
-# as the guide shows. What no network can know is the colour itself: an outline
-# does not say whether a heart is red or blue. So L1 cannot become small.
+# network has taken few steps here. With 32 channels and 1,500 steps shapes are
+# clearer, as the guide shows. What no network can know is the colour itself: an
+# outline does not say whether a heart is red or blue. L1 stays large.
 
 # %%
 made = translator(held.condition)
