@@ -16,7 +16,7 @@ from coalesce_jax.core import types
 from coalesce_jax.models import generator as generator_lib
 
 # Single groups change at most so often, until the budget is met so well.
-_MOVES, _NEAR = 4, 0.01
+_MOVES, _NEAR = 20, 0.01
 # By name of a group, `[C]`.
 Masks = dict[str, np.ndarray]
 Importance = Mapping[str, np.ndarray]
@@ -172,8 +172,8 @@ class _Counter:
   def nearest(self, sizes: Callable[[int], list[int]], most: int) -> list[int]:
     """Returns the sizes that come nearest to the budget.
 
-    They are ``sizes(n)``, n from 0 to `most`, where single groups gain or lose
-    channels as long as that comes nearer.
+    They are ``sizes(n)``, n from 0 to `most`, where one or two groups gain or
+    lose a channel as long as that comes nearer.
     """
     if self.total(sizes(0)) > self._budget:
       raise ValueError(
@@ -191,17 +191,23 @@ class _Counter:
     for _ in range(_MOVES):
       if self._far(best) <= _NEAR * self._budget:
         break
-      moves = [
-        [*best[:i], best[i] + change, *best[i + 1 :]]
-        for i, width in enumerate(self._widths)
-        for change in (-1, 1)
-        if 1 <= best[i] + change <= width
-      ]
-      now = min([best, *moves], key=self._far)
+      now = min([best, *self._moved(best)], key=self._far)
       if now == best:
+        twice = (two for one in self._moved(best) for two in self._moved(one))
+        now = min(twice, key=self._far, default=best)
+      if self._far(now) >= self._far(best):
         break
       best = now
     return best
+
+  def _moved(self, sizes: list[int]) -> list[list[int]]:
+    """Returns sizes of which one group has a channel more or less."""
+    return [
+      [*sizes[:i], sizes[i] + change, *sizes[i + 1 :]]
+      for i, width in enumerate(self._widths)
+      for change in (-1, 1)
+      if 1 <= sizes[i] + change <= width
+    ]
 
   def _far(self, sizes: Sequence[int]) -> float:
     return abs(self.total(sizes) - self._budget)
