@@ -1,14 +1,12 @@
 """Makes smaller networks: chooses channels, removes them, and trains on.
 
-| method | keeps | starts from | also imitates |
-|---|---|---|---|
-| 'narrow' | the same share of each map | a new network | |
-| 'narrow_distilled' | the same | a new network | samples and maps |
-| 'uniform' | the same | what was kept | |
-| 'magnitude' | the largest weights | what was kept | |
-| 'slimming' | the largest norm scales | what was kept | |
-| 'density' | what agents choose | what was kept | |
-| 'density_distilled' | the same | what was kept | samples and maps |
+* `'narrow'`: a new network with the same share of each map
+* `'narrow_distilled'`: the same, which imitates samples and maps
+* `'uniform'`: the same share of each map, from what was kept
+* `'magnitude'`: the largest weights, from what was kept
+* `'slimming'`: the largest norm scales, from what was kept
+* `'density'`: what agents choose, from what was kept
+* `'density_distilled'`: the same, which imitates samples and maps
 
 Before 'slimming' the large network trains on, with a penalty on norm scales.
 What is imitated is the large network.

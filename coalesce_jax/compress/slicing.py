@@ -6,12 +6,11 @@ has the gradient of its effect; before an activation it would have none, since
 the slope of a ReLU at 0 is 0. The sliced network is smaller and computes the
 same: it lacks the channels of 0.
 
-| norm | statistics of a masked network |
-|---|---|
-| 'instance', 'batch' | of each channel by itself |
-| 'layer', 'pixel' | over the kept channels only |
-| 'none' | none |
-| 'group' | refused: removing channels would change the groups |
+Statistics of the norms of a masked network:
+
+* `'instance'` and `'batch'`: of each channel by itself
+* `'layer'` and `'pixel'`: over the kept channels only
+* `'group'`: refused, because removing channels would change the groups
 
 Shapes: C channels of a group.
 """
