@@ -33,6 +33,7 @@ from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import features as features_lib
 from coalesce_jax.models import checks
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.networks import registry
 from coalesce_jax.training import loop
 
 # Latents of which neighbours are found.
@@ -67,9 +68,9 @@ def compress(
     stage by its name.
 
   Raises:
-    ValueError: the generator has no critic that the method needs, channels of
-      its network cannot be removed, local samples are unusable, or the share is
-      out of range.
+    ValueError: the generator is ternary or a mixture, or has no critic that the
+      method needs, channels of its network cannot be removed, local samples
+      are unusable, or the share is out of range.
   """
   spec = checks.with_critic(generator.spec)
   config = default(spec) if config is None else config
@@ -127,6 +128,10 @@ def check(
     raise ValueError(
       'this generator is ternary: make the float generator smaller, and then '
       'ternarize it'
+    )
+  if generator.spec.network == registry.MIXTURE:
+    raise ValueError(
+      'a mixture of nodes is not made smaller: take the barycenter of the nodes'
     )
   selection.uniform([generator.spec], share)
   asked = shrinking.METHODS[method].channels == 'density'

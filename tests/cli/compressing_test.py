@@ -101,3 +101,7 @@ def test_what_a_method_needs_is_named(inputs, tmp_path, capsys):
   flags = f'--node={tmp_path}/coded.safetensors', inputs[1]
   code, _, error = compress(capsys, tmp_path, *flags)
   assert code == 2 and 'is ternary' in error
+  bundle.save(tmp_path / 'mixed.safetensors', small.mixed(small.PIXELS))
+  flags = f'--node={tmp_path}/mixed.safetensors', inputs[1]
+  code, _, error = compress(capsys, tmp_path, *flags)
+  assert code == 2 and 'a mixture of nodes is not made smaller' in error
