@@ -153,6 +153,12 @@ def schedule(steps: int, fast_compile: bool = False) -> loop.Schedule:
   return loop.Schedule(steps, chunk, fast_compile=fast_compile)
 
 
+def _lasting(settings: Any, config: Any, steps: int, **changes: Any) -> Any:
+  """Returns settings of a method with a number of steps."""
+  how = schedule(steps, config.fast_compile)
+  return dataclasses.replace(settings, schedule=how, **changes)
+
+
 def make(config: Any, subject: Any) -> Ground:
   """Loads the data of a subject.
 
@@ -183,9 +189,7 @@ def _latent(config: Any, subject: Any) -> Ground:
   def problem(
     specs: Sequence[generator_lib.Spec], steps: int
   ) -> problems.Problem:
-    changed = dataclasses.replace(
-      default, game=game, schedule=schedule(steps, config.fast_compile)
-    )
+    changed = _lasting(default, config, steps, game=game)
     return pretraining.problem(images, specs[0], changed)
 
   network = feature_registry.load(subject.data)
@@ -253,8 +257,7 @@ def _pix2pix(config: Any, subject: Any) -> Ground:
   def problem(
     specs: Sequence[generator_lib.Spec], steps: int
   ) -> problems.Problem:
-    how = schedule(steps, config.fast_compile)
-    changed = dataclasses.replace(settings, schedule=how)
+    changed = _lasting(settings, config, steps)
     return pix2pix_method.problem(images, changed, specs[0])
 
   part = Part(
@@ -273,8 +276,7 @@ def _cyclegan(config: Any, subject: Any) -> Ground:
   def problem(
     specs: Sequence[generator_lib.Spec], steps: int
   ) -> problems.Problem:
-    how = schedule(steps, config.fast_compile)
-    changed = dataclasses.replace(settings, schedule=how)
+    changed = _lasting(settings, config, steps)
     return cyclegan_method.problem(images, changed, specs)
 
   # The critic of the second domain is the first one.
