@@ -40,6 +40,10 @@ def test_digits_are_white_on_black_with_their_class(tmp_path):
     (gzip.compress(b'0.5 ' * 257), 'class 0 to 9'),
     (gzip.compress(b' ' * (1 + (1 << 25))), 'more than'),
   ],
+  ids=[
+    'not gzip', 'few', 'letters', 'empty', 'not numbers', 'too large',
+    'no class', 'bomb',
+  ],
 )  # fmt: skip
 def test_other_files_are_refused(tmp_path, content, match):
   (tmp_path / 'a.gz').write_bytes(content)
