@@ -13,15 +13,19 @@ each later task trains in addition; the base stays frozen.
 Shapes: S seeds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from coalesce_jax.continual import fitting
+from coalesce_jax.continual import similarity
 from coalesce_jax.continual import stream
 from coalesce_jax.continual import tasks
 from coalesce_jax.core import keys as keys_lib
+from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.networks import adapters as adapters_lib
 from coalesce_jax.networks import layer_names
@@ -42,12 +46,15 @@ class State(NamedTuple):
     latents: latent parameters of the later tasks, leaves likewise.
     network: network of the base.
     batched: whether leaves have the axis S.
+    embeddings: of every task by the base of each seed, `[S][E]`, where later
+      tasks start as the most similar one; see `similarity`.
   """
 
   base: types.Params = None
   latents: tuple[Any, ...] = ()
   network: types.Network | None = None
   batched: bool = False
+  embeddings: tuple[Sequence[np.ndarray], ...] = ()
 
 
 def scale_shift(
@@ -89,6 +96,7 @@ def adapters(
   group: int = 8,
   bias: bool = True,
   frozen: str = '.*',
+  similar: bool = False,
 ) -> stream.Learner:
   """Returns the learner of adapters, see `networks.adapters`.
 
@@ -97,6 +105,9 @@ def adapters(
     group: most output channels of a group.
     bias: whether there are residual biases.
     frozen: pattern of the leaves of the base that are frozen.
+    similar: whether a task starts as the adapters of the most similar earlier
+      task by Fisher information, as of CAM-GAN, and not as the base. It needs
+      pairs of images.
   """
 
   def prepare(base: types.Params) -> types.Params:
@@ -108,6 +119,7 @@ def adapters(
     masks.freeze((f'base/(?:{frozen})',)),
     prepare=prepare,
     network=adapters_lib.adapted,
+    similar=similar,
   )
 
 
@@ -118,6 +130,7 @@ def learner(
   prepare: Callable[[types.Params], types.Params] = lambda base: base,
   network: Callable[[types.Network], types.Network] = lambda network: network,
   stored: Callable[[Any], Any] = lambda latent: latent,
+  similar: bool = False,
 ) -> stream.Learner:
   """Returns a learner of changes of a base network.
 
@@ -129,13 +142,16 @@ def learner(
       before training.
     network: cached function that makes the changed network.
     stored: ``latent -> tree``, what a task must store.
+    similar: whether a task starts as the most similar earlier one.
   """
 
   def start(
-    key: types.PRNGKey, params: types.Params, base: types.Params
+    key: types.PRNGKey, params: types.Params, given: Any
   ) -> tuple[Any, Any]:
     del params
-    return reparam.init(key, prepare(base))
+    base, *like = given
+    latent, frozen = reparam.init(key, prepare(base))
+    return (like[0] if like else latent), frozen
 
   def learn(
     key: types.PRNGKey,
@@ -147,17 +163,50 @@ def learner(
     if state.network is None:
       made = fitting.fit(key, task.problem, hooks=hooks)
       first = State(made.latent, (), task.network, bool(key.ndim))
-      return first, made.history
+      return remembered(first, task), made.history
     tasks.check_network(task, state.network)
+    new = remembered(state, task)
+    given = (state.base, *([likest(new)] if similar else []))
     made = fitting.fit(
-      key, task.problem, start=start, given=state.base, reparam=reparam,
+      key, task.problem, start=start, given=given, reparam=reparam,
       network=network, hooks=hooks,
     )  # fmt: skip
     latents = (*state.latents, made.latent)
-    return state._replace(latents=latents), made.history
+    return new._replace(latents=latents), made.history
+
+  def remembered(state: State, task: stream.Task) -> State:
+    if not similar:
+      return state
+    bases = [state.base]
+    if state.batched:
+      count = len(jax.tree.leaves(state.base)[0])
+      bases = [trees.member(state.base, s) for s in range(count)]
+    found = [similarity.embedding(task, base) for base in bases]
+    return state._replace(embeddings=(*state.embeddings, found))
+
+  def likest(state: State) -> Any:
+    """Returns the latent parameters of the most similar task of each seed."""
+    *earlier, new = state.embeddings
+    index = np.array(
+      [
+        similarity.nearest(one, [old[s] for old in earlier])
+        for s, one in enumerate(new)
+      ]
+    )
+    first = scan.each(unchanged, state.batched)(state.base)
+    choices = (first, *state.latents)
+    if not state.batched:
+      return choices[index[0]]
+    seeds = np.arange(len(index))
+    return jax.tree.map(
+      lambda *leaves: jnp.stack(leaves)[index, seeds], *choices
+    )
+
+  def unchanged(base: types.Params) -> Any:
+    return start(jax.random.key(0), base, (base,))[0]
 
   def composed(latent: Any, base: types.Params) -> types.Params:
-    _, frozen = start(jax.random.key(0), base, base)
+    _, frozen = start(jax.random.key(0), base, (base,))
     return reparam.apply(latent, frozen)
 
   def generator(state: State, t: int, task: stream.Task) -> stream.Model | None:
@@ -173,4 +222,5 @@ def learner(
   return stream.Learner(
     name, State, learn, generator,
     lambda state: [state.base, *map(stored, state.latents)],
+    lambda state: state.embeddings,
   )  # fmt: skip

@@ -13,7 +13,8 @@ pick what a new one starts from.
 Shapes: N pairs, E parameters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import functools
 from typing import Any
 
 import jax
@@ -48,8 +49,16 @@ def embedding(
   images = task.problem.args[0]
   if task.spec.condition_shape is None or not isinstance(images, training.Data):
     raise ValueError(f'task {task.name}: similarity needs pairs of images')
-  network = task.network
+  pairs = tuple(jnp.asarray(x[:samples]) for x in images[:2])
+  leaves = trees.flatten(_fisher(task.network)(params, pairs))
+  flat = np.concatenate(
+    [np.ravel(np.asarray(leaves[name], np.float64)) for name in sorted(leaves)]
+  )
+  return flat / max(flat.sum(), np.finfo(np.float64).tiny)
 
+
+@functools.lru_cache(maxsize=8)
+def _fisher(network: types.Network) -> Callable[..., types.Params]:
   def score(params: types.Params, pair: Any) -> jax.Array:
     condition, target = (pixels.decode(x[None]) for x in pair)
     return jnp.mean(jnp.abs(network.apply(params, condition) - target))
@@ -57,12 +66,7 @@ def embedding(
   def found(params: types.Params, pairs: Any) -> types.Params:
     return consolidation.fisher(score, params, pairs)
 
-  pairs = tuple(jnp.asarray(x[:samples]) for x in images[:2])
-  leaves = trees.flatten(scan.once(found)(params, pairs))
-  flat = np.concatenate(
-    [np.ravel(np.asarray(leaves[name], np.float64)) for name in sorted(leaves)]
-  )
-  return flat / max(flat.sum(), np.finfo(np.float64).tiny)
+  return scan.once(found)
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:

@@ -193,7 +193,12 @@ def _learn(
   made = learners.make(learner, tasks[0].spec.network, options)
   key = keys_lib.of_seeds(config.seed, config.seeds)
   stages = work.hooks(None)
-  hooks: Callable[[str], Any] = lambda part: stages(f'{name}_{part}')  # noqa: E731
+  alone = _first_stage(learner, coded, row.learner)
+
+  def hooks(part: str) -> Any:
+    first = part == f'{made.name}_1'
+    return stages(alone if first and alone else f'{name}_{part}')
+
   run = _joint if learner == 'joint' else stream.run
   result = run(key, made, tasks, hooks, bench.score())
   return records.plain({
@@ -207,6 +212,20 @@ def _learn(
     'whole': whole,
     'counted': _counted(row, tasks),
   })  # fmt: skip
+
+
+def _first_stage(learner: str, coded: bool, row: str) -> str:
+  """Returns the stage of the first task, which rows have in common.
+
+  Every learner trains the first task alone, with the same random numbers, so
+  that only the first row trains it and others read its checkpoint. Piggyback
+  keeps it in other trees, and networks of codes have other shapes. '' is a
+  stage of the row's own.
+  """
+  if row == NARROWER:
+    return ''
+  own = '_piggyback' if learner == 'piggyback' else ''
+  return f'first{own}{"_coded" if coded else ""}'
 
 
 def _counted(row: Any, tasks: Sequence[tasks_lib.Task]) -> list[int] | None:

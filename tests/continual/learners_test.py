@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -275,3 +276,24 @@ def test_one_network_learns_pairs(learner, carried):
   if carried == 0:
     # It starts as its own teacher.
     assert history['term/imitation'][0] == 0.0 < history['term/imitation'][1]
+
+
+@pytest.mark.slow
+def test_adapters_start_as_those_of_the_most_similar_task():
+  learner = modulation.adapters(group=2, similar=True)
+  keys = jax.random.split(streams.KEY, 2)
+  first, second = streams.pairs()
+  state = learner.init()
+  for task in (first, second):
+    state, _ = learner.learn(keys, state, task, None)
+  before = state.latents[-1]
+  # Nothing is learned, so that what is returned is what training starts from.
+  still = dataclasses.replace(streams.PAIRED, learning_rate=1e-12)
+  for task, wanted in zip(streams.pairs(2, still), (0.0, 1.0), strict=True):
+    found, _ = learner.learn(keys, state, task, None)
+    chex.assert_trees_all_close(
+      found.latents[-1]['adapters'],
+      jax.tree.map(lambda x, w=wanted: w * x, before['adapters']),
+      atol=1e-7,
+    )  # fmt: skip
+  assert any(np.any(x) for x in jax.tree.leaves(before['adapters']))

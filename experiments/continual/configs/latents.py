@@ -30,7 +30,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'digits_0_4=mnist:0-4', 'digits_5_9=mnist:5-9',
       'fashion_0_4=fashion_mnist:0-4', 'fashion_5_9=fashion_mnist:5-9',
     ),
-    steps=1200,
+    steps=700,
   )  # fmt: skip
   rows.shorten(config, variant)
   if variant:

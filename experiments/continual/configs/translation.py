@@ -30,7 +30,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'outline_flat=fluent_outline_flat', 'flat_modern=fluent_flat_modern',
       'relief=earth_relief', 'openmoji=openmoji',
     ),
-    steps=1000,
+    steps=600,
   )  # fmt: skip
   rows.shorten(config, variant)
   if variant:
