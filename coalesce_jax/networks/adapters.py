@@ -26,12 +26,11 @@ from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.networks import layers
 from coalesce_jax.networks import translation_layers
+from coalesce_jax.ops import conv
 
 # All convolutions. The kernel of a projection has four axes as well.
 KERNELS = r'(?!project/).*kernel'
 _ADAPTED = (layers.Conv, layers.ConvTranspose, translation_layers.Up)
-# Maps and kernels of `lax.conv_general_dilated`.
-_LAYOUT = ('CHWN', 'HWIO', 'CHWN')
 
 
 def init(
@@ -128,12 +127,12 @@ def _adapt(kernels: Any, x: jax.Array, o: jax.Array) -> jax.Array:
 
 def _grouped(x: jax.Array, kernel: jax.Array) -> jax.Array:
   """Convolves maps `[C, h, w, B]` in groups, and keeps their size."""
-  return jax.lax.conv_general_dilated(
-    x, kernel, (1, 1), 'SAME',
-    dimension_numbers=_LAYOUT,
-    feature_group_count=x.shape[0] // kernel.shape[2],
-    precision=jax.lax.Precision.HIGHEST,
-  )  # fmt: skip
+  size, _, width, features = kernel.shape
+  groups, pad = x.shape[0] // width, size // 2
+  maps = x.reshape(groups, width, *x.shape[1:])
+  each = kernel.reshape(size, size, width, groups, features // groups)
+  convolve = functools.partial(conv.conv2d, padding=pad)
+  return jax.vmap(convolve, (0, 3))(maps, each).reshape(-1, *x.shape[1:])
 
 
 def _sized(x: jax.Array, size: tuple[int, ...]) -> jax.Array:
