@@ -28,6 +28,7 @@ from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir as workdir_lib
 from coalesce_jax.trials import trials
 from experiments.continual import scoring
+from experiments.continual.configs import rows
 
 KINDS = tuple(scoring.MEASURES)
 NARROWER = 'narrower'
@@ -51,7 +52,7 @@ def validate(config: Any) -> None:
 
 
 def names(config: Any) -> tuple[str, ...]:
-  """Returns the names of the rows.
+  """Returns the names of the rows, the most important ones first.
 
   Raises:
     ValueError: there is no row of a name.
@@ -59,7 +60,10 @@ def names(config: Any) -> tuple[str, ...]:
   for name in config.only:
     if name not in config.rows:
       raise ValueError(f'row {name!r} is not one of {tuple(config.rows)}')
-  return tuple(config.only) or tuple(config.rows)
+  # A configuration sorts its fields by name.
+  known = [name for name in rows.LEARNERS if name in config.rows]
+  others = [name for name in config.rows if name not in known]
+  return tuple(config.only) or (*known, *others)
 
 
 def settings(config: Any) -> stream_tasks.Settings:

@@ -5,32 +5,32 @@ from typing import Any
 
 import ml_collections
 
-# Rows that every stream has, by name.
+# Rows by name, in the order in which they are trained.
 LEARNERS: Mapping[str, tuple[str, dict[str, Any]]] = {
   'standalone': ('standalone', {}),
   'sequential': ('sequential', {}),
-  'l2': ('l2', {}),
-  'ewc': ('ewc', {}),
-  'replay': ('replay', {'samples': 256}),
-  'distillation': ('distillation', {}),
-  'joint': ('joint', {}),
-  'last_layer': ('last_layer', {}),
-  'scale_shift': ('scale_shift', {}),
-  'low_rank': ('low_rank', {'rank': 4}),
-  'adapters': ('adapters', {}),
-  'adapters_similar': ('adapters', {'similar': True}),
-  'taps': ('taps', {}),
-  'piggyback_0': ('piggyback', {'share': 0.0}),
-  'piggyback_1_8': ('piggyback', {'share': 0.125}),
   'piggyback_1_4': ('piggyback', {'share': 0.25}),
-  'piggyback_1_2': ('piggyback', {'share': 0.5}),
-  'piggyback_1': ('piggyback', {'share': 1.0}),
   'piggyback_random_start': ('piggyback', {'share': 0.25, 'start': 'random'}),
   # A bank of random filters of the same norms. Its tasks start at random, so
   # that the row above is beside it.
   'random_bank': ('piggyback', {'share': 0.25, 'bank': 'random'}),
   # A network of its own for each task, of as many parameters as lambda adds.
   'narrower': ('narrower', {'share': 0.25}),
+  'scale_shift': ('scale_shift', {}),
+  'ewc': ('ewc', {}),
+  'l2': ('l2', {}),
+  'replay': ('replay', {'samples': 256}),
+  'joint': ('joint', {}),
+  'distillation': ('distillation', {}),
+  'low_rank': ('low_rank', {'rank': 4}),
+  'adapters': ('adapters', {}),
+  'taps': ('taps', {}),
+  'last_layer': ('last_layer', {}),
+  'piggyback_1_2': ('piggyback', {'share': 0.5}),
+  'piggyback_1_8': ('piggyback', {'share': 0.125}),
+  'piggyback_0': ('piggyback', {'share': 0.0}),
+  'piggyback_1': ('piggyback', {'share': 1.0}),
+  'adapters_similar': ('adapters', {'similar': True}),
 }
 
 
