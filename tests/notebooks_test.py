@@ -20,7 +20,14 @@ from coalesce_jax.core import trees
 from coalesce_jax.models import bundle
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'notebooks'
-NAMES = ('barycenters', 'edge', 'quickstart', 'seeds', 'translation')
+NAMES = (
+  'barycenters',
+  'continual',
+  'edge',
+  'quickstart',
+  'seeds',
+  'translation',
+)
 
 
 def percent_cells(path):
@@ -179,6 +186,25 @@ def test_edge_writes_programs_that_agree_and_the_page_that_names_them(
   assert all(0 < value < np.inf for value in made['times'].values())
   page = (tmp_path / 'edge.html').read_text('utf8')
   assert "create('edge-int2.onnx')" in page and '[8, 28, 64]' in page
+
+
+@pytest.mark.slow
+def test_continual_ends_with_a_family_that_forgets_nothing(
+  tmp_path, monkeypatch
+):
+  made = run('continual', tmp_path, monkeypatch)
+  assert_pictures(3)
+  scores = made['result'].scores['l1']
+  for t, (task, (_, held)) in enumerate(made['pairs'].items()):
+    assert len(np.unique(scores[t:, t])) == 1
+    # So many of the held-out pairs are scored.
+    images = np.asarray(made['members'][task](held.condition[:128]))
+    wanted = np.asarray(held.target[:128], np.float32) / 127.5 - 1.0
+    np.testing.assert_allclose(
+      np.mean(np.abs(images - wanted)), scores[-1, t], atol=1e-5
+    )
+  shares = made['result'].stored[1:] / made['result'].stored[0]
+  assert (shares < 0.6).all() and (shares > 0.2).all()
 
 
 @pytest.mark.slow

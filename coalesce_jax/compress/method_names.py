@@ -14,11 +14,13 @@ class Method(NamedTuple):
     channels: 'uniform', 'magnitude', 'slimming' or 'density'.
     new: whether the smaller network starts as a new one.
     distilled: whether it also imitates the large network.
+    cooperative: whether the critic closes channels meanwhile.
   """
 
   channels: str
   new: bool = False
   distilled: bool = False
+  cooperative: bool = False
 
 
 METHODS: Mapping[str, Method] = {
@@ -27,6 +29,7 @@ METHODS: Mapping[str, Method] = {
   'uniform': Method('uniform'),
   'magnitude': Method('magnitude'),
   'slimming': Method('slimming'),
+  'gcc': Method('slimming', distilled=True, cooperative=True),
   'density': Method('density'),
   'density_distilled': Method('density', distilled=True),
 }

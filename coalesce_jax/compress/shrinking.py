@@ -5,11 +5,12 @@
 * `'uniform'`: the same share of each map, from what was kept
 * `'magnitude'`: the largest weights, from what was kept
 * `'slimming'`: the largest norm scales, from what was kept
+* `'gcc'`: the same, which imitates, and whose critic closes channels
 * `'density'`: what agents choose, from what was kept
 * `'density_distilled'`: the same, which imitates samples and maps
 
-Before 'slimming' the large network trains on, with a penalty on norm scales.
-What is imitated is the large network.
+Before 'slimming' and 'gcc' the large network trains on, with a penalty on norm
+scales. What is imitated is the large network.
 
 Several networks that are trained by one problem, such as both directions of
 CycleGAN, shrink together.
@@ -26,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.compress import agents as agents_lib
+from coalesce_jax.compress import cooperation
 from coalesce_jax.compress import method_names
 from coalesce_jax.compress import pruning
 from coalesce_jax.compress import recovery
@@ -71,12 +73,14 @@ class Config(NamedTuple):
     samples_weight: of the imitation of samples.
     maps_weight: of the imitation of maps; only of a single network.
     scales_weight: of the penalty on norm scales, times their mean.
+    gap_weight: of the difference of gaps, of 'gcc'.
   """
 
   agents: agents_lib.Config = agents_lib.Config()
   samples_weight: float = 1.0
   maps_weight: float = 0.1
   scales_weight: float = 1.0
+  gap_weight: float = 1.0
 
 
 class Shrunk(NamedTuple):
@@ -158,13 +162,22 @@ def shrink(
     problem = recovery.continued(problem, joined, critics)
   if how.distilled:
     problem = _distilled(problem, whole, specs, masks, config)
+  if how.cooperative:
+    problem = cooperation.cooperative(
+      problem, whole.problem(specs, False),
+      whole.joined([subject.params for subject in whole.subjects]),
+      whole.critics, config.gap_weight,
+    )  # fmt: skip
   trained = problems.train(
     key_train, problem, loop.hooks_for(hooks, 'recovery')
   )
   histories['recovery'] = trained.history
+  after = trained.critics
+  if how.cooperative:
+    after = [critic['base'] for critic in after]
   return Shrunk(
-    [spec for spec, _ in small], list(whole.parted(trained.params)),
-    trained.critics, masks, histories,
+    [spec for spec, _ in small], list(whole.parted(trained.params)), after,
+    masks, histories,
   )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import sources
 from coalesce_jax.gan import targets as targets_lib
 from coalesce_jax.gan import terms as terms_lib
+from coalesce_jax.gan.adversarial import base as adversarial_lib
 from coalesce_jax.methods import replicas
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.parallel import batch_shards
@@ -86,6 +87,7 @@ class Method(NamedTuple):
     terms: additional losses of the generator.
     view: what the critics see, see `game.make`.
     buffer: buffer of old fakes; None shows the critics the new fakes.
+    adversarial: adversarial losses; None builds those that `config` names.
   """
 
   config: game_lib.Config
@@ -99,6 +101,7 @@ class Method(NamedTuple):
   terms: tuple[terms_lib.Term, ...] = ()
   view: Callable[[Any, Any], jax.Array] | None = None
   buffer: buffers.Buffer | None = None
+  adversarial: adversarial_lib.Adversarial | None = None
 
 
 class Started(NamedTuple):
@@ -181,6 +184,7 @@ def started(
     terms=method.terms,
     reparam=method.reparam,
     critic_reparam=method.critic_reparam,
+    adversarial=method.adversarial,
     view=method.view,
     buffer=method.buffer,
   )

@@ -65,8 +65,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'shares': (0.5, 0.25, 0.1),
       'methods': (
         'narrow', 'narrow_distilled', 'uniform', 'magnitude', 'slimming',
-        'density', 'density_distilled', 'density_global', 'density_alone',
-        'density_generator',
+        'gcc', 'density', 'density_distilled', 'density_global',
+        'density_alone', 'density_generator',
       ),
       # Those of CycleGAN.
       'cyclegan_methods': (

@@ -1,0 +1,108 @@
+"""Critics that close channels to keep the gap of the large networks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coalesce_jax.compress import cooperation
+from coalesce_jax.core import types
+from coalesce_jax.methods import pretraining
+from coalesce_jax.methods import problems
+from coalesce_jax.models import generator as generator_lib
+from tests import small
+
+KEY = jax.random.key(0)
+OPTIONS = generator_lib.freeze({'hidden': ()})
+CRITIC = generator_lib.freeze({'hidden': (6, 5)})
+SPEC = generator_lib.Spec('mlp', 3, (2,), OPTIONS, 'mlp', CRITIC)
+RNG = np.random.default_rng(0)
+DATA = (2.0 + RNG.normal(size=(200, 2))).astype(np.float32)
+
+
+def problem(steps=8, rate=0.05):
+  config = pretraining.Config(
+    small.config(critic_steps=1, learning_rate=rate, decay_steps=0),
+    small.schedule(steps, 1, fast_compile=True),
+  )
+  return pretraining.problem(DATA, SPEC, config)
+
+
+def by_hand(base, opened, x):
+  """Scores of the perceptron without its closed units."""
+  for k, layer in enumerate(('dense_0', 'dense_1')):
+    x = x @ base[layer]['kernel'] + base[layer]['bias']
+    x = np.maximum(x, 0.0)
+    x = x * opened[layer] if opened else x
+    assert x.shape[-1] == (6, 5)[k]
+  return (x @ base['head']['kernel'])[:, 0]
+
+
+def test_weights_and_retentions_have_scores_of_their_own():
+  network = SPEC.build_critic()
+  base = jax.tree.map(np.asarray, network.init(KEY))
+  base['dense_1']['bias'] = np.ones(5, np.float32)
+  retained = {
+    'dense_0': jnp.array([1.0, 0.4, 0.5, 0.2, 0.9, 0.6]),
+    # The largest stays open.
+    'dense_1': jnp.array([0.1, 0.3, 0.2, 0.0, 0.1]),
+  }
+  hard = {
+    'dense_0': np.array([1.0, 0.0, 1.0, 0.0, 1.0, 1.0]),
+    'dense_1': np.array([0.0, 1.0, 0.0, 0.0, 0.0]),
+  }
+  x = RNG.normal(size=(4, 2)).astype(np.float32)
+  params = {'base': base, 'open': retained, 'gap': jnp.float32(7.0)}
+  gated = cooperation.gated(network)
+  wanted = by_hand(base, hard, x)
+  found = np.asarray(gated.apply(params, x))
+  np.testing.assert_allclose(found[:, 0], wanted, rtol=1e-4, atol=1e-6)
+  np.testing.assert_array_equal(found[:, 1], found[:, 0])
+  np.testing.assert_array_equal(found[:, 2], 7.0)
+  slopes = [
+    jax.grad(lambda p, k=k: jnp.sum(gated.apply(p, x)[:, k]))(params)
+    for k in range(3)
+  ]
+  still = jax.tree.map(np.zeros_like, params)
+  assert np.any(slopes[0]['base']['dense_0']['kernel'])
+  jax.tree.map(np.testing.assert_array_equal, slopes[0]['open'], still['open'])
+  jax.tree.map(np.testing.assert_array_equal, slopes[1]['base'], still['base'])
+  jax.tree.map(np.testing.assert_array_equal, slopes[2], still)
+  for unit in range(6):
+    more = {**hard, 'dense_0': hard['dense_0'] + 1e-3 * (np.arange(6) == unit)}
+    difference = (by_hand(base, more, x) - wanted).sum() / 1e-3
+    np.testing.assert_allclose(
+      slopes[1]['open']['dense_0'][unit], difference, rtol=2e-2, atol=1e-3
+    )
+
+
+def test_the_gap_of_the_large_networks_is_kept():
+  generator, critic = SPEC.build(), SPEC.build_critic()
+  taught = jax.tree.map(np.asarray, generator.init(KEY))
+  before = jax.tree.map(np.asarray, critic.init(jax.random.key(1)))
+  given = problem()
+  trained = {}
+  for weight in (0.0, 100.0):
+    made = cooperation.cooperative(given, given, taught, [before], weight)
+    (after,) = problems.train(KEY, made).critics
+    trained[weight] = after
+  z = np.random.default_rng(1).normal(size=(20_000, 3)).astype(np.float32)
+  fakes = np.asarray(generator.apply(taught, z))
+  wanted = by_hand(before, {}, DATA).mean() - by_hand(before, {}, fakes).mean()
+  np.testing.assert_allclose(trained[0.0]['gap'], wanted, atol=0.15)
+  # Without weight the critic is that of the plain game.
+  (plain,) = problems.train(KEY, given).critics
+  assert all(np.all(x == 1.0) for x in trained[0.0]['open'].values())
+  jax.tree.map(
+    lambda a, b: np.testing.assert_array_equal(np.shape(a), np.shape(b)),
+    trained[0.0]['base'], plain,
+  )  # fmt: skip
+  assert any(np.any(x != 1.0) for x in trained[100.0]['open'].values())
+
+
+def test_a_critic_without_channels_is_refused():
+  given = problem()
+  flat = types.Network(lambda key: {'a': jnp.ones(2)}, lambda p, x: x @ p['a'])
+  bare = given._replace(method=given.method._replace(critic=flat))
+  with pytest.raises(ValueError, match='has no channels to mask'):
+    cooperation.cooperative(bare, given, {}, [{}])
