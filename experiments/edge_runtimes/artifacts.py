@@ -18,6 +18,7 @@ from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.transforms import ternary_config
 from coalesce_jax.trials import recipes
+from experiments.edge_runtimes import quantized
 from experiments.edge_runtimes import runtimes
 from experiments.speed import shapes
 
@@ -66,7 +67,8 @@ def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
 
   Returns:
     `bytes` by runtime, those that are left out missing; `parameters` and
-    `ternary`, their numbers; `quantized`, see `_write_int8`; `versions`.
+    `ternary`, their numbers; `quantized`, see `quantized.dynamic`;
+    `versions`.
   """
   made = generator(config)
   spec = made.spec
@@ -94,7 +96,11 @@ def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
     if name == 'torch':
       _write_torch(made, path)
     elif name == 'onnx_int8':
-      result['quantized'] = _write_int8(made, path)
+      result['quantized'] = quantized.dynamic(made, path)
+    elif name == 'onnx_int8_static':
+      quantized.static(made, path, rng)
+    elif name in quantized.PRODUCTS:
+      quantized.products(made, path, quantized.PRODUCTS[name])
     elif suffix == 'safetensors':
       bundle.save(path, made, critic=False)
     elif runtime.file:
@@ -151,7 +157,7 @@ def _is_peer(spec: generator_lib.Spec) -> bool:
   """Whether `experiments.speed.peer` has this network."""
   options = {'norm': 'layer', **dict(spec.options)}
   return (
-    spec.network == 'dcgan' and 'width' in options
+    spec.network == 'dcgan' and 'width' in options and 'widths' not in options
     and options['norm'] == 'layer'
   )  # fmt: skip
 
@@ -168,34 +174,3 @@ def _write_torch(made: generator_lib.Generator, path: pathlib.Path) -> None:
   )
   peer.load_generator(module, made.params)
   torch.save(module.state_dict(), path)
-
-
-def _write_int8(
-  made: generator_lib.Generator, path: pathlib.Path
-) -> dict[str, Any]:
-  """Quantizes our float32 graph by ONNX Runtime's dynamic quantization.
-
-  Returns:
-    What became of it: `operators` that it brought, `leaves` that are in 8 bits,
-    and `weights`, how many these hold.
-  """
-  import onnx  # noqa: PLC0415
-  from onnxruntime import quantization  # noqa: PLC0415
-
-  program = export.build(made, weights='float32').contents['']
-  before = onnx.load_model_from_string(program)
-  quantization.quantize_dynamic(before, path)
-  after = onnx.load(path)
-  had = {
-    node.op_type for node in onnx.load_model_from_string(program).graph.node
-  }
-  eight = (onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
-  tensors = [
-    tensor for tensor in after.graph.initializer
-    if tensor.data_type in eight and math.prod(tensor.dims) > 1
-  ]  # fmt: skip
-  return {
-    'operators': sorted({node.op_type for node in after.graph.node} - had),
-    'leaves': [tensor.name.removesuffix('_quantized') for tensor in tensors],
-    'weights': sum(math.prod(tensor.dims) for tensor in tensors),
-  }

@@ -64,6 +64,17 @@ TABLE = {
   'onnx_int8': Runtime(
     'ONNX Runtime, dynamic int8', 'onnx', 'int8.onnx', None, **_ONNX
   ),
+  'onnx_int8_static': Runtime(
+    'ONNX Runtime, static int8', 'onnx', 'int8_static.onnx', None, **_ONNX
+  ),
+  'onnx_int2_products': Runtime(
+    'ONNX Runtime, products of 2 bits', 'onnx', 'int2_products.onnx', None,
+    **_ONNX,
+  ),
+  'onnx_int4_products': Runtime(
+    'ONNX Runtime, products of 4 bits', 'onnx', 'int4_products.onnx', None,
+    **_ONNX,
+  ),
   'jax_bundle': Runtime(
     'JAX, packed bundle', 'bundle', 'edge.safetensors', uses=_PACKAGE
   ),
