@@ -209,17 +209,25 @@ def _latent(config: Any, subject: Any) -> Ground:
   return Ground((part,), problem, features, score)
 
 
-def _pairs(config: Any, subject: Any) -> tuple[Any, Any, training.Data]:
-  """Loads pairs or domains: for training, held out, and both checked."""
+def _pairs(config: Any, subject: Any) -> tuple[Any, Any, training.Data, Any]:
+  """Loads pairs or domains.
+
+  Returns:
+    Those for training, those held out, both checked, and a pool of conditions
+    and one of targets that nothing is trained on. Agents see only the pool.
+  """
   chosen = pair_settings.Settings(crop_size=config.side)
   train, held = pairs_lib.load(subject.data, chosen, config.data_dir or None)
-  if config.images:
-    train = train._replace(
-      condition=train.condition[: config.images],
-      target=train.target[: config.images],
-    )
-  paired = subject.kind == 'pix2pix'
-  return train, held, training.data((train, held), None, paired=paired)
+  parts, paired = {}, subject.kind == 'pix2pix'
+  for name in ('condition', 'target'):
+    images = getattr(train, name)
+    order = np.random.default_rng(0).permutation(len(images))
+    count = round(config.pool_share * len(images))
+    rest = np.sort(order[count:])[: config.images or None]
+    parts[name] = images[rest], images[order[: min(count, config.pool)]]
+  train = train._replace(**{name: each[0] for name, each in parts.items()})
+  pool = tuple(each[1] for each in parts.values())
+  return train, held, training.data((train, held), None, paired=paired), pool
 
 
 def _networks(config: Any, subject: Any, default: Any) -> Any:
@@ -250,7 +258,7 @@ def _translated(
 
 
 def _pix2pix(config: Any, subject: Any) -> Ground:
-  train, held, images = _pairs(config, subject)
+  _, held, images, pool = _pairs(config, subject)
   settings = _networks(config, subject, translation_settings.Pix2pix())
   spec, critic = pix2pix_method.networks(images, settings)
 
@@ -261,15 +269,14 @@ def _pix2pix(config: Any, subject: Any) -> Ground:
     return pix2pix_method.problem(images, changed, specs[0])
 
   part = Part(
-    spec, critic, train.condition[: config.pool], held.condition,
-    pair_sources.beside,
+    spec, critic, pool[0], held.condition, pair_sources.beside,
   )  # fmt: skip
   features, score = _translated(held, spec.image_shape)
   return Ground((part,), problem, features, score)
 
 
 def _cyclegan(config: Any, subject: Any) -> Ground:
-  train, held, images = _pairs(config, subject)
+  _, held, images, pool = _pairs(config, subject)
   settings = _networks(config, subject, translation_settings.CycleGan())
   specs, critic = cyclegan_method.networks(images, settings)
 
@@ -281,10 +288,9 @@ def _cyclegan(config: Any, subject: Any) -> Ground:
 
   # The critic of the second domain is the first one.
   parts = tuple(
-    Part(spec, critic, pool[: config.pool], asked)
-    for spec, pool, asked in zip(
-      specs, (train.condition, train.target), (held.condition, held.target),
-      strict=True,
+    Part(spec, critic, some, asked)
+    for spec, some, asked in zip(
+      specs, pool, (held.condition, held.target), strict=True
     )
   )  # fmt: skip
   features, score = _translated(held, specs[0].image_shape)

@@ -10,6 +10,7 @@ from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.trials import trials
 from experiments.pruning import device
 from experiments.pruning import main
+from experiments.pruning import subjects
 from experiments.pruning import tables
 from experiments.pruning import train
 from experiments.pruning.configs import default
@@ -21,7 +22,7 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   config = default.get_config(variant)
   train.validate(config)
   planned = train.plan(str(tmp_path), config, lambda: False)
-  assert len(planned) == (8 if variant else 4 + 2 * 30 + 10 + 4)
+  assert len(planned) == (8 if variant else 4 + 2 * 33 + 11 + 4)
   assert 'mnist-density-50' in planned and 'large-outline' in planned
   assert ('outline-density-25' in planned) == (not variant)
   assert 'outline-density-10' not in planned
@@ -92,6 +93,21 @@ def test_programs_of_both_networks_are_timed():
   found = device.measure(made, batches=(2,), rounds=3)['2']
   assert set(found['milliseconds']) == {'large', 'small'}
   assert found['faster']['small'] > 0.0
+
+
+def test_nothing_is_trained_on_the_pool_of_a_translator():
+  config = default.get_config('quick')
+  config.images, config.side, config.pool = 0, 8, 100
+  config.subjects.outline.data = 'edges:digits'
+  ground = subjects.make(config, config.subjects.outline)
+  (images,) = ground.problem(ground.specs, 1).args
+  rows = [
+    {image.tobytes() for image in np.asarray(some)}
+    for some in (images.condition, ground.parts[0].inputs)
+  ]
+  # 1,442 pairs, of which 216 are for the pool.
+  assert len(images.condition) == 1226 and len(ground.parts[0].inputs) == 100
+  assert not rows[0] & rows[1]
 
 
 @pytest.mark.slow

@@ -75,6 +75,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # Settings of the agents, and the pool in which neighbours are found.
       'agents': {'steps': 400, 'neighbours': 8, 'neighbourhoods': 8},
       'pool': 2048,
+      # Of the images for training, the share that only this pool has.
+      'pool_share': 0.15,
       # Samples of each score.
       'samples': 5000,
       # Whether programs are compiled in half the time and run slower.
