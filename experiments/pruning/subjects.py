@@ -67,6 +67,7 @@ class Ground(NamedTuple):
     features: ``samples -> [N, F]``.
     score: ``samples of the first network -> scores by name``.
     names: of the parameters of several networks in the problem's tree.
+    images: what a generator of latents is trained on.
   """
 
   parts: tuple[Part, ...]
@@ -74,6 +75,7 @@ class Ground(NamedTuple):
   features: Callable[[Any], np.ndarray]
   score: Callable[[np.ndarray], dict[str, float]]
   names: tuple[str, ...] = ()
+  images: Any = None
 
   @property
   def specs(self) -> list[generator_lib.Spec]:
@@ -206,7 +208,7 @@ def _latent(config: Any, subject: Any) -> Ground:
   part = Part(
     spec, spec.build_critic(), draw(config.pool, 1), draw(config.samples, 2)
   )
-  return Ground((part,), problem, features, score)
+  return Ground((part,), problem, features, score, images=images)
 
 
 def _pairs(config: Any, subject: Any) -> tuple[Any, Any, training.Data, Any]:

@@ -33,7 +33,7 @@ def report(config: Any, results: Results) -> trials.Report:
         _cell(scores[measure]), _cell(scores.get('agreement')), _faster(row),
       ]  # fmt: skip
       lines.append(f'| {_label(row)} | {" | ".join(cells)} |')
-    lines.append('')
+    lines += ['', *_ternary(rows, measure), *_paired(rows, measure)]
     small = [r for r in rows if r['method'] != 'large']
     if small:
       least = min(small, key=lambda r: np.mean(r['scores'][measure]))
@@ -72,6 +72,52 @@ def frontier(results: Results) -> figure.Figure | None:
     axis.set_ylim(bottom=0.0)
     axis.legend(fontsize=6)
   return drawn
+
+
+def _ternary(rows: list[dict[str, Any]], measure: str) -> list[str]:
+  """Writes what became ternary: its score over that of the large networks."""
+  some = [row for row in rows if 'ternary' in row]
+  whole = next((r for r in rows if r['method'] == 'large'), None)
+  if not some or whole is None:
+    return []
+  lines = [
+    f'| ternary | {measure} | of the large one | bytes | of the large one |',
+    '|---|---:|---:|---:|---:|',
+  ]
+  for row in some:
+    made = row['ternary']
+    before = whole['scores'][measure]
+    ratios = [a / b for a, b in zip(made[measure], before, strict=True)]
+    size = np.mean(made['bytes'])
+    cells = [
+      _cell(made[measure]), _cell(ratios), f'{size:,.0f}',
+      f'1/{np.mean(made["large_bytes"]) / size:.1f}',
+    ]  # fmt: skip
+    lines.append(f'| {_label(row)} | {" | ".join(cells)} |')
+  return [*lines, '']
+
+
+def _paired(rows: list[dict[str, Any]], measure: str) -> list[str]:
+  """Writes differences to `density` at the same share, seed by seed."""
+  own = {r['share']: r for r in rows if r['method'] == 'density'}
+  others = [
+    r for r in rows if r.get('share') in own and r['method'] != 'density'
+  ]
+  if not others:
+    return []
+  lines = [
+    f'| less density, seed by seed | {measure} | agreement |',
+    '|---|---:|---:|',
+  ]  # fmt: skip
+  for row in others:
+    cells = []
+    for name in (measure, 'agreement'):
+      pair = row['scores'].get(name), own[row['share']]['scores'].get(name)
+      both = None not in pair
+      gaps = [a - b for a, b in zip(*pair, strict=True)] if both else None
+      cells.append(_cell(gaps))
+    lines.append(f'| {_label(row)} | {" | ".join(cells)} |')
+  return [*lines, '']
 
 
 def _label(row: dict[str, Any]) -> str:

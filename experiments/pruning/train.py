@@ -15,7 +15,9 @@ from coalesce_jax.compress import agents
 from coalesce_jax.compress import macs
 from coalesce_jax.compress import shrinking
 from coalesce_jax.core import trees
+from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import problems
+from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.runs import records
@@ -150,7 +152,7 @@ class Bench:
     """Makes smaller networks of all seeds, and scores them."""
     ground, trained = self.ground(), self._trained()
     base, changes = ABLATIONS.get(method, (method, {}))
-    rows, specs = [], []
+    rows, specs, ternary = [], [], []
     times: Any = None
     for s in range(self.config.seeds):
       stage = f'{self.name}_{method}_{round(100 * share)}_s{s}'
@@ -169,6 +171,8 @@ class Bench:
       specs.append(made.specs)
       samples = ground.sample(made.specs, made.params)
       rows.append(ground.scores(samples, self._before(s)))
+      if ground.images is not None and method in self.config.ternary_methods:
+        ternary.append(self._ternarized(made, s, stage))
       if not s:
         large = ground.parted(trees.member(trained.params, 0))[0]
         times = device.measure({
@@ -176,7 +180,38 @@ class Bench:
           'small': (made.specs[0], made.params[0]),
         })  # fmt: skip
     found = self._result(method, specs, rows)
+    if ternary:
+      found['ternary'] = records.plain(
+        {name: [row[name] for row in ternary] for name in ternary[0]}
+      )
     return found | records.plain({'share': share, 'device': times})
+
+  def _ternarized(
+    self, made: shrinking.Shrunk, s: int, stage: str
+  ) -> dict[str, float]:
+    """Scores the ternary copy of a smaller generator, and counts its bytes."""
+    ground, (spec,) = self.ground(), made.specs
+    small = generator_lib.Generator(
+      spec.build(), made.params[0], spec, made.critics[0]
+    )
+    how = adaptation.ternarize_default(spec)
+    schedule = subjects_lib.schedule(
+      self._subject.ternary_steps, self.config.fast_compile
+    )
+    ternary, _ = adaptation.ternarize(
+      jax.random.fold_in(self._keys[s], 2), small, ground.images,
+      config=dataclasses.replace(how, schedule=schedule),
+      hooks=self._staged(stage),
+    )  # fmt: skip
+    params = trees.member(self._trained().params, s)
+    large = generator_lib.Generator(
+      ground.specs[0].build(), params, ground.specs[0]
+    )
+    return {
+      **ground.scores(ground.sample([spec], [ternary.params])),
+      'bytes': len(bundle.encode(ternary, critic=False, packing='trits')),
+      'large_bytes': len(bundle.encode(large, critic=False)),
+    }
 
   def _staged(self, stage: str) -> Callable[[str], Any]:
     return lambda part: self._hooks(f'{stage}_{part}')

@@ -78,9 +78,22 @@ def test_the_table_has_shares_means_and_deviations():
     in lines
   )
   assert found.line == {'best': {'mnist': 'density, 25 %'}}
+  assert '| narrow, 25 % | 6.000 ± 1.414 | -0.200 ± 0.141 |' in lines
   (axis,) = found.figures['frontier'].axes
   drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
   np.testing.assert_allclose(drawn['density'], [[25.0, 15.0]])
+
+
+def test_ternary_networks_are_compared_with_the_large_one():
+  small = row('density', [15.0, 15.0], [100, 100], 0.25, [0.8, 0.8])
+  small['ternary'] = {
+    'frechet': [20.0, 12.0], 'bytes': [10, 10], 'large_bytes': [500, 500],
+  }  # fmt: skip
+  found = tables.report(
+    None, {'large-mnist': row('large', [10.0, 12.0], [400, 400]), 'b': small}
+  )
+  wanted = '| density, 25 % | 16.0 ± 5.7 | 1.500 ± 0.707 | 10 | 1/50.0 |'
+  assert wanted in found.text.splitlines()
 
 
 def test_programs_of_both_networks_are_timed():

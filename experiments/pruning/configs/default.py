@@ -42,11 +42,11 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'subjects': {
         'mnist': {
           'kind': 'latent', 'data': 'mnist', 'width': 32, 'steps': 2000,
-          'tuning': 600, 'batch_size': 64,
+          'tuning': 600, 'ternary_steps': 600, 'batch_size': 64,
         },
         'fashion_mnist': {
           'kind': 'latent', 'data': 'fashion_mnist', 'width': 32,
-          'steps': 2000, 'tuning': 600, 'batch_size': 64,
+          'steps': 2000, 'tuning': 600, 'ternary_steps': 600, 'batch_size': 64,
         },
         'outline': {
           'kind': 'pix2pix', 'data': 'fluent_outline_flat', 'width': 32,
@@ -72,6 +72,10 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'cyclegan_methods': (
         'narrow', 'narrow_distilled', 'magnitude', 'density',
       ),
+      # Those of generators of latents that are ternarized afterwards.
+      'ternary_methods': (
+        'narrow_distilled', 'magnitude', 'density', 'density_distilled',
+      ),
       # Settings of the agents, and the pool in which neighbours are found.
       'agents': {'steps': 400, 'neighbours': 8, 'neighbourhoods': 8},
       'pool': 2048,
@@ -89,6 +93,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     config.side, config.latent_size = 16, 8
     for subject in config.subjects.values():
       subject.update(width=4, steps=4, tuning=2, batch_size=4)
+      if 'ternary_steps' in subject:
+        subject.ternary_steps = 2
     config.shares = (0.5,)
     config.methods = ('narrow', 'magnitude', 'density')
     config.agents.update(steps=4, neighbours=2, neighbourhoods=2)
