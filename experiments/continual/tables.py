@@ -13,7 +13,7 @@ from coalesce_jax.pipeline import stream_tables
 from coalesce_jax.trials import trials
 from experiments.continual import scoring
 
-CONTROLS = 'controls'
+CONTROLS, PIGGYBACK = 'controls', 'piggyback_1_4'
 
 
 def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
@@ -56,7 +56,13 @@ def _array(values: Any) -> np.ndarray:
 def _summary(
   name: str, results: dict[str, dict[str, Any]], measures: tuple[str, ...]
 ) -> dict[str, Any]:
-  """Returns sizes, and of each measure means over tasks, `[S]`."""
+  """Returns sizes, and of each measure means over tasks, `[S]`.
+
+  `later` is the score after the last task, of all tasks but the first, and
+  `behind` how much it is above that of a network for each task alone;
+  `behind_each` is this for each task. `less_piggyback` is `later` less that of
+  Piggyback GAN at a quarter.
+  """
   result = results[name]
   whole, stored = result['whole'], result['stored']
   found: dict[str, Any] = {
@@ -67,27 +73,46 @@ def _summary(
     'carried': result['carried'][-1] if result['carried'] else 0,
     'counted': result.get('counted'),
   }
-  alone = None
-  if 'standalone' in results:
-    matrix = _array(results['standalone']['scores'][measures[0]])
-    alone = matrix.shape
   for measure in measures:
     matrix = _array(result['scores'][measure])
+    alone = _alone(results, measure, matrix.shape)
     if np.isnan(matrix[0, 0]).any():
       # Learned all tasks at once, at the end.
-      found[measure] = {'final': matrix[-1].mean(0)}
-      continue
-    own = None
-    if alone == matrix.shape:
-      other = _array(results['standalone']['scores'][measure])
-      own = np.stack([other[t, t] for t in range(len(other))])
-    each = scores_lib.summary(matrix, own)
+      each = {'final': matrix[-1]}
+    else:
+      each = scores_lib.summary(matrix, alone)
     found[measure] = {key: value.mean(0) for key, value in each.items()}
+    found[measure]['later'] = matrix[-1, 1:].mean(0)
+    if alone is not None:
+      behind = matrix[-1, 1:] - alone[1:]
+      found[measure]['behind'] = behind.mean(0)
+      found[measure]['behind_each'] = dict(
+        zip(result['tasks'][1:], behind, strict=True)
+      )
+    if PIGGYBACK in results:
+      other = _array(results[PIGGYBACK]['scores'][measure])
+      if other.shape == matrix.shape:
+        less = matrix[-1, 1:] - other[-1, 1:]
+        found[measure]['less_piggyback'] = less.mean(0)
   return found
 
 
+def _alone(
+  results: dict[str, dict[str, Any]], measure: str, shape: tuple[int, ...]
+) -> np.ndarray | None:
+  """Returns scores of a network for each task alone, `[T, S]`, if any."""
+  if 'standalone' not in results:
+    return None
+  matrix = _array(results['standalone']['scores'][measure])
+  if matrix.shape != shape:
+    return None
+  return np.stack([matrix[t, t] for t in range(len(matrix))])
+
+
 def _overview(rows: dict[str, dict[str, Any]], measure: str) -> str:
-  parts = ('learned', 'final', 'forgetting', 'forward')
+  parts = (
+    'learned', 'final', 'forgetting', 'later', 'behind', 'less_piggyback',
+  )  # fmt: skip
   lines = [
     f'| {measure} | {" | ".join(parts)} | added share | bytes | carried |',
     '|---|' + '---:|' * (len(parts) + 3),

@@ -100,23 +100,31 @@ def test_tables_have_learners_controls_and_matrices():
     'standalone': result([[[2.0], [None]], [[2.0], [4.0]]], [100, 100]),
     'sequential': result([[[2.0], [9.0]], [[8.0], [3.0]]], [100, 0]),
     'joint': result([[[None], [None]], [[5.0], [6.0]]], [100, 0]),
+    'piggyback_1_4': result([[[2.0], [None]], [[2.0], [4.5]]], [100, 30]),
   }
   made = tables.report(latents.get_config(), results)
   first = made.text.split('\n\n')[0]
   assert first == (
-    '| frechet | learned | final | forgetting | forward | added share | bytes '
-    '| carried |\n'
-    '|---|---:|---:|---:|---:|---:|---:|---:|\n'
-    '| standalone | 3.000 | 3.000 | 0.000 | 0.000 | 1.000 | 800 | 0 |\n'
-    '| sequential | 2.500 | 5.500 | 3.000 | 0.500 | 0.000 | 400 | 0 |\n'
-    '| joint |  | 5.500 |  |  | 0.000 | 400 | 0 |'
+    '| frechet | learned | final | forgetting | later | behind '
+    '| less_piggyback | added share | bytes | carried |\n'
+    '|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n'
+    '| standalone | 3.000 | 3.000 | 0.000 | 4.000 | 0.000 | -0.500 | 1.000 '
+    '| 800 | 0 |\n'
+    '| sequential | 2.500 | 5.500 | 3.000 | 3.000 | -1.000 | -1.500 | 0.000 '
+    '| 400 | 0 |\n'
+    '| joint |  | 5.500 |  | 6.000 | 2.000 | 1.500 | 0.000 | 400 | 0 |\n'
+    '| piggyback_1_4 | 3.250 | 3.250 | 0.000 | 4.500 | 0.500 | 0.000 | 0.300 '
+    '| 520 | 0 |'
   )
   assert '| real, frechet | 1.000 | 1.000 |' in made.text
   assert '| b | 8.000 | 3.000 |' in made.text
   assert set(made.figures) == {'matrices', 'sizes'}
   assert made.line == {
-    'frechet': {'standalone': 3.0, 'sequential': 5.5, 'joint': 5.5}
-  }
+    'frechet': {
+      'standalone': 3.0, 'sequential': 5.5, 'joint': 5.5,
+      'piggyback_1_4': 3.25,
+    }
+  }  # fmt: skip
 
 
 def test_the_command_line_imports_without_running():
