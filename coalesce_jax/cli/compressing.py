@@ -23,6 +23,7 @@ from coalesce_jax.metrics import energy
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
+from coalesce_jax.trials import device
 
 # Samples of the distance to local images.
 _SAMPLES = 1000
@@ -77,12 +78,25 @@ def compress(values: Values, stop: Stop) -> dict[str, Any]:
         source_sha256=bundle.inspect(values.out)['payload_sha256'],
       )  # fmt: skip
       made |= {'onnx': values.onnx, 'onnx_bytes': len(program.contents[''])}
+    before = _measured(large, local) | {'bytes': bundle.size_bytes(large)}
+    try:
+      times = device.measure(
+        {
+          'before': (large.spec, large.params),
+          'after': (small.spec, small.params),
+        },
+        batches=(1,),
+      )
+    except ValueError:
+      # The network has no ONNX graph.
+      times = None
+    if times is not None:
+      spent = times['1']['milliseconds']
+      before['milliseconds'] = round(spent['before'], 4)
+      after['milliseconds'] = round(spent['after'], 4)
     return {
-      **made,
-      'workdir': str(work.path),
-      'before': _measured(large, local) | {'bytes': bundle.size_bytes(large)},
-      'after': after,
-    }
+      **made, 'workdir': str(work.path), 'before': before, 'after': after,
+    }  # fmt: skip
 
 
 def _measured(

@@ -22,8 +22,8 @@ from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir as workdir_lib
+from coalesce_jax.trials import device
 from coalesce_jax.trials import trials
-from experiments.pruning import device
 from experiments.pruning import subjects as subjects_lib
 
 # Ablations: a method, and what its agents lack.

@@ -46,6 +46,8 @@ def test_a_bundle_becomes_a_ternary_program_of_fewer_products(
   assert share == pytest.approx(0.5, abs=0.05)
   assert result['after']['parameters'] < result['before']['parameters']
   assert result['bytes'] < result['before']['bytes']
+  for part in ('before', 'after'):
+    assert 0.0 < result[part]['milliseconds'] < 1e4
   assert made.spec.encodings['ternary']
   z = np.random.default_rng(0).standard_normal((3, 4), np.float32)
   session = onnxruntime.InferenceSession(tmp_path / 'small.onnx')

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.trials import device
 from coalesce_jax.trials import trials
-from experiments.pruning import device
 from experiments.pruning import main
 from experiments.pruning import subjects
 from experiments.pruning import tables
