@@ -13,6 +13,30 @@ from coalesce_jax.pipeline import stream_tables
 from coalesce_jax.trials import trials
 from experiments.continual import scoring
 
+# Rows in words, for figures.
+LABELS = {
+  'standalone': 'a network for each task',
+  'sequential': 'one network, trains on',
+  'ewc': 'one network, EWC',
+  'l2': 'one network, L2',
+  'replay': 'one network, replay',
+  'distillation': 'one network, distillation',
+  'joint': 'all tasks at once',
+  'narrower': 'a narrower network for each task',
+  'random_bank': 'Piggyback, 1/4, random bank',
+  'piggyback_random_start': 'Piggyback, 1/4, random start',
+  'piggyback_0': 'Piggyback, 0',
+  'piggyback_1_8': 'Piggyback, 1/8',
+  'piggyback_1_4': 'Piggyback, 1/4',
+  'piggyback_1_2': 'Piggyback, 1/2',
+  'piggyback_1': 'Piggyback, 1',
+  'taps': 'selected layers (TAPS)',
+  'adapters': 'adapters (CAM-GAN)',
+  'adapters_similar': 'adapters, most similar start',
+  'scale_shift': 'scales, shifts (GAN Memory)',
+  'low_rank': 'scales, shifts of low rank',
+  'last_layer': 'last layer',
+}
 CONTROLS, PIGGYBACK = 'controls', 'piggyback_1_4'
 
 
@@ -143,18 +167,22 @@ def _controls(
 
 
 def _sizes(rows: dict[str, dict[str, Any]], measure: str) -> figure.Figure:
-  """Draws the final score against what later tasks add."""
-  drawn = figure.Figure(figsize=(6.4, 4.4), layout='constrained')
-  axis = drawn.subplots()
-  for name, row in rows.items():
-    values = np.asarray(row[measure]['final'])
-    axis.errorbar(
-      row['added'], values.mean(), np.ptp(values) / 2.0, fmt='o', capsize=2
-    )
-    axis.annotate(name, (row['added'], values.mean()), fontsize=7)
-  axis.set(
-    xlabel='parameters that a later task adds, share of a network',
-    ylabel=f'{measure} after the last task, mean over tasks',
+  """Draws the score of later tasks, and beside it what each of them adds."""
+  drawn = figure.Figure(
+    figsize=(8.0, 1.0 + 0.24 * len(rows)), layout='constrained'
   )
-  axis.set_ylim(bottom=0.0)
+  left, right = drawn.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+  order = sorted(rows, key=lambda name: -np.mean(rows[name][measure]['later']))
+  at = np.arange(len(order))
+  values = [np.asarray(rows[name][measure]['later']) for name in order]
+  colors = ['C1' if name == PIGGYBACK else 'C0' for name in order]
+  left.barh(at, [v.mean() for v in values], color=colors, alpha=0.6)
+  for y, each in zip(at, values, strict=True):
+    left.plot(each, np.full(len(each), y), 'k.', markersize=3)
+  right.barh(at, [100.0 * rows[name]['added'] for name in order], color=colors)
+  left.set(
+    xlabel=f'{measure} of later tasks after the last one; dots are seeds',
+    yticks=at, yticklabels=[LABELS.get(name, name) for name in order],
+  )  # fmt: skip
+  right.set(xlabel='added by a task, %')
   return drawn
