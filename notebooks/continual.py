@@ -61,7 +61,7 @@ names = {
   'shading': 'inpaint:digits' if QUICK else 'fluent_flat_modern',
   'heights': 'denoise:digits' if QUICK else 'earth_relief',
 }
-steps, batch, width = (4, 2, 4) if QUICK else (300, 16, 16)
+steps, batch, width = (4, 2, 4) if QUICK else (600, 16, 16)
 config = dataclasses.replace(
   cj.translation.Pix2pix(),
   networks=cj.translation.Networks(
@@ -88,14 +88,18 @@ for task, (train, held) in pairs.items():
 
 # %%
 def shown(title, generators):
-  """Shows two held-out examples of every task: input, output, target."""
-  figure, axes = plt.subplots(1, len(tasks), figsize=(2.4 * len(tasks), 2.2))
-  figure.suptitle(title, fontsize=9)
+  """Shows three held-out examples of every task: input, output, target."""
+  figure, axes = plt.subplots(
+    1, len(tasks), figsize=(2.6 * len(tasks), 2.6), layout='constrained'
+  )
+  figure.suptitle(f'{title}: input, output, target', fontsize=9)
   for ax, (task, (_, held)) in zip(axes, pairs.items(), strict=True):
-    made = np.asarray(generators[task](held.condition[:3]))
-    sheet = pictures.columns([held.condition[:3], made, held.target[:3]])
+    some = np.linspace(0, len(held.condition) - 1, 5, dtype=int)[1:4]
+    given = held.condition[some]
+    made = np.asarray(generators[task](given))
+    sheet = pictures.columns([given, made, held.target[some]])
     ax.imshow(sheet.squeeze(), cmap='gray')
-    ax.set_title(f'{task}: input, output, target', fontsize=7)
+    ax.set_title(task, fontsize=8)
     ax.axis('off')
 
 
