@@ -145,8 +145,11 @@ def progressive(
   """Computes generators of growing images, each in closed form.
 
   The images of each stage are means over blocks of pixels. The latents of a
-  later stage are the output of the one before, of twice the side. The mean
-  image is subtracted and added again by `generate`, in contrast to the paper.
+  later stage are the output of the one before, of twice the side. So no stage
+  uses more directions than the one before, and these are the directions whose
+  variance is above its beta. Images of half the side have about a quarter of
+  the squared norm, which asks for a smaller beta. The mean image is subtracted
+  and added again by `generate`, in contrast to the paper.
 
   Args:
     latents: `[N, Z]`.
