@@ -9,13 +9,16 @@ Shapes: N, M points. Nodes 0 to N - 1 are rows, N to N + M - 1 are columns.
 """
 
 from collections.abc import Callable, Sequence
+import sys
 from typing import Any
 import warnings
 
 import numpy as np
 
-# A smaller problem takes less time than the import of POT.
+# A smaller problem takes less time than the import of POT, and one of fewer
+# than the second number less time than a call.
 LEAST_COSTS = 40_000
+LEAST_COSTS_LOADED = 1_000
 # Far more than it needs.
 _ITERATIONS = 200_000
 
@@ -57,9 +60,12 @@ def by_pot(
 
   Returns:
     The edges. None if POT is not installed, the problem is small, or the basis
-    is infeasible, as for weights too light for POT.
+    is infeasible, as for weights too light for POT. A problem is small below
+    40,000 costs, or below 1,000 if the program has imported POT already.
   """
-  solver = _solver() if cost.size >= LEAST_COSTS else None
+  loaded = sys.modules.get('ot') is not None
+  least = LEAST_COSTS_LOADED if loaded else LEAST_COSTS
+  solver = _solver() if cost.size >= least else None
   if solver is None:
     return None
   total = sum(a)

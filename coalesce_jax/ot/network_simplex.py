@@ -55,7 +55,7 @@ def solve(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
   moved = coupling > 0.0
   value = math.fsum(coupling[moved] * cost[moved])
   # No coupling costs less than 0.
-  if value and tree.gap(cost, coupling) > GAP * value:
+  if value and not tree.verified(cost, coupling, GAP * value):
     tree.optimize(_integer_costs(cost), 0.0)
     coupling = tree.coupling(rows_mass, columns_mass)
   return coupling
@@ -135,9 +135,18 @@ class _Tree:
         if change < limit[i]:
           self._pivot(i, n + j, change)
 
-  def gap(self, cost: np.ndarray, coupling: np.ndarray) -> float:
+  def verified(
+    self, cost: np.ndarray, coupling: np.ndarray, largest: float
+  ) -> bool:
+    """Whether the cost is above the least one by at most `largest`."""
+    # The slower of the two rounds less.
+    return any(
+      self._gap(cost.astype(kind), coupling) <= largest
+      for kind in (np.float64, np.longdouble)
+    )
+
+  def _gap(self, cost: np.ndarray, coupling: np.ndarray) -> float:
     """Bounds the cost above the least one, by feasible potentials."""
-    cost = cost.astype(np.longdouble)
     u = self._price(cost)[: self.split]
     reduced = cost - u[:, None]
     v = reduced.min(0)
@@ -145,7 +154,7 @@ class _Tree:
     # Subtractions round, and rounding must not pass for optimality.
     size = np.abs(u[rows]) + np.abs(v[columns]) + cost[rows, columns]
     excess = reduced[rows, columns] - v[columns]
-    excess += 4.0 * np.finfo(np.longdouble).eps * size
+    excess += 4.0 * np.finfo(cost.dtype).eps * size
     return float((excess * coupling[rows, columns]).sum())
 
   def coupling(self, a: Sequence[int], b: Sequence[int]) -> np.ndarray:

@@ -74,6 +74,19 @@ def test_small_problems_do_without_pot(calls):
   assert not calls
 
 
+def test_problems_of_middle_size_use_pot_only_where_it_is_loaded(
+  calls, monkeypatch
+):
+  cost, a, b = _problem('plain')
+  cost, a, b = cost[:40, :50], a[:40], b[:50]
+  found = network_simplex.solve(cost, a, b)
+  assert calls == [2000]
+  monkeypatch.delitem(sys.modules, 'ot')
+  alone = network_simplex.solve(cost, a, b)
+  assert 'ot' not in sys.modules and calls == [2000]
+  np.testing.assert_allclose(found, alone, atol=1e-15)
+
+
 @pytest.mark.parametrize('wrong', ['shuffled', 'dense', 'nothing', 'nan'])
 def test_a_wrong_plan_of_pot_costs_only_time(wrong, monkeypatch):
   cost, a, b = _problem('plain')

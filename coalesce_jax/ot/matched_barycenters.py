@@ -1,0 +1,105 @@
+r"""Computes W2 barycenters of sample sets of equal size by exact matchings.
+
+.. math:: \min_{x_1, ..., x_N} \sum_j w_j W_2^2(\mu_j, \nu), \quad
+  \nu = \frac1N \sum_n \delta_{x_n}
+
+Each iteration matches the points with every sample set, and moves each point to
+the mean of its matches. This is the fixed point of Alvarez-Esteban et al.,
+https://arxiv.org/abs/1511.05355, with the maps of empirical distributions. No
+shape of the inputs is assumed. In many dimensions matchings of samples are far
+from the maps of their distributions.
+
+Shapes: J inputs, N samples of each, D dimensions. Distances are in data units,
+the value is in squared ones.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import optimize
+from scipy.spatial import distance
+
+from coalesce_jax.ot import exact
+from coalesce_jax.ot import validation
+
+
+class Matched(NamedTuple):
+  """A barycenter of sample sets.
+
+  Attributes:
+    points: `[N, D]`.
+    matches: the matched sample of each input, `[J, N]`. With the points they
+      are the optimal maps between the inputs and the barycenter.
+    value: weighted sum of the squared W2 to the inputs.
+    iterations: number of iterations done.
+    converged: whether the last one changed no matching. The points are then a
+      local minimum.
+  """
+
+  points: np.ndarray
+  matches: np.ndarray
+  value: float
+  iterations: int
+  converged: bool
+
+
+def fixed_point(
+  samples: Any,
+  weights: Any = None,
+  *,
+  start: int = 0,
+  iterations: int = 100,
+) -> Matched:
+  """Computes a W2 barycenter of sample sets.
+
+  Three sets of 1,000 points in the plane take half a minute.
+
+  Args:
+    samples: `[J, N, D]`.
+    weights: `[J]`, sum to 1; None is equal weights.
+    start: the input from which the points start.
+    iterations: largest number of iterations.
+
+  Raises:
+    ValueError: an argument is invalid, or there are too many samples.
+  """
+  clouds = validation.array(samples, 'samples')
+  if clouds.ndim != 3 or 0 in clouds.shape:
+    raise ValueError(f'samples: shape {clouds.shape} is not [J, N, D]')
+  for j, cloud in enumerate(clouds):
+    validation.point_cloud(cloud, f'samples[{j}]')
+  count, size = clouds.shape[:2]
+  if size**2 > exact.MAX_ASSIGNMENT:
+    raise ValueError(
+      f'samples: {size} x {size} distances are more than '
+      f'{exact.MAX_ASSIGNMENT}; use fewer samples'
+    )
+  w = validation.weights(weights, count)
+  if not 0 <= start < count:
+    raise ValueError(f'start: {start} is not one of {count} inputs')
+  if iterations < 1:
+    raise ValueError(f'iterations: {iterations} is below 1')
+  # Distances of points far from 0 would lose digits.
+  middle = clouds.reshape(-1, clouds.shape[2]).mean(0)[None]
+  clouds = clouds - middle[None]
+  points, matches = clouds[start], np.full((count, size), -1)
+  done = 0
+  while done < iterations:
+    done += 1
+    before = matches
+    matches = np.stack([_matched(points, cloud) for cloud in clouds])
+    paired = np.stack(
+      [cloud[match] for cloud, match in zip(clouds, matches, strict=True)]
+    )
+    points = np.einsum('j,jnd->nd', w, paired)
+    if np.array_equal(before, matches):
+      break
+  gaps = ((paired - points[None]) ** 2).sum(2).mean(1)
+  converged = bool(np.array_equal(before, matches))
+  return Matched(points + middle, matches, float(w @ gaps), done, converged)
+
+
+def _matched(points: np.ndarray, cloud: np.ndarray) -> np.ndarray:
+  """Returns the sample that each point is matched with, `[N]`."""
+  cost = distance.cdist(points, cloud, 'sqeuclidean')
+  return optimize.linear_sum_assignment(cost)[1]
