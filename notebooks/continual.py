@@ -161,7 +161,7 @@ for ax, (title, each) in zip(
     title=title, xlabel='tasks learned', ylabel='L1', xticks=(1, 2, 3),
     ylim=(0, None),
   )  # fmt: skip
-axes[0].legend(fontsize=7)
+legend = axes[0].legend(fontsize=7)
 
 # %% [markdown]
 # ## More
