@@ -114,7 +114,7 @@ def characters(folder: str | os.PathLike[str], side: int = SIDE) -> Characters:
     side: S.
 
   Raises:
-    ValueError: an archive is missing or damaged, or an image in it is; one line.
+    ValueError: an archive or an image is missing or damaged; one line.
   """
   found: dict[tuple[str, str, int], bytes] = {}
   for name in list(PACKAGE.files)[:2]:

@@ -164,6 +164,11 @@ def total(spec: Spec) -> int:
   return sum(layer.macs for layer in layers(spec))
 
 
+def dense(spec: Spec) -> int:
+  """Returns the multiply-accumulates of all channels without the gates."""
+  return sum(x.macs for x in layers(spec) if not x.name.startswith('gate_'))
+
+
 def used(
   spec: Spec, gates: Sequence[jax.Array], static: bool = False
 ) -> jax.Array:

@@ -132,7 +132,7 @@ def load(path: Path) -> learn.Meta | classifier.Classifier:
         raise ValueError(f'{name}: holds values that are not finite')
       leaves[name] = jnp.asarray(value.reshape(shape))
   # A part without leaves, such as the gates of a static network, has no name.
-  params = {part: {} for part in _parts(contents.kind)}
+  params: dict[str, Any] = {part: {} for part in _parts(contents.kind)}
   params |= trees.unflatten(leaves)
   if contents.kind == 'meta':
     return learn.Meta(contents.spec, params, contents.order)

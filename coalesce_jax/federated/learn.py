@@ -93,8 +93,8 @@ def metagater(
     spec: the network.
     shape: sizes of the tasks.
     config: the settings; None is the defaults.
-    validation: nodes for early stopping by the error after one step; None trains
-      to the end of the schedule.
+    validation: nodes for early stopping by the error after one step; None
+      trains to the end of the schedule.
     hooks: effects between chunks of rounds.
 
   Returns:
