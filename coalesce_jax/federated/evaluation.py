@@ -76,14 +76,16 @@ def one(
     meta: meta-parameters.
     task: the task.
     scale: factor of all step sizes.
-    masks: of each gated convolution what stands in the place of its gates
-      after the step, `[F]`; None is nothing.
+    masks: of each gated convolution what stands in the place of its gates,
+      `[F]`; None is nothing.
 
   Returns:
     Scores of one task, without the axis T.
   """
   apply = spec.build().apply
-  params = meta_lib.adapt(spec, config, meta, task.support, scale=scale)
+  params = meta_lib.adapt(
+    spec, config, meta, task.support, scale=scale, masks=masks
+  )
   query = pixels.decode(task.query.images)
   after = apply(params, query, masks=masks)
   gates = apply(params, pixels.decode(task.support.images), masks=masks).gates

@@ -66,6 +66,7 @@ def cross_entropy(
   params: types.Params,
   batch: tasks.Batch,
   key: types.PRNGKey | None = None,
+  masks: Any = None,
 ) -> tuple[jax.Array, gated.Outputs]:
   """Returns the weighted mean cross-entropy `[]` in nats, and the outputs.
 
@@ -74,8 +75,9 @@ def cross_entropy(
     params: its parameters; other keys are ignored.
     batch: labelled images.
     key: key of the noise of gates; consumed; None is no noise.
+    masks: what stands in the place of gates, `[F]` each; None is nothing.
   """
-  outputs = spec.build().apply(params, pixels.decode(batch.images), key)
+  outputs = spec.build().apply(params, pixels.decode(batch.images), key, masks)
   each = optax.softmax_cross_entropy_with_integer_labels(
     outputs.logits, batch.labels
   )
@@ -114,6 +116,7 @@ def adapt(
   support: tasks.Batch,
   key: types.PRNGKey | None = None,
   scale: Any = 1.0,
+  masks: Any = None,
 ) -> types.Params:
   """Adapts to the support in exactly one step of two stages.
 
@@ -124,6 +127,8 @@ def adapt(
     support: labelled images.
     key: key of the noise of gates; consumed; None is no noise.
     scale: factor of all step sizes, `[]`.
+    masks: what stands in the place of gates for the backbone's step, `[F]`
+      each; None is nothing.
 
   Returns:
     Parameters of the network, with the keys 'backbone' and 'gates'.
@@ -139,7 +144,7 @@ def adapt(
       given = {**params, part: leaves}
       if part == gated.GATES:
         return node_loss(spec, config, given, support, noise)[0]
-      return cross_entropy(spec, given, support, noise)[0]
+      return cross_entropy(spec, given, support, noise, masks)[0]
 
     gradient = jax.grad(loss)(params[part])
     if not config.second_order:

@@ -57,7 +57,7 @@ def make(
     config: the settings. The schedule is not read.
     shape: sizes of the tasks.
   """
-  optimizer = optax.adam(config.server_rate)
+  optimizer = _server(config)
 
   def init(key: types.PRNGKey, nodes: tasks.Nodes) -> State:
     meta = meta_lib.start(spec, config, key)
@@ -113,6 +113,21 @@ def make(
     }
 
   return task_lib.Task(init, step, lambda state: state.meta)
+
+
+def _server(config: settings.Config) -> optax.GradientTransformation:
+  """Returns Adam, with a learning rate of its own for step sizes."""
+  adams = {
+    'parameters': optax.adam(config.server_rate),
+    'rates': optax.adam(config.server_rate * config.rates_factor),
+  }
+
+  def labels(meta: types.Params) -> dict[str, str]:
+    return {
+      part: 'rates' if part == meta_lib.RATES else 'parameters' for part in meta
+    }
+
+  return optax.partition(adams, labels)
 
 
 def local(

@@ -31,6 +31,7 @@ class Config:
       'average' takes it, 'adam' takes the way to it as a gradient for Adam
       (FedAdam, Reddi et al., https://arxiv.org/abs/2003.00295).
     server_rate: learning rate of Adam.
+    rates_factor: factor of `server_rate` for the logarithms of step sizes.
     personal_gates: whether gates stay at their node and are never averaged.
     schedule: number of rounds, and rounds between effects.
 
@@ -51,6 +52,7 @@ class Config:
   local_rate: float = 0.1
   server: str = 'adam'
   server_rate: float = 2e-3
+  rates_factor: float = 10.0
   personal_gates: bool = False
   schedule: schedules.Schedule = schedules.Schedule(
     2000, 50, select_every=100, patience=8
@@ -62,7 +64,9 @@ class Config:
         raise ValueError(
           f'{name} {getattr(self, name)!r} is not one of {", ".join(choices)}'
         )
-    for name in ('gate_rate', 'backbone_rate', 'local_rate', 'server_rate'):
+    for name in (
+      'gate_rate', 'backbone_rate', 'local_rate', 'server_rate', 'rates_factor',
+    ):  # fmt: skip
       value = getattr(self, name)
       if not (math.isfinite(value) and value > 0.0):
         raise ValueError(f'{name} {value} is not positive')

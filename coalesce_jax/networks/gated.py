@@ -96,7 +96,7 @@ class Conv4(nn.Module):
       x, gate = gates_lib.close(x, gate)
       found.append(gate)
     x = jnp.mean(x, (1, 2)).T
-    logits = layers.Dense(self.classes, scale=1.0, name='logits')(x)
+    logits = layers.Dense(self.classes, scale=0.0, name='logits')(x)
     return Outputs(logits, tuple(found))
 
 
@@ -155,7 +155,7 @@ class ResNet(nn.Module):
         x = conv(wide, 1, stride, 0, name=f'shortcut_{i}')(x)
       x = nn.relu(x + y)
     x = jnp.mean(x, (1, 2)).T
-    logits = layers.Dense(self.classes, scale=1.0, name='logits')(x)
+    logits = layers.Dense(self.classes, scale=0.0, name='logits')(x)
     return Outputs(logits, tuple(found))
 
 

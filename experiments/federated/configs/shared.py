@@ -1,0 +1,37 @@
+"""What the configurations of federated meta-learning have in common."""
+
+from typing import Any
+
+import ml_collections
+
+from coalesce_jax.pipeline import federated_defaults
+
+# Rows of a smoke test: one of each way to evaluate.
+_QUICK = ('per_fedavg', 'metagater', 'fedavg', 'slim', 'random_gates')
+
+
+def config(variant: str, **fields: Any) -> ml_collections.ConfigDict:
+  """Returns a configuration, which `coalesce federated run` reads as well.
+
+  Args:
+    variant: '' or 'quick'.
+    **fields: values of fields of `federated_defaults`.
+
+  Raises:
+    ValueError: another variant.
+  """
+  made = federated_defaults.get_config()
+  made.seeds = 3
+  for name, value in fields.items():
+    made[name] = value
+  # Names of rows of `rows.TABLE`, and of rows over rho; () is all of them.
+  made.only = ()
+  # Weights of the penalty, which has no target in these rows.
+  made.rhos = (0.03, 0.1, 0.3, 1.0)
+  # Whether the official one-shot runs are scored, of omniglot.
+  made.official_runs = True
+  made.workers = 1
+  federated_defaults.shorten(made, variant)
+  if variant:
+    made.only, made.rhos = _QUICK, ()
+  return made
