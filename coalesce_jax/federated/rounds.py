@@ -168,11 +168,8 @@ def local(
     kept = {k: v for k, v in gradient.items() if k != meta_lib.RATES}
     return moved, (kept, metrics)
 
-  end, first = one(meta, jnp.int32(0))
-  if config.local_steps > 1:
-    rest = jnp.arange(1, config.local_steps)
-    end, _ = jax.lax.scan(lambda m, i: (one(m, i)[0], None), end, rest)
-  return end, *first
+  end, every = jax.lax.scan(one, meta, jnp.arange(config.local_steps))
+  return end, *jax.tree.map(lambda leaf: leaf[0], every)
 
 
 def _mean(weights: jax.Array, tree: Any) -> Any:

@@ -1,1 +1,1 @@
-"""Federated meta-learning of gated classifiers, and what it is compared with."""
+"""Federated meta-learning of gated classifiers against other methods."""
