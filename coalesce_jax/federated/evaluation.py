@@ -16,6 +16,7 @@ from coalesce_jax.data import tasks
 from coalesce_jax.federated import classifier
 from coalesce_jax.federated import meta as meta_lib
 from coalesce_jax.federated import settings
+from coalesce_jax.training import scan
 
 # Tasks that are adapted together; more need more memory and are no faster.
 _TOGETHER = 16
@@ -120,22 +121,7 @@ def scorer(
     batched: whether meta-parameters and scores have a leading axis S. Tasks
       have none; masks have it, too, before an axis T.
   """
-
-  def score(meta, drawn, scale=1.0, masks=None):
-    def each(given):
-      task, mask = given
-      return one(spec, config, meta, task, scale, mask)
-
-    return jax.lax.map(each, (drawn, masks), batch_size=_TOGETHER)
-
-  def all_(meta, drawn, scale=1.0, masks=None):
-    if not batched:
-      return score(meta, drawn, scale, masks)
-    if masks is None:
-      return jax.vmap(lambda m: score(m, drawn, scale))(meta)
-    return jax.vmap(lambda m, k: score(m, drawn, scale, k))(meta, masks)
-
-  return jax.jit(all_)
+  return _compiled(_all_of(spec, config, batched), config)
 
 
 def error(
@@ -152,5 +138,40 @@ def error(
     drawn: tasks of validation nodes, `[T, ...]`.
     batched: whether meta-parameters have a leading axis S.
   """
-  scores = scorer(spec, config, batched)
-  return lambda meta: 1.0 - jnp.mean(scores(meta, drawn).accuracy, -1)
+  all_ = _all_of(spec, config, batched)
+
+  # Compiled for itself: nothing but the accuracy is computed.
+  def mean(meta: types.Params, drawn: tasks.Task) -> jax.Array:
+    return 1.0 - jnp.mean(all_(meta, drawn).accuracy, -1)
+
+  compiled = _compiled(mean, config)
+  return lambda meta: compiled(meta, drawn)
+
+
+def _all_of(
+  spec: classifier.Spec, config: settings.Config, batched: bool
+) -> Callable[..., Scores]:
+  """Returns the function of `scorer`, which is not compiled."""
+
+  def score(meta, drawn, scale=1.0, masks=None):
+    def each(given):
+      task, mask = given
+      return one(spec, config, meta, task, scale, mask)
+
+    count = drawn.query.labels.shape[0]
+    # A rest would be a program of its own.
+    some = max(n for n in range(1, _TOGETHER + 1) if count % n == 0)
+    return jax.lax.map(each, (drawn, masks), batch_size=some)
+
+  def all_(meta, drawn, scale=1.0, masks=None):
+    if not batched:
+      return score(meta, drawn, scale, masks)
+    if masks is None:
+      return jax.vmap(lambda m: score(m, drawn, scale))(meta)
+    return jax.vmap(lambda m, k: score(m, drawn, scale, k))(meta, masks)
+
+  return all_
+
+
+def _compiled(fn: Callable[..., Any], config: settings.Config) -> Any:
+  return scan.once(fn) if config.schedule.fast_compile else jax.jit(fn)
