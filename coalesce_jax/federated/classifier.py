@@ -73,6 +73,8 @@ class Spec:
       raise ValueError(f'image shape {self.image_shape} is not (H, W, C)')
     for side in self.image_shape:
       option_checks.whole('a size of an image', side, 1, MAX_SIDE)
+    if self.network == 'conv4' and self.image_shape[0] != self.image_shape[1]:
+      raise ValueError(f'images {self.image_shape} of conv4 are not square')
     count = _CONVOLUTIONS if self.network == 'conv4' else self.blocks
     doubled = self.network == 'resnet'
     usual = [self.width * 2 ** (i * doubled) for i in range(count)]

@@ -63,7 +63,8 @@ class Conv4(nn.Module):
 
   Convolutions of 3 x 3 pixels with stride 2, as in Finn et al.,
   https://arxiv.org/abs/1703.03400, with group norms in the place of batch
-  norms. The linear layer reads the mean of each channel.
+  norms. The linear layer reads every pixel of the last map; its kernel is
+  `[h, h, F, N]`. Images are square.
 
   Attributes:
     classes: N.
@@ -95,9 +96,12 @@ class Conv4(nn.Module):
       )
       x, gate = gates_lib.close(x, gate)
       found.append(gate)
-    x = jnp.mean(x, (1, 2)).T
-    logits = layers.Dense(self.classes, scale=0.0, name='logits')(x)
-    return Outputs(logits, tuple(found))
+    # Zeros treat all labels alike, whatever their order.
+    head = layers.Conv(
+      self.classes, x.shape[1], 1, 0, kernel_init=nn.initializers.zeros,
+      name='logits',
+    )  # fmt: skip
+    return Outputs(head(x)[:, 0, 0].T, tuple(found))
 
 
 class ResNet(nn.Module):
@@ -155,6 +159,7 @@ class ResNet(nn.Module):
         x = conv(wide, 1, stride, 0, name=f'shortcut_{i}')(x)
       x = nn.relu(x + y)
     x = jnp.mean(x, (1, 2)).T
+    # Zeros treat all labels alike, whatever their order.
     logits = layers.Dense(self.classes, scale=0.0, name='logits')(x)
     return Outputs(logits, tuple(found))
 

@@ -41,7 +41,7 @@ def test_the_static_network_equals_the_one_with_closed_channels(spec):
 def test_the_cost_of_four_convolutions_is_counted_by_hand():
   # Maps of 4, 2, 2 and 2 pixels a side: one of 2 is not halved.
   gates = (1 + 3 * 8) * 16 + 4 * 16 * 8
-  first, other, last = 9 * 8 * 16, 9 * 8 * 8 * 4, 8 * 3
+  first, other, last = 9 * 8 * 16, 9 * 8 * 8 * 4, 4 * 8 * 3
   assert classifier.dense(CONV4) == first + 3 * other + last
   assert classifier.total(CONV4) == first + 3 * other + last + gates
   opened = [np.zeros((8, 2), np.float32) for _ in range(4)]
@@ -89,6 +89,7 @@ def test_channels_that_half_of_the_images_open_are_kept_and_never_none():
     ({'width': True}, 'width True is not a whole number'),
     ({'image_shape': (8, 8)}, 'is not \\(H, W, C\\)'),
     ({'image_shape': (8, 8, 1 << 20)}, 'a size of an image'),
+    ({'image_shape': (8, 4, 1)}, 'are not square'),
     ({'widths': (8, 8)}, 'widths'),
     ({'groups': ((8,),)}, '1 lists of groups for 4 norms'),
     ({'groups': ((7,),) * 4}, 'do not fill 8 channels'),
