@@ -16,6 +16,8 @@ import jax.numpy as jnp
 import optax
 
 from coalesce_jax.core import types
+from coalesce_jax.data import augmentation
+from coalesce_jax.data import pixels
 from coalesce_jax.data import tasks
 from coalesce_jax.federated import classifier
 from coalesce_jax.federated import meta as meta_lib
@@ -157,7 +159,9 @@ def local(
 
   def one(meta: types.Params, index: jax.Array) -> tuple[Any, Any]:
     key_task, key_noise = jax.random.split(jax.random.fold_in(key, index))
-    task = tasks.draw(nodes, node, key_task, shape)
+    task = _augmented(
+      config, tasks.draw(nodes, node, key_task, shape), key_task
+    )
     loss = functools.partial(meta_lib.objective, spec, config)
     (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(
       meta, task, key_noise
@@ -170,6 +174,22 @@ def local(
 
   end, every = jax.lax.scan(one, meta, jnp.arange(config.local_steps))
   return end, *jax.tree.map(lambda leaf: leaf[0], every)
+
+
+def _augmented(
+  config: settings.Config, task: tasks.Task, key: types.PRNGKey
+) -> tasks.Task:
+  """Augments each image of a task by itself; the images become floats."""
+  augment = augmentation.build(config.augment)
+  if augment is None:
+    return task
+  changed = []
+  for index, batch in enumerate(task):
+    # Not the key itself: the task was drawn by it.
+    noise = jax.random.fold_in(key, index)
+    images = augment(noise, pixels.decode(batch.images))
+    changed.append(batch._replace(images=images))
+  return tasks.Task(*changed)
 
 
 def _mean(weights: jax.Array, tree: Any) -> Any:

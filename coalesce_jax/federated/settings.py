@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+from coalesce_jax.data import augmentation_names
 from coalesce_jax.training import schedules
 
 # What a node adapts, in order. 'backbone' leaves the gates as they are.
@@ -32,6 +33,8 @@ class Config:
       (FedAdam, Reddi et al., https://arxiv.org/abs/2003.00295).
     server_rate: learning rate of Adam.
     rates_factor: factor of `server_rate` for the logarithms of step sizes.
+    augment: augmentation of images in training, see
+      `data.augmentation_names`; '' is none.
     personal_gates: whether gates stay at their node and are never averaged.
     schedule: number of rounds, and rounds between effects.
 
@@ -53,12 +56,14 @@ class Config:
   server: str = 'adam'
   server_rate: float = 2e-3
   rates_factor: float = 10.0
+  augment: str = ''
   personal_gates: bool = False
   schedule: schedules.Schedule = schedules.Schedule(
     2000, 50, select_every=100, patience=8
   )
 
   def __post_init__(self):
+    augmentation_names.parse(self.augment)
     for name, choices in (('order', ORDERS), ('server', SERVERS)):
       if getattr(self, name) not in choices:
         raise ValueError(

@@ -14,7 +14,8 @@ _DEFAULT = settings.Config()
 META = (
   'order', 'one_step', 'second_order', 'learn_rates', 'gate_rate',
   'backbone_rate', 'rho', 'target', 'nodes', 'local_steps', 'local_rate',
-  'server', 'server_rate', 'rates_factor', 'personal_gates',
+  'server', 'server_rate', 'rates_factor', 'augment',
+  'personal_gates',
 )  # fmt: skip
 # Settings of a smoke test.
 _QUICK = {

@@ -114,6 +114,17 @@ def test_personal_gates_stay_at_their_nodes():
   close(after.meta['gates'], mean, atol=1e-6)
 
 
+@pytest.mark.slow
+def test_images_are_augmented_in_training_if_asked():
+  losses = []
+  for augment in ('', 'translation:0.3', 'translation:0.3'):
+    _, step, state, nodes, key = made(augment=augment)
+    losses.append(float(step(state, nodes, key)[1]['loss']))
+  assert losses[0] != losses[1] == losses[2]
+  with pytest.raises(ValueError, match="augmentation 'turn' is not one of"):
+    small.config(augment='turn')
+
+
 def test_a_resumed_run_equals_the_whole_run_and_traces_once():
   kept = {}
   keys = jax.random.split(jax.random.key(1), 2)
