@@ -23,6 +23,7 @@ from coalesce_jax.federated import classifier
 from coalesce_jax.federated import meta as meta_lib
 from coalesce_jax.federated import settings
 from coalesce_jax.networks import gated
+from coalesce_jax.training import optimizers
 from coalesce_jax.training import task as task_lib
 
 
@@ -56,7 +57,7 @@ def make(
 
   Args:
     spec: the network.
-    config: the settings. The schedule is not read.
+    config: the settings. Of the schedule only the number of steps is read.
     shape: sizes of the tasks.
   """
   optimizer = _server(config)
@@ -118,10 +119,18 @@ def make(
 
 
 def _server(config: settings.Config) -> optax.GradientTransformation:
-  """Returns Adam, with a learning rate of its own for step sizes."""
+  """Returns Adam, with a learning rate of its own for step sizes.
+
+  Rates fall linearly to zero over the second half of the schedule.
+  """
+  steps = config.schedule.steps
+  adam = functools.partial(
+    optimizers.adam, beta1=0.9, beta2=0.999, decay_steps=steps - steps // 2,
+    constant_steps=steps // 2,
+  )  # fmt: skip
   adams = {
-    'parameters': optax.adam(config.server_rate),
-    'rates': optax.adam(config.server_rate * config.rates_factor),
+    'parameters': adam(config.server_rate),
+    'rates': adam(config.server_rate * config.rates_factor),
   }
 
   def labels(meta: types.Params) -> dict[str, str]:

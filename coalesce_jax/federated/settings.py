@@ -31,7 +31,8 @@ class Config:
     server: what the server does with the weighted average of the nodes:
       'average' takes it, 'adam' takes the way to it as a gradient for Adam
       (FedAdam, Reddi et al., https://arxiv.org/abs/2003.00295).
-    server_rate: learning rate of Adam.
+    server_rate: learning rate of Adam, which falls linearly to zero over the
+      second half of the rounds.
     rates_factor: factor of `server_rate` for the logarithms of step sizes.
     augment: augmentation of images in training, see
       `data.augmentation_names`; '' is none.
