@@ -48,19 +48,19 @@ class Config:
   second_order: bool = True
   learn_rates: bool = True
   gate_rate: float = 0.1
-  backbone_rate: float = 0.4
+  backbone_rate: float = 1.0
   rho: float = 1.0
   target: float = 0.7
   nodes: int = 16
   local_steps: int = 1
   local_rate: float = 0.1
   server: str = 'adam'
-  server_rate: float = 2e-3
+  server_rate: float = 5e-3
   rates_factor: float = 10.0
   augment: str = ''
   personal_gates: bool = False
   schedule: schedules.Schedule = schedules.Schedule(
-    2000, 50, select_every=100, patience=8
+    1000, 50, select_every=100, patience=8
   )
 
   def __post_init__(self):

@@ -3,6 +3,7 @@
 import json
 import struct
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -24,7 +25,9 @@ def test_the_static_copy_classifies_as_the_masks_say():
   adapted = cj.federated.adapt_one_step(META, IMAGES, LABELS, names=('a', 'b'))
   images = IMAGES / np.float32(127.5) - 1.0
   masks = tuple(jnp.float32(mask) for mask in adapted.masks)
-  closed = small.SPEC.build().apply(adapted.gated.params, images, masks=masks)
+  closed = jax.jit(small.SPEC.build().apply)(
+    adapted.gated.params, images, masks=masks
+  )
   np.testing.assert_allclose(
     adapted.static.logits(images), closed.logits, atol=1e-5
   )

@@ -21,7 +21,14 @@ def log_loss(spec, params, batch):
   return -jnp.mean(jnp.log(right)), outputs
 
 
-@pytest.mark.parametrize('order', ['gates_first', 'backbone_first', 'backbone'])
+@pytest.mark.parametrize(
+  'order',
+  [
+    'gates_first',
+    'backbone_first',
+    pytest.param('backbone', marks=pytest.mark.slow),
+  ],
+)
 def test_one_step_is_two_stages_in_the_named_order(order):
   spec, params, batch = small.SPEC, small.params(small.SPEC), small.task()[0]
   rho, target = 0.7, 0.1
@@ -69,12 +76,14 @@ def test_one_step_is_two_stages_in_the_named_order(order):
 
 def test_the_penalty_begins_above_the_target():
   spec, params, batch = small.SPEC, small.params(small.SPEC), small.task()[0]
-  plain, outputs = meta.cross_entropy(spec, params, batch)
+  plain, outputs = jax.jit(lambda: meta.cross_entropy(spec, params, batch))()
   share = float(jnp.mean(outputs.gates[0]))
   assert 0.2 < share < 0.9
   for target, wanted in ((0.9, 0.0), (0.1, 2.0 * (share - 0.1))):
     config = small.config(rho=2.0, target=target)
-    loss, _ = meta.node_loss(spec, config, params, batch)
+    loss, _ = jax.jit(
+      lambda config=config: meta.node_loss(spec, config, params, batch)
+    )()
     np.testing.assert_allclose(loss - plain, wanted, atol=1e-6)
 
 
@@ -83,10 +92,8 @@ def test_images_of_weight_zero_have_no_say():
   config = small.config(target=0.0)
   some = batch._replace(weights=jnp.array([1.0, 1.0, 1.0, 0.0]))
   first = jax.tree.map(lambda x: x[:3], batch)
-  np.testing.assert_allclose(
-    meta.node_loss(spec, config, params, some)[0],
-    meta.node_loss(spec, config, params, first)[0], rtol=1e-5,
-  )  # fmt: skip
+  loss = jax.jit(lambda b: meta.node_loss(spec, config, params, b)[0])
+  np.testing.assert_allclose(loss(some), loss(first), rtol=1e-5)
   logits = jnp.array([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
   labels = jnp.array([0, 1, 0, 1])
   some = some._replace(labels=labels)
@@ -122,6 +129,7 @@ def test_the_meta_gradient_is_that_of_finite_differences():
   assert abs(along(truncated(params)[1]) - wanted) > 0.03 * wanted
 
 
+@pytest.mark.slow
 def test_step_sizes_are_learned_only_if_asked_and_scaled():
   spec, task, key = small.DENSE, small.task(), jax.random.key(0)
   params = small.params(spec)
@@ -149,8 +157,12 @@ def test_without_one_step_nodes_descend_the_loss_of_all_images():
   spec, task = small.DENSE, small.task()
   params = small.params(spec)
   config = small.config(order='backbone', one_step=False)
-  loss, metrics = meta.objective(spec, config, params, task, jax.random.key(0))
-  both = [log_loss(spec, params, half)[0] for half in task]
+  key = jax.random.key(0)
+  loss, metrics = jax.jit(
+    lambda: meta.objective(spec, config, params, task, key)
+  )()
+  judge = jax.jit(lambda half: log_loss(spec, params, half)[0])
+  both = [judge(half) for half in task]
   np.testing.assert_allclose(loss, np.mean(both), rtol=1e-5)
   assert float(metrics['open']) == 1.0
   assert classifier.dense(spec) == classifier.total(spec)

@@ -78,6 +78,7 @@ def test_a_round_averages_what_its_nodes_end_with():
   np.testing.assert_allclose(metrics['loss'], loss, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_adam_takes_the_way_to_the_average_as_its_gradient():
   config, step, state, nodes, key = made()
   after, _ = step(state, nodes, key)
@@ -125,25 +126,42 @@ def test_images_are_augmented_in_training_if_asked():
     small.config(augment='turn')
 
 
-def test_a_resumed_run_equals_the_whole_run_and_traces_once():
-  kept = {}
-  keys = jax.random.split(jax.random.key(1), 2)
-  schedule = loop.Schedule(4, 2, select_every=2, save_seconds=0.0)
-  config = small.config(schedule=schedule, second_order=False)
-  train = functools.partial(
-    learn.metagater, keys, small.nodes(), small.SPEC, small.SHAPE,
-    config=config, validation=small.nodes(),
+def trained(validation=None, **effects):
+  """Two seeds of a short run, and its history."""
+  schedule = loop.Schedule(2, 1, select_every=1, save_seconds=0.0)
+  config = small.config(schedule=schedule, second_order=False, order='backbone')
+  return learn.metagater(
+    jax.random.split(jax.random.key(1), 2), small.nodes(), small.DENSE,
+    small.SHAPE, config=config, validation=validation,
+    hooks=loop.Hooks(**effects),
   )  # fmt: skip
-  whole, history = train()
+
+
+def test_a_resumed_run_equals_the_whole_run():
+  kept, (whole, history) = {}, trained()
   save = lambda step, tree: kept.update(last=(step, tree))
   with pytest.raises(loop.Interrupted):
-    train(hooks=loop.Hooks(save=save, stop=lambda: True))
-  assert kept['last'][0] == 2
-  resumed, rest = train(hooks=loop.Hooks(restore=lambda like: kept['last']))
+    trained(save=save, stop=lambda: True)
+  assert kept['last'][0] == 1
+  resumed, rest = trained(restore=lambda like: kept['last'])
   for a, b in zip(*map(jax.tree.leaves, (whole, resumed)), strict=True):
     assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
-  assert list(history['step']) == [2, 4] and list(rest['step']) == [4]
+  assert list(history['step']) == [1, 2] and list(rest['step']) == [2]
   assert history['accuracy'].shape == (2, 2)
+
+
+@pytest.mark.slow
+def test_early_stopping_keeps_what_validation_nodes_prefer():
+  scores, states = {}, {}
+  best, _ = trained(
+    small.nodes(),
+    scored=lambda step, values: scores.update({step: values}),
+    save=lambda step, tree: states.update({step: tree['state'].meta}),
+  )
+  assert sorted(scores) == [1, 2] and scores[1].shape == (2,)
+  for s in range(2):
+    step = min(scores, key=lambda k: (scores[k][s], k))
+    close(trees.member(best.params, s), trees.member(states[step], s), atol=0)
 
 
 def test_scores_are_those_of_tasks_one_after_another():
@@ -152,11 +170,16 @@ def test_scores_are_those_of_tasks_one_after_another():
     small.nodes(), small.SHAPE, 3, 0
   )  # fmt: skip
   scores = evaluation.scorer(spec, config, False)(params, drawn)
+
+  @jax.jit
+  def judged(task, images):
+    adapted = meta.adapt(spec, config, params, task.support)
+    return spec.build().apply(adapted, images)
+
   for t in range(3):
     task = trees.member(drawn, t)
-    adapted = meta.adapt(spec, config, params, task.support)
     images = task.query.images.astype(np.float32) / 127.5 - 1.0
-    outputs = spec.build().apply(adapted, images)
+    outputs = judged(task, images)
     right = np.mean(np.argmax(outputs.logits, -1) == task.query.labels)
     np.testing.assert_allclose(scores.accuracy[t], right)
     macs = np.mean([

@@ -55,7 +55,9 @@ def test_the_norm_of_open_channels_is_that_of_a_map_without_the_others():
   np.testing.assert_allclose(found[3:, :, :, 0], wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize('kind', ['input', 'static'])
+@pytest.mark.parametrize(
+  'kind', ['input', pytest.param('static', marks=pytest.mark.slow)]
+)
 def test_noise_changes_gates_and_nothing_else_does(kind):
   net = gated.network(
     gated.ResNet(3, 4, (32,), ((8,) * 4,), kind, 4), (4, 4, 1)

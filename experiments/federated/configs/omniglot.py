@@ -23,5 +23,6 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """Returns the settings; `variant` is '' or 'quick'."""
   return shared.config(
     variant, data='omniglot', partition='alphabets', validation_nodes=6,
-    ways=5, shots=5, queries=5, width=32, rounds=1000,
+    ways=5, shots=5, queries=5, width=32, rounds=800,
+    augment='translation:0.07',
   )  # fmt: skip

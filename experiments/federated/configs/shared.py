@@ -15,7 +15,8 @@ def config(variant: str, **fields: Any) -> ml_collections.ConfigDict:
 
   Args:
     variant: '' or 'quick'.
-    **fields: values of fields of `federated_defaults`.
+    **fields: values of fields of `federated_defaults`, or of its section
+      'meta'.
 
   Raises:
     ValueError: another variant.
@@ -23,7 +24,10 @@ def config(variant: str, **fields: Any) -> ml_collections.ConfigDict:
   made = federated_defaults.get_config()
   made.seeds = 3
   for name, value in fields.items():
-    made[name] = value
+    if name in federated_defaults.META:
+      made.meta[name] = value
+    else:
+      made[name] = value
   # Names of rows of `rows.TABLE`, and of rows over rho; () is all of them.
   made.only = ()
   # Weights of the penalty, which has no target in these rows.
