@@ -39,7 +39,7 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   meta = classifier_files.load_meta(values.meta)
   spec = meta.spec
   images, labels, names = _labelled(values.local, spec)
-  support = _support(values, labels)
+  support = _support(values, labels, names)
   made = learn.adapt_one_step(
     meta, images[support], labels[support], names=names
   )
@@ -88,17 +88,19 @@ def _labelled(
   return images, labels, tuple(by_label.get(k, str(k)) for k in present)
 
 
-def _support(values: Values, labels: np.ndarray) -> np.ndarray:
+def _support(
+  values: Values, labels: np.ndarray, names: tuple[str, ...]
+) -> np.ndarray:
   """Returns which images are adapted to, some of each class, booleans."""
   order = np.random.default_rng(values.seed).permutation(len(labels))
   ranks = np.empty(len(labels), int)
   ranks[order] = user_data.ranks(labels[order])
   support = ranks < values.shots
-  for k in np.unique(labels):
+  for k, name in enumerate(names):
     count = int((labels == k).sum())
     if count <= values.shots:
       raise ValueError(
-        f'--local={values.local}: class {k} has {count} images, and '
+        f'--local={values.local}: class {name!r} has {count} images, and '
         f'--shots={values.shots} leaves none to measure the accuracy; add '
         'images or lower --shots'
       )

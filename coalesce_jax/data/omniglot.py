@@ -222,5 +222,5 @@ def _image(data: bytes, name: str, side: int) -> np.ndarray:
           f'omniglot: {name}: an image of {image.size}, not 105 x 105'
         )
       return decoding.convert(image, name, (side, side, 1))
-  except OSError:
+  except (OSError, Image.DecompressionBombError):
     raise ValueError(f'omniglot: {name}: not a PNG image') from None

@@ -15,6 +15,10 @@ from coalesce_jax.core import files
 MAX_ARCHIVE_BYTES = 1 << 28
 MAX_BYTES = 1 << 28
 MAX_MEMBERS = 100_000
+# Bytes of the list of members at the end of an archive.
+MAX_DIRECTORY_BYTES = 1 << 23
+# What ends an archive, and the longest comment after it.
+_END, _END_64, _LONGEST = b'PK\5\6', b'PK\6\6', (1 << 16) + 256
 
 
 def read(
@@ -46,6 +50,7 @@ def read(
     size = archive.stat().st_size
     if size > MAX_ARCHIVE_BYTES:
       raise ValueError(f'{name}: {size} bytes, more than {MAX_ARCHIVE_BYTES}')
+    _check_directory(name, archive, size)
     with zipfile.ZipFile(archive) as opened:
       members = opened.infolist()
       if len(members) > max_members:
@@ -71,6 +76,19 @@ def read(
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     raise ValueError(f'{name}: not unpacked ({reason:.200})') from None
   return dict(sorted(found.items()))
+
+
+def _check_directory(name: str, archive: pathlib.Path, size: int) -> None:
+  """Checks the list of members before it is read."""
+  with open(archive, 'rb') as file:
+    file.seek(max(0, size - _LONGEST))
+    tail = file.read()
+  for found in re.finditer(re.escape(_END), tail):
+    bytes_ = tail[found.start() + 12 : found.start() + 16]
+    if int.from_bytes(bytes_, 'little') > MAX_DIRECTORY_BYTES:
+      raise ValueError(f'{name}: its list of members is too long')
+  if _END_64 in tail:
+    raise ValueError(f'{name}: a zip64 archive, which is not read')
 
 
 def _check(

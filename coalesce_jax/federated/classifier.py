@@ -27,6 +27,8 @@ from coalesce_jax.networks import option_checks
 NETWORKS = ('conv4', 'resnet')
 MAX_CLASSES = 1000
 MAX_SIDE = 512
+# Groups of a norm: its statistics take a matrix of groups by channels.
+MAX_GROUPS = 256
 _CONVOLUTIONS = 4
 _MAX_BLOCKS = 6
 
@@ -81,9 +83,14 @@ class Spec:
     widths = option_checks.widths(self.widths or usual, count)
     assert widths is not None
     groups = self.groups or [gated.even(n, self.per_group) for n in widths]
+    widest = max(*widths, usual[-1])
+    option_checks.width(widest)
+    least = -(-widest // MAX_GROUPS)
+    option_checks.whole('per_group', self.per_group, least, 1024)
     if len(groups) != count:
       raise ValueError(f'{len(groups)} lists of groups for {count} norms')
     for sizes, width in zip(groups, widths, strict=True):
+      option_checks.whole('number of groups', len(sizes), 1, MAX_GROUPS)
       found = [option_checks.whole('a group', n, 1, width) for n in sizes]
       if sum(found) != width:
         raise ValueError(f'groups {sizes} do not fill {width} channels')

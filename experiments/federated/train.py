@@ -24,7 +24,6 @@ from coalesce_jax.federated import settings
 from coalesce_jax.networks import gated
 from coalesce_jax.pipeline import federated_config
 from coalesce_jax.pipeline import federated_data
-from coalesce_jax.pipeline import federated_defaults
 from coalesce_jax.pipeline import keys
 from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir as workdir_lib
@@ -84,10 +83,7 @@ def changed(config: Any, row: rows_lib.Row) -> Any:
   """Returns the configuration of a row."""
   made = config.copy_and_resolve_references()
   for name, value in row.changes.items():
-    if name in federated_defaults.META:
-      made.meta[name] = value
-    else:
-      made[name] = value
+    (made if name in made else made.meta)[name] = value
   return made
 
 

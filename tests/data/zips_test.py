@@ -68,3 +68,16 @@ def test_damaged_and_missing_archives_are_refused_in_one_line(tmp_path):
     assert '\n' not in str(error.value)
   with pytest.raises(ValueError, match='no.zip: not unpacked'):
     zips.read(tmp_path / 'no.zip', r'.*')
+
+
+def test_a_list_of_members_that_is_too_long_is_refused_unread(tmp_path):
+  path = archive(tmp_path, [('one', b'1')])
+  data = path.read_bytes()
+  end = data.rindex(b'PK\5\6')
+  claim = (1 << 30).to_bytes(4, 'little')
+  path.write_bytes(data[: end + 12] + claim + data[end + 16 :])
+  with pytest.raises(ValueError, match='its list of members is too long'):
+    zips.read(path, r'.*')
+  path.write_bytes(data[:end] + b'PK\6\6' + data[end:])
+  with pytest.raises(ValueError, match='a zip64 archive'):
+    zips.read(path, r'.*')

@@ -94,6 +94,12 @@ def test_channels_that_half_of_the_images_open_are_kept_and_never_none():
     ({'groups': ((8,),)}, '1 lists of groups for 4 norms'),
     ({'groups': ((7,),) * 4}, 'do not fill 8 channels'),
     ({'groups': ((9,),) * 4}, 'a group 9'),
+    ({'width': 1024, 'per_group': 1}, 'per_group 1 is not in'),
+    (
+      {'per_group': 8, 'width': 1024, 'groups': ((1,) * 1024,) * 4},
+      'number of',
+    ),
+    ({'network': 'resnet', 'width': 512, 'blocks': 6}, 'width'),
   ],
 )
 def test_a_bad_spec_is_refused(changes, message):

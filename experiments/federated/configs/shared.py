@@ -24,10 +24,7 @@ def config(variant: str, **fields: Any) -> ml_collections.ConfigDict:
   made = federated_defaults.get_config()
   made.seeds = 3
   for name, value in fields.items():
-    if name in federated_defaults.META:
-      made.meta[name] = value
-    else:
-      made[name] = value
+    (made if name in made else made.meta)[name] = value
   # Names of rows of `rows.TABLE`, and of rows over rho; () is all of them.
   made.only = ()
   # Weights of the penalty, which has no target in these rows.
