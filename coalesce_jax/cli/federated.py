@@ -38,7 +38,7 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
   outputs.is_no_input('out', values.out, meta=[values.meta])
   meta = classifier_files.load_meta(values.meta)
   spec = meta.spec
-  images, labels, names = _labelled(values.local, spec)
+  images, labels, names = _labelled(values.local, meta)
   support = _support(values, labels, names)
   made = learn.adapt_one_step(
     meta, images[support], labels[support], names=names
@@ -68,9 +68,13 @@ def adapt(values: Values, stop: Stop) -> dict[str, Any]:
 
 
 def _labelled(
-  path: str, spec: classifier.Spec
+  path: str, meta: learn.Meta
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-  """Returns images, labels from 0 to the number of classes, and their names."""
+  """Returns images, labels from 0 on, and the names of labels.
+
+  Labels are numbered in order, unless they mean the same at all nodes.
+  """
+  spec = meta.spec
   images, found = images_lib.load(path, spec.image_shape)
   if found is None:
     raise ValueError(
@@ -84,6 +88,15 @@ def _labelled(
       f'--local={path}: {len(present)} classes, the network of --meta tells '
       f'{spec.classes} apart; leave some out'
     )
+  if meta.fixed:
+    if present[0] < 0 or present[-1] >= spec.classes:
+      raise ValueError(
+        f'--local={path}: labels {present[0]} to {present[-1]}; those of '
+        f'--meta are 0 to {spec.classes - 1}, and mean the same at all nodes: '
+        'name each sub-folder by its number'
+      )
+    names = [by_label.get(k, str(k)) for k in range(present[-1] + 1)]
+    return images, found, tuple(names)
   labels = np.searchsorted(present, found)
   return images, labels, tuple(by_label.get(k, str(k)) for k in present)
 
@@ -96,11 +109,11 @@ def _support(
   ranks = np.empty(len(labels), int)
   ranks[order] = user_data.ranks(labels[order])
   support = ranks < values.shots
-  for k, name in enumerate(names):
+  for k in np.unique(labels):
     count = int((labels == k).sum())
     if count <= values.shots:
       raise ValueError(
-        f'--local={values.local}: class {name!r} has {count} images, and '
+        f'--local={values.local}: class {names[k]!r} has {count} images, and '
         f'--shots={values.shots} leaves none to measure the accuracy; add '
         'images or lower --shots'
       )

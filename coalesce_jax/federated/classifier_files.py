@@ -35,7 +35,8 @@ KINDS = ('meta', 'task')
 BundleError = bundle.BundleError
 Path = str | os.PathLike[str]
 _FIELDS = {
-  manifest_lib.CLASSIFIER, 'kind', 'names', 'order', 'payload_sha256', 'spec',
+  manifest_lib.CLASSIFIER, 'fixed', 'kind', 'names', 'order', 'payload_sha256',
+  'spec',
 }  # fmt: skip
 _LISTS = ('image_shape', 'widths', 'groups')
 
@@ -47,6 +48,7 @@ class Contents(NamedTuple):
     kind: 'meta' for meta-parameters, 'task' for a classifier of one task.
     spec: the network.
     order: order of the step of adaptation; '' of a task.
+    fixed: whether labels mean the same at all nodes; False of a task.
     names: names of the classes.
     shapes: shapes of the leaves, by name.
   """
@@ -54,6 +56,7 @@ class Contents(NamedTuple):
   kind: str
   spec: classifier.Spec
   order: str
+  fixed: bool
   names: tuple[str, ...]
   shapes: Mapping[str, header_lib.Shape]
 
@@ -80,6 +83,7 @@ def encode(model: learn.Meta | classifier.Classifier) -> bytes:
     'kind': 'meta' if meta else 'task',
     'spec': described,
     'order': model.order if isinstance(model, learn.Meta) else '',
+    'fixed': isinstance(model, learn.Meta) and model.fixed,
     'names': () if isinstance(model, learn.Meta) else model.names,
     'payload_sha256': '',
   }
@@ -135,7 +139,7 @@ def load(path: Path) -> learn.Meta | classifier.Classifier:
   params: dict[str, Any] = {part: {} for part in _parts(contents.kind)}
   params |= trees.unflatten(leaves)
   if contents.kind == 'meta':
-    return learn.Meta(contents.spec, params, contents.order)
+    return learn.Meta(contents.spec, params, contents.order, contents.fixed)
   return classifier.Classifier(contents.spec, params, contents.names)
 
 
@@ -191,6 +195,9 @@ def parse(manifest: Mapping[str, Any]) -> Contents:
   kind = untrusted.one_of('kind', manifest['kind'], KINDS)
   orders = settings.ORDERS if kind == 'meta' else ('',)
   order = untrusted.one_of('order', manifest['order'], orders)
+  fixed = manifest['fixed']
+  if not isinstance(fixed, bool) or fixed and kind == 'task':
+    raise ValueError(f'fixed {str(fixed)[:20]} of a {kind}')
   untrusted.text(manifest['payload_sha256'])
   spec = _spec(manifest['spec'])
   names = tuple(untrusted.names(manifest['names']))
@@ -200,7 +207,7 @@ def parse(manifest: Mapping[str, Any]) -> Contents:
   size = 4 * sum(map(math.prod, shapes.values()))
   if size > header_lib.MAX_BYTES:
     raise ValueError(f'{size} bytes of tensors exceed {header_lib.MAX_BYTES}')
-  return Contents(kind, spec, order, names, shapes)
+  return Contents(kind, spec, order, fixed, names, shapes)
 
 
 def _spec(given: Any) -> classifier.Spec:

@@ -47,11 +47,13 @@ class Meta(NamedTuple):
     params: meta-parameters, see `meta`; with a leading axis S for several
       seeds.
     order: order of the step, one of `settings.ORDERS`.
+    fixed: whether labels mean the same at all nodes.
   """
 
   spec: classifier.Spec
   params: types.Params
   order: str = 'gates_first'
+  fixed: bool = False
 
   def member(self, index: int) -> 'Meta':
     """Returns the meta-parameters of one seed."""

@@ -28,6 +28,7 @@ class Problem(NamedTuple):
     test: nodes for test.
     shape: sizes of the tasks.
     classes: outputs of the network.
+    fixed: whether labels mean the same at all nodes.
     topics: what the data of each test node are about: its classes, or its
       alphabet and rotation.
   """
@@ -37,6 +38,7 @@ class Problem(NamedTuple):
   test: tasks.Nodes
   shape: tasks.Shape
   classes: int
+  fixed: bool
   topics: list[frozenset[Any]]
 
 
@@ -81,7 +83,8 @@ def load(config: Any) -> Problem:
   return Problem(
     some(split.train, 0),
     some(split.validation, 1) if len(split.validation) else None,
-    some(split.test, 2), shape, classes, [split.topics[i] for i in split.test],
+    some(split.test, 2), shape, classes, not (alphabets or config.permute),
+    [split.topics[i] for i in split.test],
   )  # fmt: skip
 
 

@@ -68,6 +68,7 @@ def run(
       problem.shape, config=learning, validation=problem.validation,
       hooks=work.hooks(None)('meta'),
     )  # fmt: skip
+    meta = meta._replace(fixed=problem.fixed)
     scores = evaluation.scorer(spec, learning, True)(meta.params, drawn)
     paths = _saved(meta, out or os.path.join(workdir, 'meta.safetensors'),
                    config.seeds)  # fmt: skip

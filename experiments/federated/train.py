@@ -173,7 +173,9 @@ def _trial(
     'static_macs': float(np.mean(scores.static_macs)),
     'dense_macs': classifier.dense(bench.spec(bench.config)),
     'open': [np.mean(gate, (0, 1)) for gate in scores.gates],
-    'overlap': overlap(scores, bench.problem().topics),
+    'overlap': overlap(
+      scores, bench.problem().topics if spec.gates != 'none' else []
+    ),
     'scale': scale,
     'width': config.width,
     'bytes_per_round': bytes_per_round(meta, how),
@@ -195,6 +197,7 @@ def _learn(
     problem.shape, config=how, validation=problem.validation,
     hooks=work.hooks(None)(name),
   )  # fmt: skip
+  meta = meta._replace(fixed=problem.fixed)
   for s in range(config.seeds):
     classifier_files.save(bench.file(name, s), meta.member(s))
   return meta
@@ -263,7 +266,7 @@ def overlap(
 
   Args:
     scores: scores of `[S, T]` tasks, of all nodes in turn.
-    topics: topics of each node.
+    topics: topics of each node; [] for a network without gates.
 
   Returns:
     Means over pairs of nodes and seeds; None where there is no pair.

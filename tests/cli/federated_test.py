@@ -92,6 +92,14 @@ def test_adapt_refuses_what_it_cannot_use(tmp_path, capsys, meta):
     capsys, (*call, f'--meta={meta}', f'--local={two}', f'--out={meta}'),
     'would replace a bundle that --meta reads',
   )  # fmt: skip
+  fixed = tmp_path / 'fixed.safetensors'
+  params = small.params(small.SPEC)
+  cj.federated.save(fixed, learn.Meta(small.SPEC, params, fixed=True))
+  named = local(tmp_path / 'named', ('1', '2'))
+  calls.refused(
+    capsys, (*call, f'--meta={fixed}', f'--local={named}', out),
+    'labels 1 to 2; those of --meta are 0 to 1',
+  )  # fmt: skip
   assert not (tmp_path / 'task.safetensors').exists()
 
 

@@ -1,5 +1,6 @@
 """Federated meta-learning: settings, helpers of rows, and the table."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -74,7 +75,7 @@ def test_overlap_is_that_of_similar_and_of_other_nodes():
 def test_a_network_of_more_ways_has_the_mean_output():
   params = small.params(small.SPEC)
   stacked = {
-    part: jax_tree(lambda x: np.asarray(x)[None], tree)
+    part: jax.tree.map(lambda x: np.asarray(x)[None], tree)
     for part, tree in params.items()
   }
   spec, more = train.more_ways(learn.Meta(small.SPEC, stacked), 7)
@@ -82,12 +83,6 @@ def test_a_network_of_more_ways_has_the_mean_output():
   assert head['kernel'].shape == (1, 4, 7) and spec.classes == 7
   kernel = np.asarray(params['backbone']['logits']['kernel'])
   np.testing.assert_allclose(head['kernel'][0, :, 5], kernel.mean(1), rtol=1e-6)
-
-
-def jax_tree(fn, tree):
-  if isinstance(tree, dict):
-    return {name: jax_tree(fn, each) for name, each in tree.items()}
-  return fn(tree)
 
 
 def result(accuracy, macs):
@@ -123,7 +118,7 @@ def test_bytes_of_a_round_count_what_is_sent():
   meta = learn.Meta(
     small.SPEC,
     {
-      part: jax_tree(lambda x: np.asarray(x)[None], tree)
+      part: jax.tree.map(lambda x: np.asarray(x)[None], tree)
       for part, tree in small.params(small.SPEC).items()
     },
   )

@@ -61,13 +61,17 @@ def static():
 
 
 def test_files_give_back_what_was_saved(tmp_path):
-  for name, model in (('meta', META), ('task', static())):
+  for name, model in (
+    ('meta', META._replace(fixed=True)),
+    ('task', static()),
+  ):
     path = tmp_path / f'{name}.safetensors'
     cj.federated.save(path, model)
     again = cj.federated.load(path)
     assert type(again) is type(model) and again.spec == model.spec
     assert classifier_files.encode(again) == path.read_bytes()
     assert classifier_files.describe(path)['kind'] == name
+    assert name == 'task' or again.fixed
   assert again.names == ('a', 'b')
   with pytest.raises(bundle.BundleError, match='one task, which is adapted'):
     classifier_files.load_meta(path)
@@ -100,6 +104,7 @@ def changed(data, change):
     (lambda m, h: m.update(kind='other'), 'kind'),
     (lambda m, h: m.update(order='sideways'), 'order'),
     (lambda m, h: m.update(extra=1), 'has the fields'),
+    (lambda m, h: m.update(fixed=1), 'fixed 1 of a meta'),
     (lambda m, h: m['spec'].update(width=10**9), 'width 1000000000 is not in'),
     (lambda m, h: m['spec'].update(classes=10**9), 'classes'),
     (lambda m, h: m['spec'].update(widths=[8]), 'do not fill 8 channels'),

@@ -26,7 +26,8 @@ def adapt(values: Values) -> None:
   kinds.path(values, 'meta', None, 'Meta-parameters of `federated run`.')
   kinds.path(
     values, 'local', None, 'Labelled images: a folder with one sub-folder a '
-    'class, or an .npz file with labels.',
+    'class, or an .npz file with labels. Where labels mean the same at all '
+    'nodes, sub-folders have their numbers as names.',
   )  # fmt: skip
   kinds.count(
     values, 'shots', 5, 'Images of each class to adapt to; the others are held '
