@@ -1,7 +1,7 @@
 """Draws N-way K-shot tasks from nodes, and splits data over nodes.
 
 A node owns some classes and some images of each. A task has N of its classes,
-K images of each to adapt with (the support) and Q others to judge by (the
+K images of each to adapt with (the support) and Q others to evaluate on (the
 query). The K + Q images of a class are drawn without replacement.
 
 Shapes: M nodes, C classes of a node, P images of a class, N ways, K shots,

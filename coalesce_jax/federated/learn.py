@@ -1,11 +1,12 @@
 """MetaGater: federated meta-learning of a backbone and of its channel gates.
 
 Reimplemented from the abstract of Lin, Yang, He, Fan and Zhang,
-https://arxiv.org/abs/2011.12511, which alone could be read. What the abstract
-leaves open follows its neighbours: the gates of Bejnordi et al.,
-https://arxiv.org/abs/1907.06627, the rounds of federated meta-learning of Lin,
-Yang and Zhang, https://arxiv.org/abs/2001.03229, and personalised federated
-averaging of Fallah et al., https://arxiv.org/abs/2002.07948.
+https://arxiv.org/abs/2011.12511. The paper itself could not be read. What the
+abstract leaves open follows related work:
+
+* gates: Bejnordi et al., https://arxiv.org/abs/1907.06627
+* rounds: Lin, Yang and Zhang, https://arxiv.org/abs/2001.03229
+* the gradient through the step: Fallah et al., https://arxiv.org/abs/2002.07948
 
 Nodes learn meta-parameters of backbone and gates together. A new node adapts
 both in one step to few labelled images. What its gates close is cut out.

@@ -50,10 +50,12 @@ def make(
   """Makes the task; equal arguments give the same one.
 
   Its inputs are the nodes, `tasks.Nodes`; `init` takes them after the key. A
-  step is a round. Its metrics are means over nodes, weighted as the average:
-  `loss`, `accuracy` and `open` (the share of open channels) of the first local
-  step, and `gradient_squared`, the squared norm of the mean gradient at the
-  meta-parameters.
+  step is a round. Metrics are of the first local step, and means over nodes
+  that are weighted as the average:
+
+  * `loss` and `accuracy` on the query
+  * `open`: share of open channels
+  * `gradient_squared`: squared norm of the mean gradient
 
   Args:
     spec: the network.
