@@ -1,8 +1,8 @@
 """Reads zip archives without trusting them.
 
-Nothing is written, so that no name of an archive can lead anywhere. The archive,
-the list of its members and their sizes are bounded before memory is taken. A
-member that unpacks to more than it promises is refused.
+Nothing is written, so that no name of an archive can lead anywhere. The sizes
+of the archive, of the list of its members and of these are bounded before
+memory is taken. A member that unpacks to more than it promises is refused.
 """
 
 import pathlib

@@ -12,8 +12,8 @@ Gumbel variables) and the temperature of 2/3. The gradient of g is that of the
 sigmoid. At evaluation n is 0. The 2 opens gates at the start. At least one
 channel stays open.
 
-Gates of the kind 'static' have logits of their own and do not read the input. Bejnordi et al., https://arxiv.org/abs/1907.06627, describe gates of both
-kinds.
+Gates of the kind 'static' have logits of their own and do not read the input.
+Bejnordi et al., https://arxiv.org/abs/1907.06627, describe gates of both kinds.
 
 Shapes: B batch, H, W map, C input channels, F filters of the convolution, G
 groups of a norm.
