@@ -15,6 +15,8 @@ from experiments.federated import rows as rows_lib
 def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
   """Makes the table and the figures of the trials that are done."""
   del config
+  results = dict(results)
+  timed = results.pop('speed', None)
   rows = {name: summary(result) for name, result in results.items()}
   lines = [
     '| row | accuracy, % | static, % | MACs, share | static MACs, share '
@@ -34,10 +36,11 @@ def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
       f'| {row["macs"]:.3f} | {row["static_macs"]:.3f} '
       f'| {row["kilobytes"]:.0f} | {norms} | {alike} |'
     )
-  text = '\n'.join([*lines, '', *_one_shot(results)])
+  text = '\n'.join([*lines, '', *_one_shot(results), *_timed(timed)])
   figures = {'accuracy': _accuracy(rows), 'gradients': _gradients(results)}
   line = {name: round(row['accuracy'], 4) for name, row in rows.items()}
-  return trials.Report({'rows': rows}, {'accuracy': line}, text, figures)
+  made = {'rows': rows, 'speed': timed}
+  return trials.Report(made, {'accuracy': line}, text, figures)
 
 
 def summary(result: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +101,17 @@ def _one_shot(results: dict[str, dict[str, Any]]) -> list[str]:
     for name, runs in found.items()
   ]
   return [*lines, '']
+
+
+def _timed(timed: dict[str, Any] | None) -> list[str]:
+  """Returns a line on the time of a round, if it was measured."""
+  if timed is None:
+    return []
+  return [
+    f'A round of {timed["nodes"]} nodes takes {timed["together"]:.2f} s as one '
+    f'program, its nodes one after another {timed["ratio"]:.2f} times as long.',
+    '',
+  ]
 
 
 def _accuracy(rows: dict[str, dict[str, Any]]) -> figure.Figure:

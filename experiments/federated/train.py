@@ -30,10 +30,13 @@ from coalesce_jax.runs import workdir as workdir_lib
 from coalesce_jax.trials import results
 from coalesce_jax.trials import trials
 from experiments.federated import rows as rows_lib
+from experiments.federated import speed
 
 # Factors of step sizes that were not learned.
 _SCALES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _VALIDATION_SEED, _TEST_SEED = 2, 1
+# Name of the trial that times rounds.
+SPEED = 'speed'
 
 
 def validate(config: Any) -> None:
@@ -76,6 +79,8 @@ def stages(config: Any) -> list[list[list[str]]]:
   every, chosen = rows(config), names(config)
   needy = [name for name in chosen if rows_lib.needs(every[name])]
   first = [[name] for name in chosen if name not in needy]
+  if config.timed_rounds:
+    first.append([SPEED])
   return [first, [[name] for name in needy]] if needy else [first]
 
 
@@ -137,9 +142,20 @@ def plan(
   work = trials.workspace(workdir, config, stop)
   bench, every = Bench(config, workdir), rows(config)
   return {
-    name: functools.partial(_trial, bench, work, name, every[name])
+    name: functools.partial(_speed, bench, stop)
+    if name == SPEED
+    else functools.partial(_trial, bench, work, name, every[name])
     for name in trials.names(stages(config))
   }
+
+
+def _speed(bench: Bench, stop: trials.Stop) -> dict[str, Any]:
+  """Times rounds of the configuration itself."""
+  config = bench.config
+  return speed.measure(
+    bench.spec(config), federated_config.learning(config), bench.problem(),
+    config.timed_rounds, stop,
+  )  # fmt: skip
 
 
 def _trial(

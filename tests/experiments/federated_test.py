@@ -27,8 +27,9 @@ def test_settings_of_all_trials_are_valid(module, variant):
   if not variant:
     assert len(chosen) == len(rows.TABLE) + 4
   order = [name for stage in train.stages(config) for (name,) in stage]
-  assert sorted(order) == sorted(chosen)
-  for name in order:
+  timed = [train.SPEED] * (not variant)
+  assert sorted(order) == sorted([*chosen, *timed])
+  for name in chosen:
     for other in rows.needs(train.rows(config)[name]):
       assert order.index(other) < order.index(name)
   config.only = ('nothing',)
@@ -101,7 +102,11 @@ def test_the_table_has_means_and_intervals_over_tasks():
   accuracy = [[0.5, 1.0, 0.0, 0.5], [0.5, 0.5, 0.5, 0.5]]
   made = tables.report(
     digits.get_config(),
-    {'metagater': result(accuracy, 50), 'rho_0.1': result(accuracy, 30)},
+    {
+      'metagater': result(accuracy, 50),
+      'rho_0.1': result(accuracy, 30),
+      'speed': {'together': 2.0, 'one_by_one': 3.1, 'ratio': 1.5, 'nodes': 16},
+    },
   )
   row = made.summary['rows']['metagater']
   # Of tasks, means over seeds are 0.5, 0.75, 0.25, 0.5.
@@ -111,6 +116,7 @@ def test_the_table_has_means_and_intervals_over_tasks():
   assert row['gradient_squared'] == [4.0, 0.4] and row['macs'] == 0.5
   assert '| metagater | 50.0 ± 20.0 |' in made.text
   assert '| 4 to 0.4 | 0.900 and - |' in made.text
+  assert 'one after another 1.50 times as long' in made.text
   assert set(made.figures) == {'accuracy', 'gradients'}
 
 

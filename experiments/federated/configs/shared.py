@@ -31,8 +31,10 @@ def config(variant: str, **fields: Any) -> ml_collections.ConfigDict:
   made.rhos = (0.03, 0.1, 0.3, 1.0)
   # Whether the official one-shot runs are scored, of omniglot.
   made.official_runs = True
+  # Timed rounds of each way to compute one; 0 is none.
+  made.timed_rounds = 10
   made.workers = 1
   federated_defaults.shorten(made, variant)
   if variant:
-    made.only, made.rhos = _QUICK, ()
+    made.only, made.rhos, made.timed_rounds = _QUICK, (), 0
   return made
