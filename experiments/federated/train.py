@@ -181,10 +181,12 @@ def _trial(
   score = evaluation.scorer(spec, how, True)
   scale = _selected(bench, score, meta) if row.tuned else 1.0
   scores = score(meta.params, bench.test(), scale, masks)
-  accuracy = scores.before if row.how == 'before' else scores.accuracy
+  accuracy, static = scores.accuracy, scores.static_accuracy
+  if row.how == 'before':
+    accuracy = static = scores.before
   return records.plain({
     'accuracy': np.round(accuracy, 4),
-    'static_accuracy': np.round(scores.static_accuracy, 4),
+    'static_accuracy': np.round(static, 4),
     'macs': float(np.mean(scores.macs)),
     'static_macs': float(np.mean(scores.static_macs)),
     'dense_macs': classifier.dense(bench.spec(bench.config)),
