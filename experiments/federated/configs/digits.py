@@ -9,7 +9,7 @@ or two a row on a busy core. Accuracy after one step, in percent:
 
   per_fedavg        97.3 ± 0.6
   metagater         97.6 ± 0.7, at 62 % of the multiply-accumulates
-  random_gates      91.2 ± 1.4, at the same
+  random_gates      91.2 ± 1.4, with as many channels
   fedavg_one_step   66.0 ± 2.7
 
 `:quick` is a smoke test.
