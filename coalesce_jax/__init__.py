@@ -46,8 +46,8 @@ _HOMES = {
 __all__ = tuple(_HOMES)
 # Rooms that need no import of their own: `cj.methods.adaptation.Config`.
 _ROOMS = (
-  'compress', 'continual', 'data', 'gan', 'methods', 'metrics', 'models', 'ot',
-  'parallel', 'translation',
+  'compress', 'continual', 'data', 'federated', 'gan', 'methods', 'metrics',
+  'models', 'ot', 'parallel', 'translation',
 )  # fmt: skip
 
 

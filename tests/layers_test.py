@@ -29,6 +29,7 @@ FLOORS = (
   'methods export',
   'translation',
   'compress continual',
+  'federated',
   # Roof: effects.
   'runs',
   'pipeline',

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from coalesce_jax.cli.command import Command
 from coalesce_jax.cli.command import later
 from coalesce_jax.cli.definitions import adapting
+from coalesce_jax.cli.definitions import federated
 from coalesce_jax.cli.definitions import inspection
 from coalesce_jax.cli.definitions import streams
 from coalesce_jax.cli.definitions import training
@@ -163,6 +164,23 @@ TABLE: dict[str, Command] = {
     required=('family', 'task', 'out'),
     examples=(
       'stream export --family=f.safetensors --task=maps --out=maps.safetensors',
+    ),
+  ),
+  'federated run': Command(
+    'meta-learns a gated classifier over nodes',
+    federated.run,
+    later('federated', 'run'),
+    required=('config', 'workdir'),
+    examples=('federated run --config=mine.py --workdir=runs/mine',),
+  ),
+  'federated adapt': Command(
+    'adapts a gated classifier in one step',
+    federated.adapt,
+    later('federated', 'adapt'),
+    required=('meta', 'local', 'out'),
+    examples=(
+      'federated adapt --meta=meta.safetensors --local=photos '
+      '--out=task.safetensors',
     ),
   ),
   'inspect': Command(

@@ -19,6 +19,7 @@ from coalesce_jax.continual import settings
 from coalesce_jax.continual import stream
 from coalesce_jax.core import files
 from coalesce_jax.core import trees
+from coalesce_jax.federated import classifier_files
 from coalesce_jax.models import bundle
 from coalesce_jax.models import manifest
 from coalesce_jax.models import translator
@@ -133,12 +134,15 @@ def export(values: Values, stop: Stop) -> dict[str, Any]:
 
 
 def inspect(values: Values, stop: Stop) -> dict[str, Any]:
-  """Describes the members of a family, or a bundle; reads no parameters."""
+  """Describes a family, a bundle or a classifier; reads no parameters."""
   del stop
   path = values.node
   with bundle.opened(path) as file:
-    whole = manifest.FAMILY in bundle.header_of(path, file).manifest
-  if not whole:
+    found = bundle.header_of(path, file).manifest
+  if manifest.CLASSIFIER in found:
+    made = classifier_files.describe(path)
+    return {'node': path, 'bytes': os.path.getsize(path), **made}
+  if manifest.FAMILY not in found:
     found = bundle.inspect(path)
     return {'node': path, 'bytes': os.path.getsize(path), 'manifest': found}
   members = family_files.describe(path)

@@ -15,7 +15,7 @@ Statistics of the norms of a masked network:
 Shapes: C channels of a group.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -61,16 +61,33 @@ def sliced(
       f'parameters are not of network {spec.network!r} with '
       f'{dict(spec.options)}'
     )
+  leaves = cut(leaves, groups, kept)
+  sizes = [int(kept[group.name].sum()) for group in groups]
+  return channels.with_sizes(spec, sizes), trees.unflatten(leaves)
+
+
+def cut(
+  leaves: Mapping[str, Any],
+  groups: Sequence[channels.Group],
+  kept: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+  """Returns leaves without the channels that are not kept.
+
+  Args:
+    leaves: leaves of a network, by name.
+    groups: its groups of channels.
+    kept: booleans `[C]` for every group, see `checked`.
+  """
+  leaves = dict(leaves)
   chosen: dict[tuple[str, int], np.ndarray] = {}
   for group in groups:
     for leaf, axis, offset in (*group.writes, *group.reads):
-      every = np.ones(wanted[leaf][axis], bool)
+      every = np.ones(leaves[leaf].shape[axis], bool)
       mask = chosen.setdefault((leaf, axis), every)
       mask[offset : offset + group.size] = kept[group.name]
   for (leaf, axis), mask in chosen.items():
     leaves[leaf] = jnp.take(leaves[leaf], np.flatnonzero(mask), axis)
-  sizes = [int(kept[group.name].sum()) for group in groups]
-  return channels.with_sizes(spec, sizes), trees.unflatten(leaves)
+  return leaves
 
 
 def checked(

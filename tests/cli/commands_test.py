@@ -39,6 +39,8 @@ FLAGS = {
   'learning_rate name out seed share start steps track workdir',
   'stream apply': 'family input n out seed task tile',
   'stream export': 'family out task',
+  'federated run': 'config out track workdir',
+  'federated adapt': 'local meta out seed shots',
   'inspect': 'node',
   'report': 'workdir',
   'zoo': '',

@@ -222,7 +222,7 @@ def test_a_tracker_that_does_not_start_is_refused_in_one_line(
 
 TRAINING = (
   'run', 'pretrain', 'barycenter', 'adapt', 'ternarize', 'compress',
-  'translate train', 'stream run', 'stream add',
+  'translate train', 'stream run', 'stream add', 'federated run',
 )  # fmt: skip
 
 

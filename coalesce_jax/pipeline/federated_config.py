@@ -1,0 +1,107 @@
+"""From the configuration of federated learning to its settings."""
+
+from typing import Any
+
+from coalesce_jax.federated import classifier
+from coalesce_jax.federated import settings
+from coalesce_jax.pipeline import federated_data
+from coalesce_jax.pipeline import federated_defaults
+from coalesce_jax.pipeline import fields
+from coalesce_jax.pipeline import keys
+from coalesce_jax.training import schedules
+
+_ADVICE = 'start from coalesce_jax.pipeline.federated_defaults.get_config()'
+_POSITIVE = ('nodes', 'ways', 'shots', 'queries', 'seeds', 'tasks')
+
+
+def validate(config: Any) -> settings.Config:
+  """Checks a configuration; reads no data.
+
+  Returns:
+    How nodes learn.
+
+  Raises:
+    ValueError: one line with the field.
+  """
+  fields.like(config, federated_defaults.get_config(), _ADVICE)
+  for name in _POSITIVE:
+    if config[name] < 1:
+      raise ValueError(f'{name} {config[name]} is below 1')
+  for name in ('images', 'validation_nodes'):
+    if config[name] < 0:
+      raise ValueError(f'{name} {config[name]} is negative')
+  keys.check(config.seed + config.seeds - 1)
+  if config.partition not in federated_data.PARTITIONS:
+    raise ValueError(
+      f'partition {config.partition!r} is not one of '
+      f'{", ".join(federated_data.PARTITIONS)}'
+    )
+  if (config.partition == 'alphabets') != (config.data == 'omniglot'):
+    raise ValueError(
+      f"data {config.data!r} with partition {config.partition!r}: 'omniglot' "
+      "and 'alphabets' go together"
+    )
+  if config.partition != 'alphabets':
+    _check_classes(config)
+  if config.gates == 'none' and config.meta.order != 'backbone':
+    raise ValueError("gates 'none' need the order 'backbone'")
+  spec(config, (28, 28, 1), config.ways)
+  return learning(config)
+
+
+def spec(
+  config: Any, image_shape: tuple[int, ...], classes: int
+) -> classifier.Spec:
+  """Returns the network.
+
+  Args:
+    config: the configuration.
+    image_shape: (H, W, C).
+    classes: number of outputs.
+
+  Raises:
+    ValueError: a value is out of bounds.
+  """
+  return classifier.Spec(
+    config.network, tuple(int(n) for n in image_shape), classes, config.width,
+    config.gates, config.per_group, config.blocks,
+  )  # fmt: skip
+
+
+def learning(config: Any, **changes: Any) -> settings.Config:
+  """Returns how nodes learn.
+
+  Args:
+    config: the configuration.
+    **changes: other values of fields of `settings.Config`.
+
+  Raises:
+    ValueError: a value is out of range.
+  """
+  schedule = schedules.Schedule(
+    config.rounds, min(config.chunk, config.rounds),
+    save_seconds=config.save_seconds, select_every=config.select_every,
+    patience=config.patience, fast_compile=config.fast_compile,
+  )  # fmt: skip
+  given = {name: config.meta[name] for name in federated_defaults.META}
+  return settings.Config(**{**given, 'schedule': schedule, **changes})
+
+
+def _check_classes(config: Any) -> None:
+  if (
+    len(config.classes) != 2
+    or not 1 <= config.classes[0] <= (config.classes[1])
+  ):
+    raise ValueError(
+      f'classes {tuple(config.classes)} are not the fewest and the most'
+    )
+  if config.permute and config.partition == 'dirichlet':
+    raise ValueError("partition 'dirichlet' needs permute=False: nodes have "
+                     'different numbers of classes')  # fmt: skip
+  if config.permute and config.classes[1] > config.ways:
+    raise ValueError(
+      f'classes up to {config.classes[1]}: permuted labels of {config.ways} '
+      'ways have no room for more'
+    )
+  if config.test_nodes < 1:
+    raise ValueError(f'test_nodes {config.test_nodes} is below 1')

@@ -1,0 +1,1 @@
+"""Federated meta-learning of gated classifiers against other methods."""

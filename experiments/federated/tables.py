@@ -1,0 +1,156 @@
+"""What the trials say: a row for each method, a curve, and two figures.
+
+Shapes: S seeds, T tasks.
+"""
+
+from typing import Any
+
+from matplotlib import figure
+import numpy as np
+
+from coalesce_jax.trials import trials
+from experiments.federated import rows as rows_lib
+
+
+def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
+  """Makes the table and the figures of the trials that are done."""
+  del config
+  results = dict(results)
+  timed = results.pop('speed', None)
+  rows = {name: summary(result) for name, result in results.items()}
+  lines = [
+    '| row | accuracy, % | static, % | MACs, share | static MACs, share '
+    '| KB a round | gradient, first to last | overlap, similar and other |',
+    '|---|---:|---:|---:|---:|---:|---:|---:|',
+  ]
+  for name, row in rows.items():
+    first, last = row['gradient_squared']
+    norms = '' if first is None else f'{first:.3g} to {last:.3g}'
+    alike = ' and '.join(
+      '-' if row['overlap'][k] is None else f'{row["overlap"][k]:.3f}'
+      for k in ('similar', 'dissimilar')
+    )
+    lines.append(
+      f'| {name} | {_percent(row["accuracy"], row["interval"])} '
+      f'| {_percent(row["static"], row["static_interval"])} '
+      f'| {row["macs"]:.3f} | {row["static_macs"]:.3f} '
+      f'| {row["kilobytes"]:.0f} | {norms} | {alike} |'
+    )
+  text = '\n'.join([*lines, '', *_one_shot(results), *_timed(timed)])
+  figures = {'accuracy': _accuracy(rows), 'gradients': _gradients(results)}
+  line = {name: round(row['accuracy'], 4) for name, row in rows.items()}
+  made = {'rows': rows, 'speed': timed}
+  return trials.Report(made, {'accuracy': line}, text, figures)
+
+
+def summary(result: dict[str, Any]) -> dict[str, Any]:
+  """Returns means over seeds and tasks, and intervals.
+
+  Returns:
+    `interval` is the half width of the 95 % interval over tasks of the means
+    over seeds; `by_seed` are means over tasks.
+  """
+  accuracy = np.array(result['accuracy'])
+  static = np.array(result['static_accuracy'])
+  whole = result['dense_macs']
+  norms = [np.mean(row['gradient_squared']) for row in result['curve']]
+  tenth = max(1, len(norms) // 10)
+  ends: list[float | None] = [None, None]
+  if norms:
+    ends = [float(np.mean(norms[:tenth])), float(np.mean(norms[-tenth:]))]
+  return {
+    'accuracy': float(accuracy.mean()),
+    'interval': interval(accuracy),
+    'by_seed': accuracy.mean(1),
+    'static': float(static.mean()),
+    'static_interval': interval(static),
+    'macs': result['macs'] / whole,
+    'static_macs': result['static_macs'] / whole,
+    'kilobytes': result['bytes_per_round'] / 1024,
+    'gradient_squared': ends,
+    'overlap': result['overlap'],
+    'scale': result['scale'],
+    'runs': result['runs'],
+  }
+
+
+def interval(accuracy: np.ndarray) -> float:
+  """Returns the half width of the 95 % interval of the mean over tasks.
+
+  Args:
+    accuracy: `[S, T]`. Tasks are the sample; seeds are averaged first.
+  """
+  each = accuracy.mean(0)
+  if len(each) < 2:
+    return 0.0
+  return float(1.96 * each.std(ddof=1) / np.sqrt(len(each)))
+
+
+def _percent(mean: float, half: float) -> str:
+  return f'{100 * mean:.1f} ± {100 * half:.1f}'
+
+
+def _one_shot(results: dict[str, dict[str, Any]]) -> list[str]:
+  """Returns the table of the official one-shot runs, if there are any."""
+  found = {k: v['runs'] for k, v in results.items() if v['runs'] is not None}
+  if not found:
+    return []
+  lines = ['| row | 20-way one-shot runs, % |', '|---|---:|']
+  lines += [
+    f'| {name} | {100 * float(np.mean(runs)):.1f} |'
+    for name, runs in found.items()
+  ]
+  return [*lines, '']
+
+
+def _timed(timed: dict[str, Any] | None) -> list[str]:
+  """Returns a line on the time of a round, if it was measured."""
+  if timed is None:
+    return []
+  return [
+    f'A round of {timed["nodes"]} nodes takes {timed["together"]:.2f} s as one '
+    f'program, its nodes one after another {timed["ratio"]:.2f} times as long.',
+    '',
+  ]
+
+
+def _accuracy(rows: dict[str, dict[str, Any]]) -> figure.Figure:
+  """Draws accuracy against multiply-accumulates; rows over rho are joined."""
+  drawn = figure.Figure(figsize=(6.4, 4.4), layout='constrained')
+  axis = drawn.subplots()
+  curve = sorted(
+    (row['static_macs'], row['static'])
+    for name, row in rows.items()
+    if name.startswith('rho_')
+  )
+  if curve:
+    axis.plot(*zip(*curve, strict=True), 'o-', label='over rho')
+    axis.legend()
+  for name, row in rows.items():
+    if name.startswith('rho_'):
+      continue
+    axis.errorbar(
+      row['macs'], row['accuracy'], row['interval'], fmt='o', capsize=2
+    )
+    axis.annotate(name, (row['macs'], row['accuracy']), fontsize=7)
+  axis.set(
+    xlabel='multiply-accumulates, share of the dense network',
+    ylabel='accuracy after one step',
+  )
+  return drawn
+
+
+def _gradients(results: dict[str, dict[str, Any]]) -> figure.Figure:
+  """Draws the squared norm of the mean gradient over rounds."""
+  drawn = figure.Figure(figsize=(6.4, 4.0), layout='constrained')
+  axis = drawn.subplots()
+  for name in (rows_lib.DENSE, rows_lib.MAIN):
+    curve = results.get(name, {}).get('curve', [])
+    if curve:
+      norms = [np.mean(row['gradient_squared']) for row in curve]
+      axis.plot([row['step'] for row in curve], norms, label=name)
+  axis.set(xlabel='round', ylabel='squared norm of the meta-gradient')
+  if axis.lines:
+    axis.set_yscale('log')
+    axis.legend()
+  return drawn

@@ -1,0 +1,140 @@
+"""Federated meta-learning: settings, helpers of rows, and the table."""
+
+import jax
+import numpy as np
+import pytest
+
+from coalesce_jax.federated import classifier
+from coalesce_jax.federated import evaluation
+from coalesce_jax.federated import learn
+from experiments.federated import rows
+from experiments.federated import tables
+from experiments.federated import train
+from experiments.federated.configs import cifar10
+from experiments.federated.configs import digits
+from experiments.federated.configs import mnist_fashion
+from experiments.federated.configs import omniglot
+from tests.federated import small
+
+
+@pytest.mark.parametrize('variant', ['', 'quick'])
+@pytest.mark.parametrize('module', [cifar10, digits, mnist_fashion, omniglot])
+def test_settings_of_all_trials_are_valid(module, variant):
+  config = module.get_config(variant)
+  train.validate(config)
+  chosen = train.names(config)
+  assert set(chosen) <= set(train.rows(config))
+  if not variant:
+    assert len(chosen) == len(rows.TABLE) + 4
+  order = [name for stage in train.stages(config) for (name,) in stage]
+  timed = [train.SPEED] * (not variant)
+  assert sorted(order) == sorted([*chosen, *timed])
+  for name in chosen:
+    for other in rows.needs(train.rows(config)[name]):
+      assert order.index(other) < order.index(name)
+  config.only = ('nothing',)
+  with pytest.raises(ValueError, match="row 'nothing' is not one of"):
+    train.validate(config)
+  config.only = ('slim',)
+  with pytest.raises(ValueError, match="needs the row 'metagater'"):
+    train.validate(config)
+  with pytest.raises(ValueError, match="variant 'x'"):
+    module.get_config('x')
+
+
+def test_a_row_changes_the_field_it_names():
+  config = digits.get_config()
+  made = train.changed(config, rows.TABLE['per_fedavg_first_order'])
+  assert made.gates == 'none' and not made.meta.second_order
+  assert config.gates == 'input' and config.meta.second_order
+  made = train.changed(config, rows.curve((0.3,))['rho_0.3'])
+  assert (made.meta.rho, made.meta.target) == (0.3, 0.0)
+
+
+def test_random_masks_open_as_many_channels_as_the_gates():
+  config = digits.get_config()
+  config.seeds, config.tasks = 2, 50
+  found = train.random_masks({'open': [[0.5] * 8, [0.0] * 3]}, config)
+  assert found[0].shape == (2, 50, 8) and found[1].shape == (2, 50, 3)
+  np.testing.assert_array_equal(found[0].sum(-1), np.full((2, 50), 4))
+  np.testing.assert_array_equal(found[1].sum(-1), np.ones((2, 50)))
+  assert len({row.tobytes() for row in np.asarray(found[0][0])}) > 20
+
+
+def test_overlap_is_that_of_similar_and_of_other_nodes():
+  # Six tasks of three nodes in turn: the first two nodes are alike.
+  gates = np.array([[1, 1], [1, 0], [0, 0], [1, 1], [1, 1], [0, 0]], float)
+  empty = np.zeros((1, 6))
+  scores = evaluation.Scores(*[empty] * 5, (gates[None],))
+  topics = [frozenset('ab'), frozenset('ab'), frozenset('c')]
+  found = train.overlap(scores, topics)
+  # Means of nodes: (1, 1), (1, 0.5) and (0, 0).
+  assert found == {'similar': 0.75, 'dissimilar': pytest.approx(0.125)}
+  assert train.overlap(scores, [frozenset('a')] * 3)['dissimilar'] is None
+
+
+def test_a_network_of_more_ways_has_the_mean_output():
+  params = small.params(small.SPEC)
+  stacked = {
+    part: jax.tree.map(lambda x: np.asarray(x)[None], tree)
+    for part, tree in params.items()
+  }
+  spec, more = train.more_ways(learn.Meta(small.SPEC, stacked), 7)
+  head = more['backbone']['logits']
+  assert head['kernel'].shape == (1, 4, 7) and spec.classes == 7
+  kernel = np.asarray(params['backbone']['logits']['kernel'])
+  np.testing.assert_allclose(head['kernel'][0, :, 5], kernel.mean(1), rtol=1e-6)
+
+
+def result(accuracy, macs):
+  return {
+    'accuracy': accuracy, 'static_accuracy': accuracy, 'macs': macs,
+    'static_macs': macs, 'dense_macs': 100, 'bytes_per_round': 2048,
+    'open': [], 'overlap': {'similar': 0.9, 'dissimilar': None}, 'scale': 1.0,
+    'width': 4, 'runs': None,
+    'curve': [
+      {'step': 10 * i, 'gradient_squared': [4.0 / i]} for i in range(1, 11)
+    ],
+  }  # fmt: skip
+
+
+def test_the_table_has_means_and_intervals_over_tasks():
+  accuracy = [[0.5, 1.0, 0.0, 0.5], [0.5, 0.5, 0.5, 0.5]]
+  made = tables.report(
+    digits.get_config(),
+    {
+      'metagater': result(accuracy, 50),
+      'rho_0.1': result(accuracy, 30),
+      'speed': {'together': 2.0, 'one_by_one': 3.1, 'ratio': 1.5, 'nodes': 16},
+    },
+  )
+  row = made.summary['rows']['metagater']
+  # Of tasks, means over seeds are 0.5, 0.75, 0.25, 0.5.
+  wanted = 1.96 * np.sqrt((2 * 0.25**2) / 3) / 2
+  assert row['accuracy'] == 0.5
+  np.testing.assert_allclose(row['interval'], wanted)
+  assert row['gradient_squared'] == [4.0, 0.4] and row['macs'] == 0.5
+  assert '| metagater | 50.0 ± 20.0 |' in made.text
+  assert '| 4 to 0.4 | 0.900 and - |' in made.text
+  assert 'one after another 1.50 times as long' in made.text
+  assert set(made.figures) == {'accuracy', 'gradients'}
+
+
+def test_bytes_of_a_round_count_what_is_sent():
+  meta = learn.Meta(
+    small.SPEC,
+    {
+      part: jax.tree.map(lambda x: np.asarray(x)[None], tree)
+      for part, tree in small.params(small.SPEC).items()
+    },
+  )
+  shapes = {'backbone': 9 * 4 + 3 * 8 + 2 * 9 * 16 + 4 * 2 + 2}
+  gates = 4 * 16 + 16 + 2 * 16 + 16 * 4 + 4
+  sent = shapes['backbone'] + gates
+  leaves = 11 + 6
+  config = small.config(one_step=False)
+  assert train.bytes_per_round(meta, config) == 8 * sent * 3
+  assert train.bytes_per_round(meta, small.config()) == 8 * 3 * (sent + leaves)
+  personal = small.config(one_step=False, personal_gates=True)
+  assert train.bytes_per_round(meta, personal) == 8 * shapes['backbone'] * 3
+  assert classifier.total(small.SPEC) > classifier.dense(small.SPEC)
