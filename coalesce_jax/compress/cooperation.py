@@ -26,6 +26,7 @@ import jax
 import jax.numpy as jnp
 
 from coalesce_jax.compress import critics as critics_lib
+from coalesce_jax.compress import recovery
 from coalesce_jax.core import types
 from coalesce_jax.gan import sources
 from coalesce_jax.gan.adversarial import base as adversarial_lib
@@ -77,18 +78,11 @@ def cooperative(
     )
     return ready._replace(targets=targets)
 
-  changed = method._replace(
-    critic=gated(method.critic),
-    adversarial=_cooperative(_adversarial(method), weight),
-  )
-  before = problem.score
-  return problem._replace(
-    setup=setup,
-    args=((params, tuple(critics)), *problem.args),
-    method=changed,
-    score=None
-    if before is None
-    else lambda params, given, *args: before(params, *args),
+  own = method.adversarial or adversarials.of(method.config)
+  return recovery.with_data(problem, setup, (params, tuple(critics)))._replace(
+    method=method._replace(
+      critic=gated(method.critic), adversarial=_cooperative(own, weight)
+    )
   )
 
 
@@ -122,17 +116,6 @@ def _binary(retention: jax.Array) -> jax.Array:
   largest = jnp.arange(retention.shape[0]) == jnp.argmax(retention)
   hard = ((retention >= 0.5) | largest).astype(retention.dtype)
   return retention + jax.lax.stop_gradient(hard - retention)
-
-
-def _adversarial(method: Any) -> adversarial_lib.Adversarial:
-  config = method.config
-  return adversarials.build(
-    config.adversarial,
-    penalty_weight=config.penalty_weight,
-    penalty=config.penalty,
-    norm=config.gp_norm,
-    joined=config.joined_scores,
-  )
 
 
 @functools.lru_cache(maxsize=16)

@@ -45,7 +45,7 @@ def continued(
     )
     return ready._replace(generator=params, targets=targets)
 
-  return _with(problem, setup, (params, tuple(critics)))
+  return with_data(problem, setup, (params, tuple(critics)))
 
 
 def distilled(
@@ -123,7 +123,7 @@ def with_term(
 
   method = problem.method
   method = method._replace(terms=(*method.terms, term))
-  return _with(problem, setup, data)._replace(method=method)
+  return with_data(problem, setup, data)._replace(method=method)
 
 
 def _layer(group: channels.Group) -> str:
@@ -158,8 +158,16 @@ def _imitated_maps(
   return terms.Term(loss, 'maps')
 
 
-def _with(problem: problems.Problem, setup: Any, data: Any) -> problems.Problem:
-  """Returns a problem whose data begin with some more."""
+def with_data(
+  problem: problems.Problem, setup: Any, data: Any
+) -> problems.Problem:
+  """Returns a problem with another setup, whose data begin with some more.
+
+  Args:
+    problem: the problem.
+    setup: ``(key, hyper, data, *args) -> runner.Setup``.
+    data: what it takes before the arguments of the problem.
+  """
   before = problem.score
 
   def score(params: types.Params, data: Any, *args: Any) -> jax.Array:

@@ -13,8 +13,7 @@ Other learners: `cj.continual.run(key, cj.continual.make('ewc', 'unet'),
 tasks)`.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from coalesce_jax.core import rooms
 
@@ -56,11 +55,4 @@ _HOMES = {
   'unpaired': 'image_tasks',
 }
 __all__ = tuple(_HOMES)
-_module = rooms.submodules(__name__)
-
-
-def __getattr__(name: str) -> Any:
-  if name in _HOMES:
-    home = importlib.import_module(f'{__name__}.{_HOMES[name]}')
-    return getattr(home, name)
-  return _module(name)
+__getattr__ = rooms.submodules(__name__, _HOMES)

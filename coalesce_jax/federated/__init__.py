@@ -10,8 +10,7 @@ adapted = cj.federated.adapt_one_step(meta, few_images, labels)
 cj.federated.save('task.safetensors', adapted.static)
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from coalesce_jax.core import rooms
 
@@ -39,11 +38,4 @@ _HOMES = {
   'save': 'classifier_files',
 }
 __all__ = tuple(_HOMES)
-_module = rooms.submodules(__name__)
-
-
-def __getattr__(name: str) -> Any:
-  if name in _HOMES:
-    home = importlib.import_module(f'{__name__}.{_HOMES[name]}')
-    return getattr(home, name)
-  return _module(name)
+__getattr__ = rooms.submodules(__name__, _HOMES)

@@ -105,13 +105,7 @@ def make(
     raise ValueError(f'terms {[t.name for t in terms]}: a name appears twice')
   reparam = base.identity() if reparam is None else reparam
   critic_reparam = base.identity() if critic_reparam is None else critic_reparam
-  adversarial = adversarial or adversarials.build(
-    config.adversarial,
-    penalty_weight=config.penalty_weight,
-    penalty=config.penalty,
-    norm=config.gp_norm,
-    joined=config.joined_scores,
-  )
+  adversarial = adversarial or adversarials.of(config)
   objective = objectives.build(
     config.objective, config.ball_penalty, config.ball_rate
   )

@@ -18,6 +18,7 @@ from coalesce_jax.federated import learn
 from coalesce_jax.pipeline import federated_config
 from coalesce_jax.pipeline import federated_data
 from coalesce_jax.pipeline import keys
+from coalesce_jax.pipeline import replica_files
 from coalesce_jax.runs import records
 from coalesce_jax.runs import report
 from coalesce_jax.runs import workdir as workdir_lib
@@ -53,6 +54,8 @@ def run(
   """
   table.check(track)
   learning = federated_config.validate(config)
+  first = out or os.path.join(workdir, 'meta.safetensors')
+  paths = replica_files.paths(first, config.seeds)
   settings = records.plain(config.to_dict())
   workdir_lib.check(workdir, settings)
   problem = federated_data.load(config)
@@ -70,8 +73,8 @@ def run(
     )  # fmt: skip
     meta = meta._replace(fixed=problem.fixed)
     scores = evaluation.scorer(spec, learning, True)(meta.params, drawn)
-    paths = _saved(meta, out or os.path.join(workdir, 'meta.safetensors'),
-                   config.seeds)  # fmt: skip
+    for s, path in enumerate(paths):
+      classifier_files.save(path, meta.member(s))
     summary = summarised(scores, spec)
     files.write_json(pathlib.Path(workdir) / 'scores.json', summary)
     report.write_folder(work.path)
@@ -108,12 +111,3 @@ def summarised(
     'static_macs': round(float(np.mean(scores.static_macs))),
     'macs_all': classifier.dense(spec),
   }
-
-
-def _saved(meta: learn.Meta, path: str, seeds: int) -> list[str]:
-  """Writes the meta-parameters of each seed; returns the paths."""
-  stem, ending = os.path.splitext(path)
-  paths = [path, *(f'{stem}_s{s}{ending}' for s in range(1, seeds))]
-  for s, each in enumerate(paths):
-    classifier_files.save(each, meta.member(s))
-  return paths

@@ -23,13 +23,13 @@ from coalesce_jax.continual import family_locks
 from coalesce_jax.continual import stream
 from coalesce_jax.continual import tasks as tasks_lib
 from coalesce_jax.core import files
-from coalesce_jax.core import replacing
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.data import pixels
 from coalesce_jax.gan import sources
 from coalesce_jax.models import bundle
 from coalesce_jax.models import translator
+from coalesce_jax.pipeline import replica_files
 from coalesce_jax.pipeline import stream_config
 from coalesce_jax.pipeline import stream_tables
 from coalesce_jax.runs import figures
@@ -76,9 +76,8 @@ def run(
       f'--out={out}: only the learner piggyback makes a family; '
       f'{config.learner} writes bundles to the work folder'
     )
-  paths = _paths(out or os.path.join(workdir, 'family.safetensors'), config)
-  for path in paths:
-    replacing.check_file(path, replacing.BUNDLE)
+  first = out or os.path.join(workdir, 'family.safetensors')
+  paths = replica_files.paths(first, config.seeds)
   tasks = stream_config.tasks(plan, progress.steps)
   learner = stream_config.learner(config, tasks[0].spec.network)
   digests = {
@@ -109,14 +108,6 @@ def keys_of(seed: int, seeds: int) -> types.PRNGKey:
   if seeds == 1:
     return jax.random.key(seed)
   return jnp.stack([jax.random.key(seed + s) for s in range(seeds)])
-
-
-def _paths(out: str, config: Any) -> list[str]:
-  path = pathlib.Path(out)
-  return [out] + [
-    str(path.with_name(f'{path.stem}_s{s}{path.suffix}'))
-    for s in range(1, config.seeds)
-  ]
 
 
 def _families(

@@ -29,6 +29,7 @@ from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir as workdir_lib
 from coalesce_jax.trials import results
 from coalesce_jax.trials import trials
+from experiments.federated import measures
 from experiments.federated import rows as rows_lib
 from experiments.federated import speed
 
@@ -177,7 +178,9 @@ def _trial(
     ]
   masks = None
   if row.how == 'random':
-    masks = random_masks(results.read(bench.workdir, row.learned), bench.config)
+    masks = measures.random_masks(
+      results.read(bench.workdir, row.learned), bench.config
+    )
   score = evaluation.scorer(spec, how, True)
   scale = _selected(bench, score, meta) if row.tuned else 1.0
   scores = score(meta.params, bench.test(), scale, masks)
@@ -191,12 +194,12 @@ def _trial(
     'static_macs': float(np.mean(scores.static_macs)),
     'dense_macs': classifier.dense(bench.spec(bench.config)),
     'open': [np.mean(gate, (0, 1)) for gate in scores.gates],
-    'overlap': overlap(
+    'overlap': measures.overlap(
       scores, bench.problem().topics if spec.gates != 'none' else []
     ),
     'scale': scale,
     'width': config.width,
-    'bytes_per_round': bytes_per_round(meta, how),
+    'bytes_per_round': measures.bytes_per_round(meta, how),
     'curve': curve,
     'runs': _runs(bench, meta, how) if row.how == 'step' else None,
   })  # fmt: skip
@@ -262,60 +265,6 @@ def slim_width(bench: Bench, config: Any) -> int:
   return min(costs, key=lambda width: abs(costs[width] - wanted))
 
 
-def random_masks(result: dict[str, Any], config: Any) -> tuple[jax.Array, ...]:
-  """Returns masks `[S, T, F]` that open as many channels as another row's."""
-  rng, found = np.random.default_rng(config.seed), []
-  for shares in result['open']:
-    size = len(shares)
-    count = max(1, round(float(np.sum(shares))))
-    order = rng.random((config.seeds, config.tasks, size)).argsort(-1)
-    found.append(jnp.asarray(order < count, jnp.float32))
-  return tuple(found)
-
-
-def overlap(
-  scores: evaluation.Scores, topics: list[frozenset[Any]]
-) -> dict[str, float | None]:
-  """Returns how alike the gates of tasks of different test nodes are.
-
-  Alike is 1 minus the mean difference of the shares of images that open a
-  channel. Nodes are similar if they share at least half of their topics, and
-  dissimilar if they share none.
-
-  Args:
-    scores: scores of `[S, T]` tasks, of all nodes in turn.
-    topics: topics of each node; [] for a network without gates.
-
-  Returns:
-    Means over pairs of nodes and seeds; None where there is no pair.
-  """
-  shares = np.concatenate([np.asarray(g) for g in scores.gates], -1)
-  count = len(topics)
-  # Tasks of a node are averaged; there may be fewer tasks than nodes.
-  means = [shares[:, i::count].mean(1) for i in range(count)
-           if i < shares.shape[1]]  # fmt: skip
-  found: dict[str, list[float]] = {'similar': [], 'dissimilar': []}
-  for i, one in enumerate(means):
-    for j, other in enumerate(means[:i]):
-      common = len(topics[i] & topics[j]) / len(topics[i] | topics[j])
-      alike = float(1.0 - np.abs(one - other).mean())
-      if common >= 0.5:
-        found['similar'].append(alike)
-      elif not common:
-        found['dissimilar'].append(alike)
-  return {k: float(np.mean(v)) if v else None for k, v in found.items()}
-
-
-def bytes_per_round(meta: learn.Meta, how: settings.Config) -> int:
-  """Counts the bytes that all nodes of a round receive and send, in float32."""
-  params = dict(meta.member(0).params)
-  if not how.one_step:
-    del params[meta_lib.RATES]
-  if how.personal_gates:
-    del params[gated.GATES]
-  return 2 * 4 * trees.count(params) * how.nodes
-
-
 def _runs(
   bench: Bench, meta: learn.Meta, how: settings.Config
 ) -> list[float] | None:
@@ -324,7 +273,7 @@ def _runs(
   if config.data != 'omniglot' or not config.official_runs:
     return None
   runs = omniglot.runs(omniglot.find(config.data_dir or None))
-  spec, params = more_ways(meta, len(runs[0].support))
+  spec, params = measures.more_ways(meta, len(runs[0].support))
   ones = jnp.ones(len(runs[0].support))
   drawn = [
     tasks_lib.Task(
@@ -339,14 +288,3 @@ def _runs(
   ]
   scores = evaluation.scorer(spec, how, True)(params, trees.stack(drawn))
   return [float(x) for x in np.mean(scores.accuracy, 1)]
-
-
-def more_ways(meta: learn.Meta, ways: int) -> tuple[classifier.Spec, Any]:
-  """Returns a network with more outputs, each the mean of those learned."""
-  spec = dataclasses.replace(meta.spec, classes=ways)
-  head = jax.tree.map(
-    lambda leaf: jnp.repeat(jnp.mean(leaf, -1, keepdims=True), ways, -1),
-    meta.params[gated.BACKBONE]['logits'],
-  )
-  backbone = {**meta.params[gated.BACKBONE], 'logits': head}
-  return spec, {**meta.params, gated.BACKBONE: backbone}

@@ -211,25 +211,25 @@ def _latent(config: Any, subject: Any) -> Ground:
   return Ground((part,), problem, features, score, images=images)
 
 
-def _pairs(config: Any, subject: Any) -> tuple[Any, Any, training.Data, Any]:
+def _pairs(config: Any, subject: Any) -> tuple[Any, training.Data, Any]:
   """Loads pairs or domains.
 
   Returns:
-    Those for training, those held out, both checked, and a pool of conditions
-    and one of targets that nothing is trained on. Agents see only the pool.
+    Those held out; they and those for training, checked; and a pool of
+    conditions and one of targets that only agents see.
   """
   chosen = pair_settings.Settings(crop_size=config.side)
   train, held = pairs_lib.load(subject.data, chosen, config.data_dir or None)
-  parts, paired = {}, subject.kind == 'pix2pix'
+  pool: list[Any] = []
   for name in ('condition', 'target'):
     images = getattr(train, name)
     order = np.random.default_rng(0).permutation(len(images))
     count = round(config.pool_share * len(images))
+    pool.append(images[order[:count][: config.pool]])
     rest = np.sort(order[count:])[: config.images or None]
-    parts[name] = images[rest], images[order[: min(count, config.pool)]]
-  train = train._replace(**{name: each[0] for name, each in parts.items()})
-  pool = tuple(each[1] for each in parts.values())
-  return train, held, training.data((train, held), None, paired=paired), pool
+    train = train._replace(**{name: images[rest]})
+  paired = subject.kind == 'pix2pix'
+  return held, training.data((train, held), None, paired=paired), pool
 
 
 def _networks(config: Any, subject: Any, default: Any) -> Any:
@@ -260,7 +260,7 @@ def _translated(
 
 
 def _pix2pix(config: Any, subject: Any) -> Ground:
-  _, held, images, pool = _pairs(config, subject)
+  held, images, pool = _pairs(config, subject)
   settings = _networks(config, subject, translation_settings.Pix2pix())
   spec, critic = pix2pix_method.networks(images, settings)
 
@@ -270,15 +270,13 @@ def _pix2pix(config: Any, subject: Any) -> Ground:
     changed = _lasting(settings, config, steps)
     return pix2pix_method.problem(images, changed, specs[0])
 
-  part = Part(
-    spec, critic, pool[0], held.condition, pair_sources.beside,
-  )  # fmt: skip
+  part = Part(spec, critic, pool[0], held.condition, pair_sources.beside)
   features, score = _translated(held, spec.image_shape)
   return Ground((part,), problem, features, score)
 
 
 def _cyclegan(config: Any, subject: Any) -> Ground:
-  _, held, images, pool = _pairs(config, subject)
+  held, images, pool = _pairs(config, subject)
   settings = _networks(config, subject, translation_settings.CycleGan())
   specs, critic = cyclegan_method.networks(images, settings)
 

@@ -7,6 +7,7 @@ import pytest
 from coalesce_jax.federated import classifier
 from coalesce_jax.federated import evaluation
 from coalesce_jax.federated import learn
+from experiments.federated import measures
 from experiments.federated import rows
 from experiments.federated import tables
 from experiments.federated import train
@@ -54,7 +55,7 @@ def test_a_row_changes_the_field_it_names():
 def test_random_masks_open_as_many_channels_as_the_gates():
   config = digits.get_config()
   config.seeds, config.tasks = 2, 50
-  found = train.random_masks({'open': [[0.5] * 8, [0.0] * 3]}, config)
+  found = measures.random_masks({'open': [[0.5] * 8, [0.0] * 3]}, config)
   assert found[0].shape == (2, 50, 8) and found[1].shape == (2, 50, 3)
   np.testing.assert_array_equal(found[0].sum(-1), np.full((2, 50), 4))
   np.testing.assert_array_equal(found[1].sum(-1), np.ones((2, 50)))
@@ -67,10 +68,10 @@ def test_overlap_is_that_of_similar_and_of_other_nodes():
   empty = np.zeros((1, 6))
   scores = evaluation.Scores(*[empty] * 5, (gates[None],))
   topics = [frozenset('ab'), frozenset('ab'), frozenset('c')]
-  found = train.overlap(scores, topics)
+  found = measures.overlap(scores, topics)
   # Means of nodes: (1, 1), (1, 0.5) and (0, 0).
   assert found == {'similar': 0.75, 'dissimilar': pytest.approx(0.125)}
-  assert train.overlap(scores, [frozenset('a')] * 3)['dissimilar'] is None
+  assert measures.overlap(scores, [frozenset('a')] * 3)['dissimilar'] is None
 
 
 def test_a_network_of_more_ways_has_the_mean_output():
@@ -79,7 +80,7 @@ def test_a_network_of_more_ways_has_the_mean_output():
     part: jax.tree.map(lambda x: np.asarray(x)[None], tree)
     for part, tree in params.items()
   }
-  spec, more = train.more_ways(learn.Meta(small.SPEC, stacked), 7)
+  spec, more = measures.more_ways(learn.Meta(small.SPEC, stacked), 7)
   head = more['backbone']['logits']
   assert head['kernel'].shape == (1, 4, 7) and spec.classes == 7
   kernel = np.asarray(params['backbone']['logits']['kernel'])
@@ -133,8 +134,11 @@ def test_bytes_of_a_round_count_what_is_sent():
   sent = shapes['backbone'] + gates
   leaves = 11 + 6
   config = small.config(one_step=False)
-  assert train.bytes_per_round(meta, config) == 8 * sent * 3
-  assert train.bytes_per_round(meta, small.config()) == 8 * 3 * (sent + leaves)
+  counted = measures.bytes_per_round
+  assert counted(meta, config) == 8 * sent * 3
+  assert measures.bytes_per_round(meta, small.config()) == 8 * 3 * (
+    sent + leaves
+  )
   personal = small.config(one_step=False, personal_gates=True)
-  assert train.bytes_per_round(meta, personal) == 8 * shapes['backbone'] * 3
+  assert counted(meta, personal) == 8 * shapes['backbone'] * 3
   assert classifier.total(small.SPEC) > classifier.dense(small.SPEC)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import functools
 
+from coalesce_jax.gan import config as config_lib
 from coalesce_jax.gan.adversarial import base
 from coalesce_jax.gan.adversarial import bce
 from coalesce_jax.gan.adversarial import hinge
@@ -39,3 +40,14 @@ def build(
   if name in PLAIN:
     return PLAIN[name](joined)
   return wgan.make(penalty_weight=penalty_weight, penalty=penalty, norm=norm)
+
+
+def of(config: config_lib.Config) -> base.Adversarial:
+  """Returns the losses that the settings of a game name."""
+  return build(
+    config.adversarial,
+    penalty_weight=config.penalty_weight,
+    penalty=config.penalty,
+    norm=config.gp_norm,
+    joined=config.joined_scores,
+  )
