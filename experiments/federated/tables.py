@@ -107,11 +107,17 @@ def _timed(timed: dict[str, Any] | None) -> list[str]:
   """Returns a line on the time of a round, if it was measured."""
   if timed is None:
     return []
-  return [
+  lines = [
     f'A round of {timed["nodes"]} nodes takes {timed["together"]:.2f} s as one '
     f'program, its nodes one after another {timed["ratio"]:.2f} times as long.',
     '',
   ]
+  for way, ratio in timed.get('peers', {}).get('ratios', {}).items():
+    lines += [
+      f'PyTorch takes {ratio:.2f} times as long as ours without gates ({way}).',
+      '',
+    ]
+  return lines
 
 
 def _accuracy(rows: dict[str, dict[str, Any]]) -> figure.Figure:

@@ -153,10 +153,12 @@ def plan(
 def _speed(bench: Bench, stop: trials.Stop) -> dict[str, Any]:
   """Times rounds of the configuration itself."""
   config = bench.config
-  return speed.measure(
-    bench.spec(config), federated_config.learning(config), bench.problem(),
-    config.timed_rounds, stop,
-  )  # fmt: skip
+  spec, how = bench.spec(config), federated_config.learning(config)
+  given = bench.problem(), config.timed_rounds, stop
+  timed = speed.measure(spec, how, *given)
+  if config.network == 'conv4':
+    timed['peers'] = speed.against_peers(spec, how, *given)
+  return timed
 
 
 def _trial(

@@ -1,5 +1,7 @@
 """Federated meta-learning: settings, helpers of rows, and the table."""
 
+import importlib.util
+
 import jax
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from coalesce_jax.federated import evaluation
 from coalesce_jax.federated import learn
 from experiments.federated import measures
 from experiments.federated import rows
+from experiments.federated import speed
 from experiments.federated import tables
 from experiments.federated import train
 from experiments.federated.configs import cifar10
@@ -16,6 +19,10 @@ from experiments.federated.configs import digits
 from experiments.federated.configs import mnist_fashion
 from experiments.federated.configs import omniglot
 from tests.federated import small
+
+needs_torch = pytest.mark.skipif(
+  importlib.util.find_spec('torch') is None, reason='PyTorch is not installed'
+)
 
 
 @pytest.mark.parametrize('variant', ['', 'quick'])
@@ -106,7 +113,13 @@ def test_the_table_has_means_and_intervals_over_tasks():
     {
       'metagater': result(accuracy, 50),
       'rho_0.1': result(accuracy, 30),
-      'speed': {'together': 2.0, 'one_by_one': 3.1, 'ratio': 1.5, 'nodes': 16},
+      'speed': {
+        'together': 2.0,
+        'one_by_one': 3.1,
+        'ratio': 1.5,
+        'nodes': 16,
+        'peers': {'ratios': {'vmap': 2.5}},
+      },
     },
   )
   row = made.summary['rows']['metagater']
@@ -118,6 +131,7 @@ def test_the_table_has_means_and_intervals_over_tasks():
   assert '| metagater | 50.0 ± 20.0 |' in made.text
   assert '| 4 to 0.4 | 0.900 and - |' in made.text
   assert 'one after another 1.50 times as long' in made.text
+  assert 'PyTorch takes 2.50 times as long as ours without gates' in made.text
   assert set(made.figures) == {'accuracy', 'gradients'}
 
 
@@ -142,3 +156,50 @@ def test_bytes_of_a_round_count_what_is_sent():
   personal = small.config(one_step=False, personal_gates=True)
   assert counted(meta, personal) == 8 * shapes['backbone'] * 3
   assert classifier.total(small.SPEC) > classifier.dense(small.SPEC)
+
+
+@needs_torch
+def test_pytorch_has_our_gradients_of_either_order():
+  from experiments.federated import peer  # noqa: PLC0415
+
+  torch = pytest.importorskip('torch')
+  spec = classifier.Spec('conv4', (4, 4, 1), 2, 4, gates='none', per_group=2)
+  drawn = evaluation.draw(small.nodes(), small.SHAPE, 2, 0)
+  weights = np.array([0.25, 0.75], np.float32)
+  meta, nodes = small.params(spec), peer.batch(drawn)
+  second, first = (
+    small.config(order='backbone', second_order=order)
+    for order in (True, False)
+  )
+  ours = speed.reference(spec, second, meta, drawn, weights)
+
+  def differ(config, way):
+    trainer = peer.Trainer(spec, config, meta, way)
+    theirs = trainer.gradient(nodes, torch.from_numpy(weights))
+    return speed.difference(theirs, ours)
+
+  for way in peer.WAYS:
+    assert differ(second, way) < 1e-3
+    assert differ(first, way) > 1e-2
+
+
+@needs_torch
+def test_a_round_of_pytorch_descends():
+  from experiments.federated import peer  # noqa: PLC0415
+
+  torch = pytest.importorskip('torch')
+  spec = classifier.Spec('conv4', (4, 4, 1), 2, 4, gates='none', per_group=2)
+  nodes = peer.batch(evaluation.draw(small.nodes(), small.SHAPE, 2, 0))
+  config = small.config(order='backbone', server_rate=1e-2)
+  trainer = peer.Trainer(spec, config, small.params(spec), 'vmap')
+  losses = []
+  for _ in range(5):
+    trainer.round(nodes, torch.tensor([0.5, 0.5]))
+    losses.append(trainer.loss)
+  assert losses[-1] < losses[0]
+
+
+def test_a_comparison_without_pytorch_is_empty(monkeypatch):
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+  found = speed.against_peers(small.DENSE, small.config(), None, 1, None)
+  assert found == {}
