@@ -3,13 +3,14 @@
 It needs no JAX.
 """
 
-# First and last layers of each network.
+# First and last layers of each network. The projection of latents is not named:
+# it has whole maps as filters, and most parameters of a small generator.
 ENDS = {
-  'dcgan': ('project', 'out'),
+  'dcgan': ('out',),
   'mlp': ('dense_0', 'affine', 'out'),
   'resnet': ('stem', 'out'),
   'unet': ('down_0', 'up_0'),
-  'wgan_gp_mnist': ('project', 'out'),
+  'wgan_gp_mnist': ('out',),
 }
 # The directions of a CycleGAN, which precede the names of its layers.
 _BEFORE = '(?:(?:ab|ba)/)?'

@@ -31,6 +31,7 @@ LABELS = {
   'piggyback_1_2': 'Piggyback, 1/2',
   'piggyback_1': 'Piggyback, 1',
   'taps': 'selected layers (TAPS)',
+  'taps_sparse': 'fewer layers (TAPS)',
   'adapters': 'adapters (CAM-GAN)',
   'adapters_similar': 'adapters, most similar start',
   'scale_shift': 'scales, shifts (GAN Memory)',

@@ -41,7 +41,7 @@ def test_a_narrower_network_has_at_most_so_many_parameters():
 @pytest.mark.parametrize(
   ('network', 'options', 'inner'),
   [
-    ('dcgan', {'width': 2}, {'up_1/kernel'}),
+    ('dcgan', {'width': 2}, {'project/kernel', 'up_1/kernel'}),
     ('mlp', {'hidden': (3, 4)}, {'dense_1/kernel'}),
     ('unet', {'width': 1, 'downs': 2}, {'down_1/kernel', 'up_1/conv/kernel'}),
     (
@@ -54,9 +54,7 @@ def test_a_narrower_network_has_at_most_so_many_parameters():
     ),
   ],
 )  # fmt: skip
-def test_all_kernels_but_the_first_and_the_last_are_factorised(
-  network, options, inner
-):
+def test_kernels_but_those_of_the_ends_are_factorised(network, options, inner):
   condition = (8, 8, 1) if network in ('unet', 'resnet') else None
   spec = generator_lib.Spec(
     network, 0 if condition else 4, (8, 8, 1), generator_lib.freeze(options),

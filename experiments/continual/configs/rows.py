@@ -25,6 +25,7 @@ LEARNERS: Mapping[str, tuple[str, dict[str, Any]]] = {
   'low_rank': ('low_rank', {'rank': 4}),
   'adapters': ('adapters', {}),
   'taps': ('taps', {}),
+  'taps_sparse': ('taps', {'weight': 3.0}),
   'last_layer': ('last_layer', {}),
   'piggyback_1_2': ('piggyback', {'share': 0.5}),
   'piggyback_1_8': ('piggyback', {'share': 0.125}),
