@@ -4,6 +4,9 @@ Each function takes a problem of the smaller network and returns another one, so
 that pix2pix, CycleGAN and latent generators are fine-tuned by the game that
 they were trained by.
 
+For `[S]` keys the networks that a function takes may have leaves `[S, ...]`,
+one of each seed: `own` says so.
+
 Shapes: S seeds, C channels of a map.
 """
 
@@ -27,6 +30,7 @@ def continued(
   problem: problems.Problem,
   params: types.Params,
   critics: Sequence[types.Params],
+  own: bool = False,
 ) -> problems.Problem:
   """Returns the problem that starts from given networks.
 
@@ -34,6 +38,7 @@ def continued(
     problem: the problem of the smaller network.
     params: parameters of its generator.
     critics: parameters of the K critics, one tree each.
+    own: whether each seed has its own.
   """
 
   def setup(key, hyper, given, *args):
@@ -45,7 +50,7 @@ def continued(
     )
     return ready._replace(generator=params, targets=targets)
 
-  return with_data(problem, setup, (params, tuple(critics)))
+  return with_data(problem, setup, (params, tuple(critics)), own)
 
 
 def distilled(
@@ -53,6 +58,7 @@ def distilled(
   teacher: problems.Problem,
   params: types.Params,
   weight: float,
+  own: bool = False,
 ) -> problems.Problem:
   """Returns the problem that also imitates the samples of a larger network.
 
@@ -66,9 +72,10 @@ def distilled(
     teacher: the problem of the larger one.
     params: parameters of the larger network.
     weight: multiplies the mean square.
+    own: whether each seed has its own larger network.
   """
   term = terms.distillation(teacher.method.generator, weight)
-  return with_term(problem, term, params)
+  return with_term(problem, term, params, own)
 
 
 def feature_distilled(
@@ -78,6 +85,7 @@ def feature_distilled(
   weight: float,
   spec: generator_lib.Spec,
   masks: Mapping[str, Any],
+  own: bool = False,
 ) -> problems.Problem:
   r"""Returns the problem that also imitates maps of a larger network.
 
@@ -93,6 +101,7 @@ def feature_distilled(
     weight: w.
     spec: of the larger network.
     masks: which of its channels the student has, see `slicing.sliced`.
+    own: whether each seed has its own larger network.
   """
   groups = channels.groups(spec)
   layers = tuple(_layer(group) for group in groups)
@@ -103,11 +112,11 @@ def feature_distilled(
   term = _imitated_maps(
     problem.method.generator, teacher.method.generator, layers, weight
   )
-  return with_term(problem, term, (params, kept))
+  return with_term(problem, term, (params, kept), (own, False))
 
 
 def with_term(
-  problem: problems.Problem, term: terms.Term, data: Any
+  problem: problems.Problem, term: terms.Term, data: Any, own: Any = False
 ) -> problems.Problem:
   """Returns the problem with a further loss of the generator.
 
@@ -115,6 +124,7 @@ def with_term(
     problem: the problem.
     term: the loss.
     data: its data, arrays.
+    own: see `with_data`.
   """
 
   def setup(key, hyper, data, *args):
@@ -123,7 +133,7 @@ def with_term(
 
   method = problem.method
   method = method._replace(terms=(*method.terms, term))
-  return with_data(problem, setup, data)._replace(method=method)
+  return with_data(problem, setup, data, own)._replace(method=method)
 
 
 def _layer(group: channels.Group) -> str:
@@ -159,7 +169,7 @@ def _imitated_maps(
 
 
 def with_data(
-  problem: problems.Problem, setup: Any, data: Any
+  problem: problems.Problem, setup: Any, data: Any, own: Any = False
 ) -> problems.Problem:
   """Returns a problem with another setup, whose data begin with some more.
 
@@ -167,6 +177,7 @@ def with_data(
     problem: the problem.
     setup: ``(key, hyper, data, *args) -> runner.Setup``.
     data: what it takes before the arguments of the problem.
+    own: whether each seed has its own, see `problems.Problem`.
   """
   before = problem.score
 
@@ -179,4 +190,5 @@ def with_data(
     setup=setup,
     args=(data, *problem.args),
     score=None if before is None else score,
+    own=(own, *problem.own),
   )

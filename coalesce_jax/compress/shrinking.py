@@ -13,9 +13,10 @@ Before 'slimming' and 'gcc' the large network trains on, with a penalty on norm
 scales. What is imitated is the large network.
 
 Several networks that are trained by one problem, such as both directions of
-CycleGAN, shrink together.
+CycleGAN, shrink together. So do those of several seeds, if they keep the same
+shapes: by methods that keep the same share of each map.
 
-Shapes: C channels of a map, K critics.
+Shapes: C channels of a map, K critics, S seeds.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,7 +49,8 @@ class Whole(NamedTuple):
   """Networks to shrink, and how networks of their kind are trained.
 
   Attributes:
-    subjects: the networks, each with one of the critics.
+    subjects: the networks, each with one of the critics. Parameters have leaves
+      `[S, ...]` for `[S]` keys, here and everywhere.
     critics: parameters of the K critics in the order of the problem.
     problem: ``(specs, new) -> problem`` of networks of other sizes. New ones
       may train longer than those that are tuned.
@@ -100,6 +102,15 @@ class Shrunk(NamedTuple):
   masks: list[selection.Masks]
   histories: dict[str, loop.History]
 
+  def member(self, index: int) -> 'Shrunk':
+    """Returns the networks of one seed; masks are those of all seeds."""
+    params, critics = trees.member((self.params, self.critics), index)
+    # Steps are those of all seeds: (T, S, ...) -> (T, ...).
+    histories = jax.tree.map(
+      lambda row: row[:, index] if row.ndim > 1 else row, self.histories
+    )
+    return self._replace(params=params, critics=critics, histories=histories)
+
 
 def shrink(
   key: types.PRNGKey,
@@ -113,7 +124,8 @@ def shrink(
   """Returns networks that take a share of the multiply-accumulates.
 
   Args:
-    key: one key; consumed.
+    key: one key, or `[S]` keys for a method that keeps the same share of each
+      map; consumed.
     whole: the networks.
     share: of all multiply-accumulates, in (0, 1].
     method: one of `METHODS`.
@@ -122,13 +134,20 @@ def shrink(
       'scales', where the method has one, and 'recovery'.
 
   Raises:
-    ValueError: an unknown method, a share out of range, or networks whose
-      channels cannot be removed.
+    ValueError: an unknown method, or one that cannot have several keys; a share
+      out of range, or networks whose channels cannot be removed.
   """
   if method not in METHODS:
     raise ValueError(f'method {method!r} is not one of {tuple(METHODS)}')
   how, config = METHODS[method], Config() if config is None else config
-  key_choose, key_train = jax.random.split(keys_lib.typed(key))
+  key = keys_lib.typed(key)
+  several = bool(key.ndim)
+  if several and not together(method):
+    raise ValueError(
+      f'method {method!r} keeps other shapes for each seed: give it one key'
+    )
+  split = jax.vmap(jax.random.split, 0, 1) if several else jax.random.split
+  key_choose, key_train = split(key)
   histories: dict[str, loop.History] = {}
   start, critics = [s.params for s in whole.subjects], whole.critics
   specs = [subject.spec for subject in whole.subjects]
@@ -153,15 +172,14 @@ def shrink(
       'magnitude': selection.magnitude, 'slimming': selection.norm_scales,
     }[how.channels]  # fmt: skip
     masks = selection.at_budget(specs, list(map(measure, specs, start)), share)
-  small = [
-    slicing.sliced(*each) for each in zip(specs, start, masks, strict=True)
-  ]
+  cut = functools.partial(_cut, key.shape)
+  small = [cut(*each) for each in zip(specs, start, masks, strict=True)]
   problem = whole.problem([spec for spec, _ in small], how.new)
   if not how.new:
     joined = whole.joined([params for _, params in small])
-    problem = recovery.continued(problem, joined, critics)
+    problem = recovery.continued(problem, joined, critics, several)
   if how.distilled:
-    problem = _distilled(problem, whole, specs, masks, config)
+    problem = _distilled(problem, whole, specs, masks, config, several)
   if how.cooperative:
     problem = cooperation.cooperative(
       problem, whole.problem(specs, False),
@@ -181,20 +199,44 @@ def shrink(
   )  # fmt: skip
 
 
+def together(method: str) -> bool:
+  """Returns whether networks of several seeds keep the same shapes."""
+  return METHODS[method].channels == 'uniform'
+
+
+def _cut(
+  seeds: tuple[int, ...],
+  spec: generator_lib.Spec,
+  params: types.Params,
+  masks: selection.Masks,
+) -> tuple[generator_lib.Spec, types.Params]:
+  """Returns what is kept of a network, or of one of each seed."""
+  if not seeds:
+    return slicing.sliced(spec, params, masks)
+  kept = [
+    slicing.sliced(spec, trees.member(params, s), masks)
+    for s in range(seeds[0])
+  ]
+  return kept[0][0], trees.stack([each for _, each in kept])
+
+
 def _distilled(
   problem: problems.Problem,
   whole: Whole,
   specs: Sequence[generator_lib.Spec],
   masks: Sequence[selection.Masks],
   config: Config,
+  several: bool,
 ) -> problems.Problem:
   teacher = whole.problem(specs, False)
   params = whole.joined([subject.params for subject in whole.subjects])
-  problem = recovery.distilled(problem, teacher, params, config.samples_weight)
+  problem = recovery.distilled(
+    problem, teacher, params, config.samples_weight, several
+  )
   if len(specs) > 1:
     return problem
   return recovery.feature_distilled(
-    problem, teacher, params, config.maps_weight, specs[0], masks[0]
+    problem, teacher, params, config.maps_weight, specs[0], masks[0], several
   )
 
 

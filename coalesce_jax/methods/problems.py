@@ -23,10 +23,13 @@ class Problem(NamedTuple):
 
   Attributes:
     setup: ``(key, hyper, *args) -> runner.Setup``.
-    args: data of one seed; all seeds have the same.
+    args: data of one seed.
     method: static settings.
     hyper: hyperparameters by name.
     score: ``(params, *args) -> []`` for early stopping, or None.
+    own: of the first arguments, whether each seed has its own, with leaves
+      `[S, ...]` for `[S]` keys: a bool, or a tree of them that is a prefix of
+      the argument. All seeds have the other arguments in common.
   """
 
   setup: Callable[..., runner.Setup]
@@ -34,6 +37,7 @@ class Problem(NamedTuple):
   method: runner.Method
   hyper: Mapping[str, Any] = {}
   score: Callable[..., jax.Array] | None = None
+  own: tuple[Any, ...] = ()
 
 
 def train(
@@ -47,10 +51,11 @@ def train(
     hooks: effects of the loop.
   """
   key = keys_lib.typed(key)
+  own = (*problem.own, *[False] * len(problem.args))[: len(problem.args)]
   return runner.run(
     key,
     problem.setup,
-    for_seeds(problem.args, key),
+    for_seeds(problem.args, key, own),
     problem.method,
     hyper=problem.hyper,
     hooks=hooks,
@@ -58,16 +63,21 @@ def train(
   )
 
 
-def for_seeds(tree: Any, key: types.PRNGKey) -> Any:
+def for_seeds(tree: Any, key: types.PRNGKey, own: Any = False) -> Any:
   """Returns arrays, repeated along a leading axis S for `[S]` keys.
 
   Args:
     tree: arrays of one seed.
     key: one typed key, or `[S]` keys.
+    own: whether arrays have that axis already: a bool, or a tree of them that
+      is a prefix of the tree.
   """
   arrays = jax.tree.map(jnp.asarray, tree)
   if not key.ndim:
     return arrays
   return jax.tree.map(
-    lambda leaf: jnp.broadcast_to(leaf[None], (*key.shape, *leaf.shape)), arrays
-  )
+    lambda has, leaf: (
+      leaf if has else jnp.broadcast_to(leaf, (*key.shape, *leaf.shape))
+    ),
+    jax.tree.broadcast(own, arrays), arrays,
+  )  # fmt: skip

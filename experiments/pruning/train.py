@@ -3,7 +3,7 @@
 Shapes: S seeds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import dataclasses
 import functools
 import math
@@ -150,31 +150,17 @@ class Bench:
 
   def small(self, method: str, share: float) -> dict[str, Any]:
     """Makes smaller networks of all seeds, and scores them."""
-    ground, trained = self.ground(), self._trained()
-    base, changes = ABLATIONS.get(method, (method, {}))
+    ground = self.ground()
     rows, specs, ternary = [], [], []
     times: Any = None
-    for s in range(self.config.seeds):
-      stage = f'{self.name}_{method}_{round(100 * share)}_s{s}'
-      made = shrinking.shrink(
-        jax.random.fold_in(self._keys[s], 1),
-        ground.whole(
-          trees.member(trained.params, s),
-          [trees.member(critic, s) for critic in trained.critics],
-          self._subject.steps, self._subject.tuning,
-        ),
-        share,
-        method=base,
-        config=settings(self.config, changes),
-        hooks=self._staged(stage),
-      )  # fmt: skip
+    for s, made in enumerate(self._shrunk(method, share)):
       specs.append(made.specs)
       samples = ground.sample(made.specs, made.params)
       rows.append(ground.scores(samples, self._before(s)))
       if ground.images is not None and method in self.config.ternary_methods:
-        ternary.append(self._ternarized(made, s, stage))
+        ternary.append(self._ternarized(made, s, _stage(method, share)))
       if not s:
-        large = ground.parted(trees.member(trained.params, 0))[0]
+        large = ground.parted(trees.member(self._trained().params, 0))[0]
         times = device.measure({
           'large': (ground.specs[0], large),
           'small': (made.specs[0], made.params[0]),
@@ -185,6 +171,32 @@ class Bench:
         {name: [row[name] for row in ternary] for name in ternary[0]}
       )
     return found | records.plain({'share': share, 'device': times})
+
+  def _shrunk(self, method: str, share: float) -> Iterator[shrinking.Shrunk]:
+    """Makes networks of all seeds smaller, in one program if shapes allow."""
+    base, changes = ABLATIONS.get(method, (method, {}))
+    trained, many = self._trained(), self.config.seeds
+    keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(self._keys)
+
+    def shrink(key: Any, params: Any, critics: Any, stage: str) -> Any:
+      whole = self.ground().whole(
+        params, critics, self._subject.steps, self._subject.tuning
+      )
+      return shrinking.shrink(
+        key, whole, share, method=base, config=settings(self.config, changes),
+        hooks=self._staged(stage),
+      )  # fmt: skip
+
+    stage = _stage(method, share)
+    if shrinking.together(base):
+      made = shrink(keys, trained.params, trained.critics, stage)
+      for s in range(many):
+        yield made.member(s)
+      return
+    for s in range(many):
+      critics = [trees.member(critic, s) for critic in trained.critics]
+      params = trees.member(trained.params, s)
+      yield shrink(keys[s], params, critics, f'{stage}_s{s}')
 
   def _ternarized(
     self, made: shrinking.Shrunk, s: int, stage: str
@@ -201,7 +213,7 @@ class Bench:
     ternary, _ = adaptation.ternarize(
       jax.random.fold_in(self._keys[s], 2), small, ground.images,
       config=dataclasses.replace(how, schedule=schedule),
-      hooks=self._staged(stage),
+      hooks=self._staged(f'{stage}_s{s}'),
     )  # fmt: skip
     params = trees.member(self._trained().params, s)
     large = generator_lib.Generator(
@@ -214,7 +226,7 @@ class Bench:
     }
 
   def _staged(self, stage: str) -> Callable[[str], Any]:
-    return lambda part: self._hooks(f'{stage}_{part}')
+    return lambda part: self._hooks(f'{self.name}_{stage}_{part}')
 
   def _result(self, method: str, specs: Any, rows: Any) -> dict[str, Any]:
     return records.plain({
@@ -225,6 +237,10 @@ class Bench:
       'parameters': [sum(map(_parameters, each)) for each in specs],
       'scores': {k: [row[k] for row in rows] for k in rows[0]},
     })  # fmt: skip
+
+
+def _stage(method: str, share: float) -> str:
+  return f'{method}_{round(100 * share)}'
 
 
 def _parameters(spec: generator_lib.Spec) -> int:

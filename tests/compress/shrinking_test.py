@@ -91,3 +91,41 @@ def test_the_penalty_is_the_mean_absolute_scale():
 def test_an_unknown_method_is_refused():
   with pytest.raises(ValueError, match="method 'smaller' is not one of"):
     shrinking.shrink(KEY, whole(), 0.4, method='smaller')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('method', ['narrow_distilled', 'uniform'])
+def test_networks_of_several_seeds_shrink_as_each_alone(method):
+  one = whole(rate=1e-2)
+  (subject,), keys = one.subjects, jax.random.split(KEY, 2)
+  params = [
+    jax.tree.map(lambda leaf, s=s: leaf * (1.0 - 0.3 * s), subject.params)
+    for s in range(2)
+  ]
+  critics = [
+    jax.tree.map(lambda leaf, s=s: leaf * (1.0 - 0.3 * s), one.critics[0])
+    for s in range(2)
+  ]
+
+  def made(key, params, critic):
+    given = one._replace(
+      subjects=(subject._replace(params=params),), critics=(critic,)
+    )
+    return shrinking.shrink(key, given, 0.4, method=method, config=CONFIG)
+
+  both = made(keys, trees.stack(params), trees.stack(critics))
+  for s in range(2):
+    alone, member = made(keys[s], params[s], critics[s]), both.member(s)
+    assert member.specs == alone.specs
+    for field in ('params', 'critics'):
+      agreement.close(getattr(member, field), getattr(alone, field), atol=1e-5)
+    np.testing.assert_allclose(
+      member.histories['recovery']['w1'], alone.histories['recovery']['w1'],
+      rtol=1e-3, atol=1e-4,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize('method', ['magnitude', 'density', 'gcc'])
+def test_methods_that_keep_other_shapes_take_one_key(method):
+  with pytest.raises(ValueError, match='give it one key'):
+    shrinking.shrink(jax.random.split(KEY, 2), whole(), 0.4, method=method)

@@ -2,10 +2,10 @@
 
   python -m experiments.pruning.main --workdir=DIR
 
-A trial is one method at one share, all seeds one after another, because masks
-of different seeds have different shapes. Large networks are trained first, all
-seeds as one program, and every method starts from them. Networks that start new
-train as long as the large one and the fine-tuning together.
+A trial is one method at one share. Its seeds are one program if all of them
+keep the same shapes, and else one after another. Large networks are trained
+first, all seeds as one program, and every method starts from them. Networks
+that start new train as long as the large one and the fine-tuning together.
 
 Generators of latents are scored by the Frechet distance to test images, in
 features of the classifier of the data set. pix2pix is scored by the mean
