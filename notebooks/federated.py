@@ -146,26 +146,25 @@ for name, before, after, macs in (
 # %%
 shares = np.concatenate([np.asarray(g) for g in scores.gates], -1)
 count = len(problem.topics)
-rows = np.concatenate([np.arange(i, len(shares), count)[:6]
-                       for i in range(min(count, len(shares)))])  # fmt: skip
+# Tasks are of all nodes in turn.
+of_nodes = [shares[node::count][:6] for node in range(count)]
 figure, ax = plt.subplots(figsize=(8, 3.4), layout='constrained')
-ax.imshow(shares[rows], cmap='Greys', vmin=0, vmax=1, aspect='auto')
-each = len(rows) / min(count, len(shares))
+ax.imshow(np.concatenate(of_nodes), cmap='Greys', vmin=0, vmax=1, aspect='auto')
+each = len(of_nodes[0])
 ax.set_yticks(
-  each * (np.arange(min(count, len(shares))) + 0.5) - 0.5,
-  ['digits ' + ' '.join(map(str, sorted(t))) for t in problem.topics][
-    : len(shares)
-  ],
+  each * (np.arange(count) + 0.5) - 0.5,
+  ['digits ' + ' '.join(map(str, sorted(t))) for t in problem.topics],
   fontsize=8,
-)  # fmt: skip
+)
 edges = np.cumsum([g.shape[-1] for g in scores.gates])[:-1]
 for edge in edges:
   ax.axvline(edge - 0.5, color='C1')
 ax.set_xlabel('channels of the four convolutions')
 
-different = [np.abs(shares[i::count].mean(0) - shares[j::count].mean(0)).mean()
-             for i in range(min(count, len(shares))) for j in range(i)]  # fmt: skip
-print(f'difference of the shares of two nodes: {np.mean(different):.3f}')
+means = np.stack([rows.mean(0) for rows in of_nodes])
+apart = np.abs(means[:, None] - means[None]).mean(-1)
+apart = apart[np.triu_indices(count, 1)]
+print(f'difference of the shares of two nodes: {apart.mean():.3f}')
 
 # %% [markdown]
 # ## A file for the node

@@ -18,14 +18,17 @@ import pytest
 
 from coalesce_jax.core import trees
 from coalesce_jax.models import bundle
+from coalesce_jax.ot import exact
 
 FOLDER = pathlib.Path(__file__).parents[1] / 'notebooks'
 NAMES = (
   'barycenters',
   'continual',
   'edge',
+  'federated',
   'quickstart',
   'seeds',
+  'shapes',
   'translation',
 )
 
@@ -262,3 +265,35 @@ def test_translation_ends_with_a_program_that_draws_alike(
   expected = loaded(np.asarray(made['drawn']))
   np.testing.assert_allclose(made['coloured'], expected, atol=1e-5)
   assert made['difference'] < 0.1
+
+
+@pytest.mark.slow
+def test_shapes_has_answers_that_are_least_in_their_own_objective(
+  tmp_path, monkeypatch
+):
+  made = run('shapes', tmp_path, monkeypatch)
+  assert_pictures(4)
+  squared = {name: cost[1] for name, cost in made['costs'].items()}
+  assert min(squared, key=squared.get) == 'W2 mean, matchings'
+  for name, some in made['cases'].items():
+    shares = [image.reshape(-1) / image.sum() for image in some]
+    pixels = made['pixels']
+    # No image of the case is a better median.
+    values = [
+      np.mean([exact.w1(pixels, pixels, other, each) for each in shares])
+      for other in shares
+    ]
+    assert made['medians'][name].value <= min(values) + 1e-9
+
+
+@pytest.mark.slow
+def test_federated_ends_with_a_small_network_for_a_node(tmp_path, monkeypatch):
+  made = run('federated', tmp_path, monkeypatch)
+  assert_pictures(4)
+  adapted, loaded = made['adapted'], made['loaded']
+  assert loaded.spec == adapted.static.spec and loaded.spec.gates == 'none'
+  assert loaded.spec.widths == tuple(int(m.sum()) for m in adapted.masks)
+  images = made['query'].images / 127.5 - 1.0
+  np.testing.assert_allclose(
+    loaded.logits(images), adapted.static.logits(images), atol=1e-6
+  )
