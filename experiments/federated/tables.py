@@ -62,6 +62,7 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
     'accuracy': float(accuracy.mean()),
     'interval': interval(accuracy),
     'by_seed': accuracy.mean(1),
+    'validation': result['validation'],
     'static': float(static.mean()),
     'static_interval': interval(static),
     'macs': result['macs'] / whole,

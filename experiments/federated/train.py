@@ -185,13 +185,18 @@ def _trial(
     )
   score = evaluation.scorer(spec, how, True)
   scale = _selected(bench, score, meta) if row.tuned else 1.0
+  held = score(meta.params, bench.validation(), scale, masks)
   scores = score(meta.params, bench.test(), scale, masks)
   accuracy, static = scores.accuracy, scores.static_accuracy
+  validation = held.accuracy
   if row.how == 'before':
     accuracy = static = scores.before
+    validation = held.before
   return records.plain({
     'accuracy': np.round(accuracy, 4),
     'static_accuracy': np.round(static, 4),
+    # What settings may be chosen by.
+    'validation': float(np.mean(validation)),
     'macs': float(np.mean(scores.macs)),
     'static_macs': float(np.mean(scores.static_macs)),
     'dense_macs': classifier.dense(bench.spec(bench.config)),

@@ -99,7 +99,7 @@ def result(accuracy, macs):
     'accuracy': accuracy, 'static_accuracy': accuracy, 'macs': macs,
     'static_macs': macs, 'dense_macs': 100, 'bytes_per_round': 2048,
     'open': [], 'overlap': {'similar': 0.9, 'dissimilar': None}, 'scale': 1.0,
-    'width': 4, 'runs': None,
+    'width': 4, 'runs': None, 'validation': 0.5,
     'curve': [
       {'step': 10 * i, 'gradient_squared': [4.0 / i]} for i in range(1, 11)
     ],
