@@ -1,0 +1,186 @@
+"""Rounds over nodes that the server reaches by messages only."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from coalesce_jax.core import trees
+from coalesce_jax.federated import exchange
+from coalesce_jax.federated import learn
+from coalesce_jax.federated import privacy
+from coalesce_jax.federated import rounds
+from coalesce_jax.federated import server
+from coalesce_jax.training import loop
+from tests.federated import channels
+from tests.federated import small
+
+KEY = jax.random.key(3)
+
+
+def config(steps, **changes):
+  """Settings of first order, without early stopping."""
+  given = {'second_order': False, 'order': 'backbone', 'local_steps': 2}
+  schedule = loop.Schedule(steps, 1, save_seconds=0.0, fast_compile=True)
+  return small.config(schedule=schedule, **given | changes)
+
+
+def close(found, wanted, **tolerance):
+  other = trees.flatten(wanted)
+  for name, leaf in trees.flatten(found).items():
+    np.testing.assert_allclose(leaf, other[name], err_msg=name, **tolerance)
+
+
+@pytest.mark.slow
+def test_rounds_over_messages_equal_rounds_in_one_program():
+  settings = config(3)
+  whole, _ = learn.metagater(
+    KEY, small.nodes(), small.DENSE, small.SHAPE, config=settings
+  )
+  kept = []
+  found = server.serve(
+    channels.channel(channels.handlers(settings, 5, count=4)), small.DENSE,
+    settings, KEY, count=5, keep=kept.append,
+  )  # fmt: skip
+  close(found.params, whole.params, atol=1e-5)
+  close(kept[-1], found.params, atol=0)
+  assert len(kept) == 3 and not found.refused
+  assert [len(row['nodes']) for row in found.history] == [3, 3, 3]
+  assert 0.0 <= found.scores['accuracy'] <= 1.0
+
+
+def answers(good):
+  """What bad nodes answer in training, by their number."""
+  name = next(iter(good.arrays))
+  block = good.arrays[name]
+  nan = block._replace(data=block.data[:-4] + np.float32('nan').tobytes())
+  claim = block._replace(shape=(2_500_000_000,))
+  bad = lambda block: good._replace(arrays={**good.arrays, name: block})
+  return {
+    107: bad(nan),
+    114: bad(claim),
+    121: None,
+    128: 'ValueError: out of memory',
+  }
+
+
+def test_nodes_that_answer_badly_are_named_and_the_round_goes_on():
+  settings = config(1, nodes=5, server='average')
+  nodes = channels.handlers(settings, 5)
+  one = nodes[100]['train']
+  given = []
+
+  def train(content):
+    # All nodes would compile alike; their answers are replaced anyway.
+    if not given:
+      given.append((content, one(content)))
+    return given[0][1]
+
+  for handlers in nodes.values():
+    handlers['train'] = train
+
+  def change(number, kind, content):
+    return answers(content).get(number, content) if kind == 'train' else content
+
+  found = server.serve(
+    channels.channel(nodes, change), small.DENSE, settings, KEY, count=5,
+    score=False,
+  )  # fmt: skip
+  assert found.history[0]['nodes'] == [0]
+  # The average of one node is what it ended with.
+  close(found.params, exchange.unpack(given[0][1].arrays, found.params), atol=0)
+  lines = sorted(found.refused)
+  assert [line.split(':')[0] for line in lines] == [
+    'node 1', 'node 2', 'node 3', 'node 4',
+  ]  # fmt: skip
+  assert 'not finite' in lines[0] and '(2500000000,)' in lines[1]
+  assert 'no answer in time' in lines[2] and 'out of memory' in lines[3]
+
+
+def test_a_node_counts_at_most_as_far_as_the_bound():
+  settings = config(1, nodes=2, server='average')
+  start = small.params(small.DENSE)
+  far = jax.tree.map(lambda leaf: leaf + 100.0, start)
+  metrics = dict.fromkeys(('loss', 'accuracy', 'open'), 0.5)
+
+  def handlers(position):
+    values = {'num-examples': 1_000_000 if position else 1, **metrics}
+    return {
+      'query': lambda _: exchange.Content({}, {'position': position}),
+      'train': lambda sent: exchange.Content(
+        exchange.pack(far) if position else sent.arrays,
+        values,
+      ),
+    }
+
+  found = server.serve(
+    channels.channel({5: handlers(0), 6: handlers(1)}), small.DENSE, settings,
+    KEY, count=2, privacy=privacy.Privacy(clip=1.0), score=False,
+  )  # fmt: skip
+  begun = server.serve(
+    channels.channel({5: handlers(0)}), small.DENSE, settings, KEY, count=1,
+    score=False,
+  )  # fmt: skip
+  moved = jax.tree.map(jnp.subtract, found.params, begun.params)
+  norm = np.sqrt(sum(float(jnp.sum(x * x)) for x in jax.tree.leaves(moved)))
+  # One of two nodes moved, by the bound; its claimed images do not count.
+  np.testing.assert_allclose(norm, 0.5, rtol=1e-4)
+
+
+def position_only(position):
+  return {
+    'query': lambda _: exchange.Content({}, {'position': position}),
+    'train': lambda _: 'not today',
+  }
+
+
+@pytest.mark.parametrize(
+  ('nodes', 'message'),
+  [
+    ({}, 'no node is connected after 2 seconds'),
+    ({7: position_only(0)}, 'could be used; the last: node 0: not today'),
+    ({7: position_only(9)}, 'could be used; the last: node 0: is not conn'),
+  ],
+  ids=['none', 'unusable', 'unknown'],
+)
+def test_a_run_without_any_answer_says_why(nodes, message):
+  with pytest.raises(ValueError, match=message):
+    server.serve(
+      channels.channel(nodes), small.DENSE, config(1), KEY, count=1, wait=2.0
+    )
+
+
+def test_a_node_that_comes_back_takes_its_place_again():
+  settings = config(3, nodes=1, server='average')
+  data = {1: position_only(0), 2: position_only(0), 3: position_only(0)}
+  echo = lambda sent: exchange.Content(
+    sent.arrays, {'num-examples': 1, 'loss': 0, 'accuracy': 1, 'open': 1}
+  )
+  for handlers in data.values():
+    handlers['train'] = echo
+  rounds_done = []
+  present = lambda: [[1], [2, 3], [3]][min(len(rounds_done), 2)]
+  found = server.serve(
+    channels.channel(data, online=present), small.DENSE, settings, KEY,
+    count=1, score=False, keep=rounds_done.append,
+  )  # fmt: skip
+  assert [row['nodes'] for row in found.history][:2] == [[0], [0]]
+  assert found.refused[0] == 'node number 3: position 0 is taken'
+
+
+def test_gates_that_stay_at_their_nodes_are_refused():
+  with pytest.raises(ValueError, match='personal_gates: gates that stay'):
+    server.serve(
+      channels.channel({}), small.SPEC, small.config(personal_gates=True), KEY,
+      count=1,
+    )
+
+
+def test_nodes_are_sampled_without_repetition():
+  settings = config(1, nodes=3)
+  sample = jax.jit(functools.partial(rounds.sample, settings, 5))
+  drawn = [np.asarray(sample(jnp.int32(s), KEY)[0]) for s in range(4)]
+  assert all(len(set(each.tolist())) == 3 for each in drawn)
+  assert len({tuple(each) for each in drawn}) > 1
