@@ -155,20 +155,43 @@ def run(
     end(running)
 
 
-def end(running: Mapping[str, subprocess.Popen[bytes]]) -> None:
+def end(
+  running: Mapping[str, subprocess.Popen[bytes]], patience: float = _PATIENCE
+) -> None:
   """Ends processes and those that they started, in any case.
 
   Args:
     running: processes by name, each the leader of its group.
+    patience: seconds for them to end by themselves.
   """
+  # Flower starts processes in groups of their own, too.
+  others = _descendants({process.pid for process in running.values()})
   for number in (signal.SIGTERM, signal.SIGKILL):
     for process in reversed(list(running.values())):
       with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + patience
     for process in running.values():
       with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(max(0.1, until - time.monotonic()))
+  for pid in others:
+    with contextlib.suppress(ProcessLookupError):
+      os.kill(pid, signal.SIGKILL)
+
+
+def _descendants(pids: set[int]) -> set[int]:
+  """Returns the processes that these started, and those that they did."""
+  listed = subprocess.run(
+    ['ps', '-A', '-o', 'pid=,ppid='], capture_output=True, text=True,
+    check=False,
+  ).stdout  # fmt: skip
+  parents = [tuple(map(int, row.split())) for row in listed.splitlines()]
+  found: set[int] = set()
+  while True:
+    more = {pid for pid, parent in parents if parent in pids | found} - found
+    if not more:
+      return found
+    found |= more
 
 
 def free_ports(count: int) -> list[int]:
@@ -222,7 +245,9 @@ def _start(command: Command, logs: pathlib.Path) -> subprocess.Popen[bytes]:
   path = os.pathsep.join(
     [os.path.dirname(command.line[0]), os.environ.get('PATH', '')]
   )
+  # A node has a new process for every message: it compiles once all the same.
   environment = {
+    'JAX_COMPILATION_CACHE_DIR': str(logs.parent / 'flower' / 'programs'),
     **os.environ, **_QUIET, 'FLWR_HOME': str(command.home), 'PATH': path,
   }  # fmt: skip
   with open(logs / f'{command.name}.log', 'wb') as log:

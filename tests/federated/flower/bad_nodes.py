@@ -1,7 +1,7 @@
 """The text of an app some of whose nodes answer badly.
 
-A node does what `behaves` of its settings says. One that waits first writes the
-file `marker`.
+A node does what `behaves` of its settings says, a word for each round. One that
+waits first writes the file `marker`.
 """
 
 MODULE = '''
@@ -29,18 +29,19 @@ def bad(given, node):
   name = max(arrays)
   block = arrays[name]
   block = exchange.Block(block.dtype, block.shape, block.stype, block.data)
-  if node['behaves'] == 'nan':
+  how = node['behaves'].split()[given.values.get('round', 1) - 1]
+  if how == 'nan':
     data = block.data[:-4] + np.float32('nan').tobytes()
     block = block._replace(data=data)
-  elif node['behaves'] == 'shape':
+  elif how == 'shape':
     block = exchange.pack({{'a': np.zeros(3)}})['a']
-  elif node['behaves'] == 'claim':
+  elif how == 'claim':
     block = block._replace(shape=(2_500_000_000,))
-  elif node['behaves'] == 'claim-inside':
+  elif how == 'claim-inside':
     head = exchange.pack({{'a': np.zeros(0)}})['a'].data
-    head = head.replace(b'(0,), }}' + 10 * b' ', b'(2500000000,), }}')
+    head = head.replace(b'(0,), }}' + 9 * b' ', b'(2500000000,), }}')
     block = block._replace(data=head)
-  elif node['behaves'] == 'wait':
+  elif how == 'wait':
     pathlib.Path(node['marker']).touch()
     time.sleep(3600)
   return exchange.Content({{**arrays, name: block}}, values)
