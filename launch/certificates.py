@@ -60,9 +60,7 @@ def make(folder: pathlib.Path) -> Paths:
     )
 
   root, own = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-  sign = dict.fromkeys(
-    ('digital_signature', 'key_cert_sign', 'crl_sign'), True
-  )
+  sign = dict.fromkeys(('digital_signature', 'key_cert_sign', 'crl_sign'), True)
   rest = ('content_commitment', 'key_encipherment', 'data_encipherment',
           'key_agreement', 'encipher_only', 'decipher_only')  # fmt: skip
   authority = (

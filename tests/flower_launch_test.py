@@ -15,10 +15,10 @@ from launch import flower as launcher
 from launch import flower_app
 from launch import flower_processes as processes
 
-CONFIG = '''
+CONFIG = """
 from tests.federated.flower import settings
 get_config = settings.metagater
-'''
+"""
 
 
 def job(tmp_path, **changes):
@@ -38,7 +38,7 @@ def programs(tmp_path, monkeypatch):
   monkeypatch.setattr(sys, 'executable', str(folder / 'python'))
 
 
-STAND_IN = '''
+STAND_IN = """
 import json, os, pathlib, socket, sys, time
 name, flags = pathlib.Path(sys.argv[0]).name, sys.argv[1:]
 home = pathlib.Path(os.environ['FLWR_HOME'])
@@ -61,7 +61,7 @@ if name == 'flower-superlink':
   port = next(int(f.split('=')[1]) for f in flags if f.startswith('--port='))
   listening = socket.create_server(('127.0.0.1', port))
 time.sleep(600)
-'''
+"""
 
 
 def called(tmp_path, name):

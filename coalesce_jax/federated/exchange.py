@@ -87,7 +87,9 @@ def pack(tree: types.Params) -> dict[str, Block]:
   Raises:
     ValueError: a leaf is not finite.
   """
-  return {name: _block(name, leaf) for name, leaf in trees.flatten(tree).items()}
+  return {
+    name: _block(name, leaf) for name, leaf in trees.flatten(tree).items()
+  }
 
 
 def _block(name: str, leaf: Any) -> Block:

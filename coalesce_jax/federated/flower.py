@@ -1,8 +1,8 @@
 """Carries messages by Flower: an app for the server, and one for the nodes.
 
 Flower (https://flower.ai) runs one process for the server, the SuperLink, and
-one for each node, a SuperNode. This module alone knows Flower. Its package is an
-extra, `coalesce_jax[federated]`, and is imported when an app is made.
+one for each node, a SuperNode. This module alone knows Flower. Its package is
+an extra, `coalesce_jax[federated]`, and is imported when an app is made.
 
 A message carries an ArrayRecord and, to a node, a ConfigRecord, or, from a
 node, a MetricRecord.

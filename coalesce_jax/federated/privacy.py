@@ -44,7 +44,9 @@ class Privacy:
       if not (math.isfinite(value) and value >= 0.0):
         raise ValueError(f'{name} {value} is negative')
     if self.noise and not self.clip:
-      raise ValueError(f'noise {self.noise:g} needs clip: how far a node counts')
+      raise ValueError(
+        f'noise {self.noise:g} needs clip, which says how far a node counts'
+      )
 
 
 def clipped(start: types.Params, end: types.Params, clip: float) -> Any:
@@ -73,7 +75,8 @@ def noised(
     rng: source of the noise. Whoever knows its seed can take the noise away.
   """
   return jax.tree.map(
-    lambda leaf: leaf
-    + jnp.asarray(rng.normal(0.0, deviation, leaf.shape), leaf.dtype),
+    lambda leaf: (
+      leaf + jnp.asarray(rng.normal(0.0, deviation, leaf.shape), leaf.dtype)
+    ),
     average,
   )

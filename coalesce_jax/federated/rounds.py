@@ -149,9 +149,7 @@ def move(
   if config.server == 'average':
     return average, moments
   # In the scale of a gradient: what epsilon of Adam is compared with.
-  way = jax.tree.map(
-    lambda a, b: (a - b) / config.local_rate, meta, average
-  )
+  way = jax.tree.map(lambda a, b: (a - b) / config.local_rate, meta, average)
   updates, moments = server(config).update(way, moments)
   return optax.apply_updates(meta, updates), moments
 

@@ -60,7 +60,7 @@ def serve(
   count: int,
   timeout: float = 600.0,
   wait: float = 120.0,
-  privacy: privacy_lib.Privacy = privacy_lib.Privacy(),
+  privacy: privacy_lib.Privacy | None = None,
   rng: np.random.Generator | None = None,
   score: bool = True,
   keep: Callable[[types.Params], None] = lambda params: None,
@@ -75,7 +75,7 @@ def serve(
     count: M.
     timeout: seconds to wait for the answers of a round.
     wait: seconds to wait for nodes at the start.
-    privacy: bound of an update, and noise.
+    privacy: bound of an update, and noise; None is neither.
     rng: source of the noise; None is that of the system.
     score: whether nodes score the last meta-parameters.
     keep: called with the meta-parameters after each round.
@@ -92,6 +92,7 @@ def serve(
       'personal_gates: gates that stay at their nodes are not supported over '
       'real nodes'
     )
+  privacy = privacy or privacy_lib.Privacy()
   rng = np.random.default_rng() if rng is None else rng
   like = node_lib.shapes(spec)
   meta = scan.once(functools.partial(meta_lib.start, spec, config))(key)

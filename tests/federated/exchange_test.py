@@ -2,6 +2,7 @@
 before its size is known."""
 
 import io
+import tracemalloc
 
 import jax
 import numpy as np
@@ -75,6 +76,18 @@ def test_arrays_that_do_not_fit_are_refused(change, message):
   with pytest.raises(ValueError, match=message) as error:
     exchange.unpack(sent, LIKE)
   assert '\n' not in str(error.value)
+
+
+def test_a_claim_of_ten_gigabytes_takes_no_memory():
+  sent = packed()
+  text = "{'descr': '<f4', 'fortran_order': False, 'shape': (2500000000,), }"
+  block = sent['rate']._replace(data=header(text))
+  tracemalloc.start()
+  with pytest.raises(ValueError, match='has bytes of float32'):
+    exchange.unpack({**sent, 'rate': block}, LIKE)
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert peak < 1 << 20
 
 
 def test_nothing_that_is_not_finite_is_sent():

@@ -129,6 +129,31 @@ def test_a_node_counts_at_most_as_far_as_the_bound():
   np.testing.assert_allclose(norm, 0.5, rtol=1e-4)
 
 
+def test_the_server_keeps_the_moments_of_adam_between_rounds():
+  settings = config(4, nodes=1, server_rate=0.01, local_rate=0.1)
+  ways = [1.0, -1.0, 1.0, 1.0]
+
+  def train(sent):
+    # The way of the round is its gradient times the local rate.
+    step = 0.1 * ways[sent.values['round'] - 1]
+    start = exchange.unpack(sent.arrays, small.params(small.DENSE))
+    end = jax.tree.map(lambda leaf: leaf - step, start)
+    metrics = dict.fromkeys(('loss', 'accuracy', 'open'), 0.5)
+    return exchange.Content(exchange.pack(end), {'num-examples': 1, **metrics})
+
+  nodes = {5: {**position_only(0), 'train': train}}
+  kept = []
+  server.serve(
+    channels.channel(nodes), small.DENSE, settings, KEY, count=1, score=False,
+    keep=kept.append,
+  )  # fmt: skip
+  bias = [float(np.mean(each['backbone']['logits']['bias'])) for each in kept]
+  # The first step is the rate whatever the gradient. In the second, the mean of
+  # gradients is .1 * (.9 - 1) / (1 - .9 ** 2), and that of their squares 1.
+  np.testing.assert_allclose(bias[0], -0.01, rtol=1e-4)
+  np.testing.assert_allclose(bias[1] - bias[0], 0.01 / 19, rtol=1e-3)
+
+
 def position_only(position):
   return {
     'query': lambda _: exchange.Content({}, {'position': position}),
@@ -173,7 +198,10 @@ def test_a_node_that_comes_back_takes_its_place_again():
 def test_gates_that_stay_at_their_nodes_are_refused():
   with pytest.raises(ValueError, match='personal_gates: gates that stay'):
     server.serve(
-      channels.channel({}), small.SPEC, small.config(personal_gates=True), KEY,
+      channels.channel({}),
+      small.SPEC,
+      small.config(personal_gates=True),
+      KEY,
       count=1,
     )
 

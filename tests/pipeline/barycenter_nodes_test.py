@@ -33,9 +33,7 @@ def test_a_bundle_of_the_architecture_is_kept(tmp_path):
 
 def nan():
   return damaged.edited(
-    lambda header, manifest, payload: (
-      np.float32('nan').tobytes() + payload[4:]
-    ),
+    lambda header, manifest, payload: np.float32('nan').tobytes() + payload[4:],
     small.drawn(small.PIXELS),
   )
 

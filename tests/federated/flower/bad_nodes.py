@@ -4,7 +4,7 @@ A node does what `behaves` of its settings says, a word for each round. One that
 waits first writes the file `marker`.
 """
 
-MODULE = '''
+MODULE = """
 import pathlib
 import time
 
@@ -49,4 +49,4 @@ def bad(given, node):
 
 client = flower.client_app(make)
 server = app.server()
-'''
+"""

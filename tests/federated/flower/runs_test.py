@@ -111,9 +111,7 @@ def test_bad_and_killed_nodes_are_named_and_the_run_goes_on_over_tls(tmp_path):
   assert 'has bytes of float32 (2500000000,), its network has' in inside
   assert len(by_node['node 2']) == 4
   assert by_node['node 2'][1:] == ['is not connected'] * 3
-  close(
-    classifier_files.load_meta(summary['meta']).params, alone(config, 4, 0)
-  )
+  close(classifier_files.load_meta(summary['meta']).params, alone(config, 4, 0))
 
 
 def alone(config, steps, node):
