@@ -1,7 +1,7 @@
 """Runs federated learning, or coalescence, over Flower's nodes on this machine.
 
   python -m launch.flower --app=metagater --workdir=DIR \
-    --config=experiments/federated/configs/digits.py:quick
+    --config=experiments/federated/configs/digits.py:quick --config.nodes=14
   python -m launch.flower --app=coalescence --workdir=DIR --tls \
     --config=experiments/coalesce/configs/digits.py:quick
 

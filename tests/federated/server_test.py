@@ -66,20 +66,27 @@ def answers(good):
   }
 
 
+METRICS = {'loss': 0.5, 'accuracy': 0.25, 'open': 1.0}
+
+
+def moving(position, way, examples=1, sent=None):
+  """A node that adds a number to all it is sent, and notes what that was."""
+
+  def train(given):
+    start = exchange.unpack(given.arrays, small.params(small.DENSE))
+    if sent is not None:
+      sent.append(start)
+    end = jax.tree.map(lambda leaf: leaf + way, start)
+    values = {'num-examples': examples, **METRICS}
+    return exchange.Content(exchange.pack(end), values)
+
+  query = lambda _: exchange.Content({}, {'position': position})
+  return {'query': query, 'train': train}
+
+
 def test_nodes_that_answer_badly_are_named_and_the_round_goes_on():
-  settings = config(1, nodes=5, server='average')
-  nodes = channels.handlers(settings, 5)
-  one = nodes[100]['train']
-  given = []
-
-  def train(content):
-    # All nodes would compile alike; their answers are replaced anyway.
-    if not given:
-      given.append((content, one(content)))
-    return given[0][1]
-
-  for handlers in nodes.values():
-    handlers['train'] = train
+  settings, sent = config(1, nodes=5, server='average'), []
+  nodes = {100 + 7 * i: moving(i, 0.25, sent=sent) for i in range(5)}
 
   def change(number, kind, content):
     return answers(content).get(number, content) if kind == 'train' else content
@@ -88,9 +95,9 @@ def test_nodes_that_answer_badly_are_named_and_the_round_goes_on():
     channels.channel(nodes, change), small.DENSE, settings, KEY, count=5,
     score=False,
   )  # fmt: skip
-  assert found.history[0]['nodes'] == [0]
-  # The average of one node is what it ended with.
-  close(found.params, exchange.unpack(given[0][1].arrays, found.params), atol=0)
+  assert found.history == [{'round': 1, 'nodes': [0], **METRICS}]
+  wanted = jax.tree.map(lambda leaf: leaf + 0.25, sent[0])
+  close(found.params, wanted, atol=1e-7)
   lines = sorted(found.refused)
   assert [line.split(':')[0] for line in lines] == [
     'node 1', 'node 2', 'node 3', 'node 4',
@@ -99,49 +106,33 @@ def test_nodes_that_answer_badly_are_named_and_the_round_goes_on():
   assert 'no answer in time' in lines[2] and 'out of memory' in lines[3]
 
 
-def test_a_node_counts_at_most_as_far_as_the_bound():
-  settings = config(1, nodes=2, server='average')
-  start = small.params(small.DENSE)
-  far = jax.tree.map(lambda leaf: leaf + 100.0, start)
-  metrics = dict.fromkeys(('loss', 'accuracy', 'open'), 0.5)
-
-  def handlers(position):
-    values = {'num-examples': 1_000_000 if position else 1, **metrics}
-    return {
-      'query': lambda _: exchange.Content({}, {'position': position}),
-      'train': lambda sent: exchange.Content(
-        exchange.pack(far) if position else sent.arrays,
-        values,
-      ),
-    }
-
-  found = server.serve(
-    channels.channel({5: handlers(0), 6: handlers(1)}), small.DENSE, settings,
-    KEY, count=2, privacy=privacy.Privacy(clip=1.0), score=False,
-  )  # fmt: skip
-  begun = server.serve(
-    channels.channel({5: handlers(0)}), small.DENSE, settings, KEY, count=1,
-    score=False,
-  )  # fmt: skip
-  moved = jax.tree.map(jnp.subtract, found.params, begun.params)
-  norm = np.sqrt(sum(float(jnp.sum(x * x)) for x in jax.tree.leaves(moved)))
+def test_a_node_counts_by_its_images_or_at_most_as_far_as_the_bound():
+  settings, sent = config(1, nodes=2, server='average'), []
+  nodes = {
+    5: moving(0, 0.0, sent=sent),
+    6: moving(1, 100.0, examples=3, sent=sent),
+  }
+  moves = []
+  for bound in (None, privacy.Privacy(clip=1.0)):
+    found = server.serve(
+      channels.channel(nodes), small.DENSE, settings, KEY, count=2,
+      privacy=bound, score=False,
+    )  # fmt: skip
+    moves.append(jax.tree.map(jnp.subtract, found.params, sent[0]))
+  for leaf in jax.tree.leaves(moves[0]):
+    np.testing.assert_allclose(leaf, 75.0, rtol=1e-5)
+  squares = [float(jnp.sum(x * x)) for x in jax.tree.leaves(moves[1])]
   # One of two nodes moved, by the bound; its claimed images do not count.
-  np.testing.assert_allclose(norm, 0.5, rtol=1e-4)
+  np.testing.assert_allclose(np.sqrt(sum(squares)), 0.5, rtol=1e-4)
 
 
 def test_the_server_keeps_the_moments_of_adam_between_rounds():
   settings = config(4, nodes=1, server_rate=0.01, local_rate=0.1)
   ways = [1.0, -1.0, 1.0, 1.0]
 
-  def train(sent):
-    # The way of the round is its gradient times the local rate.
-    step = 0.1 * ways[sent.values['round'] - 1]
-    start = exchange.unpack(sent.arrays, small.params(small.DENSE))
-    end = jax.tree.map(lambda leaf: leaf - step, start)
-    metrics = dict.fromkeys(('loss', 'accuracy', 'open'), 0.5)
-    return exchange.Content(exchange.pack(end), {'num-examples': 1, **metrics})
-
-  nodes = {5: {**position_only(0), 'train': train}}
+  # A node moves by its gradient times the local rate.
+  nodes = {5: {**moving(0, 0.0), 'train': lambda sent: moving(
+    0, -0.1 * ways[sent.values['round'] - 1])['train'](sent)}}  # fmt: skip
   kept = []
   server.serve(
     channels.channel(nodes), small.DENSE, settings, KEY, count=1, score=False,
