@@ -217,7 +217,7 @@ def number(
   Raises:
     ValueError: it is missing, no number, or out of bounds.
   """
-  value = values.get(name)
+  value: Any = values.get(name)
   good = isinstance(value, int | float) and not isinstance(value, bool)
   if not good or not low <= value <= high:
     raise ValueError(

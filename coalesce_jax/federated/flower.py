@@ -120,7 +120,8 @@ def channel(grid: Any) -> exchange.Channel:
   def ask(
     kind: str, contents: Mapping[int, Content], seconds: float
   ) -> dict[int, Content | str]:
-    waiting, answers = {}, {}
+    waiting: dict[str, int] = {}
+    answers: dict[int, Content | str] = {}
     for node, content in contents.items():
       message = flwr.Message(
         _record(content, _CONFIG), dst_node_id=node, message_type=kind

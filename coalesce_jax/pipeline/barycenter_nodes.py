@@ -250,8 +250,8 @@ def lead(channel: exchange.Channel, run: Values) -> None:
     list(made.values()), config=config_lib.barycenter(config),
     method=part.method, objective=part.objective or None,
   )  # fmt: skip
-  path = os.path.join(out, 'meta.safetensors')
-  bundle.save(path, meta)
+  to = os.path.join(out, 'meta.safetensors')
+  bundle.save(to, meta)
   known = members_lib.update(channel, known, count, timeout, refuse)
   sent = Content({_BUNDLE: exchange.file_block(bundle.encode(meta))}, {})
   took = ask(
@@ -261,13 +261,13 @@ def lead(channel: exchange.Channel, run: Values) -> None:
   files.write_json(
     out / 'summary.json',
     {
-      'meta': path,
+      'meta': to,
       'nodes': list(made),
       'returned_to': list(took),
       'refused': lines,
     },
   )
-  logging.info('wrote %s', path)
+  logging.info('wrote %s', to)
 
 
 def _numbers(key: jax.Array) -> list[int]:
