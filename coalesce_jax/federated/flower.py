@@ -126,7 +126,8 @@ def channel(grid: Any) -> exchange.Channel:
       message = flwr.Message(
         _record(content, _CONFIG), dst_node_id=node, message_type=kind
       )
-      (number,) = grid.push_messages([message])
+      # There is none if the SuperLink did not take the message.
+      number = next(iter(grid.push_messages([message])), None)
       if number is None:
         answers[node] = 'the SuperLink did not take its message'
       else:
@@ -149,8 +150,13 @@ def channel(grid: Any) -> exchange.Channel:
 def _pulled(grid: Any, number: str) -> Content | str | None:
   """Returns the answer to one message, or None if it is not there yet."""
   # One at a time, so that what cannot be read has one sender.
+  lost = importlib.import_module('httpx').TransportError
   try:
     found = list(grid.pull_messages([number]))
+  except lost as error:
+    # The connection to the SuperLink is nobody's fault.
+    logging.warning('the SuperLink does not answer (%r)', error)
+    return None
   # Flower decodes what a node sent, and raises whatever that leads to.
   except Exception as error:
     return files.shown(f'cannot be decoded ({error!r:.200})')
