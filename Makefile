@@ -1,4 +1,4 @@
-# Targets: demo, test, test-all, test-latest, lint, docs, clean.
+# Targets: demo, test, test-all, test-latest, test-federated, lint, docs, clean.
 # PYTHON=python3.12 chooses the interpreter of new virtual environments.
 
 PYTHON ?= python3
@@ -9,7 +9,8 @@ WORKERS ?= -n 2 --dist loadfile
 # What an environment was made from; a change makes it stale.
 INPUTS = setup.cfg pyproject.toml constraints.txt
 
-.PHONY: demo test test-all test-latest lint docs docs-pages docs-notebooks clean
+.PHONY: demo test test-all test-latest test-federated lint docs docs-pages \
+  docs-notebooks clean
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := demo
 
@@ -26,6 +27,10 @@ test-all: .venv/.stamp
 
 test-latest: .venv-latest/.stamp
 	@.venv-latest/bin/python -m pytest $(WORKERS)
+
+# Nodes are processes, which share the programs that they compile.
+test-federated: .venv-federated/.stamp
+	@.venv-federated/bin/python -m pytest -m '' tests/federated/flower
 
 lint: .venv/.stamp-dev
 	@.venv/bin/ruff check .
@@ -53,7 +58,7 @@ docs-notebooks: .venv/.stamp-docs
 	  --deselect $(FETCHES)
 
 clean:
-	@rm -rf .venv .venv-latest build dist docs/_build *.egg-info \
+	@rm -rf .venv .venv-latest .venv-federated build dist docs/_build *.egg-info \
 	  docs/notebooks .mypy_cache .pytest_cache .ruff_cache
 	@find coalesce_jax experiments launch tests -name __pycache__ -prune \
 	  -exec rm -rf {} +
@@ -75,6 +80,18 @@ clean:
 	@$(call environment,.venv-latest)
 	@$(call install,.venv-latest,-U --upgrade-strategy eager -e '.[test]')
 	@touch $@
+
+# Flower needs older versions of these.
+OLDER = packaging|protobuf|rich
+.venv-federated/.stamp: $(INPUTS)
+	@$(call environment,.venv-federated)
+	@grep -vE '^($(OLDER))==' constraints.txt > .venv-federated/constraints.txt
+	@$(call install,.venv-federated,-c .venv-federated/constraints.txt \
+	  -e '.[federated$(comma)test]')
+	@touch $@
+
+# A comma would end an argument of a call.
+comma := ,
 
 # $(call environment,FOLDER): keeps a sound environment, makes one otherwise.
 define environment

@@ -52,6 +52,7 @@ ONLY_IN = {
   'tensorboardX': ('runs/trackers/',),
   'wandb': ('runs/trackers/',),
   'mlflow': ('runs/trackers/',),
+  'flwr': ('federated/flower.py',),
 }
 # Reading any of these runs what the file says.
 UNSAFE = {'pickle', 'cPickle', 'cloudpickle', 'dill', 'joblib', 'shelve'}

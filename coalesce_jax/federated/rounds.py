@@ -62,7 +62,7 @@ def make(
     config: the settings. Of the schedule only the number of steps is read.
     shape: sizes of the tasks.
   """
-  optimizer = _server(config)
+  optimizer = server(config)
 
   def init(key: types.PRNGKey, nodes: tasks.Nodes) -> State:
     meta = meta_lib.start(spec, config, key)
@@ -78,11 +78,8 @@ def make(
   def step(
     state: State, nodes: tasks.Nodes, key: types.PRNGKey
   ) -> tuple[State, types.Metrics]:
-    key = jax.random.fold_in(key, state.step)
-    count = nodes.counts.shape[0]
-    few = min(config.nodes, count)
-    key_nodes, key_local = jax.random.split(key)
-    some = jax.random.permutation(key_nodes, count)[:few]
+    some, keys = sample(config, nodes.counts.shape[0], state.step, key)
+    few = len(some)
     starts = jax.tree.map(
       lambda leaf: jnp.broadcast_to(leaf, (few, *leaf.shape)), state.meta
     )
@@ -91,9 +88,8 @@ def make(
       starts = {**starts, gated.GATES: mine}
     ends, gradients, metrics = jax.vmap(
       functools.partial(local, spec, config, shape, nodes)
-    )(starts, some, jax.random.split(key_local, few))
-    weights = nodes.samples[some] / jnp.sum(nodes.samples[some])
-    mean = functools.partial(_mean, weights)
+    )(starts, some, keys)
+    mean = functools.partial(weighted_mean, nodes.samples[some])
     average, personal = mean(ends), state.personal
     if config.personal_gates:
       personal = jax.tree.map(
@@ -101,16 +97,9 @@ def make(
       )
       shared = jax.tree.map(lambda leaf: jnp.mean(leaf, 0), personal)
       average = {**average, gated.GATES: shared}
-    meta, moments = average, state.moments
-    if config.server == 'adam':
-      # In the scale of a gradient: what epsilon of Adam is compared with.
-      way = jax.tree.map(
-        lambda a, b: (a - b) / config.local_rate, state.meta, average
-      )
-      updates, moments = optimizer.update(way, moments)
-      meta = optax.apply_updates(state.meta, updates)
-      if config.personal_gates:
-        meta = {**meta, gated.GATES: average[gated.GATES]}
+    meta, moments = move(config, state.meta, state.moments, average)
+    if config.personal_gates:
+      meta = {**meta, gated.GATES: average[gated.GATES]}
     squared = optax.tree.norm(mean(gradients), squared=True)
     return State(state.step + 1, meta, moments, personal), {
       **mean(metrics),
@@ -120,7 +109,52 @@ def make(
   return task_lib.Task(init, step, lambda state: state.meta)
 
 
-def _server(config: settings.Config) -> optax.GradientTransformation:
+def sample(
+  config: settings.Config, count: int, step: jax.Array, key: types.PRNGKey
+) -> tuple[jax.Array, jax.Array]:
+  """Samples the nodes of a round.
+
+  Args:
+    config: the settings.
+    count: M.
+    step: rounds done before, int32 `[]`.
+    key: key of the run.
+
+  Returns:
+    Indices of m nodes, int32 `[m]`, and a key for each, `[m]`.
+  """
+  key_nodes, key_local = jax.random.split(jax.random.fold_in(key, step))
+  few = min(config.nodes, count)
+  some = jax.random.permutation(key_nodes, count)[:few]
+  return some, jax.random.split(key_local, few)
+
+
+def move(
+  config: settings.Config,
+  meta: types.Params,
+  moments: Any,
+  average: types.Params,
+) -> tuple[types.Params, Any]:
+  """Takes the server's step.
+
+  Args:
+    config: the settings.
+    meta: meta-parameters that the nodes started from.
+    moments: state of the server's optimizer.
+    average: weighted mean of what the nodes ended with.
+
+  Returns:
+    The next meta-parameters and state of the optimizer.
+  """
+  if config.server == 'average':
+    return average, moments
+  # In the scale of a gradient: what epsilon of Adam is compared with.
+  way = jax.tree.map(lambda a, b: (a - b) / config.local_rate, meta, average)
+  updates, moments = server(config).update(way, moments)
+  return optax.apply_updates(meta, updates), moments
+
+
+def server(config: settings.Config) -> optax.GradientTransformation:
   """Returns Adam, with a learning rate of its own for step sizes.
 
   Rates fall linearly to zero over the second half of the schedule.
@@ -203,6 +237,12 @@ def _augmented(
   return tasks.Task(*changed)
 
 
-def _mean(weights: jax.Array, tree: Any) -> Any:
-  """Returns the weighted mean over the leading axis of every leaf."""
+def weighted_mean(samples: jax.Array, tree: Any) -> Any:
+  """Returns the mean over the leading axis m of every leaf.
+
+  Args:
+    samples: weights, which need not sum to 1: numbers of images, `[m]`.
+    tree: a pytree.
+  """
+  weights = samples / jnp.sum(samples)
   return jax.tree.map(lambda leaf: jnp.tensordot(weights, leaf, 1), tree)
