@@ -8,6 +8,7 @@ import jax
 from coalesce_jax.cli import common
 from coalesce_jax.cli import node_data
 from coalesce_jax.cli import outputs
+from coalesce_jax.cli import particles
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.core import replacing
@@ -56,6 +57,9 @@ def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
 
 def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
   """Learns the barycenter of bundles."""
+  particles.refuse(values)
+  if values.method == 'particles':
+    return particles.sample(values)
   outputs.file('out', values.out, outputs.BUNDLE)
   outputs.is_no_input('out', values.out, nodes=values.nodes)
   nodes = common.load_nodes(values.nodes)

@@ -49,13 +49,13 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'kinds': ('gaussians', 'bent'),
       'dims': (16, 64),
       # Of each input.
-      'samples': 60_000,
+      'samples': 50_000,
       # Of each input, for the scores.
-      'test': 20_000,
+      'test': 10_000,
       # Hidden units of the potentials.
-      'hidden': 128,
-      'iterations': 200,
-      'patience': 20,
+      'hidden': 64,
+      'iterations': 100,
+      'patience': 10,
       'particles': 2000,
       'particle_steps': 1000,
       # Rows that are left out.
