@@ -22,7 +22,7 @@ from coalesce_jax.models import generator as generator_lib
 def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
   """Trains one generator for each node."""
   out = pathlib.Path(outputs.folder('out', values.out))
-  config = common.configured(values, pretraining.Config())
+  config = common.configured(values, pretraining.Config(), start=values.start)
   wanted = node_data.wanted(values, values.network)
   data = datasets.load(values.dataset, 'train', values.data_dir, wanted)
   split = node_data.nodes(data, values.split, bool(values['split'].present))

@@ -54,7 +54,9 @@ def linear_maps(means, covariances):
     yield lambda y, m=mean, t=back @ middle @ back: (y - m) @ t + truth.mean
 
 
-@pytest.mark.parametrize('moments', [True, False])
+@pytest.mark.parametrize(
+  'moments', [True, pytest.param(False, marks=pytest.mark.slow)]
+)
 def test_known_maps_are_found_where_no_linear_ones_are_near(moments):
   truth, found = base(10), fitted(moments)
   samples = known(truth)
@@ -79,7 +81,9 @@ def test_maps_to_the_inputs_average_to_the_identity():
   assert error(back.points, x) < 1e-3 and back.residual < 1e-2
 
 
-@pytest.mark.parametrize('moments', [True, False])
+@pytest.mark.parametrize(
+  'moments', [pytest.param(True, marks=pytest.mark.slow), False]
+)
 def test_gaussians_have_the_maps_of_the_bures_fixed_point(moments):
   rng = np.random.default_rng(0)
   factors = 0.5 * rng.normal(size=(3, 2, 2)) + np.eye(2)[None]

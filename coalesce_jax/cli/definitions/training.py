@@ -120,6 +120,11 @@ def pretrain(values: Values) -> None:
     values, 'latent_size', 64, 'Number of random values that the generator '
     'makes an image of.', 1, 4096,
   )  # fmt: skip
+  kinds.choice(
+    values, 'start', settings.Pretraining().start, settings.STARTS,
+    'What the generators start from: new parameters, or those that make the '
+    'images of a linear WGAN in closed form, convex, or of a PCA sampler, pca.',
+  )  # fmt: skip
   kinds.path(values, 'out', None, 'Folder for the bundles of the nodes.')
   training(values, settings.Pretraining())
 
