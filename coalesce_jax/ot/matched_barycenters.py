@@ -106,13 +106,14 @@ def of_many_starts(
   *,
   starts: int = 16,
   few: int = 250,
+  finals: int = 3,
   iterations: int = 100,
 ) -> Matched:
   """Computes a W2 barycenter of sample sets from the best of many starts.
 
   Few samples of each input are matched from every start, which takes little
-  time. The solution of the least value moves all samples of one input, each as
-  its nearest of the few, and these points are the last start.
+  time. Each of the solutions of the least values moves all samples of one
+  input, each as its nearest of the few, and these points are the last starts.
 
   Args:
     seed: of random numbers: which samples are the few, and the starts.
@@ -121,6 +122,8 @@ def of_many_starts(
     starts: number of starts, at least J: the inputs, and then means of samples
       that are coupled at random, with random weights of the inputs.
     few: number of samples of each input that are matched from all starts.
+    finals: number of last starts, of which the one of the least value is
+      returned.
     iterations: largest number of iterations from each start.
 
   Raises:
@@ -130,8 +133,9 @@ def of_many_starts(
   count, size = clouds.shape[:2]
   if starts < count:
     raise ValueError(f'starts: {starts} for {count} inputs')
-  if few < 1:
-    raise ValueError(f'few: {few} is below 1')
+  for name, number in (('few', few), ('finals', finals)):
+    if number < 1:
+      raise ValueError(f'{name}: {number} is below 1')
   rng = np.random.default_rng(seed)
   chosen = np.stack(
     [c[rng.permutation(size)[: min(few, size)]] for c in clouds]
@@ -143,15 +147,17 @@ def of_many_starts(
   found = [
     fixed_point(chosen, w, start=start, iterations=iterations) for start in each
   ]
-  best = min(found, key=lambda one: one.value)
+  found.sort(key=lambda one: one.value)
   # The input of the largest weight moves least.
   j = int(np.argmax(w))
-  moves = np.empty_like(chosen[j])
-  moves[best.matches[j]] = best.points - chosen[j][best.matches[j]]
   near = spatial.cKDTree(chosen[j]).query(clouds[j])[1]
-  return fixed_point(
-    clouds, w, start=clouds[j] + moves[near], iterations=iterations
-  )
+  last = []
+  for one in found[:finals]:
+    moves = np.empty_like(chosen[j])
+    moves[one.matches[j]] = one.points - chosen[j][one.matches[j]]
+    points = clouds[j] + moves[near]
+    last.append(fixed_point(clouds, w, start=points, iterations=iterations))
+  return min(last, key=lambda one: one.value)
 
 
 def _checked(samples: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:

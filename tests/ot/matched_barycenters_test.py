@@ -125,6 +125,7 @@ def test_bad_arguments_are_named(arguments, options, message):
     (GOOD[0], {}, '^samples: shape'),
     (GOOD, {'starts': 1}, '^starts: 1 for 2'),
     (GOOD, {'few': 0}, '^few: 0'),
+    (GOOD, {'finals': 0}, '^finals: 0'),
   ],
 )
 def test_bad_starts_are_named(samples, options, message):
