@@ -76,7 +76,7 @@ def sample(
     raise ValueError(f'count: {count} is below 2')
   if not (np.isfinite(bandwidth) and bandwidth >= 0.0):
     raise ValueError(f'bandwidth: {bandwidth} is not at least 0')
-  checks.same_samples(list(generators), range(len(generators)))
+  checks.same_samples(list(generators))
   key_flow, *keys = jax.random.split(key, len(generators) + 1)
   drawn = [
     checks.usable_samples(one.sample(k, count), f'generator {j}')

@@ -63,10 +63,10 @@ def plan(
 def pretrained(config: Any, start: str, steps: int) -> dict[str, Any]:
   """Scores generators that are trained from a start."""
   train, test = datasets.both(config.dataset, config.data_dir or None)
-  width = generator_lib.freeze({'width': config.width})
+  options, critic = _options(config)
   spec = generator_lib.Spec(
-    config.network, config.latent_size, train.images.shape[1:], width,
-    config.network, width,
+    config.network, config.latent_size, train.images.shape[1:], options,
+    config.network, critic,
   )  # fmt: skip
   made = pretraining.Config(
     game=config_lib.Config(batch_size=config.batch_size),
@@ -79,19 +79,31 @@ def pretrained(config: Any, start: str, steps: int) -> dict[str, Any]:
   nodes, _ = pretraining.pretrain(keys, [train.images], spec, config=made)
   jax.block_until_ready(nodes[0].params)
   spent = time.perf_counter() - began, time.process_time() - used
-  real = np.asarray(pixels.decode(jnp.asarray(test.images)))
+  real = pixels.decode(jnp.asarray(test.images))
   rng = np.random.default_rng(config.seed)
   rows = rng.permutation(len(train.images))[: config.samples]
   best = energy.energy_distance(
-    real, np.asarray(pixels.decode(jnp.asarray(train.images[rows])))
+    real, pixels.decode(jnp.asarray(train.images[rows]))
   )
   scores = []
   for k in range(config.seeds):
     params = jax.tree.map(lambda leaf, k=k: leaf[k], nodes[0].params)
     one = nodes[0]._replace(params=params)
-    drawn = np.asarray(one.sample(jax.random.key(k), config.samples))
+    drawn = one.sample(jax.random.key(k), config.samples)
     scores.append(float(energy.energy_distance(real, drawn) - best))
   return {'scores': scores, 'seconds': spent[0], 'cpu_seconds': spent[1]}
+
+
+def _options(config: Any) -> tuple[Any, Any]:
+  """Returns the options of the generator and of the critic."""
+  if config.network == 'mlp':
+    hidden = (8 * config.width,)
+    return (
+      generator_lib.freeze({'hidden': hidden, 'output': 'tanh'}),
+      generator_lib.freeze({'hidden': hidden}),
+    )
+  width = generator_lib.freeze({'width': config.width})
+  return width, width
 
 
 def game(config: Any) -> dict[str, Any]:

@@ -12,7 +12,8 @@ The trial `game` trains the linear generator against the quadratic critic by
 gradients, and compares it with the closed form: the relative gap of the
 objective by steps, and the ratio of times.
 
-`:quick` is a smoke test.
+`:quick` is a smoke test. Others: `--config.network=mlp`, which compiles in
+seconds; `--config.steps='(50, 200)'`.
 """
 
 import ml_collections
@@ -39,6 +40,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # Generator steps of the trials.
       'steps': (50, 200, 800),
       'network': 'dcgan',
+      # An eighth of the hidden units, for the network 'mlp'.
       'width': 8,
       'latent_size': 16,
       'batch_size': 32,
@@ -54,6 +56,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   )
   if variant:
     config.seeds, config.start_steps, config.steps = 2, 10, (4, 8)
+    config.network = 'mlp'
     config.width, config.batch_size, config.samples = 4, 8, 50
     config.game_samples, config.game_latents, config.game_dims = 32, 4, 5
     config.game_steps = 60
