@@ -141,7 +141,9 @@ def game(config: Any) -> dict[str, Any]:
   value = float(jnp.sum(samples**2)) / config.game_samples
   return {
     'objective_gap': abs(value / float(best.value) - 1.0),
-    'residual_gap': abs(float(convex.residual(x, samples)) / beta - 1.0),
+    'residual_gap': abs(
+      float(convex.residual(x, samples)) / float(best.residual) - 1.0
+    ),
     'closed_form_seconds': closed,
     'trained_seconds': trained,
     'ratio': trained / closed,
