@@ -33,6 +33,8 @@ TABLE: dict[str, Command] = {
     required=('nodes', 'out'),
     examples=(
       'barycenter --nodes=a.safetensors,b.safetensors --out=meta.safetensors',
+      'barycenter --nodes=a.safetensors,b.safetensors --method=particles '
+      '--out=samples.png',
     ),
   ),
   'mixture': Command(

@@ -8,6 +8,7 @@ import jax
 from coalesce_jax.cli import common
 from coalesce_jax.cli import node_data
 from coalesce_jax.cli import outputs
+from coalesce_jax.cli import particles
 from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.core import replacing
@@ -21,7 +22,7 @@ from coalesce_jax.models import generator as generator_lib
 def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
   """Trains one generator for each node."""
   out = pathlib.Path(outputs.folder('out', values.out))
-  config = common.configured(values, pretraining.Config())
+  config = common.configured(values, pretraining.Config(), start=values.start)
   wanted = node_data.wanted(values, values.network)
   data = datasets.load(values.dataset, 'train', values.data_dir, wanted)
   split = node_data.nodes(data, values.split, bool(values['split'].present))
@@ -56,6 +57,9 @@ def pretrain(values: Values, stop: Stop) -> dict[str, Any]:
 
 def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
   """Learns the barycenter of bundles."""
+  particles.refuse(values)
+  if values.method == 'particles':
+    return particles.sample(values)
   outputs.file('out', values.out, outputs.BUNDLE)
   outputs.is_no_input('out', values.out, nodes=values.nodes)
   nodes = common.load_nodes(values.nodes)

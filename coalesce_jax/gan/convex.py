@@ -114,12 +114,32 @@ def solve(
   """
   q, inverse = _whitening(latents)
   sigma, v = _singular(samples)
-  keep = min(len(inverse), len(sigma))
-  # Both are in falling order: the largest variance of the data gets that of the
-  # latents, which makes the weights smallest.
-  root = jnp.sqrt(jnp.maximum(sigma[:keep] ** 2 - beta, 0.0))
-  root = jnp.where(inverse[:keep] > 0.0, root, 0.0)
+  root = _roots(inverse, sigma, beta)
   return _solution(latents, samples, q, inverse, root, v)
+
+
+def weights(
+  latents: jax.Array,
+  samples: jax.Array,
+  beta: jax.Array | float,
+  *,
+  relative: bool = False,
+) -> jax.Array:
+  """Computes W of `solve` alone, `[Z, D]`.
+
+  The certificate needs the eigenvalues of a matrix `[D, D]`; this function does
+  not, so that it is fast for many dimensions.
+
+  Args:
+    latents: `[N, Z]`.
+    samples: X, `[N, D]`; they are not centred.
+    beta: see `solve`.
+    relative: whether beta is one in units of the largest second moment.
+  """
+  q, inverse = _whitening(latents)
+  sigma, v = _singular(samples)
+  unit = sigma[0] ** 2 if relative else 1.0
+  return _weights(q, inverse, _roots(inverse, sigma, beta * unit), v)
 
 
 @functools.partial(jax.jit, static_argnames='rank')
@@ -225,15 +245,32 @@ def _solution(
   v: jax.Array,
 ) -> Solution:
   """Returns the generator of singular values `root`, `[R]`."""
-  keep = len(root)
-  weights = _product(q[:, :keep] * (inverse[:keep] * root)[None], v[:keep])
-  generated = _product(latents, weights)
+  found = _weights(q, inverse, root, v)
+  generated = _product(latents, found)
   return Solution(
-    weights,
+    found,
     jnp.sum(generated**2) / len(latents),
     residual(samples, generated),
     jnp.sum(root > 0.0),
   )
+
+
+def _weights(
+  q: jax.Array, inverse: jax.Array, root: jax.Array, v: jax.Array
+) -> jax.Array:
+  keep = len(root)
+  return _product(q[:, :keep] * (inverse[:keep] * root)[None], v[:keep])
+
+
+def _roots(
+  inverse: jax.Array, sigma: jax.Array, beta: jax.Array | float
+) -> jax.Array:
+  """Returns the singular values of the generator's samples, `[R]`."""
+  keep = min(len(inverse), len(sigma))
+  # Both are in falling order: the largest variance of the data gets that of the
+  # latents, which makes the weights smallest.
+  root = jnp.sqrt(jnp.maximum(sigma[:keep] ** 2 - beta, 0.0))
+  return jnp.where(inverse[:keep] > 0.0, root, 0.0)
 
 
 def _whitening(latents: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -14,6 +14,7 @@ from coalesce_jax.core import types
 from coalesce_jax.data import pixels
 from coalesce_jax.data import samples
 from coalesce_jax.gan import sources
+from coalesce_jax.methods import convex_start
 from coalesce_jax.methods import node_runs
 from coalesce_jax.methods import problems
 from coalesce_jax.methods import runner
@@ -55,7 +56,7 @@ def pretrain(
   network = spec.build()
   trained, history = node_runs.run(
     key,
-    setup(spec),
+    setup(spec, config.start, config.start_steps),
     padded(datasets, config.held_out),
     runner.method(config.game, config.schedule, spec, decay=config.decay),
     hooks=loop.hooks_for(hooks, 'pretrain'),
@@ -82,17 +83,21 @@ def problem(
   """
   train, held, sizes = padded(check([images], spec), config.held_out)
   return problems.Problem(
-    setup(spec),
+    setup(spec, config.start, config.start_steps),
     (train[0], held[0], sizes[0]),
     runner.method(config.game, config.schedule, spec, decay=config.decay),
   )
 
 
-def setup(spec: generator_lib.Spec) -> Callable[..., runner.Setup]:
+def setup(
+  spec: generator_lib.Spec, start: str = 'new', start_steps: int = 200
+) -> Callable[..., runner.Setup]:
   """Returns the function that sets up the game of one node.
 
   Args:
     spec: architecture of the generator and the critic.
+    start: see `settings.Pretraining`.
+    start_steps: see `settings.Pretraining`.
 
   Returns:
     ``(key, hyper, train, held, sizes) -> Setup`` with arrays of one node, see
@@ -109,7 +114,13 @@ def setup(spec: generator_lib.Spec) -> Callable[..., runner.Setup]:
       weight=1.0,
       critic=critic.init(key_critic),
     )
-    return runner.Setup(network.init(key_generator), (target,))
+    params = network.init(key_generator)
+    if start != 'new':
+      params = convex_start.fitted(
+        jax.random.fold_in(key, 2), network, params, spec.latent_size, train,
+        sizes[0], share=convex_start.SHARES[start], steps=start_steps,
+      )  # fmt: skip
+    return runner.Setup(params, (target,))
 
   return ready
 

@@ -15,6 +15,8 @@ from coalesce_jax.transforms import ternary_config
 
 # The methods of a barycenter.
 METHODS = ('joint', 'recursive', 'mixture')
+# What a generator that is pretrained starts from.
+STARTS = ('new', 'convex', 'pca')
 # How several nodes help to adapt.
 ADAPTATIONS = ('barycenter', 'piggyback')
 # Lambda of the latter.
@@ -34,16 +36,29 @@ class Pretraining:
     decay: whether the learning rates fall linearly to zero over the steps,
       instead of over `game.decay_steps`.
     held_out: fraction of each node's samples kept for distance estimates.
+    start: what generators start from: 'new' is random parameters; 'convex' fits
+      them first to the closed form of a linear WGAN, without a critic, and
+      'pca' to a PCA sampler. See `methods.convex_start`.
+    start_steps: steps of this fit.
+
+  Raises:
+    ValueError: a setting is out of range or has no such name.
   """
 
   game: config_lib.Config = dataclasses.field(default_factory=config_lib.Config)
   schedule: schedules.Schedule = schedules.Schedule(steps=3000)
   decay: bool = True
   held_out: float = 0.1
+  start: str = 'new'
+  start_steps: int = 200
 
   def __post_init__(self):
     if not 0.0 <= self.held_out < 1.0:
       raise ValueError(f'held_out {self.held_out} is not in [0, 1)')
+    if self.start not in STARTS:
+      raise ValueError(f'start {self.start!r} is not one of {STARTS}')
+    if self.start_steps < 1:
+      raise ValueError(f'start_steps {self.start_steps} is below 1')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,9 +15,10 @@ from experiments.ensembling import train
 def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
   """Makes the summary, the table and the figure of the trials that are done."""
   del config
-  each = [result['scores'] for result in results.values()]
+  times = results.get('speed', {})
+  each = [r['scores'] for name, r in results.items() if name != 'speed']
   rows: dict[str, dict[str, Any]] = {}
-  for name in each[0]:
+  for name in each[0] if each else ():
     row: dict[str, Any] = {
       score: [scores[name][score] for scores in each]
       for score in semantics.SCORES
@@ -48,9 +49,20 @@ def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
     name: round(float(np.mean(row['semantic_error'])), 4)
     for name, row in rows.items()
   }
+  if times:
+    lines += [
+      '',
+      '| kernel | seconds | POT, times as long |',
+      '|---|---:|---:|',
+    ]
+  for name, row in times.items():
+    seconds, ratio = spread.text(row['seconds'], 2), spread.text(row['ratio'])
+    lines.append(f'| {name} | {seconds} | {ratio} |')
   drawn = _drawn(rows)
   text = '\n'.join([*lines, ''])
-  return trials.Report({'rows': rows}, line, text, {'errors': drawn})
+  return trials.Report(
+    {'rows': rows, 'speed': times}, line, text, {'errors': drawn}
+  )
 
 
 def _drawn(rows: dict[str, dict[str, Any]]) -> figure.Figure:
@@ -65,5 +77,6 @@ def _drawn(rows: dict[str, dict[str, Any]]) -> figure.Figure:
         fmt='o', capsize=2, label=name,
       )  # fmt: skip
   axis.set(xlabel='accuracy', ylabel='semantic error')
-  axis.legend(fontsize=8)
+  if rows:
+    axis.legend(fontsize=8)
   return drawn

@@ -16,6 +16,7 @@ from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.trials import trials
 from experiments.ensembling import classifiers
 from experiments.ensembling import semantics
+from experiments.ensembling import speed
 
 GEOMETRIC = 'geometric mean'
 Combine = Callable[[np.ndarray], np.ndarray]
@@ -46,10 +47,13 @@ def plan(
 ) -> dict[str, trials.Trial]:
   """All trials of a configuration, by name."""
   del workdir, stop
-  return {
+  found: dict[str, trials.Trial] = {
     f'seed_{k}': functools.partial(one_seed, config, k)
     for k in range(config.seeds)
   }
+  if config.speed.repeats:
+    found['speed'] = functools.partial(speed.beside_pot, config)
+  return found
 
 
 def one_seed(config: Any, number: int) -> dict[str, Any]:

@@ -14,9 +14,9 @@ PAIRS = 'crop_size data data_dir direction layout load_size preprocess'
 FLAGS = {
   'run': 'config track workdir',
   'pretrain': f'{TRAINING} channels data_dir dataset image_size latent_size '
-  'network split width',
-  'barycenter': f'{TRAINING} fixed_samples method new_generator nodes '
-  'objective radii refine_steps weights',
+  'network split start width',
+  'barycenter': f'{TRAINING} alpha bandwidth fixed_samples method n '
+  'new_generator nodes objective radii refine_steps weights',
   'mixture': 'nodes out refine_steps weights',
   'adapt': f'{TRAINING} anchor augment barycenter_steps early_stopping '
   'freeze_d critic judges local method nodes packing share ternary '

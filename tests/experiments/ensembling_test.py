@@ -9,6 +9,8 @@ from coalesce_jax.trials import trials
 from experiments.ensembling import classifiers
 from experiments.ensembling import main
 from experiments.ensembling import semantics
+from experiments.ensembling import speed
+from experiments.ensembling import tables
 from experiments.ensembling import train
 from experiments.ensembling.configs import default
 
@@ -92,6 +94,16 @@ def test_wrong_settings_are_one_line(name, value):
     default.get_config('long')
 
 
+def test_times_beside_pot_are_ratios_by_kernel():
+  config = default.get_config('quick')
+  found = speed.beside_pot(config)
+  assert list(found) == ['epsilon 0.1', 'epsilon 0.02']
+  for row in found.values():
+    assert len(row['ratio']) == 1 and min(*row['ratio'], *row['seconds']) > 0.0
+  text = tables.report(config, {'speed': found}).text
+  assert '| epsilon 0.1 | ' in text and 'POT, times as long' in text
+
+
 @pytest.mark.slow
 def test_it_runs_whole_and_is_not_run_again(tmp_path):
   config = default.get_config('quick')
@@ -104,6 +116,6 @@ def test_it_runs_whole_and_is_not_run_again(tmp_path):
   assert rows[train.GEOMETRIC]['less_geometric'] == [0.0, 0.0]
   assert '| barycenter |' in (tmp_path / 'tables.md').read_text()
   kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob('trials/*.json')}
-  assert len(kept) == 2
+  assert len(kept) == 3
   assert trials.complete(main.EXPERIMENT, config, tmp_path) == found
   assert kept == {p: p.stat().st_mtime_ns for p in kept}

@@ -144,6 +144,16 @@ def test_solutions_vmap():
     assert int(together.rank[k]) == int(alone.rank)
 
 
+def test_weights_alone_are_those_of_the_solution():
+  z, x = (jnp.asarray(a) for a in data(7))
+  found = convex.solve(z, x, 0.5)
+  np.testing.assert_array_equal(convex.weights(z, x, 0.5), found.weights)
+  largest = np.linalg.eigvalsh(moment(np.asarray(x)))[-1]
+  shrunk = convex.weights(z, x, 0.2, relative=True)
+  norm = np.linalg.norm(moment(np.asarray(x)) - moment(z @ shrunk), 2)
+  assert norm == pytest.approx(0.2 * largest, rel=1e-3)
+
+
 def images(seed, count=40):
   """Smooth images `[N, 8, 8, 2]` around a mean."""
   rng = np.random.default_rng(seed)

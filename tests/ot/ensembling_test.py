@@ -289,3 +289,24 @@ GOOD = predictions(0)
 def test_bad_arguments_are_named(call, message):
   with pytest.raises(ValueError, match=message):
     call(ensembling.ensemble)
+
+
+@pytest.mark.parametrize('epsilon', [0.01, 0.0005])
+def test_kernels_that_are_narrow_agree_with_sums_of_logarithms(epsilon):
+  rng = np.random.default_rng(3)
+  p = rng.dirichlet(np.full(5, 0.3), (3, 4))
+  points = rng.normal(size=(5, 2))
+  cost = ((points[:, None] - points[None]) ** 2).sum(2)
+  # Ranges of log K beyond those of both precisions.
+  assert cost.max() / epsilon > (600.0 if epsilon < 0.01 else 60.0)
+  found = ensembling.from_costs(
+    p, None, cost, epsilon=epsilon, iterations=30, tolerance=0.0
+  )
+  assert found.probabilities.dtype == jnp.float32
+  with jax.enable_x64(True):
+    expected = ensembling.solve(
+      jnp.asarray(p), jnp.full(3, 1.0 / 3.0), jnp.asarray(-cost / epsilon),
+      iterations=30, tolerance=0.0,
+    )  # fmt: skip
+    expected = np.asarray(expected.probabilities)
+  np.testing.assert_allclose(found.probabilities, expected, atol=1e-6)

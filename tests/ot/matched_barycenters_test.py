@@ -77,6 +77,28 @@ def test_a_run_that_is_too_short_says_so():
   assert long.converged and long.value < short.value
 
 
+def test_many_starts_find_a_lower_value_than_the_inputs():
+  # Four clusters against four: which go together decides the value.
+  rng = np.random.default_rng(4)
+  middles = 5.0 * rng.normal(size=(3, 4, 1, 2))
+  x = (middles + 0.3 * rng.normal(size=(3, 4, 15, 2))).reshape(3, 60, 2)
+  found = matched_barycenters.of_many_starts(0, x, WEIGHTS, starts=30, few=20)
+  alone = [
+    matched_barycenters.fixed_point(x, WEIGHTS, start=j).value for j in range(3)
+  ]
+  assert found.converged and found.value < max(alone) - 0.01
+  assert found.value < min(alone) + 1e-9
+
+
+def test_the_iteration_starts_from_given_points():
+  x = np.random.default_rng(5).normal(size=(2, 30, 2)) + 100.0
+  whole = matched_barycenters.fixed_point(x)
+  again = matched_barycenters.fixed_point(x, start=whole.points)
+  np.testing.assert_allclose(again.points, whole.points, atol=1e-10)
+  assert again.iterations == 2
+
+
+MANY = matched_barycenters.of_many_starts
 GOOD = np.zeros((2, 3, 1))
 
 
@@ -88,9 +110,24 @@ GOOD = np.zeros((2, 3, 1))
     ((np.zeros((1, 8001, 1)),), {}, 'fewer samples'),
     ((GOOD, [1.0]), {}, '^weights: shape'),
     ((GOOD,), {'start': 2}, '^start: 2'),
+    ((GOOD,), {'start': GOOD[0, :2]}, '^start: shape'),
     ((GOOD,), {'iterations': 0}, '^iterations: 0'),
   ],
 )
 def test_bad_arguments_are_named(arguments, options, message):
   with pytest.raises(ValueError, match=message):
     matched_barycenters.fixed_point(*arguments, **options)
+
+
+@pytest.mark.parametrize(
+  'samples,options,message',
+  [
+    (GOOD[0], {}, '^samples: shape'),
+    (GOOD, {'starts': 1}, '^starts: 1 for 2'),
+    (GOOD, {'few': 0}, '^few: 0'),
+    (GOOD, {'finals': 0}, '^finals: 0'),
+  ],
+)
+def test_bad_starts_are_named(samples, options, message):
+  with pytest.raises(ValueError, match=message):
+    MANY(0, samples, **options)

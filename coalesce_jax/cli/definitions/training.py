@@ -11,6 +11,15 @@ from coalesce_jax.gan import config as config_lib
 from coalesce_jax.methods import settings
 from coalesce_jax.runs.trackers import table
 
+# The flags of a barycenter that only particles read, and those that they do
+# not read.
+OF_PARTICLES = ('n', 'alpha', 'bandwidth')
+NOT_OF_PARTICLES = (
+  'objective', 'radii', 'fixed_samples', 'refine_steps', 'new_generator',
+  'batch_size', 'critic_steps', 'generator_batches', 'learning_rate',
+  'critic_learning_rate', 'track', 'workdir',
+)  # fmt: skip
+
 
 def training(values: Values, config: Any) -> None:
   """Defines the flags of a command that trains.
@@ -111,6 +120,11 @@ def pretrain(values: Values) -> None:
     values, 'latent_size', 64, 'Number of random values that the generator '
     'makes an image of.', 1, 4096,
   )  # fmt: skip
+  kinds.choice(
+    values, 'start', settings.Pretraining().start, settings.STARTS,
+    'What the generators start from: new parameters, or those that make the '
+    'images of a linear WGAN in closed form, convex, or of a PCA sampler, pca.',
+  )  # fmt: skip
   kinds.path(values, 'out', None, 'Folder for the bundles of the nodes.')
   training(values, settings.Pretraining())
 
@@ -122,8 +136,9 @@ def barycenter(values: Values) -> None:
     values,
     'method',
     'joint',
-    settings.METHODS,
-    'How the barycenter is learned.',
+    (*settings.METHODS, 'particles'),
+    'How the barycenter is learned. particles writes samples of the W2 '
+    'barycenter to a .png or .npz, without training.',
   )
   kinds.choice(
     values,
@@ -148,7 +163,20 @@ def barycenter(values: Values) -> None:
     values, 'new_generator', 'Start from new parameters instead of those of '
     'the first bundle: better after thousands of steps.',
   )  # fmt: skip
-  kinds.path(values, 'out', None, 'Bundle to write.')
+  kinds.count(
+    values, 'n', 256, 'Number of particles, which are the samples.', 2, 20_000
+  )
+  kinds.number(
+    values, 'alpha', 10.0, 'Weight of the distributions of the bundles beside '
+    'squared distances, of particles.', 0.0, 1e6, open_low=True,
+  )  # fmt: skip
+  kinds.number(
+    values, 'bandwidth', 0.0, 'Standard deviation of the kernel of particles; '
+    '0 is the median distance of a sample to its nearest other one.', 0.0, 1e6,
+  )  # fmt: skip
+  kinds.path(
+    values, 'out', None, 'Bundle to write; of particles, a .png or .npz.'
+  )
   training(values, settings.Barycenter())
 
 

@@ -74,11 +74,23 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'iterations': 50,
       # Accuracy below that of the geometric mean that a setting may have.
       'slack': 0.002,
+      # Random predictions that are combined beside POT, in turns; 0 repeats
+      # leave the trial out.
+      'speed': {
+        'repeats': 3,
+        'models': 10,
+        'predictions': 10_000,
+        'classes': 100,
+        'epsilons': (0.1, 0.02),
+        'iterations': 100,
+      },
     }
   )
   if variant:
     config.seeds, config.models, config.images = 2, 3, 60
     config.validation, config.test, config.width = 200, 200, 4
     config.steps, config.iterations = 10, 10
+    config.speed.repeats, config.speed.models = 1, 3
+    config.speed.predictions, config.speed.classes = 20, 8
     config.epsilons, config.marginal_weights = (0.25, 1.0), (1.0,)
   return config

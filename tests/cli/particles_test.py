@@ -1,0 +1,72 @@
+"""barycenter --method=particles: files, reports and refusals."""
+
+import numpy as np
+import pytest
+
+import coalesce_jax as cj
+from tests import small
+from tests.cli import calls
+
+
+def paths(tmp_path):
+  return ','.join(
+    calls.node(tmp_path / f'{name}.safetensors', k)
+    for k, name in enumerate('ab')
+  )
+
+
+def test_particles_write_samples_and_say_whether_they_rest(capsys, tmp_path):
+  out = tmp_path / 'made.npz'
+  argv = [
+    'barycenter', f'--nodes={paths(tmp_path)}', '--method=particles',
+    '--weights=0.25,0.75', '--n=12', '--steps=5',
+  ]  # fmt: skip
+  code, found, _ = calls.run(capsys, *argv, f'--out={out}')
+  assert code == 0 and found['n'] == 12
+  assert found['bandwidth'] > 0.0 < found['spread']
+  assert found['converged'] == (found['speed'] < 0.01)
+  with np.load(out, allow_pickle=False) as archive:
+    images = archive['images']
+  shape = cj.load(tmp_path / 'a.safetensors').spec.image_shape
+  assert images.shape == (12, *shape) and images.dtype == np.uint8
+  grid = tmp_path / 'made.png'
+  assert calls.run(capsys, *argv, f'--out={grid}')[0] == 0
+  assert grid.read_bytes().startswith(b'\x89PNG')
+  assert sorted(p.name for p in tmp_path.iterdir()) == [
+    'a.safetensors', 'b.safetensors', 'made.npz', 'made.png',
+  ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+  'more,match',
+  [
+    (['--out=made.safetensors'], 'made.safetensors: ends in .safetensors'),
+    (['--out=made.png', '--weights=0.5'], 'weights'),
+    (['--out=made.png', '--objective=w1'], "--objective: the method 'particl"),
+    (['--out=made.png', '--new_generator'], '--new_generator: the method'),
+    (['--out=made.png', '--alpha=0'], 'alpha=0'),
+    (['--out=made.png', '--method=joint', '--n=4'], "--n: the method 'joint'"),
+  ],
+)
+def test_what_particles_cannot_use_is_refused(capsys, tmp_path, more, match):
+  argv = [
+    'barycenter', f'--nodes={paths(tmp_path)}', '--method=particles',
+    *(flag.replace('made', str(tmp_path / 'made')) for flag in more),
+  ]  # fmt: skip
+  before = sorted(tmp_path.iterdir())
+  calls.refused(capsys, argv, match)
+  assert sorted(tmp_path.iterdir()) == before
+
+
+def test_vectors_and_missing_bundles_are_refused(capsys, tmp_path):
+  vectors = tmp_path / 'v.safetensors'
+  calls.node(vectors, spec=small.VECTORS)
+  for nodes, match in (
+    (vectors, 'v.safetensors'),
+    ('none.safetensors', 'none'),
+  ):
+    argv = [
+      'barycenter', f'--nodes={nodes}', '--method=particles',
+      f'--out={tmp_path / "made.png"}',
+    ]  # fmt: skip
+    calls.refused(capsys, argv, match)
