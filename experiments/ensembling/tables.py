@@ -15,7 +15,7 @@ from experiments.ensembling import train
 def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
   """Makes the summary, the table and the figure of the trials that are done."""
   del config
-  times = results.get('speed', {})
+  times = results.get('speed', {}).get('kernels', {})
   each = [r['scores'] for name, r in results.items() if name != 'speed']
   rows: dict[str, dict[str, Any]] = {}
   for name in each[0] if each else ():

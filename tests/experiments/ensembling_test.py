@@ -97,8 +97,8 @@ def test_wrong_settings_are_one_line(name, value):
 def test_times_beside_pot_are_ratios_by_kernel():
   config = default.get_config('quick')
   found = speed.beside_pot(config)
-  assert list(found) == ['epsilon 0.1', 'epsilon 0.02']
-  for row in found.values():
+  assert list(found['kernels']) == ['epsilon 0.1', 'epsilon 0.02']
+  for row in found['kernels'].values():
     assert len(row['ratio']) == 1 and min(*row['ratio'], *row['seconds']) > 0.0
   text = tables.report(config, {'speed': found}).text
   assert '| epsilon 0.1 | ' in text and 'POT, times as long' in text
