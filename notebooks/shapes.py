@@ -129,7 +129,7 @@ axes[3].imshow(
   median.histogram.reshape(SIDE, SIDE).T, origin='lower', cmap='Blues',
   extent=(-1.3, 1.3, -1.3, 1.3),
 )  # fmt: skip
-axes[3].set(title='$W_1$ median, grid', xticks=[], yticks=[])
+panel = axes[3].set(title='$W_1$ median, grid', xticks=[], yticks=[])
 
 # %% [markdown]
 # The same in numbers. Each answer is least in the column of its own objective,
