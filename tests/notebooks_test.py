@@ -130,6 +130,7 @@ def test_the_notebooks_are_small():
   assert sum(p.stat().st_size for p in FOLDER.iterdir()) < 1_500_000
 
 
+@pytest.mark.slow
 def test_quickstart_ends_with_a_ternary_generator_in_a_verified_file(
   tmp_path, monkeypatch
 ):

@@ -293,12 +293,6 @@ def _checked(
   return run(log_kernel, products=False)
 
 
-def _solved(
-  probabilities: np.ndarray,
-  weights: np.ndarray,
-  log_kernel: np.ndarray,
-  **settings: Any,
-) -> Barycenters:
+def _solved(*arrays: np.ndarray, **settings: Any) -> Barycenters:
   """Calls `solve` with arrays of the current precision."""
-  each = (probabilities, weights, log_kernel)
-  return solve(*map(jnp.asarray, each), **settings)
+  return solve(*map(jnp.asarray, arrays), **settings)

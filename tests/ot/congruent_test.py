@@ -71,6 +71,7 @@ def test_known_maps_are_found_where_no_linear_ones_are_near(moments):
   assert (np.diff(found.values) < 1e-6).all()
 
 
+@pytest.mark.slow
 def test_maps_to_the_inputs_average_to_the_identity():
   found = fitted().potentials
   x = base(3)
