@@ -30,6 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.ops import precision
 from coalesce_jax.ot import validation
 
 
@@ -96,7 +97,7 @@ def dual_value(
   """
   values, vectors = jnp.linalg.eigh(critic)
   values = jnp.minimum(values, 1.0)
-  variances = jnp.mean(_product(samples, vectors) ** 2, 0)
+  variances = jnp.mean(precision.matmul(samples, vectors) ** 2, 0)
   return jnp.sum(values * variances - beta * jnp.abs(values))
 
 
@@ -207,7 +208,9 @@ def progressive(
     found = solve(made, small, beta)
     weights.append(found.weights)
     residuals.append(float(found.residual))
-    made = _doubled(_product(made, found.weights), side * 2**k, images.shape[3])
+    made = _doubled(
+      precision.matmul(made, found.weights), side * 2**k, images.shape[3]
+    )
   return Progressive(
     tuple(weights), mean, tuple(residuals), tuple(map(float, betas)), side
   )
@@ -219,7 +222,7 @@ def generate(model: Progressive, latents: jax.Array) -> jax.Array:
   for k, weights in enumerate(model.weights):
     if k:
       made = _doubled(made, model.side * 2 ** (k - 1), model.mean.shape[2])
-    made = _product(made, weights)
+    made = precision.matmul(made, weights)
   return made.reshape(-1, *model.mean.shape) + model.mean[None]
 
 
@@ -246,7 +249,7 @@ def _solution(
 ) -> Solution:
   """Returns the generator of singular values `root`, `[R]`."""
   found = _weights(q, inverse, root, v)
-  generated = _product(latents, found)
+  generated = precision.matmul(latents, found)
   return Solution(
     found,
     jnp.sum(generated**2) / len(latents),
@@ -259,7 +262,7 @@ def _weights(
   q: jax.Array, inverse: jax.Array, root: jax.Array, v: jax.Array
 ) -> jax.Array:
   keep = len(root)
-  return _product(q[:, :keep] * (inverse[:keep] * root)[None], v[:keep])
+  return precision.matmul(q[:, :keep] * (inverse[:keep] * root)[None], v[:keep])
 
 
 def _roots(
@@ -288,8 +291,4 @@ def _singular(samples: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _moment(samples: jax.Array) -> jax.Array:
-  return _product(samples.T, samples) / len(samples)
-
-
-def _product(a: jax.Array, b: jax.Array) -> jax.Array:
-  return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
+  return precision.matmul(samples.T, samples) / len(samples)

@@ -23,6 +23,7 @@ import optax
 from coalesce_jax.core import types
 from coalesce_jax.data import pixels
 from coalesce_jax.gan import convex
+from coalesce_jax.ops import precision
 from coalesce_jax.training import optimizers
 
 # Samples that give the linear generator.
@@ -72,7 +73,7 @@ def fitted(
   adam = optimizers.adam(_RATE, 0.9, 0.99, steps)
 
   def target(z: jax.Array) -> jax.Array:
-    made = mean[None] + jnp.matmul(z, w, precision=jax.lax.Precision.HIGHEST)
+    made = mean[None] + precision.matmul(z, w)
     # Images end at -1 and 1, vectors do not.
     made = made.clip(-1.0, 1.0) if len(shape) == 3 else made
     return made.reshape(-1, *shape)

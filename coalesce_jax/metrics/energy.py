@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.ops import precision
+
 # Below this fraction of the sum of squared norms a squared distance has lost
 # more than six bits.
 _NEAR = 1.0 / 64.0
@@ -115,8 +117,8 @@ def _mean_distance_jvp(same: bool, primals: Any, tangents: Any) -> Any:
   def block(sums, rows, centred, squared, near):
     far = ~near & ~(squared <= 0.0)
     inverse = jnp.where(far, 1.0 / jnp.sqrt(jnp.where(far, squared, 1.0)), 0.0)
-    own = centred * inverse.sum(1)[:, None] - _product(inverse, other)
-    sums = sums + _product(inverse.T, centred)
+    own = centred * inverse.sum(1)[:, None] - precision.matmul(inverse, other)
+    sums = sums + precision.matmul(inverse.T, centred)
     sums = sums - other * inverse.sum(0)[:, None]
 
     def direct(i, carry):
@@ -167,7 +169,7 @@ def _blocks(
     rows, at = item
     centred = rows - centre
     norms = jnp.sum(centred * centred, 1)[:, None] + lengths
-    squared = norms - 2.0 * _product(centred, other.T)
+    squared = norms - 2.0 * precision.matmul(centred, other.T)
     # A NaN is not near, so that it stays NaN.
     near = squared < _NEAR * norms
     index = (at + jnp.arange(size))[:, None]
@@ -193,8 +195,3 @@ def _each(
     return left.at[i].set(False), update(i, value)
 
   return jax.lax.while_loop(lambda c: c[0].any(), body, (wanted, value))[1]
-
-
-def _product(x: jax.Array, y: jax.Array) -> jax.Array:
-  """Computes `x @ y` without the rounding of accelerators."""
-  return jnp.matmul(x, y, precision=jax.lax.Precision.HIGHEST)

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from coalesce_jax.ops import precision
 from coalesce_jax.ot import validation
 
 # Rows of one block of points, whose hidden units stay in the cache.
@@ -102,14 +102,12 @@ def to_barycenter(potentials: Potentials, samples: Any) -> Mapped:
   Raises:
     ValueError: the samples do not fit the potentials, or are not finite.
   """
-  found = validation.array(samples, 'samples')
+  found = validation.clouds(samples)
   inputs, dimension = potentials.surface.shifts.shape
-  if found.ndim != 3 or found.shape[::2] != (inputs, dimension):
+  if found.shape[::2] != (inputs, dimension):
     raise ValueError(
       f'samples: shape {found.shape} is not [{inputs}, N, {dimension}]'
     )
-  if not (found.size and np.isfinite(found).all()):
-    raise ValueError('samples: there are none, or values are not all finite')
   y = coordinates(potentials, jnp.asarray(found))
   x, gaps = [], []
   for j, rows in enumerate(y):
@@ -126,12 +124,14 @@ def to_barycenter(potentials: Potentials, samples: Any) -> Mapped:
 def coordinates(potentials: Potentials, x: jax.Array) -> jax.Array:
   """Returns the coordinates of points in data units, `[..., D]`."""
   flat = x.reshape(-1, x.shape[-1]) - potentials.centre[None]
-  return (product(flat, potentials.axes) / potentials.scale).reshape(x.shape)
+  return (precision.matmul(flat, potentials.axes) / potentials.scale).reshape(
+    x.shape
+  )
 
 
 def value(one: Surface, x: jax.Array) -> jax.Array:
   """Computes the potential of one input, leaves without J, `[N]`."""
-  square = 0.5 * jnp.sum(product(x, one.matrices) * x, 1)
+  square = 0.5 * jnp.sum(precision.matmul(x, one.matrices) * x, 1)
   at = _hidden(one, x)
   # log cosh, which would overflow.
   curved = jnp.logaddexp(at, -at) - jnp.log(2.0)
@@ -141,8 +141,8 @@ def value(one: Surface, x: jax.Array) -> jax.Array:
 def gradient(one: Surface, x: jax.Array) -> jax.Array:
   """Computes the gradients of the potential of one input, `[N, D]`."""
   curved = jnp.tanh(_hidden(one, x)) * one.amplitudes[None]
-  flat = product(x, one.matrices) + one.shifts[None]
-  return flat + product(curved, one.directions)
+  flat = precision.matmul(x, one.matrices) + one.shifts[None]
+  return flat + precision.matmul(curved, one.directions)
 
 
 def inverse_hessian(one: Surface, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -152,9 +152,11 @@ def inverse_hessian(one: Surface, x: jax.Array) -> tuple[jax.Array, jax.Array]:
   positive, the potential is not convex.
   """
   bend = jnp.mean(1.0 - jnp.tanh(_hidden(one, x)) ** 2, 0) * one.amplitudes
-  mean = one.matrices + product(one.directions.T * bend[None], one.directions)
+  mean = one.matrices + precision.matmul(
+    one.directions.T * bend[None], one.directions
+  )
   values, vectors = jnp.linalg.eigh(mean)
-  return product(vectors / values[None], vectors.T), values[0]
+  return precision.matmul(vectors / values[None], vectors.T), values[0]
 
 
 def inverted(
@@ -188,7 +190,7 @@ def inverted(
 
   def step(carry):
     done, x, gap, rate = carry
-    near = x - rate * product(gap, back)
+    near = x - rate * precision.matmul(gap, back)
     after = gradient(one, near) - y
     less = jnp.sum(after**2, 1) < jnp.sum(gap**2, 1)
     rate = jnp.where(less[:, None], jnp.minimum(1.5 * rate, 1.0), 0.5 * rate)
@@ -207,16 +209,11 @@ def _inverted(one: Surface, y: jax.Array) -> tuple[jax.Array, jax.Array]:
   return x, jnp.sum(gap**2)
 
 
-def product(a: jax.Array, b: jax.Array) -> jax.Array:
-  """Multiplies matrices without rounding to fewer digits on accelerators."""
-  return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST)
-
-
 def _data(potentials: Potentials, x: jax.Array) -> jax.Array:
-  flat = product(x.reshape(-1, x.shape[-1]), potentials.axes.T)
+  flat = precision.matmul(x.reshape(-1, x.shape[-1]), potentials.axes.T)
   moved = flat * potentials.scale + potentials.centre[None]
   return moved.reshape(x.shape)
 
 
 def _hidden(one: Surface, x: jax.Array) -> jax.Array:
-  return product(x, one.directions.T) + one.offsets[None]
+  return precision.matmul(x, one.directions.T) + one.offsets[None]

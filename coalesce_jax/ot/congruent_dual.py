@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import optimize
 
+from coalesce_jax.ops import precision
 from coalesce_jax.ot import congruent
 
 # Steps that invert the gradients at each evaluation. They start from the points
@@ -182,7 +183,7 @@ def _dual(
     x, _ = congruent.inverted(*fixed, y[j], points[j], _STEPS)
     x = jax.lax.stop_gradient(x)
     gap = congruent.gradient(one, x) - y[j]
-    step = congruent.product(gap, fixed[1])
+    step = precision.matmul(gap, fixed[1])
     # Less the half square of y, which would hide digits.
     flat = one._replace(matrices=one.matrices - jnp.eye(y.shape[2]))
     each = congruent.value(flat, x) + 0.5 * jnp.sum((x - y[j]) ** 2, 1)

@@ -128,11 +128,7 @@ def _linear_maps(spread: np.ndarray, covariances: np.ndarray) -> np.ndarray:
 def _checked(
   samples: Any, hidden: int, iterations: int, held_out: float, patience: int
 ) -> np.ndarray:
-  clouds = validation.array(samples, 'samples')
-  if clouds.ndim != 3 or 0 in clouds.shape:
-    raise ValueError(f'samples: shape {clouds.shape} is not [J, N, D]')
-  if not np.isfinite(clouds).all():
-    raise ValueError('samples: values are not all finite')
+  clouds = validation.clouds(samples)
   if not 0.0 < held_out < 1.0:
     raise ValueError(f'held_out: {held_out} is not in (0, 1)')
   for name, count, least in (
@@ -146,4 +142,4 @@ def _checked(
     raise ValueError(
       f'samples: {clouds.shape[1]} for {clouds.shape[2]} dimensions'
     )
-  return clouds.astype(np.float64)
+  return clouds

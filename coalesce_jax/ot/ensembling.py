@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.ops import precision
 from coalesce_jax.ot import validation
 
 # Probabilities below are set to it, so that all logarithms are finite.
@@ -232,9 +233,7 @@ def _applied(
 
   def apply(v: jax.Array) -> jax.Array:
     top = jnp.max(v, -1, keepdims=True)
-    product = jnp.matmul(
-      jnp.exp(v - top), kernel, precision=jax.lax.Precision.HIGHEST
-    )
+    product = precision.matmul(jnp.exp(v - top), kernel)
     return jnp.log(product) + (top + largest)
 
   return apply

@@ -162,11 +162,7 @@ def of_many_starts(
 
 def _checked(samples: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:
   """Returns the samples and weights after checking them."""
-  clouds = validation.array(samples, 'samples')
-  if clouds.ndim != 3 or 0 in clouds.shape:
-    raise ValueError(f'samples: shape {clouds.shape} is not [J, N, D]')
-  for j, cloud in enumerate(clouds):
-    validation.point_cloud(cloud, f'samples[{j}]')
+  clouds = validation.clouds(samples)
   count, size = clouds.shape[:2]
   if size**2 > exact.MAX_ASSIGNMENT:
     raise ValueError(

@@ -28,6 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.core import types
+from coalesce_jax.ops import precision
 from coalesce_jax.ot import gaussians
 from coalesce_jax.ot import validation
 
@@ -140,11 +141,7 @@ def of_samples(
   Raises:
     ValueError: an argument is invalid.
   """
-  found = validation.array(samples, 'samples')
-  if found.ndim != 3 or 0 in found.shape:
-    raise ValueError(f'samples: shape {found.shape} is not [J, M, D]')
-  if not np.isfinite(found).all():
-    raise ValueError('samples: values are not all finite')
+  found = validation.clouds(samples)
   if not (np.isfinite(bandwidth) and bandwidth > 0.0):
     raise ValueError(f'bandwidth: {bandwidth} is not positive')
   clouds = jnp.asarray(found)
@@ -263,10 +260,9 @@ def _kernel_score(samples: Any, x: jax.Array, bandwidth: Any) -> jax.Array:
   # Far from 0 their products would lose the digits of the distances.
   middle = samples.mean(0)[None]
   samples, x = samples - middle, x - middle
-  product = functools.partial(jnp.matmul, precision=jax.lax.Precision.HIGHEST)
-  squares = jnp.sum(samples**2, 1)[None] - 2.0 * product(x, samples.T)
+  squares = jnp.sum(samples**2, 1)[None] - 2.0 * precision.matmul(x, samples.T)
   near = jax.nn.softmax(-0.5 * squares / bandwidth**2, 1)
-  return (product(near, samples) - x) / bandwidth**2
+  return (precision.matmul(near, samples) - x) / bandwidth**2
 
 
 def _step(rate: float) -> float:

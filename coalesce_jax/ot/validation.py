@@ -1,6 +1,6 @@
 """Checks the arguments of the functions of this folder.
 
-Shapes: N points, D dimensions.
+Shapes: J sets of points, N points, D dimensions.
 """
 
 from typing import Any
@@ -38,6 +38,20 @@ def point_cloud(x: Any, name: str = 'x') -> np.ndarray:
   if np.abs(points).max() > LARGEST:
     raise ValueError(f'{name}: values exceed {LARGEST:g}; use other units')
   return points
+
+
+def clouds(x: Any, name: str = 'samples') -> np.ndarray:
+  """Returns J sets of as many points, `[J >= 1, N >= 1, D >= 1]` in float64.
+
+  Raises:
+    ValueError: see `point_cloud`.
+  """
+  found = array(x, name)
+  if found.ndim != 3 or 0 in found.shape:
+    raise ValueError(f'{name}: shape {found.shape} is not [J, N, D]')
+  for j, cloud in enumerate(found):
+    point_cloud(cloud, f'{name}[{j}]')
+  return found
 
 
 def line(x: Any, name: str = 'x') -> np.ndarray:

@@ -17,6 +17,7 @@ from coalesce_jax.methods import pretraining
 from coalesce_jax.methods import settings
 from coalesce_jax.metrics import energy
 from coalesce_jax.metrics import spread
+from coalesce_jax.models import ensembles
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.training import loop
@@ -87,8 +88,7 @@ def pretrained(config: Any, start: str, steps: int) -> dict[str, Any]:
   )
   scores = []
   for k in range(config.seeds):
-    params = jax.tree.map(lambda leaf, k=k: leaf[k], nodes[0].params)
-    one = nodes[0]._replace(params=params)
+    one = ensembles.member(nodes[0], k)
     drawn = one.sample(jax.random.key(k), config.samples)
     scores.append(float(energy.energy_distance(real, drawn) - best))
   return {'scores': scores, 'seconds': spent[0], 'cpu_seconds': spent[1]}

@@ -130,7 +130,7 @@ GOOD = np.random.default_rng(0).normal(size=(2, 50, 3))
   'samples,options,message',
   [
     (GOOD[0], {}, '^samples: shape'),
-    (GOOD * np.nan, {}, '^samples: values'),
+    (GOOD * np.nan, {}, r'^samples\[0\]: values'),
     (GOOD[:, :3], {}, '^samples: 3 for 3 dimensions'),
     (GOOD * [1.0, 1.0, 0.0], {}, '^covariances: none has full rank'),
     (GOOD, {'weights': [1.0]}, '^weights: shape'),
