@@ -181,10 +181,14 @@ def end(
 
 def _descendants(pids: set[int]) -> set[int]:
   """Returns the processes that these started, and those that they did."""
-  listed = subprocess.run(
-    ['ps', '-A', '-o', 'pid=,ppid='], capture_output=True, text=True,
-    check=False,
-  ).stdout  # fmt: skip
+  try:
+    listed = subprocess.run(
+      ['ps', '-A', '-o', 'pid=,ppid='], capture_output=True, text=True,
+      check=False,
+    ).stdout  # fmt: skip
+  except FileNotFoundError:
+    # Small containers have no ps. Groups are ended all the same.
+    return set()
   parents = [tuple(map(int, row.split())) for row in listed.splitlines()]
   found: set[int] = set()
   while True:

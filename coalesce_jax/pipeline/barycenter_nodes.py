@@ -139,16 +139,9 @@ def make(run: Values, node: Values) -> Mapping[str, exchange.Handler]:
 def _images(
   config: Any, spec: generator.Spec, node: Values, position: int
 ) -> np.ndarray:
-  if node_settings.DATA in node:
-    return datasets.load(
-      node[node_settings.DATA], 'train', config.data_dir or None,
-      spec.image_shape,
-    ).images  # fmt: skip
-  if position < 0:
-    raise ValueError(
-      f'the node has neither {node_settings.DATA!r} nor '
-      f'{node_settings.POSITION!r} in its --node-config'
-    )
+  own = node_settings.own(node, config.data_dir, spec.image_shape)
+  if own is not None:
+    return own.images
   data = datasets.load(config.dataset, 'train', config.data_dir or None)
   if data.labels is None:
     raise ValueError(f'{config.dataset}: there are no labels to split it by')

@@ -11,7 +11,6 @@ from typing import Any
 from absl import logging
 
 from coalesce_jax.core import files
-from coalesce_jax.data import datasets
 from coalesce_jax.data import tasks
 from coalesce_jax.federated import classifier
 from coalesce_jax.federated import classifier_files
@@ -100,11 +99,8 @@ def make(run: Values, node: Values) -> Mapping[str, exchange.Handler]:
     config.ways, config.shots, config.queries,
     relabelled=config.partition == 'alphabets',
   )  # fmt: skip
-  if node_settings.DATA in node:
-    data = datasets.load(
-      node[node_settings.DATA], 'train', config.data_dir or None,
-      spec.image_shape,
-    )  # fmt: skip
+  data = node_settings.own(node, config.data_dir, spec.image_shape)
+  if data is not None:
     if data.labels is None:
       raise ValueError(
         f'{node[node_settings.DATA]}: there are no labels; give it one '
@@ -113,11 +109,6 @@ def make(run: Values, node: Values) -> Mapping[str, exchange.Handler]:
     seed = 3 * config.seed if config.permute else None
     mine = tasks.nodes(
       data.images, [tasks.by_class(data.labels)], shape, permute=seed
-    )
-  elif position < 0:
-    raise ValueError(
-      f'the node has neither {node_settings.DATA!r} nor '
-      f'{node_settings.POSITION!r} in its --node-config'
     )
   else:
     problem = federated_data.load(config)

@@ -9,6 +9,8 @@ from typing import Any
 
 import ml_collections
 
+from coalesce_jax.data import datasets
+
 # Names of the values of a run.
 CONFIG = 'settings'
 OUT = 'out'
@@ -85,6 +87,31 @@ def image_shape(run: Mapping[str, Any]) -> tuple[int, ...]:
 def shown(shape: tuple[int, ...]) -> str:
   """Returns a shape as `image_shape` reads it."""
   return ','.join(map(str, shape))
+
+
+def own(
+  node: Mapping[str, Any], data_dir: str, shape: tuple[int, ...]
+) -> datasets.Dataset | None:
+  """Returns the data that a node has of its own.
+
+  Args:
+    node: values of the node.
+    data_dir: folder where data sets are searched first; '' is none.
+    shape: (H, W, C).
+
+  Returns:
+    The data, or None if the node takes its part of the data of the run.
+
+  Raises:
+    ValueError: they cannot be read, or it has neither data nor a position.
+  """
+  if DATA in node:
+    return datasets.load(node[DATA], 'train', data_dir or None, shape)
+  if node.get(POSITION, -1) == -1:
+    raise ValueError(
+      f'the node has neither {DATA!r} nor {POSITION!r} in its --node-config'
+    )
+  return None
 
 
 def position(node: Mapping[str, Any], count: int) -> int:

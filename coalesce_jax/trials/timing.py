@@ -10,6 +10,9 @@ import dataclasses
 import random
 import statistics
 import time
+from typing import Any
+
+import jax
 
 from coalesce_jax.training import loop
 
@@ -79,6 +82,23 @@ def interleave(
   return {
     name: [s / each.get(name, 1) for s in times]
     for name, times in spent.items()
+  }
+
+
+def once(fn: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+  """Returns what a function returns when it is ready, and what it took.
+
+  Args:
+    fn: called once, without a warm-up: compilation counts.
+
+  Returns:
+    The result; and `seconds` by the clock, and `cpu_seconds` of all cores.
+  """
+  began, used = time.perf_counter(), time.process_time()
+  found = jax.block_until_ready(fn())
+  return found, {
+    'seconds': time.perf_counter() - began,
+    'cpu_seconds': time.process_time() - used,
   }
 
 

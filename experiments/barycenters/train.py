@@ -6,7 +6,6 @@ Shapes: J inputs, N samples of each, D dimensions.
 from collections.abc import Callable
 import functools
 import pathlib
-import time
 from typing import Any
 
 import jax
@@ -20,6 +19,7 @@ from coalesce_jax.ot import congruent_fitting
 from coalesce_jax.ot import matched_barycenters
 from coalesce_jax.ot import sampling
 from coalesce_jax.pipeline import keys as keys_lib
+from coalesce_jax.trials import timing
 from coalesce_jax.trials import trials
 from experiments.barycenters import problems
 
@@ -113,15 +113,12 @@ def known_maps(
   ):  # fmt: skip
     if name in config.without:
       continue
-    began, used = time.perf_counter(), time.process_time()
-    found = fit(**options)
-    jax.block_until_ready(found.potentials)
-    spent = time.perf_counter() - began, time.process_time() - used
+    found, spent = timing.once(functools.partial(fit, **options))
     made = congruent.to_barycenter(found.potentials, tested)
     score(
-      name, np.asarray(made.points, np.float64), seconds=spent[0],
-      cpu_seconds=spent[1], iterations=len(found.values),
-      residual=made.residual, gain=float(found.held_out.min(initial=0.0)),
+      name, np.asarray(made.points, np.float64), **spent,
+      iterations=len(found.values), residual=made.residual,
+      gain=float(found.held_out.min(initial=0.0)),
     )  # fmt: skip
   if 'particles' not in config.without:
     _particles(config, key, samples, problem, rows)
@@ -136,17 +133,14 @@ def _particles(
   rows: dict[str, dict[str, Any]],
 ) -> None:
   """Adds the row of particles, whose scores are those of Gaussian fits."""
-  began, used = time.perf_counter(), time.process_time()
-  found = sampling.of_gaussians(
+  found, spent = timing.once(lambda: sampling.of_gaussians(
     key, samples.mean(1), np.stack([np.cov(x.T, bias=True) for x in samples]),
     problem.weights, count=config.particles, steps=config.particle_steps,
-  )  # fmt: skip
+  ))  # fmt: skip
   points = np.asarray(found.barycenter, np.float64)
-  spent = time.perf_counter() - began, time.process_time() - used
   rows['particles, Gaussian scores'] = {
     'moments': problems.of_moments(points, problem),
-    'seconds': spent[0],
-    'cpu_seconds': spent[1],
+    **spent,
     'residual': float(found.speed[-1] / found.speed[0]),
   }
 
@@ -179,12 +173,10 @@ def plane(config: Any, number: int) -> dict[str, Any]:
     starts=config.starts, few=config.few,
   )  # fmt: skip
   for name, method in methods.items():
-    began, used = time.perf_counter(), time.process_time()
-    found = method()
+    found, spent = timing.once(method)
     score(
       name, found.points, value=found.value, iterations=found.iterations,
-      converged=found.converged, seconds=time.perf_counter() - began,
-      cpu_seconds=time.process_time() - used,
+      converged=found.converged, **spent,
     )  # fmt: skip
   return {'rows': rows}
 

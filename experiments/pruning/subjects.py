@@ -286,13 +286,12 @@ def _cyclegan(config: Any, subject: Any) -> Ground:
     changed = _lasting(settings, config, steps)
     return cyclegan_method.problem(images, changed, specs)
 
+  asked = held.condition, held.target
   # The critic of the second domain is the first one.
   parts = tuple(
-    Part(spec, critic, some, asked)
-    for spec, some, asked in zip(
-      specs, pool, (held.condition, held.target), strict=True
-    )
-  )  # fmt: skip
+    Part(spec, critic, some, these)
+    for spec, some, these in zip(specs, pool, asked, strict=True)
+  )
   features, score = _translated(held, specs[0].image_shape)
   return Ground(parts, problem, features, score, ('ab', 'ba'))
 

@@ -249,9 +249,8 @@ def load_generator(module: Generator, params: Any) -> None:
     torch_arrays.assign(norm.weight, params[f'norm_{i}']['scale'])
     torch_arrays.assign(norm.bias, params[f'norm_{i}']['shift'])
     layer = params['out' if i == last else f'up_{i + 1}']
-    torch_arrays.assign(
-      up.weight, np.asarray(layer['kernel']).transpose(2, 3, 0, 1)
-    )
+    ups = np.asarray(layer['kernel']).transpose(2, 3, 0, 1)
+    torch_arrays.assign(up.weight, ups)
     torch_arrays.assign(up.bias, layer['bias'])
 
 
@@ -259,9 +258,8 @@ def load_critic(module: Critic, params: Any, network: shapes.Network) -> None:
   """Copies our parameters; the head reads pixels in our order."""
   for i, conv in enumerate(module.convs):
     layer = params[f'conv_{i}']
-    torch_arrays.assign(
-      conv.weight, np.asarray(layer['kernel']).transpose(3, 2, 0, 1)
-    )
+    kernel = np.asarray(layer['kernel']).transpose(3, 2, 0, 1)
+    torch_arrays.assign(conv.weight, kernel)
     torch_arrays.assign(conv.bias, layer['bias'])
   head = np.asarray(params['head']['kernel'])
   head = head.reshape(network.base, network.base, -1).transpose(2, 0, 1)

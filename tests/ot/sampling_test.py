@@ -162,7 +162,10 @@ KEY, CLOUDS = jax.random.key(0), np.zeros((2, 5, 1))
     (lambda: OF_G(KEY, MEANS, COVARIANCES, steps=0), '^steps: 0'),
     (lambda: OF_G(KEY, MEANS, COVARIANCES, rate=1.0), '^rate: 1.0'),
     (lambda: OF_S(KEY, CLOUDS[0], bandwidth=1.0), '^samples: shape'),
-    (lambda: OF_S(KEY, np.nan * CLOUDS, bandwidth=1.0), r'^samples\[0\]: values'),
+    (
+      lambda: OF_S(KEY, np.nan * CLOUDS, bandwidth=1.0),
+      r'^samples\[0\]: values',
+    ),
     (lambda: OF_S(KEY, CLOUDS, bandwidth=0.0), '^bandwidth: 0.0'),
   ],
 )

@@ -30,3 +30,11 @@ def test_medians_of_ratios_meet_a_busy_moment_in_both():
 def test_a_stop_ends_the_measurement():
   with pytest.raises(loop.Interrupted, match='while measuring'):
     timing.interleave({'a': lambda: None}, rounds=1, stop=lambda: True)
+
+
+def test_what_is_timed_once_runs_once_and_is_returned():
+  calls = []
+  found, spent = timing.once(lambda: calls.append(1) or (len(calls), 'x'))
+  assert found == (1, 'x') and len(calls) == 1
+  assert set(spent) == {'seconds', 'cpu_seconds'}
+  assert min(spent.values()) >= 0.0
