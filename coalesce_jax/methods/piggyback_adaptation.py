@@ -56,6 +56,7 @@ def borrow(
     share: lambda, the share of free filters of each inner layer.
     config: settings; its `anchor` is not used.
     hooks: maps the name of a stage to its effects. The stage is 'piggyback'.
+      They observe composed parameters, those of a plain generator.
 
   Returns:
     A generator of the same architecture with its critic, and the history.
@@ -70,6 +71,11 @@ def borrow(
   shares = rules(spec, share)
   images = local_samples.check(images, spec.image_shape, key.shape)
   network = composed(spec.build())
+  count = key.size if key.ndim else None
+  made = loop.hooks_for(hooks, 'piggyback') or loop.Hooks()
+
+  def observe(step: int, params: types.Params) -> None:
+    made.observe(step, _exactly(params, count))
 
   def begin(key, params):
     latent, bank = start(key, params, shares)
@@ -82,10 +88,10 @@ def borrow(
     start=begin,
     frozen='bank/.*',
     config=config,
-    hooks=loop.hooks_for(hooks, 'piggyback'),
+    hooks=made._replace(observe=observe),
     score=fine_tuning.score(network, spec.latent_size, config),
   )  # fmt: skip
-  params = _exactly(result.params, key.size if key.ndim else None)
+  params = _exactly(result.params, count)
   return generator_lib.Generator(
     spec.build(), params, spec, result.critics[0]
   ), result.history

@@ -93,8 +93,10 @@ def spec(config: Any, image_shape: tuple[int, ...]) -> generator.Spec:
     critic_options=generator.freeze(critic_options),
   )
   made.build(), made.build_critic()
+  # A grid of trials has its own methods, and no such field.
+  methods = config.get('methods', ())
   for name, settings in (('transfer', transfer), ('ternary', ternary)):
-    if name in config.methods:
+    if name in methods:
       fine_tuning.check_leaves(made, settings(config))
   return made
 

@@ -78,6 +78,18 @@ def test_bad_settings_are_refused_before_anything_is_done(field, value, match):
     train.validate(config)
 
 
+@pytest.mark.slow
+def test_the_whole_grid_runs_on_a_few_steps(tmp_path):
+  config = default.get_config('quick')
+  config.methods = (
+    'transfer', 'mined', 'borrowed', 'nodes', 'ours', 'ours_ball', 'ours_free',
+    'ternary', 'ensemble', 'model_average',
+  )  # fmt: skip
+  rows = trials.complete(main.EXPERIMENT, config, str(tmp_path))['rows']
+  assert sorted(r['method'] for r in rows) == sorted(config.methods)
+  assert np.isfinite([r['scores']['frechet'] for r in rows]).all()
+
+
 def row(method, frechet, *, setting='a:b', samples=20, value=0.0, **more):
   frechet = np.asarray(frechet, float).tolist()
   made = methods.TABLE[method]

@@ -12,6 +12,7 @@ from coalesce_jax.methods import piggyback_adaptation
 from coalesce_jax.models import bundle
 from coalesce_jax.models import ensembles
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.training import loop
 from coalesce_jax.transforms import piggyback
 from tests import small
 
@@ -54,11 +55,29 @@ def test_the_start_is_the_first_node_and_the_bank_holds_all_filters():
     np.testing.assert_allclose(made[name], leaf, rtol=1e-6)
 
 
+@pytest.fixture(scope='module', name='observed')
+def _observed():
+  return {}
+
+
 @pytest.fixture(scope='module', name='borrowed')
-def _borrowed():
+def _borrowed(observed):
+  hooks = loop.Hooks(observe=observed.setdefault)
   return piggyback_adaptation.borrow(
-    KEY, nodes(), local(), share=0.4, config=config()
+    KEY, nodes(), local(), share=0.4, config=config(), hooks=lambda stage: hooks
   )
+
+
+def test_parameters_of_plain_generators_are_observed(borrowed, observed):
+  made, _ = borrowed
+  assert list(observed) == [0, 6]
+  for got, want in (
+    (observed[6], made.params), (observed[0], nodes()[0].params)
+  ):  # fmt: skip
+    got, want = trees.flatten(got), trees.flatten(want)
+    assert sorted(got) == sorted(want)
+    for name, leaf in want.items():
+      np.testing.assert_allclose(got[name], leaf, rtol=1e-6)
 
 
 def test_mixed_filters_are_combinations_of_those_of_the_nodes(
