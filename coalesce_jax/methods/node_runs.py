@@ -22,6 +22,7 @@ def run(
   args: tuple[Any, ...],
   method: runner.Method,
   *,
+  own: tuple[Any, ...] = (),
   hooks: loop.Hooks | None = None,
 ) -> tuple[list[runner.Trained], loop.History]:
   """Trains one game for each node and replica, all as one program.
@@ -31,6 +32,8 @@ def run(
     setup: see `runner.run`; it sets up one node of one replica.
     args: arguments of `setup`, leaves `[N, ...]`, the same for all replicas.
     method: static settings.
+    own: further arguments of `setup`, leaves `[S * N, ...]`, one an entry of
+      `flat`.
     hooks: effects of the loop over all nodes and replicas.
 
   Returns:
@@ -39,25 +42,18 @@ def run(
   """
   key = keys_lib.typed(key)
   count = jax.tree.leaves(args)[0].shape[0]
-  keys = replicas.each(lambda k: jax.random.split(k, count), key)
-  copies = keys.size // count
-
-  def repeated(leaf: jax.Array) -> jax.Array:
-    copied = jnp.broadcast_to(leaf[None], (copies, *leaf.shape))
-    return copied.reshape(-1, *leaf.shape[1:])
-
-  trained = runner.run(
-    keys.reshape(-1), setup, jax.tree.map(repeated, args), method, hooks=hooks
-  )
+  keys, repeated = flat(key, args)
+  trained = runner.run(keys, setup, (*repeated, *own), method, hooks=hooks)
+  shape = *key.shape, count
 
   def split_nodes(leaf: Any) -> Any:
-    return leaf.reshape(*keys.shape, *leaf.shape[1:])
+    return leaf.reshape(*shape, *leaf.shape[1:])
 
   params, critics = jax.tree.map(split_nodes, (trained.params, trained.critics))
   history = {
     name: value
     if name == 'step'
-    else value.reshape(len(value), *keys.shape, *value.shape[2:])
+    else value.reshape(len(value), *shape, *value.shape[2:])
     for name, value in trained.history.items()
   }
   nodes = [
@@ -69,3 +65,25 @@ def run(
     for k in range(count)
   ]
   return nodes, history
+
+
+def flat(key: types.PRNGKey, args: Any) -> tuple[types.PRNGKey, Any]:
+  """Returns a key and arguments for each node of each replica.
+
+  Args:
+    key: one typed key, or `[S]` keys; consumed.
+    args: leaves `[N, ...]`, the same for all replicas.
+
+  Returns:
+    `[S * N]` keys, the nodes of the first replica first, and the arguments,
+    leaves `[S * N, ...]`.
+  """
+  count = jax.tree.leaves(args)[0].shape[0]
+  keys = replicas.each(lambda k: jax.random.split(k, count), key)
+  copies = keys.size // count
+
+  def repeated(leaf: jax.Array) -> jax.Array:
+    copied = jnp.broadcast_to(leaf[None], (copies, *leaf.shape))
+    return copied.reshape(-1, *leaf.shape[1:])
+
+  return keys.reshape(-1), jax.tree.map(repeated, args)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import types
 from coalesce_jax.data import pixels
 from coalesce_jax.data import samples
@@ -17,6 +18,7 @@ from coalesce_jax.gan import sources
 from coalesce_jax.methods import convex_start
 from coalesce_jax.methods import node_runs
 from coalesce_jax.methods import problems
+from coalesce_jax.methods import replicas
 from coalesce_jax.methods import runner
 from coalesce_jax.methods import settings
 from coalesce_jax.models import generator as generator_lib
@@ -41,7 +43,8 @@ def pretrain(
       vectors. See `data.samples.array` for what else is converted.
     spec: architecture of all generators and critics.
     config: settings; None is `Config()`.
-    hooks: maps the name of a stage to its effects. The stage is 'pretrain'.
+    hooks: maps the name of a stage to its effects. The stage is 'pretrain';
+      before it 'start', unless generators start new.
 
   Returns:
     K generators with their critics, leaves `[S, ...]` for `[S]` keys, and the
@@ -54,11 +57,16 @@ def pretrain(
   config = Config() if config is None else config
   datasets = check(datasets, spec)
   network = spec.build()
+  args = padded(datasets, config.held_out)
+  own: tuple[Any, ...] = ()
+  if config.start != 'new':
+    own = (_started(key, args, spec, config, loop.hooks_for(hooks, 'start')),)
   trained, history = node_runs.run(
     key,
-    setup(spec, config.start, config.start_steps),
-    padded(datasets, config.held_out),
+    setup(spec),
+    args,
     runner.method(config.game, config.schedule, spec, decay=config.decay),
+    own=own,
     hooks=loop.hooks_for(hooks, 'pretrain'),
   )
   nodes = [
@@ -79,33 +87,31 @@ def problem(
     config: settings.
 
   Raises:
-    ValueError: see `pretrain`.
+    ValueError: see `pretrain`; a start that is fitted before training.
   """
+  if config.start != 'new':
+    raise ValueError(f'start {config.start!r}: a problem is not trained yet')
   train, held, sizes = padded(check([images], spec), config.held_out)
   return problems.Problem(
-    setup(spec, config.start, config.start_steps),
+    setup(spec),
     (train[0], held[0], sizes[0]),
     runner.method(config.game, config.schedule, spec, decay=config.decay),
   )
 
 
-def setup(
-  spec: generator_lib.Spec, start: str = 'new', start_steps: int = 200
-) -> Callable[..., runner.Setup]:
+def setup(spec: generator_lib.Spec) -> Callable[..., runner.Setup]:
   """Returns the function that sets up the game of one node.
 
   Args:
     spec: architecture of the generator and the critic.
-    start: see `settings.Pretraining`.
-    start_steps: see `settings.Pretraining`.
 
   Returns:
-    ``(key, hyper, train, held, sizes) -> Setup`` with arrays of one node, see
-    `padded`.
+    ``(key, hyper, train, held, sizes, params=None) -> Setup`` with arrays of
+    one node, see `padded`, and what its generator starts from.
   """
   network, critic = spec.build(), spec.build_critic()
 
-  def ready(key, hyper, train, held, sizes):
+  def ready(key, hyper, train, held, sizes, params=None):
     del hyper
     key_generator, key_critic = jax.random.split(key)
     target = runner.Target(
@@ -114,12 +120,7 @@ def setup(
       weight=1.0,
       critic=critic.init(key_critic),
     )
-    params = network.init(key_generator)
-    if start != 'new':
-      params = convex_start.fitted(
-        jax.random.fold_in(key, 2), network, params, spec.latent_size, train,
-        sizes[0], share=convex_start.SHARES[start], steps=start_steps,
-      )  # fmt: skip
+    params = network.init(key_generator) if params is None else params
     return runner.Setup(params, (target,))
 
   return ready
@@ -193,3 +194,28 @@ def padded(
   train, held = zip(*splits, strict=True)
   sizes = jnp.array([[len(a), len(b)] for a, b in splits], jnp.int32)
   return pad(train), pad(held), sizes
+
+
+def _started(
+  key: types.PRNGKey,
+  args: Any,
+  spec: generator_lib.Spec,
+  config: Config,
+  hooks: loop.Hooks | None,
+) -> types.Params:
+  """Returns what the generators of all nodes and replicas start from."""
+  # Not the keys of training.
+  fold = lambda k: jax.random.fold_in(k, 2)  # noqa: E731
+  keys, (train, _, sizes) = node_runs.flat(
+    replicas.each(fold, keys_lib.typed(key)), args
+  )
+  steps = config.start_steps
+  schedule = loop.Schedule(
+    steps, loop.chunk_of(steps, config.schedule.chunk),
+    save_seconds=config.schedule.save_seconds,
+    fast_compile=config.schedule.fast_compile,
+  )  # fmt: skip
+  return convex_start.fit(
+    keys, spec, train, sizes[:, 0], share=convex_start.SHARES[config.start],
+    schedule=schedule, hooks=hooks,
+  )  # fmt: skip

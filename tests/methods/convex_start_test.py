@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import coalesce_jax as cj
+from coalesce_jax.core import trees
 from coalesce_jax.methods import convex_start
 from coalesce_jax.methods import pretraining
+from coalesce_jax.training import loop
 from tests import small
 
 KEY = jax.random.key(0)
@@ -22,15 +24,15 @@ def data(count=2000):
   return jnp.asarray(x, jnp.float32)
 
 
-def start(share, samples, count):
-  network = small.VECTORS.build()
-  params = convex_start.fitted(
-    KEY, network, network.init(jax.random.key(1)), 2, samples, count,
-    share=share, steps=600,
-  )  # fmt: skip
-  return np.asarray(
-    network.apply(params, jax.random.normal(jax.random.key(2), (4000, 2)))
+def fit(spec, samples, count, share, steps):
+  """Fits two generators; the other one has its samples upside down."""
+  both = jnp.stack(
+    [samples, samples[:count][::-1].repeat(2, 0)[: len(samples)]]
   )
+  return convex_start.fit(
+    jax.random.split(KEY), spec, both, jnp.array([count, count]), share=share,
+    schedule=small.schedule(steps, 20),
+  )  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,12 @@ def start(share, samples, count):
 def test_variances_are_those_of_the_data_less_beta(share):
   # Rows beyond the count would be seen at once.
   samples = jnp.concatenate([data(), jnp.full((500, 2), 1e3)])
-  made = start(share, samples, 2000)
+  params = fit(small.VECTORS, samples, 2000, share, 600)
+  made = np.asarray(
+    small.VECTORS.build().apply(
+      trees.member(params, 0), jax.random.normal(jax.random.key(2), (4000, 2))
+    )
+  )
   np.testing.assert_allclose(made.mean(0), MIDDLE, atol=0.2)
   moment = TURN @ np.cov(made.T) @ TURN.T
   # Beta is a share of the largest variance, 4.
@@ -53,11 +60,8 @@ def test_images_stay_in_their_range():
     np.random.default_rng(0).integers(0, 2, (40, 8, 8, 1)) * 255, jnp.uint8
   )
   network = small.PIXELS.build()
-  before = network.init(KEY)
-  after = convex_start.fitted(
-    KEY, network, before, 4, levels, 40, share=0.02, steps=20
-  )
-  assert jax.tree.structure(after) == jax.tree.structure(before)
+  after = trees.member(fit(small.PIXELS, levels, 40, 0.02, 20), 1)
+  assert jax.tree.structure(after) == jax.tree.structure(network.init(KEY))
   made = network.apply(after, jax.random.normal(KEY, (50, 4)))
   assert bool(jnp.isfinite(made).all()) and made.shape == (50, 8, 8, 1)
 
@@ -77,8 +81,43 @@ def test_pretraining_starts_near_the_moments_of_each_node(name):
     assert 3.0 < np.trace(np.cov(made.T)) < 7.0
 
 
+@pytest.mark.slow
+def test_an_interrupted_start_resumes_to_the_same_bits():
+  config = pretraining.Config(
+    game=small.config(), schedule=small.schedule(2, 2), start='convex',
+    start_steps=8,
+  )  # fmt: skip
+  kept, asked = {}, []
+
+  def hooks(stage, stops=True):
+    return loop.Hooks(
+      save=lambda step, tree: kept.update({stage: (step, tree)}),
+      restore=lambda like: kept.get(stage),
+      stop=lambda: stops and stage == 'start' and not asked.append(0),
+    )
+
+  def run(hooks):
+    nodes, _ = cj.pretrain(
+      jax.random.split(KEY), [data(100), -data(100)], small.VECTORS,
+      config=config, hooks=hooks,
+    )  # fmt: skip
+    return nodes
+
+  with pytest.raises(loop.Interrupted, match='step 2 of 8'):
+    run(hooks)
+  resumed = run(lambda stage: hooks(stage, stops=False))
+  assert kept['start'][0] == 8 and len(asked) == 1
+  for a, b in zip(
+    *(jax.tree.leaves([n.params for n in x]) for x in (resumed, run(None))),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(a, b)
+
+
 def test_other_starts_are_refused():
   with pytest.raises(ValueError, match="start 'warm' is not one of"):
     pretraining.Config(start='warm')
   with pytest.raises(ValueError, match='start_steps 0'):
     pretraining.Config(start_steps=0)
+  with pytest.raises(ValueError, match="start 'pca': a problem"):
+    pretraining.problem(data(), small.VECTORS, pretraining.Config(start='pca'))
