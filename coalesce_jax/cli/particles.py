@@ -1,5 +1,6 @@
 """Writes samples of a barycenter: barycenter --method=particles."""
 
+import functools
 from typing import Any
 
 from absl import logging
@@ -8,8 +9,10 @@ import jax
 from coalesce_jax.cli import common
 from coalesce_jax.cli import inspection
 from coalesce_jax.cli import outputs
+from coalesce_jax.cli.common import Stop
 from coalesce_jax.cli.common import Values
 from coalesce_jax.cli.definitions import training as flags
+from coalesce_jax.methods import learned_particles
 from coalesce_jax.methods import particles
 from coalesce_jax.models import checks
 
@@ -23,15 +26,17 @@ def refuse(values: Values) -> None:
     ValueError: such a flag is given; one line.
   """
   here = values.method == 'particles'
+  reader = f'method {values.method!r} does'
   unread = flags.NOT_OF_PARTICLES if here else flags.OF_PARTICLES
-  for name in unread:
-    if values[name].present:
-      raise ValueError(
-        f'--{name}: the method {values.method!r} does not read it; leave it out'
-      )
+  given = [name for name in unread if values[name].present]
+  if here and values.scores == 'kernel' and not given:
+    reader = "scores 'kernel' do"
+    given = [name for name in flags.OF_CRITICS if values[name].present]
+  if given:
+    raise ValueError(f'--{given[0]}: the {reader} not read it; leave it out')
 
 
-def sample(values: Values) -> dict[str, Any]:
+def sample(values: Values, stop: Stop) -> dict[str, Any]:
   """Samples the barycenter of bundles."""
   outputs.file('out', values.out, ENDINGS)
   nodes = common.load_nodes(values.nodes)
@@ -41,15 +46,29 @@ def sample(values: Values) -> dict[str, Any]:
   )  # fmt: skip
   if values.weights is not None:
     checks.check_weights(values.weights, len(nodes))
-  found = particles.sample(
-    jax.random.key(values.seed), nodes, values.weights, count=values.n,
-    alpha=values.alpha, bandwidth=values.bandwidth, steps=values.steps,
+  draw = functools.partial(
+    particles.sample, jax.random.key(values.seed), nodes, values.weights,
+    count=values.n, alpha=values.alpha, bandwidth=values.bandwidth,
+    steps=values.steps, scores=values.scores,
   )  # fmt: skip
+  if values.scores == 'critics':
+    common.say_new_critics(values.nodes, nodes)
+    given: dict[str, Any] = {
+      name: values[name].value
+      for name in ('batch_size', 'critic_steps', 'learning_rate')
+      if values[name].present
+    }
+    learning = learned_particles.Config(**given)
+    with common.work(
+      values, values.out, stop, common.digests(values.nodes)
+    ) as work:
+      found = draw(learning=learning, hooks=work.hooks(None))
+  else:
+    found = draw()
   if not found.converged:
     logging.warning(
-      'the particles still move at %.3g of their first speed: more --steps, or '
-      'a smaller --alpha', found.speed,
-    )  # fmt: skip
+      'the particles do not rest yet: more --steps, or a smaller --alpha'
+    )
   shape = found.samples.shape[1:]
   made = inspection.drawn(values, values.out, lambda: (
     shape, lambda: found.samples

@@ -59,7 +59,7 @@ def barycenter(values: Values, stop: Stop) -> dict[str, Any]:
   """Learns the barycenter of bundles."""
   particles.refuse(values)
   if values.method == 'particles':
-    return particles.sample(values)
+    return particles.sample(values, stop)
   outputs.file('out', values.out, outputs.BUNDLE)
   outputs.is_no_input('out', values.out, nodes=values.nodes)
   nodes = common.load_nodes(values.nodes)

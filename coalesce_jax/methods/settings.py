@@ -17,6 +17,8 @@ from coalesce_jax.transforms import ternary_config
 METHODS = ('joint', 'recursive', 'mixture')
 # What a generator that is pretrained starts from.
 STARTS = ('new', 'convex', 'pca')
+# What moves particles.
+SCORES = ('critics', 'kernel')
 # How several nodes help to adapt.
 ADAPTATIONS = ('barycenter', 'piggyback')
 # Lambda of the latter.

@@ -183,19 +183,48 @@ def flow(
       such as `gaussian_scores` or that of a learned model.
     own: ``points [N, D] -> scores [N, D]`` of their own distribution, static.
   """
-  of_inputs = weights[None, :, None]
 
-  def move(x: jax.Array, alpha: jax.Array) -> tuple[jax.Array, Any]:
-    apart = x - jnp.sum(of_inputs * x, 1, keepdims=True)
+  def one(x: jax.Array, alpha: jax.Array) -> tuple[jax.Array, Any]:
     scores = target(data, x) - jax.vmap(own, 1, 1)(x)
-    velocity = alpha * scores - 2.0 * of_inputs * apart
-    spread = jnp.mean(jnp.sum(of_inputs * apart**2, (1, 2)))
-    speed = jnp.sqrt(jnp.mean(jnp.sum(velocity**2, (1, 2))))
-    time = step / (2.0 * step + alpha)
-    return x + time * velocity, (spread, speed)
+    after, spread, speed = moved(x, scores, weights, alpha, step)
+    return after, (spread, speed)
 
-  x, (spread, speed) = jax.lax.scan(move, start, alphas)
-  return Particles(jnp.sum(of_inputs * x, 1), x, spread, speed)
+  x, (spread, speed) = jax.lax.scan(one, start, alphas)
+  return Particles(means(x, weights), x, spread, speed)
+
+
+def moved(
+  x: jax.Array,
+  scores: jax.Array,
+  weights: jax.Array,
+  alpha: jax.Array | float,
+  step: jax.Array | float,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Moves particles by one step of the flow.
+
+  Args:
+    x: particles, `[N, J, D]`.
+    scores: scores of the inputs at the particles, less those of the particles,
+      `[N, J, D]`.
+    weights: `[J]`, sum to 1.
+    alpha: weight of the scores.
+    step: see `flow`.
+
+  Returns:
+    The particles, and the spread and the speed before the step, as in
+    `Particles`.
+  """
+  of_inputs = weights[None, :, None]
+  apart = x - means(x, weights)[:, None]
+  velocity = alpha * scores - 2.0 * of_inputs * apart
+  spread = jnp.mean(jnp.sum(of_inputs * apart**2, (1, 2)))
+  speed = jnp.sqrt(jnp.mean(jnp.sum(velocity**2, (1, 2))))
+  return x + step / (2.0 * step + alpha) * velocity, spread, speed
+
+
+def means(x: jax.Array, weights: jax.Array) -> jax.Array:
+  """Computes the weighted means `[N, D]` of particles `[N, J, D]`."""
+  return jnp.sum(weights[None, :, None] * x, 1)
 
 
 def schedule(alpha: float, steps: int) -> jax.Array:

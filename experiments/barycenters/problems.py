@@ -45,12 +45,14 @@ class Problem(NamedTuple):
       independent.
     mean: of the barycenter, `[D]`.
     covariance: of the barycenter, `[D, D]`.
+    maps: ``points [J, n, D] -> their points of the barycenter``, or None.
   """
 
   weights: np.ndarray
   pairs: Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray]]
   mean: np.ndarray
   covariance: np.ndarray
+  maps: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def make(
@@ -113,12 +115,16 @@ def of_gaussians(means: np.ndarray, covariances: np.ndarray) -> Problem:
     maps.append(back @ middle @ back)
     factors.append(root)
 
+  def moved(points):
+    apart = points - means[:, None]
+    return np.einsum('jnd,jde->jne', apart, np.stack(maps)) + truth.mean
+
   def pairs(rng, n):
     apart = np.stack([rng.normal(size=(n, len(f))) @ f for f in factors])
-    moved = np.einsum('jnd,jde->jne', apart, np.stack(maps))
-    return apart + means[:, None], moved + truth.mean
+    points = apart + means[:, None]
+    return points, moved(points)
 
-  return Problem(weights, pairs, truth.mean, truth.covariance)
+  return Problem(weights, pairs, truth.mean, truth.covariance, moved)
 
 
 def bent(dimension: int, rng: np.random.Generator) -> Problem:

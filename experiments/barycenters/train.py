@@ -14,11 +14,16 @@ import numpy as np
 from ott.geometry import pointcloud
 from ott.tools import sinkhorn_divergence
 
+from coalesce_jax.gan import sources
+from coalesce_jax.methods import learned_particles
+from coalesce_jax.methods import particles
+from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.ot import congruent
 from coalesce_jax.ot import congruent_fitting
 from coalesce_jax.ot import matched_barycenters
 from coalesce_jax.ot import sampling
 from coalesce_jax.pipeline import keys as keys_lib
+from coalesce_jax.training import loop
 from coalesce_jax.trials import timing
 from coalesce_jax.trials import trials
 from experiments.barycenters import problems
@@ -132,17 +137,61 @@ def _particles(
   problem: problems.Problem,
   rows: dict[str, dict[str, Any]],
 ) -> None:
-  """Adds the row of particles, whose scores are those of Gaussian fits."""
-  found, spent = timing.once(lambda: sampling.of_gaussians(
-    key, samples.mean(1), np.stack([np.cov(x.T, bias=True) for x in samples]),
-    problem.weights, count=config.particles, steps=config.particle_steps,
-  ))  # fmt: skip
-  points = np.asarray(found.barycenter, np.float64)
-  rows['particles, Gaussian scores'] = {
-    'moments': problems.of_moments(points, problem),
-    **spent,
-    'residual': float(found.speed[-1] / found.speed[0]),
-  }
+  """Adds rows of particles, by how their scores are estimated."""
+  few = samples[:, : config.particles].astype(np.float32)
+  steps = config.particle_steps
+  methods: dict[str, Callable[[], sampling.Particles]] = {
+    'Gaussian scores': lambda: sampling.of_gaussians(
+      key, samples.mean(1), np.stack([np.cov(x.T, bias=True) for x in samples]),
+      problem.weights, count=config.particles, steps=steps,
+    ),
+    'kernel scores': lambda: sampling.of_samples(
+      key, few, problem.weights, bandwidth=particles.kernel_width(few),
+      steps=steps,
+    ),
+    'critics': lambda: _by_critics(config, key, samples, few, problem.weights),
+  }  # fmt: skip
+  for name, method in methods.items():
+    if f'particles, {name}' in config.without:
+      continue
+    found, spent = timing.once(method)
+    points = np.asarray(found.barycenter, np.float64)
+    row = {
+      'moments': problems.of_moments(points, problem), **spent,
+      'spread': float(found.spread[-1]),
+    }  # fmt: skip
+    if problem.maps is not None:
+      # Maps are known at the particles, and nowhere else.
+      at = np.asarray(found.inputs, np.float64).swapaxes(0, 1)
+      row['maps'] = problems.unexplained(
+        np.stack([points] * len(at)), problem.maps(at), problem
+      )
+    rows[f'particles, {name}'] = row
+
+
+def _by_critics(
+  config: Any,
+  key: jax.Array,
+  samples: np.ndarray,
+  start: np.ndarray,
+  weights: np.ndarray,
+) -> sampling.Particles:
+  """Moves particles by critics, which see all samples."""
+  size = samples.shape[2]
+  hidden = generator_lib.freeze({'hidden': (config.hidden,) * 2})
+  spec = generator_lib.Spec('mlp', size, (size,), hidden, 'mlp', hidden)
+  critic = spec.build_critic()
+  return learned_particles.flow(
+    key, [sources.array(jnp.asarray(x, jnp.float32)) for x in samples],
+    jnp.asarray(start), critic,
+    jax.vmap(critic.init)(jax.random.split(key, len(samples))),
+    jnp.asarray(weights, jnp.float32), alpha=10.0,
+    noise=particles.noise(start),
+    schedule=loop.Schedule(
+      config.particle_steps, loop.chunk_of(config.particle_steps, 50)
+    ),
+    config=learned_particles.Config(batch_size=256),
+  )  # fmt: skip
 
 
 def plane(config: Any, number: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ FLAGS = {
   'run': 'config track workdir',
   'pretrain': f'{TRAINING} channels data_dir dataset image_size latent_size '
   'network split start width',
-  'barycenter': f'{TRAINING} alpha bandwidth fixed_samples method n '
+  'barycenter': f'{TRAINING} alpha bandwidth fixed_samples method n scores '
   'new_generator nodes objective radii refine_steps weights',
   'mixture': 'nodes out refine_steps weights',
   'adapt': f'{TRAINING} anchor augment barycenter_steps early_stopping '

@@ -1,5 +1,7 @@
 """barycenter --method=particles: files, reports and refusals."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -15,18 +17,22 @@ def paths(tmp_path):
   )
 
 
+def archived(path):
+  with np.load(path, allow_pickle=False) as archive:
+    return archive['images']
+
+
 def test_particles_write_samples_and_say_whether_they_rest(capsys, tmp_path):
   out = tmp_path / 'made.npz'
   argv = [
     'barycenter', f'--nodes={paths(tmp_path)}', '--method=particles',
-    '--weights=0.25,0.75', '--n=12', '--steps=5',
+    '--weights=0.25,0.75', '--n=12', '--steps=5', '--scores=kernel',
   ]  # fmt: skip
   code, found, _ = calls.run(capsys, *argv, f'--out={out}')
   assert code == 0 and found['n'] == 12
   assert found['bandwidth'] > 0.0 < found['spread']
   assert found['converged'] == (found['speed'] < 0.01)
-  with np.load(out, allow_pickle=False) as archive:
-    images = archive['images']
+  images = archived(out)
   shape = cj.load(tmp_path / 'a.safetensors').spec.image_shape
   assert images.shape == (12, *shape) and images.dtype == np.uint8
   grid = tmp_path / 'made.png'
@@ -37,6 +43,29 @@ def test_particles_write_samples_and_say_whether_they_rest(capsys, tmp_path):
   ]  # fmt: skip
 
 
+def test_critics_move_particles_and_a_finished_run_is_not_run_again(
+  capsys, tmp_path
+):
+  out, work = tmp_path / 'made.npz', tmp_path / 'work'
+  argv = [
+    'barycenter', f'--nodes={paths(tmp_path)}', '--method=particles',
+    '--n=12', '--steps=4', '--batch_size=4', '--critic_steps=1',
+    f'--out={out}', f'--workdir={work}',
+  ]  # fmt: skip
+  code, found, _ = calls.run(capsys, *argv)
+  assert code == 0 and found['bandwidth'] > 0.0
+  rows = [
+    json.loads(x) for x in (work / 'metrics.jsonl').read_text().splitlines()
+  ]
+  assert [r['step'] for r in rows] == [1, 2, 3, 4]
+  assert all(r['spread'] > 0.0 and r['critic_loss'] > 0.0 for r in rows)
+  first = archived(out)
+  out.unlink()
+  assert calls.run(capsys, *argv)[1] == found
+  np.testing.assert_array_equal(archived(out), first)
+  assert len((work / 'metrics.jsonl').read_text().splitlines()) == 4
+
+
 @pytest.mark.parametrize(
   'more,match',
   [
@@ -45,6 +74,11 @@ def test_particles_write_samples_and_say_whether_they_rest(capsys, tmp_path):
     (['--out=made.png', '--objective=w1'], "--objective: the method 'particl"),
     (['--out=made.png', '--new_generator'], '--new_generator: the method'),
     (['--out=made.png', '--alpha=0'], 'alpha=0'),
+    (
+      ['--out=made.png', '--scores=kernel', '--workdir=made'],
+      '--workdir: the scores',
+    ),
+    (['--out=made.png', '--generator_batches=2'], '--generator_batches: the m'),
     (['--out=made.png', '--method=joint', '--n=4'], "--n: the method 'joint'"),
   ],
 )

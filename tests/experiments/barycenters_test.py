@@ -27,6 +27,8 @@ def test_points_are_samples_of_the_barycenter_and_maps_are_monotone(kind):
     assert ((steps[0] * steps[1]).sum(1) > 0.0).all()
   assert problems.unexplained(y, x, problem) > 1.0
   assert problems.unexplained(x, x, problem) == 0.0
+  if problem.maps is not None:
+    np.testing.assert_allclose(problem.maps(y), x)
 
 
 def test_weighted_maps_average_to_the_identity():
@@ -121,6 +123,10 @@ def test_it_runs_whole_and_is_not_run_again(tmp_path):
     maps = {n: np.mean(r['maps']) for n, r in rows[kind].items() if 'maps' in r}
     assert maps['potentials'] < 0.5 * maps['plain mixture']
     assert maps['potentials'] < 0.5 * maps['independent means']
+    assert np.isfinite(rows[kind]['particles, critics']['moments']).all()
+  assert 'particles, kernel scores' in rows['gaussians_4']
+  maps = rows['gaussians_4']['particles, critics']['maps']
+  assert np.mean(maps) < np.mean(rows['gaussians_4']['plain mixture']['maps'])
   values = {n: r['value'] for n, r in rows['plane'].items() if 'value' in r}
   assert min(values['many starts']) > 0.0 and len(values) == 4
   assert '| potentials |' in (tmp_path / 'tables.md').read_text()

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from coalesce_jax.core import types
+from coalesce_jax.gan import sources
+from coalesce_jax.methods import learned_particles
 from coalesce_jax.methods import particles
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.ot import gaussians
 from tests import small
 
 
@@ -22,7 +25,7 @@ def test_normal_generators_have_the_normal_barycenter():
   nodes = [line(-0.5, 0.5), line(0.5, 1.0)]
   found = particles.sample(
     jax.random.key(0), nodes, [0.25, 0.75], count=300, steps=500,
-    bandwidth=0.3,
+    bandwidth=0.3, scores='kernel',
   )  # fmt: skip
   assert found.samples.shape == (300, 2) and found.bandwidth == 0.3
   # Means and deviations are averaged; those of independent pairs are 0.76.
@@ -33,14 +36,21 @@ def test_normal_generators_have_the_normal_barycenter():
   assert found.spread == pytest.approx(squared, rel=0.25)
   assert found.converged == (found.speed < particles.REST)
   short = particles.sample(
-    jax.random.key(0), nodes, count=300, steps=2, bandwidth=0.3
+    jax.random.key(0),
+    nodes,
+    count=300,
+    steps=2,
+    bandwidth=0.3,
+    scores='kernel',
   )
   assert not short.converged and short.speed > found.speed
 
 
 def test_the_bandwidth_is_the_median_distance_of_nearest_samples():
   nodes = [line(0.0, jnp.asarray([[1.0, 0.0]]))] * 2
-  found = particles.sample(jax.random.key(1), nodes, count=101, steps=1)
+  found = particles.sample(
+    jax.random.key(1), nodes, count=101, steps=1, scores='kernel'
+  )
   keys = jax.random.split(jax.random.key(1), 3)[1:]
   gaps = []
   for key in keys:
@@ -62,4 +72,77 @@ def test_the_bandwidth_is_the_median_distance_of_nearest_samples():
 )
 def test_bad_settings_are_named(nodes, options, message):
   with pytest.raises(ValueError, match=message):
-    particles.sample(jax.random.key(0), nodes, **options)
+    particles.sample(jax.random.key(0), nodes, scores='kernel', **options)
+
+
+@pytest.mark.slow
+def test_critics_sample_the_same_barycenter_as_it_is_known():
+  # Turned ellipses of one architecture; the barycenter by the Bures iteration.
+  turns = np.array([[[1.0, 0.0], [0.0, 0.3]], [[0.3, 0.0], [0.0, 1.0]]])
+  spec = small.VECTORS
+  network = types.Network(lambda key: {}, lambda params, z: z @ params['turn'])
+  nodes = [
+    generator_lib.Generator(network, {'turn': jnp.asarray(t)}, spec, None)
+    for t in turns
+  ]
+  exact = gaussians.gaussian_barycenter(np.zeros((2, 2)), turns @ turns)
+  made = learned_particles.Config(learning_rate=3e-3)
+  found = learned_particles_of(nodes, spec, made, 1000)
+  moment = np.cov(np.asarray(found.barycenter).T)
+  np.testing.assert_allclose(moment, exact.covariance, atol=0.06)
+  # Independent pairs would have half the mean variance.
+  assert np.trace(moment) > 0.75 * np.trace(exact.covariance)
+  for j, turn in enumerate(turns):
+    np.testing.assert_allclose(
+      np.cov(np.asarray(found.inputs[:, j]).T), turn @ turn, atol=0.12
+    )
+
+
+def learned_particles_of(nodes, spec, config, steps):
+  """Particles of generators that a spec cannot build."""
+  network = nodes[0].network
+  params = jax.tree.map(lambda *x: jnp.stack(x), *[n.params for n in nodes])
+  source = sources.generators(network, params, 2)
+  critic = spec.build_critic()
+  return learned_particles.flow(
+    jax.random.key(0), [source],
+    jnp.stack([n.sample(jax.random.key(k), 300) for k, n in enumerate(nodes)]),
+    critic, jax.vmap(critic.init)(jax.random.split(jax.random.key(1))),
+    jnp.array([0.5, 0.5]), alpha=10.0, noise=0.3,
+    schedule=small.schedule(steps, steps // 10), config=config,
+  )  # fmt: skip
+
+
+def test_critics_that_do_not_learn_let_pairs_contract():
+  nodes = [small.generator(k) for k in range(2)]
+  found = particles.sample(
+    jax.random.key(0), nodes, count=40, steps=20, scores='critics',
+    learning=learned_particles.Config(1, 8),
+  )  # fmt: skip
+  assert found.samples.shape == (40, 2) and not found.converged
+  drawn = np.stack([n.sample(jax.random.key(5), 4000) for n in nodes])
+  deviation = np.sqrt(drawn.var(1).mean())
+  assert found.bandwidth == pytest.approx(0.3 * deviation, rel=0.3)
+  # Without learning the densities are taken as equal: pairs only contract.
+  still = learned_particles.Config(1, 8, learning_rate=1e-12)
+  pulled = particles.sample(
+    jax.random.key(0), nodes, count=40, steps=60, scores='critics',
+    learning=still, bandwidth=1.0, alpha=1.0,
+  )  # fmt: skip
+  assert pulled.spread < 1e-3
+
+
+def test_critics_need_one_architecture():
+  other = small.generator(0, generator_lib.Spec(
+    'mlp', 3, (2,), small.OPTIONS, 'mlp', small.OPTIONS
+  ))  # fmt: skip
+  with pytest.raises(ValueError, match='all must share one architecture'):
+    particles.sample(
+      jax.random.key(0), [small.generator(0), other], scores='critics'
+    )
+  with pytest.raises(ValueError, match="scores: 'none' is not one of"):
+    particles.sample(jax.random.key(0), [other], scores='none')
+  with pytest.raises(ValueError, match='critic_steps 0 is below 1'):
+    learned_particles.Config(critic_steps=0)
+  with pytest.raises(ValueError, match='learning_rate -1'):
+    learned_particles.Config(learning_rate=-1.0)

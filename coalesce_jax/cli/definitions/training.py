@@ -11,13 +11,15 @@ from coalesce_jax.gan import config as config_lib
 from coalesce_jax.methods import settings
 from coalesce_jax.runs.trackers import table
 
-# The flags of a barycenter that only particles read, and those that they do
-# not read.
-OF_PARTICLES = ('n', 'alpha', 'bandwidth')
+# The flags of a barycenter that only particles read, those that they do not
+# read, and those that they read where critics learn.
+OF_PARTICLES = ('n', 'alpha', 'bandwidth', 'scores')
 NOT_OF_PARTICLES = (
   'objective', 'radii', 'fixed_samples', 'refine_steps', 'new_generator',
-  'batch_size', 'critic_steps', 'generator_batches', 'learning_rate',
-  'critic_learning_rate', 'track', 'workdir',
+  'generator_batches', 'critic_learning_rate',
+)  # fmt: skip
+OF_CRITICS = (
+  'batch_size', 'critic_steps', 'learning_rate', 'track', 'workdir',
 )  # fmt: skip
 
 
@@ -138,7 +140,7 @@ def barycenter(values: Values) -> None:
     'joint',
     (*settings.METHODS, 'particles'),
     'How the barycenter is learned. particles writes samples of the W2 '
-    'barycenter to a .png or .npz, without training.',
+    'barycenter to a .png or .npz; there is no generator then.',
   )
   kinds.choice(
     values,
@@ -171,8 +173,13 @@ def barycenter(values: Values) -> None:
     'squared distances, of particles.', 0.0, 1e6, open_low=True,
   )  # fmt: skip
   kinds.number(
-    values, 'bandwidth', 0.0, 'Standard deviation of the kernel of particles; '
-    '0 is the median distance of a sample to its nearest other one.', 0.0, 1e6,
+    values, 'bandwidth', 0.0, 'Standard deviation of the kernel of particles, '
+    'or of the noise that critics see; 0 chooses it by the samples.', 0.0, 1e6,
+  )  # fmt: skip
+  kinds.choice(
+    values, 'scores', settings.SCORES[0], settings.SCORES,
+    'What moves particles: critics that learn along with them, or the '
+    'densities of a kernel, without training, which says little of images.',
   )  # fmt: skip
   kinds.path(
     values, 'out', None, 'Bundle to write; of particles, a .png or .npz.'
