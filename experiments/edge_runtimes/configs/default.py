@@ -14,6 +14,8 @@ bundle, instead of random weights; `--config.runtimes='("torch",)'`.
 
 import ml_collections
 
+from coalesce_jax.pipeline import variants
+
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """For one core; `quick`: a small generator, one start.
@@ -21,8 +23,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   Raises:
     ValueError: another variant.
   """
-  if variant not in ('', 'quick'):
-    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  quick = variants.quick(variant)
   config = ml_collections.ConfigDict(
     {
       'seed': 0,
@@ -42,7 +43,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'speed': {'rounds': 15, 'seconds': 0.2, 'batches': (1, 64)},
     }
   )
-  if variant:
+  if quick:
     config.width, config.size, config.latent_size = 4, 8, 8
     config.cold.rounds = 1
     config.speed.rounds, config.speed.seconds = 3, 0.02
