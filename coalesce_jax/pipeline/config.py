@@ -45,8 +45,7 @@ def validate(config: Any) -> dict[str, Any]:
     ValueError: one line with the field.
   """
   fields.check(config)
-  if config.seeds < 1:
-    raise ValueError(f'seeds {config.seeds} is below 1')
+  fields.positive(config, 'seeds')
   keys.check(config.seed)
   if config.local_samples < partition.MIN_LOCAL:
     raise ValueError(

@@ -24,9 +24,7 @@ def validate(config: Any) -> settings.Config:
     ValueError: one line with the field.
   """
   fields.like(config, federated_defaults.get_config(), _ADVICE)
-  for name in _POSITIVE:
-    if config[name] < 1:
-      raise ValueError(f'{name} {config[name]} is below 1')
+  fields.positive(config, *_POSITIVE)
   for name in ('images', 'validation_nodes'):
     if config[name] < 0:
       raise ValueError(f'{name} {config[name]} is negative')
@@ -103,5 +101,4 @@ def _check_classes(config: Any) -> None:
       f'classes up to {config.classes[1]}: permuted labels of {config.ways} '
       'ways have no room for more'
     )
-  if config.test_nodes < 1:
-    raise ValueError(f'test_nodes {config.test_nodes} is below 1')
+  fields.positive(config, 'test_nodes')

@@ -58,6 +58,21 @@ def like(config: Any, wanted: config_dict.ConfigDict, advice: str) -> None:
       ) from None
 
 
+def positive(config: Any, *names: str) -> None:
+  """Checks that fields are at least 1.
+
+  Args:
+    config: the configuration.
+    *names: of its fields, whose values are numbers.
+
+  Raises:
+    ValueError: one line with the field.
+  """
+  for name in names:
+    if config[name] < 1:
+      raise ValueError(f'{name} {config[name]} is below 1')
+
+
 def _check(
   config: Any, wanted: config_dict.ConfigDict, where: str, advice: str
 ) -> None:

@@ -36,8 +36,7 @@ def validate(config: Any) -> Plan:
     ValueError: one line with the field.
   """
   fields.like(config, stream_defaults.get_config(), _ADVICE)
-  if config.seeds < 1:
-    raise ValueError(f'seeds {config.seeds} is below 1')
+  fields.positive(config, 'seeds')
   keys.check(config.seed + config.seeds - 1)
   if config.learner not in continual_settings.LEARNERS:
     raise ValueError(

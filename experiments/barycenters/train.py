@@ -22,6 +22,7 @@ from coalesce_jax.ot import congruent
 from coalesce_jax.ot import congruent_fitting
 from coalesce_jax.ot import matched_barycenters
 from coalesce_jax.ot import sampling
+from coalesce_jax.pipeline import fields
 from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.training import loop
 from coalesce_jax.trials import timing
@@ -45,9 +46,7 @@ def validate(config: Any) -> None:
   for kind in config.kinds:
     if kind not in problems.KINDS:
       raise ValueError(f'kinds: {kind!r} is not one of {problems.KINDS}')
-  for name in _COUNTS:
-    if config[name] < 1:
-      raise ValueError(f'{name} {config[name]} is below 1')
+  fields.positive(config, *_COUNTS)
   if config.dims and config.samples <= 2 * max(config.dims):
     raise ValueError(
       f'samples {config.samples}: too few for {max(config.dims)} dimensions'

@@ -22,6 +22,7 @@ from coalesce_jax.data import pair_settings
 from coalesce_jax.data import pairs as pairs_lib
 from coalesce_jax.metrics import controls
 from coalesce_jax.metrics import image_scores
+from coalesce_jax.pipeline import fields
 from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.pipeline import stream_tasks
 from coalesce_jax.runs import records
@@ -42,8 +43,7 @@ def validate(config: Any) -> None:
   """
   if config.kind not in KINDS:
     raise ValueError(f'kind {config.kind!r} is not one of {KINDS}')
-  if config.seeds < 1:
-    raise ValueError(f'seeds {config.seeds} is below 1')
+  fields.positive(config, 'seeds')
   settings(config)
   for name in names(config):
     row = config.rows[name]

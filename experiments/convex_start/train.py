@@ -18,6 +18,7 @@ from coalesce_jax.metrics import energy
 from coalesce_jax.metrics import spread
 from coalesce_jax.models import ensembles
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.pipeline import fields
 from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.training import loop
 from coalesce_jax.training import schedules
@@ -39,9 +40,7 @@ def validate(config: Any) -> None:
   for start in config.starts:
     if start not in settings.STARTS:
       raise ValueError(f'starts: {start!r} is not one of {settings.STARTS}')
-  for name in _COUNTS:
-    if config[name] < 1:
-      raise ValueError(f'{name} {config[name]} is below 1')
+  fields.positive(config, *_COUNTS)
   if not config.steps or min(config.steps) < 1:
     raise ValueError(f'steps {tuple(config.steps)} are not all at least 1')
   keys_lib.check(config.seed)

@@ -17,6 +17,7 @@ from coalesce_jax.gan import game as game_lib
 from coalesce_jax.gan import sources
 from coalesce_jax.networks import registry
 from coalesce_jax.ot import funnels
+from coalesce_jax.pipeline import fields
 from coalesce_jax.training import loop
 from coalesce_jax.trials import names as names_lib
 from coalesce_jax.trials import trials
@@ -81,8 +82,7 @@ def prepare(config: Any, pairs: str | None = None) -> None:
       raise ValueError(
         f'critic {name!r} is not one of {sorted(config.settings)}'
       )
-  if config.eval_samples < 1:
-    raise ValueError(f'eval_samples {config.eval_samples} is below 1')
+  fields.positive(config, 'eval_samples')
   for name in _names(config):
     build(config.settings[name], 1)
     _game(config, name)

@@ -12,6 +12,7 @@ import numpy as np
 
 from coalesce_jax.data import datasets
 from coalesce_jax.ot import ensembling
+from coalesce_jax.pipeline import fields
 from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.trials import trials
 from experiments.ensembling import classifiers
@@ -32,10 +33,10 @@ def validate(config: Any) -> None:
     raise ValueError(
       f'dataset {config.dataset!r} is not one of {tuple(semantics.GROUPS)}'
     )
-  for name in ('seeds', 'models', 'images', 'validation', 'steps',
-               'batch_size', 'iterations'):  # fmt: skip
-    if config[name] < 1:
-      raise ValueError(f'{name} {config[name]} is below 1')
+  fields.positive(
+    config, 'seeds', 'models', 'images', 'validation', 'steps', 'batch_size',
+    'iterations',
+  )  # fmt: skip
   for name in ('epsilons', 'marginal_weights'):
     if not config[name] or min(config[name]) <= 0.0:
       raise ValueError(f'{name} {tuple(config[name])} are not all positive')

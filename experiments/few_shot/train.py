@@ -6,6 +6,7 @@ from typing import Any
 
 from coalesce_jax.data import partition
 from coalesce_jax.pipeline import config as config_lib
+from coalesce_jax.pipeline import fields
 from coalesce_jax.trials import bench as bench_lib
 from coalesce_jax.trials import budget as budget_lib
 from coalesce_jax.trials import methods
@@ -37,8 +38,7 @@ def validate(config: Any) -> None:
   for count in names_lib.sizes('samples', config.samples):
     if count < partition.MIN_LOCAL:
       raise ValueError(f'samples {count} are below {partition.MIN_LOCAL}')
-  if config.seeds < 1:
-    raise ValueError(f'seeds {config.seeds} is below 1')
+  fields.positive(config, 'seeds')
   if not 1 <= config.tuning.draws <= config.seeds:
     raise ValueError(
       f'tuning.draws {config.tuning.draws} is not in [1, seeds {config.seeds}]'

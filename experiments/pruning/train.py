@@ -19,6 +19,7 @@ from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import problems
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.pipeline import fields
 from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir as workdir_lib
@@ -52,8 +53,7 @@ def validate(config: Any) -> None:
   for share in config.shares:
     if not 0.0 < share < 1.0:
       raise ValueError(f'share {share} is not between 0 and 1')
-  if config.seeds < 1:
-    raise ValueError(f'seeds {config.seeds} is below 1')
+  fields.positive(config, 'seeds')
   settings(config, {})
 
 

@@ -19,6 +19,7 @@ from coalesce_jax.data import pairs as pairs_lib
 from coalesce_jax.metrics import controls
 from coalesce_jax.metrics import spread
 from coalesce_jax.models import bundle
+from coalesce_jax.pipeline import fields
 from coalesce_jax.runs import pictures
 from coalesce_jax.training import loop
 from coalesce_jax.translation import methods
@@ -43,8 +44,7 @@ def validate(config: Any) -> None:
   """
   for name in _names(config):
     configured(config.runs[name], config.side)
-  if config.seeds < 1:
-    raise ValueError(f'seeds {config.seeds} is below 1')
+  fields.positive(config, 'seeds')
 
 
 def _names(config: Any) -> tuple[str, ...]:

@@ -29,6 +29,8 @@ Gaussians are drawn, and there is no divergence.
 
 import ml_collections
 
+from coalesce_jax.pipeline import variants
+
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """Returns the settings; `variant` is '' or 'quick'.
@@ -36,8 +38,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   Raises:
     ValueError: another variant.
   """
-  if variant not in ('', 'quick'):
-    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  quick = variants.quick(variant)
   config = ml_collections.ConfigDict(
     {
       # Folder of published problems; '' is none.
@@ -71,7 +72,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'few': 250,
     }
   )
-  if variant:
+  if quick:
     config.seeds, config.dims, config.samples, config.test = 2, (4,), 4000, 1000
     config.hidden, config.iterations, config.patience = 16, 20, 5
     config.particles, config.particle_steps = 200, 100

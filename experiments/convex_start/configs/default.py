@@ -18,6 +18,8 @@ seconds; `--config.steps='(50, 200)'`.
 
 import ml_collections
 
+from coalesce_jax.pipeline import variants
+
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """Returns the settings; `variant` is '' or 'quick'.
@@ -25,8 +27,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   Raises:
     ValueError: another variant.
   """
-  if variant not in ('', 'quick'):
-    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  quick = variants.quick(variant)
   config = ml_collections.ConfigDict(
     {
       'dataset': 'digits',
@@ -54,7 +55,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'game_steps': 1500,
     }
   )
-  if variant:
+  if quick:
     config.seeds, config.start_steps, config.steps = 2, 10, (4, 8)
     config.network = 'mlp'
     config.width, config.batch_size, config.samples = 4, 8, 50

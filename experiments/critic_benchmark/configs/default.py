@@ -15,11 +15,12 @@ Funnels of a file: `--pairs=FILE`. One cell:
 
 import ml_collections
 
+from coalesce_jax.pipeline import variants
+
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """All 21 cells; `quick`: two, with few steps."""
-  if variant not in ('', 'quick'):
-    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  quick = variants.quick(variant)
   config = ml_collections.ConfigDict(
     {
       'dims': (2, 4, 8, 16, 32, 64, 128),
@@ -83,7 +84,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       },
     }
   )
-  if variant == 'quick':
+  if quick:
     config.dims, config.funnels = (2, 16), (4,)
     config.steps, config.eval_samples = 500, 20480
   return config

@@ -37,6 +37,8 @@ not to the similarity: the control is as good.
 
 import ml_collections
 
+from coalesce_jax.pipeline import variants
+
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """Returns the settings; `variant` is '' or 'quick'.
@@ -44,8 +46,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   Raises:
     ValueError: another variant.
   """
-  if variant not in ('', 'quick'):
-    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  quick = variants.quick(variant)
   config = ml_collections.ConfigDict(
     {
       # A data set of `experiments.ensembling.semantics`.
@@ -86,7 +87,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       },
     }
   )
-  if variant:
+  if quick:
     config.seeds, config.models, config.images = 2, 3, 60
     config.validation, config.test, config.width = 200, 200, 4
     config.steps, config.iterations = 10, 10

@@ -12,11 +12,12 @@ Others: `--config.seed=7`, `--config.dims='(2,)'`, `--config.truths="('T7',)"`.
 
 import ml_collections
 
+from coalesce_jax.pipeline import variants
+
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """Everything; `quick`: one dimension, three truths."""
-  if variant not in ('', 'quick'):
-    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  quick = variants.quick(variant)
   config = ml_collections.ConfigDict(
     {
       # Of the laws and of the training.
@@ -90,7 +91,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'peers': True,
     }
   )
-  if variant == 'quick':
+  if quick:
     config.dims = (16,)
     config.truths = ('T2', 'T2s', 'T7')
     config.robustness.cases = ()

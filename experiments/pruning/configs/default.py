@@ -19,6 +19,8 @@ densities of matched samples, before and after.
 
 import ml_collections
 
+from coalesce_jax.pipeline import variants
+
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """Returns the settings; `variant` is '' or 'quick'.
@@ -26,8 +28,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   Raises:
     ValueError: another variant.
   """
-  if variant not in ('', 'quick'):
-    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  quick = variants.quick(variant)
   config = ml_collections.ConfigDict(
     {
       'seed': 0,
@@ -87,7 +88,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'fast_compile': False,
     }
   )  # fmt: skip
-  if variant == 'quick':
+  if quick:
     config.seeds, config.images = 1, 64
     config.only = ('mnist', 'outline')
     config.side, config.latent_size = 16, 8

@@ -14,6 +14,7 @@ float generators of fewer weights, down to the same bytes.
 import ml_collections
 
 from coalesce_jax.pipeline import defaults
+from coalesce_jax.pipeline import variants
 from experiments.coalesce.configs import images
 
 
@@ -23,8 +24,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   Raises:
     ValueError: another variant.
   """
-  if variant not in ('', 'quick'):
-    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  quick = variants.quick(variant)
   shared = images.get_config()
   defaults.shorten(shared, variant)
   # Of the pipeline alone.
@@ -37,7 +37,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   shared.adapt.augment = ''
   # Against all training images alone: the float generator is no anchor.
   shared.ternary.anchor = 0.0
-  if variant:
+  if quick:
     shared.network.width = shared.network.critic_width = 8
   else:
     shared.seeds = 3
@@ -48,17 +48,17 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     shared.evaluate.curve_samples = 2000
   return ml_collections.ConfigDict(
     {
-      'datasets': ('digits',) if variant else ('mnist', 'fashion_mnist'),
+      'datasets': ('digits',) if quick else ('mnist', 'fashion_mnist'),
       # Names of `variants.TABLE`; empty is all.
       'variants': (),
       # Bytes of the narrower float generators, as multiples of those of the
       # packed ternary one.
-      'narrow': (1.0, 4.0) if variant else (1.0, 2.0, 4.0, 8.0),
+      'narrow': (1.0, 4.0) if quick else (1.0, 2.0, 4.0, 8.0),
       # Learning rates of what is trained, as factors: of each row the one of
       # the least Frechet distance to training images, mean over seeds.
       'rates': (0.3, 1.0),
       # Steps between two points of the curves.
-      'look_every': 20 if variant else 300,
+      'look_every': 20 if quick else 300,
       'shared': shared,
     }
   )

@@ -16,6 +16,8 @@ and are kept in the user's cache.
 
 import ml_collections
 
+from coalesce_jax.pipeline import variants
+
 
 def get_config(variant: str = '') -> ml_collections.ConfigDict:
   """Returns the settings; `variant` is '' or 'quick'.
@@ -23,8 +25,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   Raises:
     ValueError: another variant.
   """
-  if variant not in ('', 'quick'):
-    raise ValueError(f"variant {variant!r} is not '' or 'quick'")
+  quick = variants.quick(variant)
   run = lambda task, method, steps, **changes: {  # noqa: E731
     'task': task, 'method': method, 'steps': steps, 'net_g': '', 'ngf': 32,
     'ndf': 32, 'batch_size': 0, 'lambda_identity': -1.0, 'upsampling': '',
@@ -57,7 +58,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'only': (),
     }
   )
-  if variant == 'quick':
+  if quick:
     config.seeds, config.side, config.images = 1, 16, 64
     for name in config.runs:
       config.runs[name].update(steps=4, ngf=4, ndf=4, batch_size=2)
