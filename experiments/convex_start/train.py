@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from matplotlib import figure
 import numpy as np
 
 from coalesce_jax.data import datasets
@@ -172,4 +173,28 @@ def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
       f'| {" | ".join(f"{value:.4g}" for value in values)} |', '',
     ]  # fmt: skip
     line['game, ratio of times'] = round(float(results['game']['ratio']), 1)
-  return trials.Report(summary, line, '\n'.join(lines))
+  drawn = {'steps': _drawn(config, rows)}
+  return trials.Report(summary, line, '\n'.join(lines), drawn)
+
+
+def _drawn(config: Any, rows: dict[str, dict[str, Any]]) -> figure.Figure:
+  """Draws the scores of each start against the steps of the game."""
+  drawn = figure.Figure(figsize=(6.0, 3.6), layout='constrained')
+  axis = drawn.subplots()
+  for start in config.starts:
+    done = [n for n in config.steps if f'{start}_{n}' in rows]
+    each = [rows[f'{start}_{n}']['scores'] for n in done]
+    if done:
+      axis.errorbar(
+        done, [np.mean(x) for x in each], [spread.deviation(x) for x in each],
+        fmt='o-', capsize=2, label=start,
+      )  # fmt: skip
+  axis.set(
+    xscale='log', yscale='log', xlabel='steps of the game',
+    ylabel='excess energy distance',
+  )  # fmt: skip
+  axis.set_xticks(list(config.steps), [f'{n:,}' for n in config.steps])
+  axis.minorticks_off()
+  if rows:
+    axis.legend()
+  return drawn

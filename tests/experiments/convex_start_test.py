@@ -39,6 +39,12 @@ def test_the_table_has_a_row_for_each_start_and_leaves_gaps():
   assert '| new | 3.000 ± 1.414 |  |' in found.text
   assert '| convex |  | 1.000 ± 0.000 |' in found.text
   assert '| 20 | 0.01 |' in found.text
+  (axis,) = found.figures['steps'].axes
+  lines = {
+    drawn.get_label(): drawn.lines[0].get_xydata().tolist()
+    for drawn in axis.containers
+  }
+  assert lines == {'new': [[4.0, 3.0]], 'convex': [[8.0, 1.0]]}
   assert found.line == {
     'new, 4': 3.0, 'convex, 8': 1.0, 'game, ratio of times': 20.0,
   }  # fmt: skip
