@@ -113,6 +113,7 @@ def learned_particles_of(nodes, spec, config, steps):
   )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_critics_that_do_not_learn_let_pairs_contract():
   nodes = [small.generator(k) for k in range(2)]
   found = particles.sample(
