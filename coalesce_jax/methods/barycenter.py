@@ -200,11 +200,8 @@ def _joint(key, inputs, weights, radii, config, hooks, mixed=False):
   if config.spec is not None:
     network, spec = config.spec.build(), config.spec
   spec = barycenter_sources.with_critic(spec, inputs)
-  kind = (spec.critic, spec.critic_options)
-  warm = config.warm_critics and all(
-    g.critic is not None and (g.spec.critic, g.spec.critic_options) == kind
-    for g in inputs
-  )
+  known = barycenter_sources.known_critics(spec, inputs)
+  warm = config.warm_critics and known is not None
   # The critic of the start has been trained with it.
   warm_starts = [start] if mixed else inputs
   critic = spec.build_critic()

@@ -98,6 +98,22 @@ def with_critic(
   return checks.with_critic(spec)
 
 
+def known_critics(
+  spec: generator_lib.Spec, inputs: Sequence[generator_lib.Generator]
+) -> list[types.Params] | None:
+  """Returns the critics of all inputs, or None if one cannot be a start.
+
+  Args:
+    spec: names the critic to start.
+    inputs: the input generators.
+  """
+  kind = spec.critic, spec.critic_options
+  for one in inputs:
+    if one.critic is None or (one.spec.critic, one.spec.critic_options) != kind:
+      return None
+  return [one.critic for one in inputs]
+
+
 def _kind(generator: generator_lib.Generator) -> tuple[Any, ...]:
   spec = generator.spec
   return generator.network, spec.latent_size, spec.critic, spec.critic_options

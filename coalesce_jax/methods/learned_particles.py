@@ -27,6 +27,7 @@ import optax
 
 from coalesce_jax.core import types
 from coalesce_jax.gan import sources
+from coalesce_jax.gan.adversarial import bce
 from coalesce_jax.ot import sampling
 from coalesce_jax.training import loop
 from coalesce_jax.training import optimizers
@@ -195,12 +196,13 @@ def _updates(
   critic: types.Network, adam: optax.GradientTransformation, config: Config
 ) -> Callable[..., Any]:
   """Returns an update of the critics, for a scan over keys."""
+  logistic = bce.make(joined=True)
 
   def loss(critics: Any, fakes: jax.Array, reals: jax.Array) -> jax.Array:
-    def one(critic_params, fake, real):
-      both = _score(critic, critic_params, jnp.concatenate([fake, real]))
-      low, high = jnp.split(both, 2)
-      return jnp.mean(jax.nn.softplus(low) + jax.nn.softplus(-high))
+    def one(params, fake, real):
+      score = functools.partial(_score, critic, params)
+      # The loss draws no random numbers.
+      return logistic.critic_loss(score, real, fake, jax.random.key(0))[0]
 
     return jnp.sum(jax.vmap(one)(critics, fakes, reals))
 

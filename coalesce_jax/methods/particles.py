@@ -20,7 +20,6 @@ from scipy.spatial import distance
 
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
-from coalesce_jax.gan import sources
 from coalesce_jax.methods import barycenter_sources
 from coalesce_jax.methods import learned_particles
 from coalesce_jax.methods import settings
@@ -83,8 +82,8 @@ def sample(
     bandwidth: standard deviation of the kernel, or of the noise that critics
       see. 0 is that of `kernel_width` or of `noise`.
     steps: T.
-    scores: 'kernel', or 'critics', which needs generators of one architecture;
-      their critics are the start if all have one.
+    scores: 'kernel' or 'critics'. Critics start as those of the generators if
+      all have one of the same kind.
     learning: how critics learn; None is the default.
     hooks: maps the name of a stage to its effects. The stage of critics is
       'particles'; a kernel has none.
@@ -163,31 +162,24 @@ def _by_critics(
   hooks: loop.Hooks | None,
 ) -> Sampled:
   """Samples with critics, from samples `[K, N, ...]` of the generators."""
-  spec = checks.same_architecture(list(generators))
-  spec = barycenter_sources.with_critic(spec, generators)
+  spec = barycenter_sources.with_critic(generators[0].spec, generators)
   critic = spec.build_critic()
-  kind = spec.critic, spec.critic_options
   key_critics, key_flow = jax.random.split(key)
-  known = [
-    g.critic
-    for g in generators
-    if g.critic is not None and (g.spec.critic, g.spec.critic_options) == kind
-  ]
-  if len(known) == len(generators):
-    critics = trees.stack(known)
-  else:
+  known = barycenter_sources.known_critics(spec, generators)
+  if known is None:
     keys = jax.random.split(key_critics, len(generators))
     critics = jax.vmap(critic.init)(keys)
+  else:
+    critics = trees.stack(known)
   bandwidth = bandwidth or noise(start)
   if not bandwidth > 0.0:
     raise ValueError('bandwidth: all samples of the generators are equal')
-  source = sources.generators(
-    spec.build(), trees.stack([g.params for g in generators]), spec.latent_size
+  inputs = barycenter_sources.build(
+    generators, [g.params for g in generators], (), None
   )
   found = learned_particles.flow(
-    key_flow, [source], jnp.asarray(start), critic, critics,
-    jnp.asarray(weights, jnp.float32), alpha=alpha,
-    noise=bandwidth,
+    key_flow, inputs, jnp.asarray(start), critic, critics,
+    jnp.asarray(weights, jnp.float32), alpha=alpha, noise=bandwidth,
     schedule=loop.Schedule(steps, loop.chunk_of(steps, max(1, steps // 20))),
     config=learning, hooks=hooks,
   )  # fmt: skip

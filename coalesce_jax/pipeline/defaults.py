@@ -169,8 +169,7 @@ def shorten(config: ml_collections.ConfigDict, variant: str) -> None:
   Raises:
     ValueError: another variant.
   """
-  quick = variants.quick(variant)
-  if quick:
+  if variants.quick(variant):
     for stage in ('pretrain', 'barycenter', 'adapt', 'ternary'):
       config[stage].steps = 40
       config[stage].chunk = 20

@@ -97,8 +97,7 @@ def shorten(config: ml_collections.ConfigDict, variant: str) -> None:
   Raises:
     ValueError: another variant.
   """
-  quick = variants.quick(variant)
-  if quick:
+  if variants.quick(variant):
     for name, value in _QUICK.items():
       config[name] = value
     config.meta.nodes = 4

@@ -133,16 +133,20 @@ def test_critics_that_do_not_learn_let_pairs_contract():
   assert pulled.spread < 1e-3
 
 
-def test_critics_need_one_architecture():
+def test_critics_take_generators_of_several_architectures():
   other = small.generator(0, generator_lib.Spec(
     'mlp', 3, (2,), small.OPTIONS, 'mlp', small.OPTIONS
   ))  # fmt: skip
-  with pytest.raises(ValueError, match='all must share one architecture'):
-    particles.sample(
-      jax.random.key(0), [small.generator(0), other], scores='critics'
-    )
+  found = particles.sample(
+    jax.random.key(0), [small.generator(0), other], count=9, steps=2,
+    learning=learned_particles.Config(1, 4),
+  )  # fmt: skip
+  assert found.samples.shape == (9, 2)
+
+
+def test_bad_settings_of_critics_are_named():
   with pytest.raises(ValueError, match="scores: 'none' is not one of"):
-    particles.sample(jax.random.key(0), [other], scores='none')
+    particles.sample(jax.random.key(0), [small.generator(0)], scores='none')
   with pytest.raises(ValueError, match='critic_steps 0 is below 1'):
     learned_particles.Config(critic_steps=0)
   with pytest.raises(ValueError, match='learning_rate -1'):
