@@ -124,14 +124,11 @@ def _mean(term: terms_lib.Term, count: int) -> terms_lib.Term:
   def loss(
     params: types.Params, batch: terms_lib.Batch, data: Any
   ) -> jax.Array:
-    losses = [
-      term.loss(
-        params,
-        terms_lib.Batch(batch.prior[_name(k)], batch.samples[k]),
-        data[k],
-      )
-      for k in range(count)
-    ]
+    losses = []
+    for k in range(count):
+      key = jax.random.fold_in(batch.key, k)
+      one = terms_lib.Batch(batch.prior[_name(k)], batch.samples[k], key)
+      losses.append(term.loss(params, one, data[k]))
     return jnp.mean(jnp.stack(losses))
 
   return terms_lib.Term(loss, term.name)

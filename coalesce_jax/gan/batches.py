@@ -27,6 +27,7 @@ class Keys(NamedTuple):
     augment_held_out: augments the held-out samples.
     augment: augments the fakes in the generator's loss.
     buffer: serves the buffer of old fakes.
+    terms: serves the terms of the generator.
   """
 
   prior: types.PRNGKey
@@ -36,6 +37,7 @@ class Keys(NamedTuple):
   augment_held_out: types.PRNGKey
   augment: types.PRNGKey
   buffer: types.PRNGKey
+  terms: types.PRNGKey
 
 
 def keys(key: types.PRNGKey, step: jax.Array) -> Keys:
@@ -48,8 +50,8 @@ def keys(key: types.PRNGKey, step: jax.Array) -> Keys:
   key = jax.random.fold_in(key, step)
   prior, real, held_out, critic, augment = jax.random.split(key, 5)
   held, fake = jax.random.split(augment)
-  buffer = jax.random.fold_in(augment, 2)
-  return Keys(prior, real, held_out, critic, held, fake, buffer)
+  buffer, terms = (jax.random.fold_in(augment, i) for i in (2, 3))
+  return Keys(prior, real, held_out, critic, held, fake, buffer, terms)
 
 
 def prior(

@@ -179,7 +179,7 @@ def make(
     count = state.step + 1
     rate = jnp.where(count <= inputs.warmup, 0.0, inputs.generator_rate)
     generator, optimizer, estimate, term_metrics = generator_fns.update(
-      state, generator_prior, inputs.terms, adversary, rate, made
+      state, generator_prior, inputs.terms, adversary, rate, keys.terms, made
     )
     state, metrics = distance_fns.update(state, inputs, estimate)
     state = state._replace(

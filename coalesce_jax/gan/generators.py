@@ -47,10 +47,11 @@ class Generators(NamedTuple):
       `shared_prior` there is None for ``Made``.
     shape: ``(params, source of the prior) -> shape and type`` of the fakes of
       one draw. Computes nothing.
-    update: ``(state, prior, data of the terms, adversary, rate, made) ->
+    update: ``(state, prior, data of the terms, adversary, rate, key, made) ->
       (latent, optimizer states, aux, metrics of the terms)``. The adversary is
-      the critics' part of the loss, and ``rate`` multiplies the update. With
-      ``made``, of this prior, the samples are not made again.
+      the critics' part of the loss, ``rate`` multiplies the update, and ``key``
+      is that of the terms. With ``made``, of this prior, the samples are not
+      made again.
   """
 
   init: Callable[[types.PRNGKey, types.Params], tuple[Any, Any, Any]]
@@ -116,16 +117,17 @@ def make(
     data: Mapping[str, Any],
     adversary: Adversary,
     rate: jax.Array,
+    key: types.PRNGKey,
     made: Made | None = None,
   ) -> tuple[Any, Any, Any, types.Metrics]:
     def loss(latent, samples):
       params = reparam.apply(latent, state.frozen)
       if samples is None:
         samples = network.apply(params, prior)
-      batch = terms_lib.Batch(prior, samples)
-      value, aux = adversary(viewed(prior, batch.samples))
+      value, aux = adversary(viewed(prior, samples))
       losses = {}
-      for term in terms:
+      for i, term in enumerate(terms):
+        batch = terms_lib.Batch(prior, samples, jax.random.fold_in(key, i))
         term_loss = term.loss(params, batch, data[term.name])
         chex.assert_shape(term_loss, (), custom_message=f'term {term.name!r}')
         losses[f'term/{term.name}'] = term_loss

@@ -19,10 +19,12 @@ class Batch(NamedTuple):
   Attributes:
     prior: what was drawn from the prior, such as latents `[B, Z]`.
     samples: output of the generator, such as images `[B, ...]`.
+    key: key of what a term draws itself; consumed.
   """
 
   prior: Any
   samples: Any
+  key: types.PRNGKey
 
 
 class Term(NamedTuple):

@@ -78,7 +78,7 @@ def test_imitation_is_the_mean_distance_to_the_teacher():
   student, teacher = drawn(network), drawn(network, 1)
   z = RNG.normal(size=(7, 5)).astype(np.float32)
   term = rehearsal.imitation(network, third.auxiliary, 2, 3.0)
-  found = term.loss(student, terms.Batch(z, None), teacher)
+  found = term.loss(student, terms.Batch(z, None, KEY), teacher)
   far = []
   for k in range(2):
     coded = np.concatenate([z[:, :2], np.tile(np.eye(3)[k], (7, 1))], 1)
@@ -136,7 +136,7 @@ def test_a_joined_term_is_the_mean_over_tasks():
   (term,) = joined.joined(parts).method.terms
   pairs = [{'target': RNG.normal(size=(2, 4, 4, 1))} for _ in range(2)]
   made = tuple(RNG.normal(size=(2, 4, 4, 1)) for _ in range(2))
-  batch = terms.Batch({'task_000': pairs[0], 'task_001': pairs[1]}, made)
+  batch = terms.Batch({'task_000': pairs[0], 'task_001': pairs[1]}, made, KEY)
   found = term.loss(None, batch, (2.0, 3.0))
   wanted = [
     w * np.abs(x - p['target']).mean()

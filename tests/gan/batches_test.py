@@ -93,4 +93,4 @@ def test_every_step_and_every_purpose_has_random_numbers_of_its_own():
     for step in range(3)
     for k in batches.keys(KEY, jnp.int32(step))
   ]
-  assert len(set(found)) == len(found) == 21
+  assert len(set(found)) == len(found) == 24

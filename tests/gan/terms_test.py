@@ -13,7 +13,7 @@ DOUBLE = types.Network(None, lambda params, z: params * z)
 def test_distillation_is_the_squared_distance_to_the_teacher():
   term = terms.distillation(DOUBLE, 3.0)
   z = jnp.array([[1.0, 2.0]])
-  batch = terms.Batch(z, jnp.array([[1.0, 1.0]]))
+  batch = terms.Batch(z, jnp.array([[1.0, 1.0]]), jax.random.key(0))
   # The teacher makes (2, 4): squares of 1 and 3.
   np.testing.assert_allclose(term.loss(None, batch, 2.0), 3.0 * (1 + 9) / 2)
   assert term.name == 'distillation'
@@ -21,7 +21,7 @@ def test_distillation_is_the_squared_distance_to_the_teacher():
 
 def test_no_gradient_reaches_the_teacher():
   term = terms.distillation(DOUBLE, 1.0)
-  batch = terms.Batch(jnp.ones((1, 2)), jnp.zeros((1, 2)))
+  batch = terms.Batch(jnp.ones((1, 2)), jnp.zeros((1, 2)), jax.random.key(0))
   assert float(jax.grad(lambda t: term.loss(None, batch, t))(2.0)) == 0.0
 
 
