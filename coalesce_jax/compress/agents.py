@@ -19,6 +19,7 @@ Shapes: N pool of inputs, k neighbours, B neighbourhoods of a step, C channels.
 
 from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -50,7 +51,7 @@ class Config:
     schedule: schedule of the loop.
     neighbours: k. 1 is each sample alone.
     neighbourhoods: B.
-    local: False compares mean scores of the batch, without neighbourhoods.
+    local: False compares means of the batch, without neighbourhoods.
     feedback: whether an agent reads the last summary of the other one.
     critic: whether the critics have an agent; False keeps them whole.
     budget_weight: w.
@@ -93,7 +94,7 @@ class Pool(NamedTuple):
     inputs: `[N, ...]`.
     samples: what the original network makes of them, `[N, ...]`.
     near: rows of the neighbours of each input, `[N, k]`.
-    scale: standard deviation of the critic's scores, `[]`.
+    scale: standard deviation of the critic's features, `[]`.
   """
 
   params: types.Params
@@ -102,6 +103,35 @@ class Pool(NamedTuple):
   samples: Any
   near: Any
   scale: Any
+
+
+def gap(
+  pool: Pool,
+  rows: jax.Array,
+  generate: Callable[[Any], Any],
+  describe: Callable[[Any], jax.Array],
+  view: Callable[[Any, Any], Any] | None,
+  local: bool,
+) -> jax.Array:
+  """Returns the `density.distance` of another network to the original.
+
+  Args:
+    pool: samples of the original network.
+    rows: neighbourhoods, `[B, k]`.
+    generate: ``inputs -> samples`` of the other network.
+    describe: ``what the critic sees -> features``, `[B k, ...]`.
+    view: see `pruning.Subject`.
+    local: see `density.distance`.
+  """
+  flat = rows.reshape(-1)
+  inputs = pixels.decode(pool.inputs[flat])
+  real, fake = (
+    describe(samples if view is None else view(inputs, samples)).reshape(
+      *rows.shape, -1
+    )
+    for samples in (pool.samples[flat], generate(inputs))
+  )
+  return density.distance(real, fake, pool.scale, local)
 
 
 class State(NamedTuple):
@@ -150,7 +180,7 @@ def make(
     for side, found in sizes.items()
   }
   masked = [slicing.masked(spec) for spec in specs]
-  scored = [critics_lib.masked(critic) for critic in critics]
+  described = [critics_lib.described(critic) for critic in critics]
   counts = [macs.of_masks(spec) for spec in specs]
   whole = float(sum(macs.total(spec) for spec in specs))
   adam = optax.adamw(config.learning_rate, weight_decay=config.weight_decay)
@@ -192,22 +222,16 @@ def make(
       chosen['critic'] = jax.tree.map(jnp.ones_like, chosen['critic'])
     far = []
     for i, pool in enumerate(pools):
-      rows = jax.random.randint(
-        jax.random.fold_in(key_rows, i), (config.neighbourhoods,), 0,
-        len(pool.near),
-      )  # fmt: skip
-      shape = pool.near[rows].shape
-      rows = pool.near[rows].reshape(-1)
-      inputs = pixels.decode(pool.inputs[rows])
-      made = masked[i](pool.params, chosen['generator'][i], inputs)
-      view = views[i] or (lambda inputs, samples: samples)
-      real, fake = (
-        scored[i](
-          pool.critic_params, chosen['critic'][i], view(inputs, samples)
-        ).reshape(*shape, -1)
-        for samples in (pool.samples[rows], made)
+      rows = density.drawn(
+        jax.random.fold_in(key_rows, i), pool.near, config.neighbourhoods
       )
-      far.append(density.distance(real, fake, pool.scale, config.local))
+      generate = functools.partial(
+        masked[i], pool.params, chosen['generator'][i]
+      )
+      describe = functools.partial(
+        described[i], pool.critic_params, chosen['critic'][i]
+      )
+      far.append(gap(pool, rows, generate, describe, views[i], config.local))
     used = sum(
       count(masks)
       for count, masks in zip(counts, chosen['generator'], strict=True)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from coalesce_jax.compress import slicing
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
+from coalesce_jax.networks import maps
 from coalesce_jax.networks import masking
 
 _LAYER = re.compile(r'(conv|dense)_(\d+)/kernel')
@@ -78,5 +79,43 @@ def masked(
       {'base': trees.unflatten(leaves), 'kept': kept}, inputs
     )
     return scores
+
+  return apply
+
+
+def described(
+  network: types.Network,
+) -> Callable[[types.Params, Mapping[str, Any], Any], jax.Array]:
+  """Returns `(params, masks, inputs) -> features` `[B, F]` of a masked critic.
+
+  They are the last map before its activation. Masked channels are 0, and the
+  others are larger the fewer they are, so that the mean square of all is that
+  of the open ones.
+
+  Args:
+    network: see `sizes`.
+
+  Raises:
+    ValueError: as of `sizes`.
+  """
+  last = list(sizes(network))[-1]
+  apply_masked = masked(network)
+  whole = types.Network(
+    network.init, lambda given, inputs: apply_masked(given[0], given[1], inputs)
+  )
+  both = maps.with_maps(whole, (last,))
+
+  def apply(
+    params: types.Params, masks: Mapping[str, Any], inputs: Any
+  ) -> jax.Array:
+    _, found = both((params, masks), inputs)
+    values = found[last]
+    # Maps of convolutions are [C, H, W, B], others [B, C].
+    if values.ndim == 4:
+      values = jnp.moveaxis(values, (3, 0), (0, 3))
+    mask = masks[last]
+    opened = mask / jnp.sqrt(jnp.mean(mask))
+    values = values * opened.reshape(*[1] * (values.ndim - 1), -1)
+    return values.reshape(len(values), -1)
 
   return apply

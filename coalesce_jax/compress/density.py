@@ -2,22 +2,24 @@ r"""Compares the local density of a network's samples before and after pruning.
 
 A neighbourhood is a sample of the original network and its nearest neighbours
 in a large pool of such samples. The pruned network maps the inputs of these
-neighbours to its own samples. With scores f of a critic,
+neighbours to its own samples. With the features f of a critic, see
+`critics.described`,
 
 .. math::
   d = E_i \, \frac1P \sum_p \Bigl( \frac1k \sum_{j \in N_i}
       \frac{f_p(G_0(z_j)) - f_p(G(z_j))}{s} \Bigr)^2
 
-is 0 if the scores of every neighbourhood have the same mean, at each of the P
-places that the critic scores. The mean over k neighbours estimates the density
-around them, with a kernel that the critic chooses. s is the standard deviation
-of scores over the pool, so that d has no unit.
+is 0 if the P features of every neighbourhood have the same means. The mean over
+k neighbours estimates the density around them, with a kernel that the critic
+chooses. s is the standard deviation of features over the pool, so that d has no
+unit.
 
 Reimplemented from the abstract of Ganjdanesh et al., "Compressing
 image-to-image translation GANs using local density structures on their learned
 manifold", https://arxiv.org/abs/2312.14776.
 
-Shapes: N pool, F features, k neighbours, B neighbourhoods, P places.
+Shapes: N pool, F features of samples, P features of the critic, k neighbours, B
+neighbourhoods.
 """
 
 import jax
@@ -25,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
+from coalesce_jax.core import types
 from coalesce_jax.metrics import features as features_lib
 
 _ROWS = 512
@@ -55,16 +58,28 @@ def neighbours(features: np.ndarray, k: int) -> np.ndarray:
   return found
 
 
+def drawn(key: types.PRNGKey, near: jax.Array, count: int) -> jax.Array:
+  """Draws neighbourhoods: rows `[B, k]` of the pool.
+
+  Args:
+    key: consumed.
+    near: rows of the neighbours of each sample, `[N, k]`.
+    count: B.
+  """
+  rows: jax.Array = near[jax.random.randint(key, (count,), 0, len(near))]
+  return rows
+
+
 def distance(
   real: jax.Array, fake: jax.Array, scale: jax.Array, local: bool = True
 ) -> jax.Array:
   """Returns d, see above.
 
   Args:
-    real: scores of the original's samples, `[B, k, ...]`.
-    fake: scores of the pruned network's, of the same inputs.
+    real: features of the original's samples, `[B, k, ...]`.
+    fake: features of the pruned network's, of the same inputs.
     scale: s.
-    local: False compares the mean scores of all samples together.
+    local: False compares the means of all samples together.
   """
   gaps = (real - fake).reshape(*real.shape[:2], -1) / scale
   means = jnp.mean(gaps, 1 if local else (0, 1))

@@ -134,7 +134,7 @@ def check(
       'a mixture of nodes is not made smaller: take the barycenter of the nodes'
     )
   selection.uniform([generator.spec], share)
-  asked = shrinking.METHODS[method].channels == 'density'
+  asked = shrinking.METHODS[method].local
   if asked and generator.critic is None:
     raise ValueError(
       f'method {method!r} asks the critic, and this generator has none: take '

@@ -15,12 +15,14 @@ class Method(NamedTuple):
     new: whether the smaller network starts as a new one.
     distilled: whether it also imitates the large network.
     cooperative: whether the critic closes channels meanwhile.
+    local: whether it also keeps the local density of samples.
   """
 
   channels: str
   new: bool = False
   distilled: bool = False
   cooperative: bool = False
+  local: bool = False
 
 
 METHODS: Mapping[str, Method] = {
@@ -30,6 +32,7 @@ METHODS: Mapping[str, Method] = {
   'magnitude': Method('magnitude'),
   'slimming': Method('slimming'),
   'gcc': Method('slimming', distilled=True, cooperative=True),
-  'density': Method('density'),
-  'density_distilled': Method('density', distilled=True),
+  'magnitude_local': Method('magnitude', local=True),
+  'density': Method('density', local=True),
+  'density_distilled': Method('density', distilled=True, local=True),
 }

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.compress import agents
+from coalesce_jax.compress import critics
 from coalesce_jax.compress import density
 from coalesce_jax.compress import selection
 from coalesce_jax.core import keys as keys_lib
@@ -52,10 +53,12 @@ class Pruned(NamedTuple):
   Attributes:
     masks: of each subject, within the budget.
     history: metrics by name, `[T, ...]`.
+    pools: samples of each subject and their neighbours.
   """
 
   masks: list[selection.Masks]
   history: loop.History
+  pools: tuple[agents.Pool, ...]
 
 
 def prune(
@@ -89,17 +92,36 @@ def prune(
   specs = tuple(s.spec for s in subjects)
   # Refused before anything is learned.
   selection.uniform(specs, share)
-  pools = tuple(_pool(s, features, config.neighbours) for s in subjects)
+  found = pools(subjects, features, config.neighbours)
   task = agents.make(
     specs, tuple(s.critic for s in subjects), tuple(s.view for s in subjects),
     config,
   )  # fmt: skip
   result = loop.drive(
-    task, jax.jit(task.init)(key_init), (pools, jnp.float32(share)), key_run,
+    task, jax.jit(task.init)(key_init), (found, jnp.float32(share)), key_run,
     config.schedule, hooks,
   )  # fmt: skip
   ranked = jax.tree.map(np.asarray, result.model)
-  return Pruned(selection.at_budget(specs, ranked, share), result.history)
+  masks = selection.at_budget(specs, ranked, share)
+  return Pruned(masks, result.history, found)
+
+
+def pools(
+  subjects: Sequence[Subject],
+  features: Callable[[Any], np.ndarray],
+  k: int,
+) -> tuple[agents.Pool, ...]:
+  """Returns samples of the networks, and the neighbours of each sample.
+
+  Args:
+    subjects: the networks.
+    features: see `prune`.
+    k: number of neighbours.
+
+  Raises:
+    ValueError: a critic has no channels, or a pool is smaller than k.
+  """
+  return tuple(_pool(subject, features, k) for subject in subjects)
 
 
 def _pool(
@@ -109,23 +131,27 @@ def _pool(
 ) -> agents.Pool:
   """Samples the original network, and finds neighbours and the scale."""
   network = subject.spec.build()
+  described = critics.described(subject.critic)
+  whole = {k: jnp.ones(n) for k, n in critics.sizes(subject.critic).items()}
 
   @jax.jit
   def both(params: Any, critic: Any, inputs: Any) -> Any:
     inputs = pixels.decode(inputs)
     made = network.apply(params, inputs)
     seen = made if subject.view is None else subject.view(inputs, made)
-    return made, subject.critic.apply(critic, seen)
+    found = described(critic, whole, seen)
+    return made, jnp.stack([jnp.sum(found, 0), jnp.sum(found**2, 0)])
 
-  samples, scores = [], []
+  samples, totals = [], []
   for first in range(0, len(subject.inputs), _AT_ONCE):
     block = subject.inputs[first : first + _AT_ONCE]
-    made, scored = both(subject.params, subject.critic_params, block)
+    made, sums = both(subject.params, subject.critic_params, block)
     samples.append(np.asarray(made))
-    scores.append(np.asarray(scored))
+    totals.append(np.asarray(sums, float))
   images = np.concatenate(samples)
   near = density.neighbours(features(images), k)
-  scale = np.float32(np.std(np.concatenate(scores)))
+  means, squares = np.sum(totals, 0) / len(images)
+  scale = np.float32(np.sqrt(np.mean(squares - means**2)))
   return agents.Pool(
     subject.params, subject.critic_params, jnp.asarray(subject.inputs),
     jnp.asarray(images), jnp.asarray(near), jnp.maximum(scale, 1e-6),

@@ -10,15 +10,18 @@ one of each seed: `own` says so.
 Shapes: S seeds, C channels of a map.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.compress import agents
 from coalesce_jax.compress import channels
+from coalesce_jax.compress import critics as critics_lib
+from coalesce_jax.compress import density
 from coalesce_jax.core import types
 from coalesce_jax.gan import terms
 from coalesce_jax.methods import problems
@@ -113,6 +116,72 @@ def feature_distilled(
     problem.method.generator, teacher.method.generator, layers, weight
   )
   return with_term(problem, term, (params, kept), (own, False))
+
+
+class Pruned(NamedTuple):
+  """What was pruned, to keep the local density of its samples.
+
+  Attributes:
+    networks: the smaller networks.
+    critics: networks of the critics, one for each.
+    views: see `pruning.Subject`, one for each.
+    parted: ``parameters of the problem -> those of each network``.
+  """
+
+  networks: tuple[types.Network, ...]
+  critics: tuple[types.Network, ...]
+  views: tuple[Callable[[Any, Any], Any] | None, ...]
+  parted: Callable[[types.Params], Sequence[types.Params]]
+
+
+def with_density(
+  problem: problems.Problem,
+  pruned: Pruned,
+  pools: tuple[agents.Pool, ...],
+  weight: float,
+  config: agents.Config,
+) -> problems.Problem:
+  """Returns the problem that also keeps the local density of samples.
+
+  The term is the `density.distance` of the smaller networks to the large ones,
+  by the large networks' critics.
+
+  Args:
+    problem: the problem of the smaller networks.
+    pruned: the networks.
+    pools: samples of the large networks and their neighbours.
+    weight: multiplies the distance.
+    config: settings of neighbourhoods.
+  """
+  term = _density(pruned, weight, config.neighbourhoods, config.local)
+  # The large networks are not asked again.
+  kept = tuple(pool._replace(params=()) for pool in pools)
+  return with_term(problem, term, kept)
+
+
+@functools.lru_cache(maxsize=64)
+def _density(
+  pruned: Pruned, weight: float, count: int, local: bool
+) -> terms.Term:
+  described = [critics_lib.described(critic) for critic in pruned.critics]
+  whole = [
+    {name: np.ones(size, np.float32) for name, size in sizes.items()}
+    for sizes in map(critics_lib.sizes, pruned.critics)
+  ]
+
+  def loss(params: types.Params, batch: terms.Batch, pools: Any) -> jax.Array:
+    far = []
+    for i, own in enumerate(pruned.parted(params)):
+      pool, key = pools[i], jax.random.fold_in(batch.key, i)
+      rows = density.drawn(key, pool.near, count)
+      generate = functools.partial(pruned.networks[i].apply, own)
+      describe = functools.partial(described[i], pool.critic_params, whole[i])
+      far.append(
+        agents.gap(pool, rows, generate, describe, pruned.views[i], local)
+      )
+    return weight * jnp.mean(jnp.stack(far))
+
+  return terms.Term(loss, 'density')
 
 
 def with_term(

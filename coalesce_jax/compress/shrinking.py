@@ -6,7 +6,8 @@
 * `'magnitude'`: the largest weights, from what was kept
 * `'slimming'`: the largest norm scales, from what was kept
 * `'gcc'`: the same, which imitates, and whose critic closes channels
-* `'density'`: what agents choose, from what was kept
+* `'magnitude_local'`: the same, which keeps the local density
+* `'density'`: what agents choose, from what was kept, which keeps it as well
 * `'density_distilled'`: the same, which imitates samples and maps
 
 Before 'slimming' and 'gcc' the large network trains on, with a penalty on norm
@@ -76,6 +77,8 @@ class Config(NamedTuple):
     maps_weight: of the imitation of maps; only of a single network.
     scales_weight: of the penalty on norm scales, times their mean.
     gap_weight: of the difference of gaps, of 'gcc'.
+    density_weight: of the local density of samples while the smaller network
+      is trained; 0 is none.
   """
 
   agents: agents_lib.Config = agents_lib.Config()
@@ -83,6 +86,7 @@ class Config(NamedTuple):
   maps_weight: float = 0.1
   scales_weight: float = 1.0
   gap_weight: float = 1.0
+  density_weight: float = 10.0
 
 
 class Shrunk(NamedTuple):
@@ -159,12 +163,14 @@ def shrink(
     )
     start, critics = list(whole.parted(trained.params)), (*trained.critics,)
     histories['scales'] = trained.history
+  pools: tuple[agents_lib.Pool, ...] = ()
   if how.channels == 'density':
     chosen = pruning.prune(
       key_choose, whole.subjects, share, features=whole.features,
       config=config.agents, hooks=loop.hooks_for(hooks, 'agents'),
     )  # fmt: skip
     masks, histories['agents'] = chosen.masks, chosen.history
+    pools = chosen.pools
   elif how.channels == 'uniform':
     masks = selection.uniform(specs, share)
   else:
@@ -178,6 +184,18 @@ def shrink(
   if not how.new:
     joined = whole.joined([params for _, params in small])
     problem = recovery.continued(problem, joined, critics, several)
+  if how.local and config.density_weight:
+    pools = pools or pruning.pools(
+      whole.subjects, whole.features, config.agents.neighbours
+    )
+    pruned = recovery.Pruned(
+      tuple(spec.build() for spec, _ in small),
+      tuple(subject.critic for subject in whole.subjects),
+      tuple(subject.view for subject in whole.subjects), whole.parted,
+    )  # fmt: skip
+    problem = recovery.with_density(
+      problem, pruned, pools, config.density_weight, config.agents
+    )
   if how.distilled:
     problem = _distilled(problem, whole, specs, masks, config, several)
   if how.cooperative:

@@ -167,6 +167,28 @@ def test_masked_channels_of_a_critic_change_nothing(network):
   assert not np.allclose(whole, found)
 
 
+def test_features_of_a_critic_are_those_of_its_open_channels():
+  network = registry.critic('dcgan', data_shape=(8, 8, 1), width=3)
+  rng = np.random.default_rng(0)
+  params = network.init(KEY)
+  x = rng.normal(size=(2, 8, 8, 1)).astype(np.float32)
+  whole = {k: np.ones(n, np.float32) for k, n in critics.sizes(network).items()}
+  half = {**whole, 'conv_1': np.float32([1, 0, 1, 0, 0, 1])}
+  describe = jax.jit(critics.described(network))
+  found, some = describe(params, whole, x), describe(params, half, x)
+  # The head is linear in the activations of these features.
+  maps = np.asarray(found)
+  head = np.asarray(params['head']['kernel'])[:, 0]
+  np.testing.assert_allclose(
+    np.where(maps > 0, maps, 0.2 * maps) @ head + params['head']['bias'][0],
+    network.apply(params, x), rtol=1e-4, atol=1e-5,
+  )  # fmt: skip
+  opened = np.tile(half['conv_1'] > 0, maps.shape[1] // 6)
+  np.testing.assert_allclose(
+    some, np.where(opened, maps * np.sqrt(2.0), 0.0), rtol=1e-5, atol=1e-6
+  )
+
+
 def test_what_cannot_be_pruned_is_refused():
   one = subject()
   with pytest.raises(ValueError, match='has no channels to mask'):

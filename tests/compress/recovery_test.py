@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from coalesce_jax.compress import agents
 from coalesce_jax.compress import recovery
 from coalesce_jax.compress import slicing
 from coalesce_jax.core import trees
@@ -79,6 +80,40 @@ def test_the_student_imitates_the_channels_that_it_has(given):
     history = problems.train(KEY, problem).history
     wanted = 8.0 * (1.0 - 1.0 / scale)
     np.testing.assert_allclose(history['term/maps'], wanted, atol=1e-4)
+
+
+def test_the_student_keeps_the_local_density(given):
+  made, params, _, half = given
+  spec, _ = slicing.sliced(SPEC, made.params, MASKS)
+  pruned = recovery.Pruned(
+    (spec.build(),), (SPEC.build_critic(),), (None,), lambda own: [own]
+  )
+  z = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+  away = np.float32([[3.0, 1.0], [-1.0, 2.0]])
+  pool = agents.Pool(
+    made.params, made.critic, z,
+    spec.build().apply(params, z) + away[[0, 1, 0, 1]],
+    np.array([[0, 1], [1, 0], [2, 3], [3, 2]]), np.float32(0.5),
+  )  # fmt: skip
+
+  def term(near, local=True):
+    problem = recovery.with_density(
+      recovery.continued(half, params, [made.critic]), pruned,
+      (pool._replace(near=near),), 0.25,
+      agents.Config(neighbourhoods=64, local=local),
+    )  # fmt: skip
+    (found,) = problems.train(KEY, problem).history['term/density']
+    return found / 0.25
+
+  # The critic's features are linear in samples.
+  kernel = np.asarray(made.critic['dense_0']['kernel'])
+  of = lambda shift: np.mean((shift @ kernel / 0.5) ** 2)  # noqa: E731
+  joint, each = of(away.mean(0)), [of(shift) for shift in away]
+  np.testing.assert_allclose(term(pool.near), joint, rtol=1e-4)
+  alone = term(pool.near[:, :1])
+  assert abs(alone - np.mean(each)) < 0.25 * abs(each[0] - each[1])
+  together = term(pool.near[:, :1], local=False)
+  assert abs(together - joint) < 0.3 * abs(np.mean(each) - joint)
 
 
 def test_maps_are_those_that_the_next_layer_reads():
