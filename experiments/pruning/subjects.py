@@ -82,15 +82,9 @@ class Ground(NamedTuple):
     """The specs of the large networks."""
     return [part.spec for part in self.parts]
 
-  def joined(self, params: Sequence[types.Params]) -> types.Params:
-    """Returns the parameters of the problem's generator."""
-    if not self.names:
-      return params[0]
-    return dict(zip(self.names, params, strict=True))
-
   def parted(self, params: types.Params) -> list[types.Params]:
     """Returns the parameters of each network."""
-    return [params[name] for name in self.names] or [params]
+    return _joining(self.names)[1](params)
 
   def whole(
     self, params: types.Params, critics: Sequence[types.Params], steps: int,
@@ -119,9 +113,8 @@ class Ground(NamedTuple):
       return self.problem(specs, tuning + steps if new else tuning)
 
     return shrinking.Whole(
-      subjects, tuple(critics), problem, self.features, self.joined,
-      self.parted,
-    )  # fmt: skip
+      subjects, tuple(critics), problem, self.features, *_joining(self.names)
+    )
 
   def sample(
     self,
@@ -147,6 +140,19 @@ class Ground(NamedTuple):
       )
       found['changed'] = float(np.mean(np.abs(made - before)))
     return found
+
+
+@functools.lru_cache(maxsize=8)
+def _joining(names: tuple[str, ...]) -> tuple[Callable[..., Any], ...]:
+  """Returns `joined` and `parted` of `shrinking.Whole`."""
+
+  def joined(params: Sequence[types.Params]) -> types.Params:
+    return dict(zip(names, params, strict=True)) if names else params[0]
+
+  def parted(params: types.Params) -> list[types.Params]:
+    return [params[name] for name in names] or [params]
+
+  return joined, parted
 
 
 def schedule(steps: int, fast_compile: bool = False) -> loop.Schedule:
@@ -183,7 +189,7 @@ def _latent(config: Any, subject: Any) -> Ground:
   spec = generator_lib.Spec(
     'dcgan', config.latent_size, images.shape[1:],
     generator_lib.freeze({'width': subject.width}),
-    'dcgan', generator_lib.freeze({'width': subject.width}),
+    'dcgan', generator_lib.freeze({'width': subject.critic_width}),
   )  # fmt: skip
   default = pretraining.Config()
   game = dataclasses.replace(default.game, batch_size=subject.batch_size)

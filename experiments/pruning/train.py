@@ -27,11 +27,14 @@ from coalesce_jax.trials import device
 from coalesce_jax.trials import trials
 from experiments.pruning import subjects as subjects_lib
 
-# Ablations: a method, and what its agents lack.
-ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-  'density_global': ('density', {'local': False}),
-  'density_alone': ('density', {'feedback': False}),
-  'density_generator': ('density', {'critic': False}),
+# New networks that train only as long as the fine-tuning.
+SHORT = {'narrow_short': 'narrow', 'narrow_distilled_short': 'narrow_distilled'}
+# Ablations of 'density': what its agents, or its settings, lack.
+ABLATIONS: dict[str, dict[str, Any]] = {
+  'density_chosen': {'density_weight': 0.0},
+  'density_global': {'local': False},
+  'density_alone': {'feedback': False},
+  'density_generator': {'critic': False},
 }
 
 
@@ -46,15 +49,14 @@ def validate(config: Any) -> None:
     if kind not in subjects_lib.KINDS:
       raise ValueError(f'kind {kind!r} is not one of {subjects_lib.KINDS}')
   for method in (*config.methods, *config.cyclegan_methods):
-    if method not in {*shrinking.METHODS, *ABLATIONS}:
-      raise ValueError(
-        f'method {method!r} is not one of {(*shrinking.METHODS, *ABLATIONS)}'
-      )
+    every = (*shrinking.METHODS, *SHORT, *ABLATIONS)
+    if method not in every:
+      raise ValueError(f'method {method!r} is not one of {every}')
   for share in config.shares:
     if not 0.0 < share < 1.0:
       raise ValueError(f'share {share} is not between 0 and 1')
   fields.positive(config, 'seeds')
-  settings(config, {})
+  settings(config, '')
 
 
 def names(config: Any) -> tuple[str, ...]:
@@ -86,15 +88,20 @@ def shares(config: Any, name: str) -> tuple[float, ...]:
   return (every[len(every) // 2],)
 
 
-def settings(config: Any, changes: dict[str, Any]) -> shrinking.Config:
-  """Returns the settings of a method.
+def settings(config: Any, method: str) -> shrinking.Config:
+  """Returns the settings of a method or an ablation.
 
   Raises:
     ValueError: one is out of range.
   """
+  changes = dict(ABLATIONS.get(method, {}))
+  whole = {
+    name: changes.pop(name) for name in shrinking.Config._fields
+    if name in changes
+  }  # fmt: skip
   how = dict(config.agents)
-  made = agents.Config(subjects_lib.schedule(how.pop('steps')), **how)
-  return shrinking.Config(dataclasses.replace(made, **changes))
+  schedule = subjects_lib.schedule(how.pop('steps'))
+  return shrinking.Config(agents.Config(schedule, **how, **changes), **whole)
 
 
 def plan(
@@ -157,7 +164,7 @@ class Bench:
       specs.append(made.specs)
       samples = ground.sample(made.specs, made.params)
       rows.append(ground.scores(samples, self._before(s)))
-      if ground.images is not None and method in self.config.ternary_methods:
+      if self._ternary(method, share):
         ternary.append(self._ternarized(made, s, _stage(method, share)))
       if not s:
         large = ground.parted(trees.member(self._trained().params, 0))[0]
@@ -172,18 +179,27 @@ class Bench:
       )
     return found | records.plain({'share': share, 'device': times})
 
+  def _ternary(self, method: str, share: float) -> bool:
+    return (
+      self._subject.kind == 'latent'
+      and method in self.config.ternary_methods
+      and share in self.config.ternary_shares
+    )
+
   def _shrunk(self, method: str, share: float) -> Iterator[shrinking.Shrunk]:
     """Makes networks of all seeds smaller, in one program if shapes allow."""
-    base, changes = ABLATIONS.get(method, (method, {}))
+    base = 'density' if method in ABLATIONS else SHORT.get(method, method)
     trained, many = self._trained(), self.config.seeds
     keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(self._keys)
 
     def shrink(key: Any, params: Any, critics: Any, stage: str) -> Any:
-      whole = self.ground().whole(
-        params, critics, self._subject.steps, self._subject.tuning
-      )
+      tuning = self._subject.tuning
+      steps = 0 if method in SHORT else self._subject.steps
+      if shrinking.METHODS[base].channels == 'slimming':
+        tuning //= 2
+      whole = self.ground().whole(params, critics, steps, tuning)
       return shrinking.shrink(
-        key, whole, share, method=base, config=settings(self.config, changes),
+        key, whole, share, method=base, config=settings(self.config, method),
         hooks=self._staged(stage),
       )  # fmt: skip
 

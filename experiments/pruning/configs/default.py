@@ -5,7 +5,10 @@
 A trial is one method at one share. Its seeds are one program if all of them
 keep the same shapes, and else one after another. Large networks are trained
 first, all seeds as one program, and every method starts from them. Networks
-that start new train as long as the large one and the fine-tuning together.
+that start new train as long as the large one and the fine-tuning together, or
+(`_short`) as long as the fine-tuning alone.
+Methods that look at norm scales train half of the fine-tuning before they
+choose.
 
 Generators of latents are scored by the Frechet distance to test images, in
 features of the classifier of the data set. pix2pix is scored by the mean
@@ -42,12 +45,14 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # network and of the fine-tuning.
       'subjects': {
         'mnist': {
-          'kind': 'latent', 'data': 'mnist', 'width': 32, 'steps': 2000,
-          'tuning': 600, 'ternary_steps': 600, 'batch_size': 64,
+          'kind': 'latent', 'data': 'mnist', 'width': 32, 'critic_width': 16,
+          'steps': 4000, 'tuning': 1000, 'ternary_steps': 1000,
+          'batch_size': 32,
         },
         'fashion_mnist': {
           'kind': 'latent', 'data': 'fashion_mnist', 'width': 32,
-          'steps': 2000, 'tuning': 600, 'ternary_steps': 600, 'batch_size': 64,
+          'critic_width': 16, 'steps': 4000, 'tuning': 1000,
+          'ternary_steps': 1000, 'batch_size': 32,
         },
         'outline': {
           'kind': 'pix2pix', 'data': 'fluent_outline_flat', 'width': 32,
@@ -65,18 +70,19 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # Shares of the multiply-accumulates; of translators the middle one.
       'shares': (0.5, 0.25, 0.1),
       'methods': (
-        'narrow', 'narrow_distilled', 'uniform', 'magnitude', 'slimming',
-        'gcc', 'density', 'density_distilled', 'density_global',
+        'narrow', 'narrow_distilled', 'narrow_short', 'narrow_distilled_short',
+        'uniform', 'magnitude', 'slimming', 'gcc', 'magnitude_local', 'density',
+        'density_distilled', 'density_chosen', 'density_global',
         'density_alone', 'density_generator',
       ),
       # Those of CycleGAN.
       'cyclegan_methods': (
         'narrow', 'narrow_distilled', 'magnitude', 'density',
       ),
-      # Those of generators of latents that are ternarized afterwards.
-      'ternary_methods': (
-        'narrow_distilled', 'magnitude', 'density', 'density_distilled',
-      ),
+      # Those of generators of latents that are ternarized afterwards, and at
+      # which shares.
+      'ternary_methods': ('narrow_distilled', 'density', 'density_distilled'),
+      'ternary_shares': (0.25,),
       # Settings of the agents, and the pool in which neighbours are found.
       'agents': {'steps': 400, 'neighbours': 8, 'neighbourhoods': 8},
       'pool': 2048,
@@ -95,8 +101,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
     for subject in config.subjects.values():
       subject.update(width=4, steps=4, tuning=2, batch_size=4)
       if 'ternary_steps' in subject:
-        subject.ternary_steps = 2
-    config.shares = (0.5,)
+        subject.update(critic_width=4, ternary_steps=2)
+    config.shares = config.ternary_shares = (0.5,)
     config.methods = ('narrow', 'magnitude', 'density')
     config.agents.update(steps=4, neighbours=2, neighbourhoods=2)
     config.pool, config.samples, config.fast_compile = 40, 100, True
