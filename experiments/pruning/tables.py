@@ -18,8 +18,9 @@ def report(config: Any, results: Results) -> trials.Report:
   lines: list[str] = []
   best: dict[str, str] = {}
   for name in dict.fromkeys(r['subject'] for r in results.values()):
-    rows = [r for r in results.values() if r['subject'] == name]
-    measure = subjects.SCORES[rows[0]['kind']]
+    every = [r for r in results.values() if r['subject'] == name]
+    rows = [r for r in every if 'scores' in r]
+    measure = subjects.SCORES[every[0]['kind']]
     whole = next((r for r in rows if r['method'] == 'large'), None)
     lines += [
       f'{name}', '',
@@ -33,7 +34,7 @@ def report(config: Any, results: Results) -> trials.Report:
         _cell(scores[measure]), _cell(scores.get('agreement')), _faster(row),
       ]  # fmt: skip
       lines.append(f'| {_label(row)} | {" | ".join(cells)} |')
-    lines += ['', *_ternary(rows, measure), *_paired(rows, measure)]
+    lines += ['', *_ternary(every, measure), *_paired(rows, measure)]
     small = [r for r in rows if r['method'] != 'large']
     if small:
       least = min(small, key=lambda r: np.mean(r['scores'][measure]))
@@ -47,6 +48,7 @@ def report(config: Any, results: Results) -> trials.Report:
 
 def frontier(results: Results) -> figure.Figure | None:
   """Draws scores over the share of multiply-accumulates, by subject."""
+  results = {n: r for n, r in results.items() if 'scores' in r}
   names = list(dict.fromkeys(r['subject'] for r in results.values()))
   wholes = {r['subject']: r for r in results.values() if r['method'] == 'large'}
   if not wholes:

@@ -118,6 +118,10 @@ def plan(
         todo[f'{name}-{method}-{round(100 * share)}'] = functools.partial(
           bench.small, method, share
         )
+    for share, method in bench.ternaries():
+      todo[f'{name}-{method}-{round(100 * share)}-ternary'] = functools.partial(
+        bench.ternary, method, share
+      )
   return todo
 
 
@@ -158,14 +162,12 @@ class Bench:
   def small(self, method: str, share: float) -> dict[str, Any]:
     """Makes smaller networks of all seeds, and scores them."""
     ground = self.ground()
-    rows, specs, ternary = [], [], []
+    rows, specs = [], []
     times: Any = None
     for s, made in enumerate(self._shrunk(method, share)):
       specs.append(made.specs)
       samples = ground.sample(made.specs, made.params)
       rows.append(ground.scores(samples, self._before(s)))
-      if self._ternary(method, share):
-        ternary.append(self._ternarized(made, s, _stage(method, share)))
       if not s:
         large = ground.parted(trees.member(self._trained().params, 0))[0]
         times = device.measure({
@@ -173,18 +175,31 @@ class Bench:
           'small': (made.specs[0], made.params[0]),
         })  # fmt: skip
     found = self._result(method, specs, rows)
-    if ternary:
-      found['ternary'] = records.plain(
-        {name: [row[name] for row in ternary] for name in ternary[0]}
-      )
     return found | records.plain({'share': share, 'device': times})
 
-  def _ternary(self, method: str, share: float) -> bool:
-    return (
-      self._subject.kind == 'latent'
+  def ternaries(self) -> list[tuple[float, str]]:
+    """Returns shares and methods whose networks become ternary."""
+    if self._subject.kind != 'latent':
+      return []
+    return [
+      (share, method)
+      for share in shares(self.config, self.name)
+      for method in methods(self.config, self.name)
+      if share in self.config.ternary_shares
       and method in self.config.ternary_methods
-      and share in self.config.ternary_shares
-    )
+    ]
+
+  def ternary(self, method: str, share: float) -> dict[str, Any]:
+    """Scores ternary copies of smaller generators of all seeds."""
+    rows = [
+      self._ternarized(made, s, _stage(method, share))
+      for s, made in enumerate(self._shrunk(method, share))
+    ]
+    return records.plain({
+      'subject': self.name, 'kind': self._subject.kind, 'method': method,
+      'share': share,
+      'ternary': {name: [row[name] for row in rows] for name in rows[0]},
+    })  # fmt: skip
 
   def _shrunk(self, method: str, share: float) -> Iterator[shrinking.Shrunk]:
     """Makes networks of all seeds smaller, in one program if shapes allow."""

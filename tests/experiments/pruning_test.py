@@ -22,12 +22,15 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   config = default.get_config(variant)
   train.validate(config)
   planned = train.plan(str(tmp_path), config, lambda: False)
-  assert len(planned) == (8 if variant else 4 + 2 * 33 + 11 + 4)
+  assert len(planned) == (9 if variant else 4 + 2 * (3 * 15 + 3) + 15 + 4)
   assert 'mnist-density-50' in planned and 'large-outline' in planned
   assert ('outline-density-25' in planned) == (not variant)
   assert 'outline-density-10' not in planned
   assert ('emoji-narrow-25' in planned) == (not variant)
   assert 'emoji-slimming-25' not in planned
+  ternary = {name for name in planned if name.endswith('-ternary')}
+  assert f'mnist-density-{50 if variant else 25}-ternary' in ternary
+  assert len(ternary) == (1 if variant else 6)
 
 
 @pytest.mark.parametrize(
@@ -85,12 +88,14 @@ def test_the_table_has_shares_means_and_deviations():
 
 
 def test_ternary_networks_are_compared_with_the_large_one():
-  small = row('density', [15.0, 15.0], [100, 100], 0.25, [0.8, 0.8])
-  small['ternary'] = {
-    'frechet': [20.0, 12.0], 'bytes': [10, 10], 'large_bytes': [500, 500],
+  ternary = {
+    'subject': 'mnist', 'kind': 'latent', 'method': 'density', 'share': 0.25,
+    'ternary': {
+      'frechet': [20.0, 12.0], 'bytes': [10, 10], 'large_bytes': [500, 500],
+    },
   }  # fmt: skip
   found = tables.report(
-    None, {'large-mnist': row('large', [10.0, 12.0], [400, 400]), 'b': small}
+    None, {'a': row('large', [10.0, 12.0], [400, 400]), 'b': ternary}
   )
   wanted = '| density, 25 % | 16.0 ± 5.7 | 1.500 ± 0.707 | 10 | 1/50.0 |'
   assert wanted in found.text.splitlines()
@@ -127,12 +132,16 @@ def test_nothing_is_trained_on_the_pool_of_a_translator():
 def test_the_smoke_test_of_latents_runs_whole(tmp_path):
   config = default.get_config('quick')
   config.only, config.methods = ('mnist',), ('magnitude', 'density_alone')
+  config.ternary_methods = ('magnitude',)
   trials.complete(main.EXPERIMENT, config, tmp_path)
   summary = json.loads((tmp_path / 'summary.json').read_text())
   assert set(summary['trials']) == {
     'large-mnist', 'mnist-magnitude-50', 'mnist-density_alone-50',
+    'mnist-magnitude-50-ternary',
   }  # fmt: skip
   whole = summary['trials']['large-mnist']['macs'][0]
+  ternary = summary['trials'].pop('mnist-magnitude-50-ternary')['ternary']
+  assert ternary['bytes'] < ternary['large_bytes']
   for name, made in summary['trials'].items():
     assert np.all(np.isfinite(made['scores']['frechet'])), name
     if name != 'large-mnist':
