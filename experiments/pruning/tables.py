@@ -17,6 +17,7 @@ def report(config: Any, results: Results) -> trials.Report:
   del config
   lines: list[str] = []
   best: dict[str, str] = {}
+  gaps: dict[str, Any] = {}
   for name in dict.fromkeys(r['subject'] for r in results.values()):
     every = [r for r in results.values() if r['subject'] == name]
     rows = [r for r in every if 'scores' in r]
@@ -34,14 +35,16 @@ def report(config: Any, results: Results) -> trials.Report:
         _cell(scores[measure]), _cell(scores.get('agreement')), _faster(row),
       ]  # fmt: skip
       lines.append(f'| {_label(row)} | {" | ".join(cells)} |')
-    lines += ['', *_ternary(every, measure), *_paired(rows, measure)]
+    gaps[name] = differences(rows, measure)
+    lines += ['', *_ternary(every, measure), *_paired(gaps[name], measure)]
     small = [r for r in rows if r['method'] != 'large']
     if small:
       least = min(small, key=lambda r: np.mean(r['scores'][measure]))
       best[name] = _label(least)
   drawn = frontier(results)
   return trials.Report(
-    {'trials': results}, {'best': best}, '\n'.join(lines),
+    {'trials': results, 'differences': gaps}, {'best': best},
+    '\n'.join(lines),
     figures={} if drawn is None else {'frontier': drawn},
   )  # fmt: skip
 
@@ -99,26 +102,42 @@ def _ternary(rows: list[dict[str, Any]], measure: str) -> list[str]:
   return [*lines, '']
 
 
-def _paired(rows: list[dict[str, Any]], measure: str) -> list[str]:
-  """Writes differences to `density` at the same share, seed by seed."""
+def differences(
+  rows: list[dict[str, Any]], measure: str
+) -> dict[str, dict[str, list[float]]]:
+  """Returns scores less those of `density` at the same share, seed by seed.
+
+  Args:
+    rows: the rows of a subject.
+    measure: name of its main score.
+
+  Returns:
+    Differences `[S]` by label of a row, and by name of a score.
+  """
   own = {r['share']: r for r in rows if r['method'] == 'density'}
-  others = [
-    r for r in rows if r.get('share') in own and r['method'] != 'density'
-  ]
-  if not others:
+  found: dict[str, dict[str, list[float]]] = {}
+  for row in rows:
+    if row.get('share') not in own or row['method'] == 'density':
+      continue
+    base, scores = own[row['share']]['scores'], row['scores']
+    found[_label(row)] = {
+      name: [a - b for a, b in zip(scores[name], base[name], strict=True)]
+      for name in (measure, 'agreement')
+      if name in scores and name in base
+    }
+  return found
+
+
+def _paired(gaps: dict[str, dict[str, list[float]]], measure: str) -> list[str]:
+  if not gaps:
     return []
   lines = [
     f'| less density, seed by seed | {measure} | agreement |',
     '|---|---:|---:|',
   ]  # fmt: skip
-  for row in others:
-    cells = []
-    for name in (measure, 'agreement'):
-      pair = row['scores'].get(name), own[row['share']]['scores'].get(name)
-      both = None not in pair
-      gaps = [a - b for a, b in zip(*pair, strict=True)] if both else None
-      cells.append(_cell(gaps))
-    lines.append(f'| {_label(row)} | {" | ".join(cells)} |')
+  for label, row in gaps.items():
+    cells = [_cell(row.get(name)) for name in (measure, 'agreement')]
+    lines.append(f'| {label} | {" | ".join(cells)} |')
   return [*lines, '']
 
 
