@@ -87,16 +87,14 @@ class Ground(NamedTuple):
     return _joining(self.names)[1](params)
 
   def whole(
-    self, params: types.Params, critics: Sequence[types.Params], steps: int,
-    tuning: int,
-  ) -> shrinking.Whole:  # fmt: skip
+    self, params: types.Params, critics: Sequence[types.Params], steps: int
+  ) -> shrinking.Whole:
     """Returns the large networks of one seed, to be made smaller.
 
     Args:
       params: parameters of the problem's generator.
       critics: those of the critics.
-      steps: that they were trained for.
-      tuning: steps of the fine-tuning.
+      steps: for which smaller networks train.
     """
     subjects = tuple(
       pruning.Subject(
@@ -110,7 +108,8 @@ class Ground(NamedTuple):
     def problem(
       specs: Sequence[generator_lib.Spec], new: bool
     ) -> problems.Problem:
-      return self.problem(specs, tuning + steps if new else tuning)
+      del new
+      return self.problem(specs, steps)
 
     return shrinking.Whole(
       subjects, tuple(critics), problem, self.features, *_joining(self.names)

@@ -27,8 +27,13 @@ from coalesce_jax.trials import device
 from coalesce_jax.trials import trials
 from experiments.pruning import subjects as subjects_lib
 
-# New networks that train only as long as the fine-tuning.
-SHORT = {'narrow_short': 'narrow', 'narrow_distilled_short': 'narrow_distilled'}
+# Methods whose new networks train only as long as others are fine-tuned, or
+# which are fine-tuned as long as new networks train.
+SWAPPED = {
+  'narrow_short': 'narrow',
+  'narrow_distilled_short': 'narrow_distilled',
+  'density_distilled_long': 'density_distilled',
+}
 # Ablations of 'density': what its agents, or its settings, lack.
 ABLATIONS: dict[str, dict[str, Any]] = {
   'density_chosen': {'density_weight': 0.0},
@@ -49,7 +54,7 @@ def validate(config: Any) -> None:
     if kind not in subjects_lib.KINDS:
       raise ValueError(f'kind {kind!r} is not one of {subjects_lib.KINDS}')
   for method in (*config.methods, *config.cyclegan_methods):
-    every = (*shrinking.METHODS, *SHORT, *ABLATIONS)
+    every = (*shrinking.METHODS, *SWAPPED, *ABLATIONS)
     if method not in every:
       raise ValueError(f'method {method!r} is not one of {every}')
   for share in config.shares:
@@ -203,16 +208,18 @@ class Bench:
 
   def _shrunk(self, method: str, share: float) -> Iterator[shrinking.Shrunk]:
     """Makes networks of all seeds smaller, in one program if shapes allow."""
-    base = 'density' if method in ABLATIONS else SHORT.get(method, method)
+    base = 'density' if method in ABLATIONS else SWAPPED.get(method, method)
+    how = shrinking.METHODS[base]
     trained, many = self._trained(), self.config.seeds
     keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(self._keys)
 
     def shrink(key: Any, params: Any, critics: Any, stage: str) -> Any:
-      tuning = self._subject.tuning
-      steps = 0 if method in SHORT else self._subject.steps
-      if shrinking.METHODS[base].channels == 'slimming':
-        tuning //= 2
-      whole = self.ground().whole(params, critics, steps, tuning)
+      steps = self._subject.tuning
+      if how.new != (method in SWAPPED):
+        steps += self._subject.steps
+      if how.channels == 'slimming':
+        steps //= 2
+      whole = self.ground().whole(params, critics, steps)
       return shrinking.shrink(
         key, whole, share, method=base, config=settings(self.config, method),
         hooks=self._staged(stage),

@@ -22,7 +22,7 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   config = default.get_config(variant)
   train.validate(config)
   planned = train.plan(str(tmp_path), config, lambda: False)
-  assert len(planned) == (9 if variant else 4 + 2 * (3 * 15 + 3) + 15 + 4)
+  assert len(planned) == (9 if variant else 4 + 2 * (3 * 16 + 3) + 16 + 4)
   assert 'mnist-density-50' in planned and 'large-outline' in planned
   assert ('outline-density-25' in planned) == (not variant)
   assert 'outline-density-10' not in planned

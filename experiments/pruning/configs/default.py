@@ -6,7 +6,8 @@ A trial is one method at one share. Its seeds are one program if all of them
 keep the same shapes, and else one after another. Large networks are trained
 first, all seeds as one program, and every method starts from them. Networks
 that start new train as long as the large one and the fine-tuning together, or
-(`_short`) as long as the fine-tuning alone.
+(`_short`) as long as the fine-tuning alone. `_long` is fine-tuned as long as
+new networks train.
 Methods that look at norm scales train half of the fine-tuning before they
 choose.
 
@@ -72,8 +73,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'methods': (
         'narrow', 'narrow_distilled', 'narrow_short', 'narrow_distilled_short',
         'uniform', 'magnitude', 'slimming', 'gcc', 'magnitude_local', 'density',
-        'density_distilled', 'density_chosen', 'density_global',
-        'density_alone', 'density_generator',
+        'density_distilled', 'density_distilled_long', 'density_chosen',
+        'density_global', 'density_alone', 'density_generator',
       ),
       # Those of CycleGAN.
       'cyclegan_methods': (
