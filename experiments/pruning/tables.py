@@ -13,14 +13,13 @@ Results = dict[str, dict[str, Any]]
 
 
 def report(config: Any, results: Results) -> trials.Report:
-  """Makes the tables and the figure of all results."""
-  del config
+  """Makes the tables and the figures of all results."""
   lines: list[str] = []
   best: dict[str, str] = {}
   gaps: dict[str, Any] = {}
   for name in dict.fromkeys(r['subject'] for r in results.values()):
     every = [r for r in results.values() if r['subject'] == name]
-    rows = [r for r in every if 'scores' in r]
+    rows = _scored(results, name)
     measure = subjects.SCORES[every[0]['kind']]
     whole = next((r for r in rows if r['method'] == 'large'), None)
     lines += [
@@ -41,29 +40,23 @@ def report(config: Any, results: Results) -> trials.Report:
     if small:
       least = min(small, key=lambda r: np.mean(r['scores'][measure]))
       best[name] = _label(least)
-  drawn = frontier(results)
+  drawn = {'frontier': frontier(results), 'agreement': kept(config, results)}
   return trials.Report(
     {'trials': results, 'differences': gaps}, {'best': best},
     '\n'.join(lines),
-    figures={} if drawn is None else {'frontier': drawn},
+    figures={name: made for name, made in drawn.items() if made is not None},
   )  # fmt: skip
 
 
 def frontier(results: Results) -> figure.Figure | None:
   """Draws scores over the share of multiply-accumulates, by subject."""
-  results = {n: r for n, r in results.items() if 'scores' in r}
-  names = list(dict.fromkeys(r['subject'] for r in results.values()))
-  wholes = {r['subject']: r for r in results.values() if r['method'] == 'large'}
+  wholes = _wholes(results)
   if not wholes:
     return None
-  drawn = figure.Figure(figsize=(4.2 * len(names), 3.8), layout='constrained')
-  axes = drawn.subplots(1, len(names), squeeze=False)[0]
-  for axis, name in zip(axes, names, strict=True):
-    if name not in wholes:
-      continue
-    whole = wholes[name]
+  drawn, axes = _axes(wholes, 3.8)
+  for axis, (name, whole) in zip(axes, wholes.items(), strict=True):
     measure = subjects.SCORES[whole['kind']]
-    rows = [r for r in results.values() if r['subject'] == name]
+    rows = _scored(results, name)
     for method in dict.fromkeys(r['method'] for r in rows):
       some = [r for r in rows if r['method'] == method]
       at = [100.0 * np.mean(r['macs']) / np.mean(whole['macs']) for r in some]
@@ -100,6 +93,53 @@ def _ternary(rows: list[dict[str, Any]], measure: str) -> list[str]:
     ]  # fmt: skip
     lines.append(f'| {_label(row)} | {" | ".join(cells)} |')
   return [*lines, '']
+
+
+def kept(config: Any, results: Results) -> figure.Figure | None:
+  """Draws scores over agreement at the middle share, by subject."""
+  wholes = _wholes(results)
+  share = sorted(config.shares)[len(config.shares) // 2]
+  if not wholes:
+    return None
+  drawn, axes = _axes(wholes, 4.6)
+  for axis, (name, whole) in zip(axes, wholes.items(), strict=True):
+    measure = subjects.SCORES[whole['kind']]
+    level = np.mean(whole['scores'][measure])
+    axis.axhline(level, color='0.6', ls='--', label='large')
+    for i, row in enumerate(_scored(results, name)):
+      if row.get('share') != share:
+        continue
+      x, y = (row['scores'][key] for key in ('agreement', measure))
+      axis.errorbar(
+        np.mean(x), np.mean(y), spread.deviation(y), spread.deviation(x),
+        fmt='os^Dv'[i // 10 % 5], capsize=2, label=row['method'],
+      )  # fmt: skip
+    axis.set(
+      xlabel='agreement of local densities', ylabel=measure, yscale='log',
+      title=f'{name}, {100 * share:.0f} %',
+    )  # fmt: skip
+    axis.legend(fontsize=6)
+  return drawn
+
+
+def _wholes(results: Results) -> Results:
+  """Returns the large networks by subject."""
+  return {r['subject']: r for r in results.values() if r['method'] == 'large'}
+
+
+def _scored(results: Results, name: str) -> list[dict[str, Any]]:
+  """Returns the rows of a subject that have scores."""
+  return [
+    row for row in results.values()
+    if row['subject'] == name and 'scores' in row
+  ]  # fmt: skip
+
+
+def _axes(wholes: Results, height: float) -> tuple[figure.Figure, Any]:
+  """Returns a figure, and axes for each subject."""
+  size = 4.2 * len(wholes), height
+  drawn = figure.Figure(figsize=size, layout='constrained')
+  return drawn, drawn.subplots(1, len(wholes), squeeze=False)[0]
 
 
 def differences(

@@ -90,7 +90,7 @@ def shares(config: Any, name: str) -> tuple[float, ...]:
   every = tuple(config.shares)
   if config.subjects[name].kind == 'latent':
     return every
-  return (every[len(every) // 2],)
+  return (sorted(every)[len(every) // 2],)
 
 
 def settings(config: Any, method: str) -> shrinking.Config:

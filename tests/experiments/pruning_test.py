@@ -66,7 +66,7 @@ def row(method, frechet, macs, share=None, agreement=None):
 
 def test_the_table_has_shares_means_and_deviations():
   found = tables.report(
-    None,
+    default.get_config(),
     {
       'large-mnist': row('large', [10.0, 12.0], [400, 400]),
       'a': row('narrow', [20.0, 22.0], [104, 96], 0.25, [0.5, 0.7])
@@ -87,6 +87,9 @@ def test_the_table_has_shares_means_and_deviations():
   (axis,) = found.figures['frontier'].axes
   drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
   np.testing.assert_allclose(drawn['density'], [[25.0, 15.0]])
+  (axis,) = found.figures['agreement'].axes
+  drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
+  np.testing.assert_allclose(drawn['narrow'], [[0.6, 21.0]])
 
 
 def test_ternary_networks_are_compared_with_the_large_one():
@@ -97,7 +100,8 @@ def test_ternary_networks_are_compared_with_the_large_one():
     },
   }  # fmt: skip
   found = tables.report(
-    None, {'a': row('large', [10.0, 12.0], [400, 400]), 'b': ternary}
+    default.get_config(),
+    {'a': row('large', [10.0, 12.0], [400, 400]), 'b': ternary},
   )
   wanted = '| density, 25 % | 16.0 ± 5.7 | 1.500 ± 0.707 | 10 | 1/50.0 |'
   assert wanted in found.text.splitlines()
