@@ -82,10 +82,7 @@ def compress(
     critic = spec.build_critic().init(keys[0])
   z = jax.random.normal(keys[1], (POOL, spec.latent_size))
 
-  def problem(
-    specs: Sequence[generator_lib.Spec], new: bool
-  ) -> problems.Problem:
-    del new
+  def problem(specs: Sequence[generator_lib.Spec]) -> problems.Problem:
     return recovery_problem(generator, local, specs[0], config)
 
   whole = shrinking.Whole(

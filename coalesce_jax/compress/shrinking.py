@@ -53,8 +53,7 @@ class Whole(NamedTuple):
     subjects: the networks, each with one of the critics. Parameters have leaves
       `[S, ...]` for `[S]` keys, here and everywhere.
     critics: parameters of the K critics in the order of the problem.
-    problem: ``(specs, new) -> problem`` of networks of other sizes. New ones
-      may train longer than those that are tuned.
+    problem: ``specs -> problem`` of networks of other sizes.
     features: ``samples [N, ...] -> [N, F]``, in which neighbours are found.
     joined: ``parameters of each network -> those of the problem``.
     parted: the inverse of `joined`.
@@ -62,7 +61,7 @@ class Whole(NamedTuple):
 
   subjects: tuple[pruning.Subject, ...]
   critics: tuple[types.Params, ...]
-  problem: Callable[[Sequence[generator_lib.Spec], bool], problems.Problem]
+  problem: Callable[[Sequence[generator_lib.Spec]], problems.Problem]
   features: Callable[[Any], np.ndarray]
   joined: Callable[[Sequence[types.Params]], types.Params] = lambda all: all[0]
   parted: Callable[[types.Params], Sequence[types.Params]] = lambda one: [one]
@@ -156,7 +155,7 @@ def shrink(
   start, critics = [s.params for s in whole.subjects], whole.critics
   specs = [subject.spec for subject in whole.subjects]
   if how.channels == 'slimming':
-    problem = penalised(whole.problem(specs, False), config.scales_weight)
+    problem = penalised(whole.problem(specs), config.scales_weight)
     problem = recovery.continued(problem, whole.joined(start), critics)
     trained = problems.train(
       key_choose, problem, loop.hooks_for(hooks, 'scales')
@@ -180,7 +179,7 @@ def shrink(
     masks = selection.at_budget(specs, list(map(measure, specs, start)), share)
   cut = functools.partial(_cut, key.shape)
   small = [cut(*each) for each in zip(specs, start, masks, strict=True)]
-  problem = whole.problem([spec for spec, _ in small], how.new)
+  problem = whole.problem([spec for spec, _ in small])
   if not how.new:
     joined = whole.joined([params for _, params in small])
     problem = recovery.continued(problem, joined, critics, several)
@@ -200,7 +199,7 @@ def shrink(
     problem = _distilled(problem, whole, specs, masks, config, several)
   if how.cooperative:
     problem = cooperation.cooperative(
-      problem, whole.problem(specs, False),
+      problem, whole.problem(specs),
       whole.joined([subject.params for subject in whole.subjects]),
       whole.critics, config.gap_weight,
     )  # fmt: skip
@@ -246,7 +245,7 @@ def _distilled(
   config: Config,
   several: bool,
 ) -> problems.Problem:
-  teacher = whole.problem(specs, False)
+  teacher = whole.problem(specs)
   params = whole.joined([subject.params for subject in whole.subjects])
   problem = recovery.distilled(
     problem, teacher, params, config.samples_weight, several

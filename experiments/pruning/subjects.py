@@ -66,7 +66,8 @@ class Ground(NamedTuple):
     problem: ``(specs, steps) -> problem``.
     features: ``samples -> [N, F]``.
     score: ``samples of the first network -> scores by name``.
-    names: of the parameters of several networks in the problem's tree.
+    joined: see `shrinking.Whole`.
+    parted: see `shrinking.Whole`.
     images: what a generator of latents is trained on.
   """
 
@@ -74,17 +75,14 @@ class Ground(NamedTuple):
   problem: Callable[[Sequence[generator_lib.Spec], int], problems.Problem]
   features: Callable[[Any], np.ndarray]
   score: Callable[[np.ndarray], dict[str, float]]
-  names: tuple[str, ...] = ()
+  joined: Callable[[Sequence[types.Params]], types.Params] = lambda all: all[0]
+  parted: Callable[[types.Params], Sequence[types.Params]] = lambda one: [one]
   images: Any = None
 
   @property
   def specs(self) -> list[generator_lib.Spec]:
     """The specs of the large networks."""
     return [part.spec for part in self.parts]
-
-  def parted(self, params: types.Params) -> list[types.Params]:
-    """Returns the parameters of each network."""
-    return _joining(self.names)[1](params)
 
   def whole(
     self, params: types.Params, critics: Sequence[types.Params], steps: int
@@ -105,15 +103,13 @@ class Ground(NamedTuple):
       )
     )
 
-    def problem(
-      specs: Sequence[generator_lib.Spec], new: bool
-    ) -> problems.Problem:
-      del new
+    def problem(specs: Sequence[generator_lib.Spec]) -> problems.Problem:
       return self.problem(specs, steps)
 
     return shrinking.Whole(
-      subjects, tuple(critics), problem, self.features, *_joining(self.names)
-    )
+      subjects, tuple(critics), problem, self.features, self.joined,
+      self.parted,
+    )  # fmt: skip
 
   def sample(
     self,
@@ -139,19 +135,6 @@ class Ground(NamedTuple):
       )
       found['changed'] = float(np.mean(np.abs(made - before)))
     return found
-
-
-@functools.lru_cache(maxsize=8)
-def _joining(names: tuple[str, ...]) -> tuple[Callable[..., Any], ...]:
-  """Returns `joined` and `parted` of `shrinking.Whole`."""
-
-  def joined(params: Sequence[types.Params]) -> types.Params:
-    return dict(zip(names, params, strict=True)) if names else params[0]
-
-  def parted(params: types.Params) -> list[types.Params]:
-    return [params[name] for name in names] or [params]
-
-  return joined, parted
 
 
 def schedule(steps: int, fast_compile: bool = False) -> loop.Schedule:
@@ -298,7 +281,15 @@ def _cyclegan(config: Any, subject: Any) -> Ground:
     for spec, some, these in zip(specs, pool, asked, strict=True)
   )
   features, score = _translated(held, specs[0].image_shape)
-  return Ground(parts, problem, features, score, ('ab', 'ba'))
+  return Ground(parts, problem, features, score, _both, _each)
+
+
+def _both(params: Sequence[types.Params]) -> types.Params:
+  return dict(zip(('ab', 'ba'), params, strict=True))
+
+
+def _each(params: types.Params) -> Sequence[types.Params]:
+  return params['ab'], params['ba']
 
 
 def _features(network: features_lib.Features, images: Any) -> np.ndarray:

@@ -85,12 +85,15 @@ def methods(config: Any, name: str) -> tuple[str, ...]:
   return tuple(m for m in config.methods if m in config.cyclegan_methods)
 
 
+def middle(config: Any) -> float:
+  """Returns the middle share."""
+  return float(sorted(config.shares)[len(config.shares) // 2])
+
+
 def shares(config: Any, name: str) -> tuple[float, ...]:
   """Returns the shares of a subject: of translators the middle one."""
-  every = tuple(config.shares)
-  if config.subjects[name].kind == 'latent':
-    return every
-  return (sorted(every)[len(every) // 2],)
+  latent = config.subjects[name].kind == 'latent'
+  return tuple(config.shares) if latent else (middle(config),)
 
 
 def settings(config: Any, method: str) -> shrinking.Config:

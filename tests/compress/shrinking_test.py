@@ -33,8 +33,8 @@ def whole(rate=1e-9):
     SPEC, made.params, SPEC.build_critic(), made.critic, z
   )
 
-  def problem(specs, new):
-    schedule = small.schedule(3 if new else 2, 1, fast_compile=True)
+  def problem(specs):
+    schedule = small.schedule(2, 1, fast_compile=True)
     config = pretraining.Config(
       small.config(learning_rate=rate, critic_steps=1), schedule
     )
@@ -76,14 +76,14 @@ def test_a_network_shrinks_to_its_budget(method):
   stages = {'slimming': {'scales'}, 'density': {'agents'}}
   assert set(made.histories) == {'recovery', *stages.get(how.channels, set())}
   recovery = made.histories['recovery']
-  assert len(recovery['w1']) == (3 if how.new else 2)
+  assert len(recovery['w1']) == 2
   assert ('term/maps' in recovery) == how.distilled
   assert ('term/distillation' in recovery) == how.distilled
 
 
 def test_the_penalty_is_the_mean_absolute_scale():
   given = whole()
-  problem = shrinking.penalised(given.problem([SPEC], False), 3.0)
+  problem = shrinking.penalised(given.problem([SPEC]), 3.0)
   history = problems.train(KEY, problem).history
   np.testing.assert_allclose(history['term/scales'], 3.0, rtol=1e-5)
 
