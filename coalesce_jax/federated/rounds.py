@@ -2,8 +2,9 @@ r"""Makes rounds of federated learning a task of the training loop.
 
 In a round some nodes are drawn. Each starts from the meta-parameters and takes
 T0 local steps on tasks of its own. The server averages what they end with,
-weighted by their numbers of images. All nodes of a round are one program: a
-`vmap` over them, inside that of the seeds.
+weighted by their numbers of images. All nodes of a round are one program,
+inside the `vmap` over seeds: some nodes side by side, by a `vmap`, and then the
+next.
 
 Shapes: M nodes, m nodes of a round.
 """
@@ -86,9 +87,11 @@ def make(
     if config.personal_gates:
       mine = jax.tree.map(lambda leaf: leaf[some], state.personal)
       starts = {**starts, gated.GATES: mine}
-    ends, gradients, metrics = jax.vmap(
-      functools.partial(local, spec, config, shape, nodes)
-    )(starts, some, keys)
+    ends, gradients, metrics = jax.lax.map(
+      lambda given: local(spec, config, shape, nodes, *given),
+      (starts, some, keys),
+      batch_size=at_once(config, few),
+    )
     mean = functools.partial(weighted_mean, nodes.samples[some])
     average, personal = mean(ends), state.personal
     if config.personal_gates:
@@ -127,6 +130,14 @@ def sample(
   few = min(config.nodes, count)
   some = jax.random.permutation(key_nodes, count)[:few]
   return some, jax.random.split(key_local, few)
+
+
+def at_once(config: settings.Config, few: int) -> int | None:
+  """Returns how many of `few` nodes are computed side by side; None is one."""
+  chosen = config.at_once
+  if not chosen:
+    chosen = 1 if jax.default_backend() == 'cpu' else few
+  return min(chosen, few) if chosen > 1 else None
 
 
 def move(

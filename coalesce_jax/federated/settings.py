@@ -26,6 +26,9 @@ class Config:
     rho: weight of the sparsity penalty.
     target: share of open channels above which the penalty begins.
     nodes: nodes of a round.
+    at_once: nodes that are computed side by side, the others after them; 0 is
+      one on a CPU, where its maps stay in a core's cache, and elsewhere all.
+      Results are equal up to rounding.
     local_steps: steps of each node in a round, T0.
     local_rate: learning rate of these steps.
     server: what the server does with the weighted average of the nodes:
@@ -52,6 +55,7 @@ class Config:
   rho: float = 1.0
   target: float = 0.7
   nodes: int = 16
+  at_once: int = 0
   local_steps: int = 1
   local_rate: float = 0.1
   server: str = 'adam'
@@ -83,3 +87,5 @@ class Config:
     for name in ('nodes', 'local_steps'):
       if getattr(self, name) < 1:
         raise ValueError(f'{name} {getattr(self, name)} is below 1')
+    if self.at_once < 0:
+      raise ValueError(f'at_once {self.at_once} is negative')

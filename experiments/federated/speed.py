@@ -1,4 +1,4 @@
-"""Times a round: as one program, node after node, and in PyTorch.
+"""Times a round: as one program of each kind, node after node, in PyTorch.
 
 Shapes: m nodes of a round.
 """
@@ -29,10 +29,11 @@ def measure(
   count: int,
   stop: Any,
 ) -> dict[str, Any]:
-  """Returns seconds of both ways to compute a round.
+  """Returns seconds of three ways to compute a round.
 
-  The nodes one after another are a compiled program of one node, without the
-  averaging that a round has as well.
+  `program` is a round as it is trained with. In `side_by_side` it computes all
+  nodes in a `vmap`. `one_by_one` calls a compiled program of one node for each,
+  and has no averaging.
 
   Args:
     spec: the network.
@@ -42,10 +43,13 @@ def measure(
     stop: whether a stop was asked for.
 
   Returns:
-    Median seconds `together` and `one_by_one`, and the median of their `ratio`.
+    Median seconds of each, and the median `ratios` of the others over
+    `program`.
   """
   nodes, key = problem.train, jax.random.key(0)
-  state, step = _ours(spec, how, problem)
+  state, program = _ours(spec, how, problem)
+  whole = dataclasses.replace(how, at_once=how.nodes)
+  _, side_by_side = _ours(spec, whole, problem)
   local = jax.jit(
     functools.partial(rounds.local, spec, how, problem.shape, nodes)
   )
@@ -56,11 +60,16 @@ def measure(
     for node in range(few):
       jax.block_until_ready(local(state.meta, jnp.int32(node), keys[node]))
 
-  cases = {'together': step, 'one_by_one': one_by_one}
+  cases: dict[str, timing.Case] = {
+    'program': program, 'side_by_side': side_by_side, 'one_by_one': one_by_one,
+  }  # fmt: skip
   spent = timing.interleave(cases, rounds=count, stop=stop)
   return {
-    **{name: timing.median(times) for name, times in spent.items()},
-    'ratio': timing.ratio(spent['one_by_one'], spent['together']),
+    'seconds': {name: timing.median(times) for name, times in spent.items()},
+    'ratios': {
+      name: timing.ratio(spent[name], spent['program'])
+      for name in ('side_by_side', 'one_by_one')
+    },
     'nodes': few,
   }
 

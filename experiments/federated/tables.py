@@ -108,9 +108,11 @@ def _timed(timed: dict[str, Any] | None) -> list[str]:
   """Returns a line on the time of a round, if it was measured."""
   if timed is None:
     return []
+  seconds, ratios = timed['seconds'], timed['ratios']
   lines = [
-    f'A round of {timed["nodes"]} nodes takes {timed["together"]:.2f} s as one '
-    f'program, its nodes one after another {timed["ratio"]:.2f} times as long.',
+    f'A round of {timed["nodes"]} nodes takes {seconds["program"]:.2f} s. It '
+    f'takes {ratios["side_by_side"]:.2f} times as long with all nodes side by '
+    f'side, and {ratios["one_by_one"]:.2f} times as a program for each node.',
     '',
   ]
   for way, ratio in timed.get('peers', {}).get('ratios', {}).items():

@@ -64,6 +64,23 @@ def weighted(parts, weights):
   )
 
 
+def test_nodes_side_by_side_give_what_nodes_in_turn_give():
+  change = {'server': 'average', 'local_steps': 2}
+  # Two nodes, and the third after them.
+  _, step, state, nodes, key = made(at_once=2, **change)
+  _, turns, *_ = made(**change)
+  some, other = (f(state, nodes, key)[0].meta for f in (step, turns))
+  close(some, other, atol=2e-6)
+
+
+def test_nodes_of_a_round_are_computed_in_turn_on_a_cpu():
+  default = None if jax.default_backend() == 'cpu' else 3
+  for chosen, wanted in ((0, default), (1, None), (2, 2), (5, 3)):
+    assert rounds.at_once(small.config(at_once=chosen), 3) == wanted
+  with pytest.raises(ValueError, match='at_once -1 is negative'):
+    small.config(at_once=-1)
+
+
 def test_a_round_averages_what_its_nodes_end_with():
   config, step, state, nodes, key = made(server='average', local_steps=2)
   after, metrics = step(state, nodes, key)
