@@ -6,7 +6,8 @@ The loss of a node on images D is
   l(\theta, \phi; D) = \text{CE} + \rho \max(0, \bar g - t)
 
 with the backbone theta, the gates phi, the mean of the gates weighted by the
-cost of their convolutions, and the target t. One step with the order
+cost of their convolutions, and the target t, which falls over the first rounds
+(`target`). One step with the order
 'gates_first' is
 
 .. math::
@@ -61,6 +62,18 @@ def start(spec: Spec, config: Config, key: types.PRNGKey) -> types.Params:
   return {**params, RATES: rates}
 
 
+def target(config: Config, step: Any) -> jax.Array:
+  """Returns the share of open channels above which the penalty begins, `[]`.
+
+  Args:
+    config: the settings.
+    step: rounds done before, `[]`.
+  """
+  falling = config.closing * config.schedule.steps
+  left = jax.nn.relu(1.0 - step / falling) if falling else 0.0
+  return jnp.float32(config.target + (1.0 - config.target) * left)
+
+
 def cross_entropy(
   spec: Spec,
   params: types.Params,
@@ -90,6 +103,7 @@ def node_loss(
   params: types.Params,
   batch: tasks.Batch,
   key: types.PRNGKey | None = None,
+  share: Any = None,
 ) -> tuple[jax.Array, gated.Outputs]:
   """Returns the loss of a node `[]` with its sparsity penalty, and outputs.
 
@@ -99,13 +113,16 @@ def node_loss(
     params: see `cross_entropy`.
     batch: see `cross_entropy`.
     key: see `cross_entropy`.
+    share: share of open channels above which the penalty begins, `[]`; None is
+      `config.target`.
   """
   loss, outputs = cross_entropy(spec, params, batch, key)
   if spec.gates == 'none':
     return loss, outputs
   weights = batch.weights / jnp.mean(batch.weights)
   gates = [gate * weights[None] for gate in outputs.gates]
-  excess = classifier.open_share(spec, gates) - config.target
+  share = config.target if share is None else share
+  excess = classifier.open_share(spec, gates) - share
   return loss + config.rho * jax.nn.relu(excess), outputs
 
 
@@ -117,6 +134,7 @@ def adapt(
   key: types.PRNGKey | None = None,
   scale: Any = 1.0,
   masks: Any = None,
+  share: Any = None,
 ) -> types.Params:
   """Adapts to the support in exactly one step of two stages.
 
@@ -129,6 +147,7 @@ def adapt(
     scale: factor of all step sizes, `[]`.
     masks: what stands in the place of gates for the backbone's step, `[F]`
       each; None is nothing.
+    share: see `node_loss`.
 
   Returns:
     Parameters of the network, with the keys 'backbone' and 'gates'.
@@ -143,7 +162,7 @@ def adapt(
       noise = None if key is None else jax.random.fold_in(key, index)
       given = {**params, part: leaves}
       if part == gated.GATES:
-        return node_loss(spec, config, given, support, noise)[0]
+        return node_loss(spec, config, given, support, noise, share)[0]
       return cross_entropy(spec, given, support, noise, masks)[0]
 
     gradient = jax.grad(loss)(params[part])
@@ -172,6 +191,7 @@ def objective(
   meta: types.Params,
   task: tasks.Task,
   key: types.PRNGKey,
+  share: Any = None,
 ) -> tuple[jax.Array, types.Metrics]:
   """Returns what a node descends on a task, `[]`, and metrics.
 
@@ -184,15 +204,16 @@ def objective(
     meta: meta-parameters.
     task: the task.
     key: key of the noise of gates; consumed.
+    share: see `node_loss`.
   """
   judged: Any = task.query
   if config.one_step:
-    params = adapt(spec, config, meta, task.support, key)
+    params = adapt(spec, config, meta, task.support, key, share=share)
   else:
     params = meta
     judged = jax.tree.map(lambda a, b: jnp.concatenate((a, b)), *task)
   noise = jax.random.fold_in(key, len(_PARTS))
-  loss, outputs = node_loss(spec, config, params, judged, noise)
+  loss, outputs = node_loss(spec, config, params, judged, noise, share)
   return loss, {
     'loss': loss,
     'accuracy': accuracy(outputs.logits, judged),

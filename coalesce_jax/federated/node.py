@@ -27,7 +27,7 @@ from coalesce_jax.training import scan
 POSITION = 'position'
 UNNAMED = -1
 # Name of the value with the numbers that make the key of a node's round.
-KEY = 'key'
+KEY, ROUND = 'key', 'round'
 METRICS = ('loss', 'accuracy', 'open')
 SCORES = ('accuracy', 'before', 'macs', 'static_accuracy', 'static_macs')
 # Another stream of tasks than those of training.
@@ -98,7 +98,8 @@ def handlers(
   def train(given: Content) -> Content:
     start = exchange.unpack(given.arrays, like)
     key = jax.random.wrap_key_data(jnp.asarray(given.values[KEY], jnp.uint32))
-    end, _, metrics = step(mine, start, jnp.int32(0), key)
+    done = jnp.int32(given.values[ROUND] - 1)
+    end, _, metrics = step(mine, done, start, jnp.int32(0), key)
     if clip:
       end = privacy.clipped(start, end, clip)
     found = {name: float(metrics[name]) for name in METRICS}

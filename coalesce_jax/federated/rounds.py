@@ -88,7 +88,7 @@ def make(
       mine = jax.tree.map(lambda leaf: leaf[some], state.personal)
       starts = {**starts, gated.GATES: mine}
     ends, gradients, metrics = jax.lax.map(
-      lambda given: local(spec, config, shape, nodes, *given),
+      lambda given: local(spec, config, shape, nodes, state.step, *given),
       (starts, some, keys),
       batch_size=at_once(config, few),
     )
@@ -193,6 +193,7 @@ def local(
   config: settings.Config,
   shape: tasks.Shape,
   nodes: tasks.Nodes,
+  step: jax.Array,
   meta: types.Params,
   node: jax.Array,
   key: types.PRNGKey,
@@ -204,6 +205,7 @@ def local(
     config: the settings.
     shape: sizes of the tasks.
     nodes: the nodes.
+    step: rounds done before, int32 `[]`.
     meta: meta-parameters that the node starts from.
     node: its index, int32 `[]`.
     key: consumed.
@@ -220,7 +222,7 @@ def local(
     )
     loss = functools.partial(meta_lib.objective, spec, config)
     (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(
-      meta, task, key_noise
+      meta, task, key_noise, meta_lib.target(config, step)
     )
     moved = jax.tree.map(
       lambda leaf, g: leaf - config.local_rate * g, meta, gradient

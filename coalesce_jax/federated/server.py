@@ -108,7 +108,7 @@ def serve(
     sent = exchange.pack(meta)
     contents = {
       int(position): exchange.Content(
-        sent, {node_lib.KEY: data.tolist(), 'round': step + 1}
+        sent, {node_lib.KEY: data.tolist(), node_lib.ROUND: step + 1}
       )
       for position, data in zip(
         some, np.asarray(jax.random.key_data(keys)), strict=True

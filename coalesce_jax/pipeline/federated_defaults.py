@@ -14,9 +14,9 @@ _DEFAULT = settings.Config()
 # Fields of `settings.Config` that the section 'meta' has.
 META = (
   'order', 'one_step', 'second_order', 'learn_rates', 'gate_rate',
-  'backbone_rate', 'rho', 'target', 'nodes', 'at_once', 'local_steps',
-  'local_rate', 'server', 'server_rate', 'rates_factor', 'augment',
-  'personal_gates',
+  'backbone_rate', 'rho', 'target', 'closing', 'nodes', 'at_once',
+  'local_steps', 'local_rate', 'server', 'server_rate', 'rates_factor',
+  'augment', 'personal_gates',
 )  # fmt: skip
 # Settings of a smoke test.
 _QUICK = {

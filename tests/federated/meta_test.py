@@ -87,6 +87,20 @@ def test_the_penalty_begins_above_the_target():
     np.testing.assert_allclose(loss - plain, wanted, atol=1e-6)
 
 
+def test_the_target_falls_over_the_first_rounds():
+  # Half of four rounds, none of them, all of them.
+  for closing, wanted in (
+    (0.5, [1.0, 0.7, 0.4, 0.4]),
+    (0.0, [0.4, 0.4, 0.4, 0.4]),
+    (1.0, [1.0, 0.85, 0.7, 0.55]),
+  ):
+    config = small.config(target=0.4, closing=closing)
+    found = [float(meta.target(config, jnp.int32(n))) for n in range(4)]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+  with pytest.raises(ValueError, match=r'closing 1.5 is not in \[0, 1\]'):
+    small.config(closing=1.5)
+
+
 def test_images_of_weight_zero_have_no_say():
   spec, params, batch = small.SPEC, small.params(small.SPEC), small.task()[0]
   config = small.config(target=0.0)

@@ -47,3 +47,22 @@ def test_a_node_checks_what_the_server_sends(kind):
   )
   with pytest.raises(ValueError, match='lacks .*, unlike its network'):
     handlers[kind](exchange.Content({}, {'key': [0, 1]}))
+
+
+def test_the_penalty_of_a_node_is_that_of_its_round():
+  rho, losses, opened = 3.0, {}, set()
+  # Four rounds; the gates do not adapt.
+  config = small.config(order='backbone', rho=rho, target=0.0, closing=1.0)
+  mine = node.only(small.nodes(), 0)
+  train = node.handlers(small.SPEC, config, small.SHAPE, mine)['train']
+  arrays = exchange.pack(small.params(small.SPEC))
+  for number in (1, 3, 5):
+    values = {'key': [0, 1], 'round': number}
+    found = train(exchange.Content(arrays, values)).values
+    losses[number] = found['loss']
+    opened.add(found['open'])
+  (share,) = opened
+  assert 0.5 < share <= 1.0
+  for number, begins in ((3, 0.5), (5, 0.0)):
+    penalty = losses[number] - losses[1]
+    np.testing.assert_allclose(penalty, rho * (share - begins), rtol=1e-4)

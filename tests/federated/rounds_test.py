@@ -53,7 +53,9 @@ def one_by_one(config, state, nodes, key, spec=small.DENSE):
     functools.partial(rounds.local, spec, config, small.SHAPE, nodes)
   )
   keys = jax.random.split(key_local, config.nodes)
-  found = [local(state.meta, n, k) for n, k in zip(some, keys, strict=True)]
+  found = [
+    local(state.step, state.meta, n, k) for n, k in zip(some, keys, strict=True)
+  ]
   weights = np.asarray(nodes.samples)[np.asarray(some)]
   return np.asarray(some), found, weights / weights.sum()
 

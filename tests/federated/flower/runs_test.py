@@ -132,7 +132,8 @@ def alone(config, steps, node):
     key_nodes, key_local = jax.random.split(jax.random.fold_in(key, step))
     order = jax.random.permutation(key_nodes, config.meta.nodes).tolist()
     keys = jax.random.split(key_local, config.meta.nodes)
-    found, _, _ = local(found, jnp.int32(node), keys[order.index(node)])
+    drawn = keys[order.index(node)]
+    found, _, _ = local(jnp.int32(step), found, jnp.int32(node), drawn)
   return found
 
 
