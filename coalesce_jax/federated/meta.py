@@ -7,7 +7,7 @@ The loss of a node on images D is
 
 with the backbone theta, the gates phi, the mean of the gates weighted by the
 cost of their convolutions, and the target t, which falls over the first rounds
-(`target`). One step with the order
+(`pressure`). One step with the order
 'gates_first' is
 
 .. math::
@@ -25,7 +25,7 @@ the step sizes.
 Shapes: B batch, F filters of a gated convolution, N classes.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,18 @@ Spec = classifier.Spec
 Config = settings.Config
 
 
+class Pressure(NamedTuple):
+  """How closed gates are made in a round.
+
+  Attributes:
+    target: share of open channels above which the penalty begins, `[]`.
+    noise: scale of the noise of gates, `[]`.
+  """
+
+  target: Any
+  noise: Any
+
+
 def start(spec: Spec, config: Config, key: types.PRNGKey) -> types.Params:
   """Returns initial meta-parameters.
 
@@ -62,16 +74,19 @@ def start(spec: Spec, config: Config, key: types.PRNGKey) -> types.Params:
   return {**params, RATES: rates}
 
 
-def target(config: Config, step: Any) -> jax.Array:
-  """Returns the share of open channels above which the penalty begins, `[]`.
+def pressure(config: Config, step: Any = None) -> Pressure:
+  """Returns how closed gates are made in a round.
 
   Args:
     config: the settings.
-    step: rounds done before, `[]`.
+    step: rounds done before, `[]`; None is the last round.
   """
-  falling = config.closing * config.schedule.steps
-  left = jax.nn.relu(1.0 - step / falling) if falling else 0.0
-  return jnp.float32(config.target + (1.0 - config.target) * left)
+  falling, left = config.closing * config.schedule.steps, 0.0
+  if step is not None and falling:
+    left = jax.nn.relu(1.0 - step / falling)
+  return Pressure(
+    *(last + (1.0 - last) * left for last in (config.target, config.noise))
+  )
 
 
 def cross_entropy(
@@ -80,6 +95,7 @@ def cross_entropy(
   batch: tasks.Batch,
   key: types.PRNGKey | None = None,
   masks: Any = None,
+  noise: Any = 1.0,
 ) -> tuple[jax.Array, gated.Outputs]:
   """Returns the weighted mean cross-entropy `[]` in nats, and the outputs.
 
@@ -89,8 +105,10 @@ def cross_entropy(
     batch: labelled images.
     key: key of the noise of gates; consumed; None is no noise.
     masks: what stands in the place of gates, `[F]` each; None is nothing.
+    noise: scale of the noise, `[]`.
   """
-  outputs = spec.build().apply(params, pixels.decode(batch.images), key, masks)
+  images = pixels.decode(batch.images)
+  outputs = spec.build().apply(params, images, key, masks, noise)
   each = optax.softmax_cross_entropy_with_integer_labels(
     outputs.logits, batch.labels
   )
@@ -103,7 +121,7 @@ def node_loss(
   params: types.Params,
   batch: tasks.Batch,
   key: types.PRNGKey | None = None,
-  share: Any = None,
+  pressed: Pressure | None = None,
 ) -> tuple[jax.Array, gated.Outputs]:
   """Returns the loss of a node `[]` with its sparsity penalty, and outputs.
 
@@ -113,16 +131,15 @@ def node_loss(
     params: see `cross_entropy`.
     batch: see `cross_entropy`.
     key: see `cross_entropy`.
-    share: share of open channels above which the penalty begins, `[]`; None is
-      `config.target`.
+    pressed: target and noise; None is those of the last round.
   """
-  loss, outputs = cross_entropy(spec, params, batch, key)
+  pressed = pressed or pressure(config)
+  loss, outputs = cross_entropy(spec, params, batch, key, None, pressed.noise)
   if spec.gates == 'none':
     return loss, outputs
   weights = batch.weights / jnp.mean(batch.weights)
   gates = [gate * weights[None] for gate in outputs.gates]
-  share = config.target if share is None else share
-  excess = classifier.open_share(spec, gates) - share
+  excess = classifier.open_share(spec, gates) - pressed.target
   return loss + config.rho * jax.nn.relu(excess), outputs
 
 
@@ -134,7 +151,7 @@ def adapt(
   key: types.PRNGKey | None = None,
   scale: Any = 1.0,
   masks: Any = None,
-  share: Any = None,
+  pressed: Pressure | None = None,
 ) -> types.Params:
   """Adapts to the support in exactly one step of two stages.
 
@@ -147,11 +164,12 @@ def adapt(
     scale: factor of all step sizes, `[]`.
     masks: what stands in the place of gates for the backbone's step, `[F]`
       each; None is nothing.
-    share: see `node_loss`.
+    pressed: see `node_loss`.
 
   Returns:
     Parameters of the network, with the keys 'backbone' and 'gates'.
   """
+  pressed = pressed or pressure(config)
   params = {part: meta[part] for part in _PARTS}
   rates = meta[RATES]
   if not config.learn_rates:
@@ -159,11 +177,11 @@ def adapt(
 
   def stage(params: types.Params, part: str, index: int) -> types.Params:
     def loss(leaves: Any) -> jax.Array:
-      noise = None if key is None else jax.random.fold_in(key, index)
+      drawn = None if key is None else jax.random.fold_in(key, index)
       given = {**params, part: leaves}
       if part == gated.GATES:
-        return node_loss(spec, config, given, support, noise, share)[0]
-      return cross_entropy(spec, given, support, noise, masks)[0]
+        return node_loss(spec, config, given, support, drawn, pressed)[0]
+      return cross_entropy(spec, given, support, drawn, masks, pressed.noise)[0]
 
     gradient = jax.grad(loss)(params[part])
     if not config.second_order:
@@ -191,7 +209,7 @@ def objective(
   meta: types.Params,
   task: tasks.Task,
   key: types.PRNGKey,
-  share: Any = None,
+  pressed: Pressure | None = None,
 ) -> tuple[jax.Array, types.Metrics]:
   """Returns what a node descends on a task, `[]`, and metrics.
 
@@ -204,16 +222,16 @@ def objective(
     meta: meta-parameters.
     task: the task.
     key: key of the noise of gates; consumed.
-    share: see `node_loss`.
+    pressed: see `node_loss`.
   """
   judged: Any = task.query
   if config.one_step:
-    params = adapt(spec, config, meta, task.support, key, share=share)
+    params = adapt(spec, config, meta, task.support, key, pressed=pressed)
   else:
     params = meta
     judged = jax.tree.map(lambda a, b: jnp.concatenate((a, b)), *task)
   noise = jax.random.fold_in(key, len(_PARTS))
-  loss, outputs = node_loss(spec, config, params, judged, noise, share)
+  loss, outputs = node_loss(spec, config, params, judged, noise, pressed)
   return loss, {
     'loss': loss,
     'accuracy': accuracy(outputs.logits, judged),

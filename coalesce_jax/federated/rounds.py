@@ -222,7 +222,7 @@ def local(
     )
     loss = functools.partial(meta_lib.objective, spec, config)
     (_, metrics), gradient = jax.value_and_grad(loss, has_aux=True)(
-      meta, task, key_noise, meta_lib.target(config, step)
+      meta, task, key_noise, meta_lib.pressure(config, step)
     )
     moved = jax.tree.map(
       lambda leaf, g: leaf - config.local_rate * g, meta, gradient

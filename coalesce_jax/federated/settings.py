@@ -25,9 +25,10 @@ class Config:
     backbone_rate: initial step size of the backbone.
     rho: weight of the sparsity penalty.
     target: share of open channels above which the penalty begins.
-    closing: share of the rounds in which this share falls from 1 to `target`;
-      0 is none. Channels that close before the backbone has learned are chosen
-      blindly.
+    noise: scale of the noise of gates.
+    closing: share of the rounds in which target and noise fall to these values
+      from 1; 0 is none. Channels that close before the backbone has learned
+      are chosen blindly, and gates with noise do not learn to look at images.
     nodes: nodes of a round.
     at_once: nodes that are computed side by side, the others after them; 0 is
       one on a CPU, where its maps stay in a core's cache, and elsewhere all.
@@ -57,6 +58,7 @@ class Config:
   backbone_rate: float = 1.0
   rho: float = 1.0
   target: float = 0.7
+  noise: float = 0.0
   closing: float = 0.5
   nodes: int = 16
   at_once: int = 0
@@ -84,8 +86,10 @@ class Config:
       value = getattr(self, name)
       if not (math.isfinite(value) and value > 0.0):
         raise ValueError(f'{name} {value} is not positive')
-    if not (math.isfinite(self.rho) and self.rho >= 0.0):
-      raise ValueError(f'rho {self.rho} is negative')
+    for name in ('rho', 'noise'):
+      value = getattr(self, name)
+      if not (math.isfinite(value) and value >= 0.0):
+        raise ValueError(f'{name} {value} is negative')
     for name in ('target', 'closing'):
       if not 0.0 <= getattr(self, name) <= 1.0:
         raise ValueError(f'{name} {getattr(self, name)} is not in [0, 1]')

@@ -45,10 +45,10 @@ class Network(NamedTuple):
 
   Attributes:
     init: ``key -> params``, a dict of the trees 'backbone' and 'gates'.
-    apply: ``(params, images, key=None, masks=None) -> Outputs``. Images are
-      `[B, H, W, C]` in [-1, 1]. The key is that of the noise; consumed; None is
-      no noise. Masks `[F]` or `[F, B]`, one a gated convolution, stand in the
-      place of all gates.
+    apply: ``(params, images, key=None, masks=None, noise=1.0) -> Outputs``.
+      Images are `[B, H, W, C]` in [-1, 1]. The key is that of the noise, whose
+      scale is `noise`; consumed; None is no noise. Masks `[F]` or `[F, B]`, one
+      a gated convolution, stand in the place of all gates.
     layers: ``(params, images) -> Outputs`` with backbone and gates in one tree,
       whose names are those of the layers. It has no noise.
   """
@@ -84,9 +84,10 @@ class Conv4(nn.Module):
     x: jax.Array,
     key: types.PRNGKey | None = None,
     masks: Masks | None = None,
+    noise: float | jax.Array = 1.0,
   ) -> Outputs:
     x, found = layers.swap(x), []
-    gates = gates_lib.Gates(self.gates, key, masks)
+    gates = gates_lib.Gates(self.gates, key, noise, masks)
     for i, width in enumerate(self.widths):
       gate = gates.of(i, x, width)
       stride = 2 if x.shape[1] >= _LEAST_SIDE else 1
@@ -136,8 +137,9 @@ class ResNet(nn.Module):
     x: jax.Array,
     key: types.PRNGKey | None = None,
     masks: Masks | None = None,
+    noise: float | jax.Array = 1.0,
   ) -> Outputs:
-    found, gates = [], gates_lib.Gates(self.gates, key, masks)
+    found, gates = [], gates_lib.Gates(self.gates, key, noise, masks)
     conv = functools.partial(layers.Conv, use_bias=False)
 
     def norm(x: jax.Array, name: str) -> jax.Array:
@@ -197,9 +199,10 @@ def network(module: nn.Module, image_shape: tuple[int, ...]) -> Network:
     images: jax.Array,
     key: types.PRNGKey | None = None,
     masks: Masks | None = None,
+    noise: float | jax.Array = 1.0,
   ) -> Outputs:
     joined = {**params[BACKBONE], **params[GATES]}
-    outputs: Any = module.apply({'params': joined}, images, key, masks)
+    outputs: Any = module.apply({'params': joined}, images, key, masks, noise)
     return outputs
 
   return Network(init, apply, types.Network(start, whole))

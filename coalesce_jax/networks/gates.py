@@ -8,9 +8,9 @@ the output. For a map x it computes
   g = 1[\sigma((l + n) / \tau) > 1/2]
 
 with the mean of each channel as pool, logistic noise n (the difference of two
-Gumbel variables) and the temperature of 2/3. The gradient of g is that of the
-sigmoid. At evaluation n is 0. The 2 opens gates at the start. At least one
-channel stays open.
+Gumbel variables, times a scale) and the temperature of 2/3. The gradient of g
+is that of the sigmoid. At evaluation n is 0. The 2 opens gates at the start. At
+least one channel stays open.
 
 Gates of the kind 'static' have logits of their own and do not read the input.
 Bejnordi et al., https://arxiv.org/abs/1907.06627, describe gates of both kinds.
@@ -36,6 +36,9 @@ OPEN = 2.0
 TEMPERATURE = 2.0 / 3.0
 # Values between the two layers of a gate.
 HIDDEN = 16
+# Scale of the initial kernel of the second layer: gates that differ too little
+# between images close for all of them alike.
+_SPREAD = 0.3
 
 Masks = tuple[jax.Array, ...]
 
@@ -72,7 +75,9 @@ class Gate(nn.Module):
     hidden = layers.Dense(HIDDEN, name='hidden')(pooled)
     hidden = layers.Norm('layer', name='norm')(hidden.T[:, None, None, :])
     hidden = nn.relu(hidden[:, 0, 0].T)
-    return layers.Dense(self.features, scale=0.1, name='out')(hidden).T + OPEN
+    return (
+      layers.Dense(self.features, scale=_SPREAD, name='out')(hidden).T + OPEN
+    )
 
 
 class GroupNorm(nn.Module):
@@ -117,11 +122,13 @@ class Gates(NamedTuple):
   Attributes:
     kind: one of `KINDS`.
     key: key of the noise; None is no noise.
+    noise: its scale, `[]`.
     masks: what stands in the place of gates, `[F]` or `[F, B]` each, or None.
   """
 
   kind: str
   key: types.PRNGKey | None
+  noise: float | jax.Array
   masks: Masks | None
 
   def of(self, index: int, x: jax.Array, features: int) -> jax.Array | None:
@@ -135,7 +142,7 @@ class Gates(NamedTuple):
     logits = Gate(features, self.kind, name=f'gate_{index}')(x)
     if self.key is not None:
       key = jax.random.fold_in(self.key, index)
-      logits = logits + jax.random.logistic(key, logits.shape)
+      logits = logits + self.noise * jax.random.logistic(key, logits.shape)
     return opened(logits)
 
 

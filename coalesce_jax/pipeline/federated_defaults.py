@@ -14,7 +14,7 @@ _DEFAULT = settings.Config()
 # Fields of `settings.Config` that the section 'meta' has.
 META = (
   'order', 'one_step', 'second_order', 'learn_rates', 'gate_rate',
-  'backbone_rate', 'rho', 'target', 'closing', 'nodes', 'at_once',
+  'backbone_rate', 'rho', 'target', 'noise', 'closing', 'nodes', 'at_once',
   'local_steps', 'local_rate', 'server', 'server_rate', 'rates_factor',
   'augment', 'personal_gates',
 )  # fmt: skip

@@ -87,16 +87,19 @@ def test_the_penalty_begins_above_the_target():
     np.testing.assert_allclose(loss - plain, wanted, atol=1e-6)
 
 
-def test_the_target_falls_over_the_first_rounds():
+def test_target_and_noise_fall_over_the_first_rounds():
   # Half of four rounds, none of them, all of them.
-  for closing, wanted in (
-    (0.5, [1.0, 0.7, 0.4, 0.4]),
-    (0.0, [0.4, 0.4, 0.4, 0.4]),
-    (1.0, [1.0, 0.85, 0.7, 0.55]),
+  for closing, left in (
+    (0.5, [1.0, 0.5, 0.0, 0.0]),
+    (0.0, [0.0, 0.0, 0.0, 0.0]),
+    (1.0, [1.0, 0.75, 0.5, 0.25]),
   ):
-    config = small.config(target=0.4, closing=closing)
-    found = [float(meta.target(config, jnp.int32(n))) for n in range(4)]
-    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+    config = small.config(target=0.4, noise=0.2, closing=closing)
+    found = [meta.pressure(config, jnp.int32(n)) for n in range(4)]
+    for each, share in zip(found, left, strict=True):
+      np.testing.assert_allclose(each.target, 0.4 + 0.6 * share, rtol=1e-6)
+      np.testing.assert_allclose(each.noise, 0.2 + 0.8 * share, rtol=1e-6)
+    assert meta.pressure(config) == (0.4, 0.2)
   with pytest.raises(ValueError, match=r'closing 1.5 is not in \[0, 1\]'):
     small.config(closing=1.5)
 

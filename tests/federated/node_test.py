@@ -51,8 +51,10 @@ def test_a_node_checks_what_the_server_sends(kind):
 
 def test_the_penalty_of_a_node_is_that_of_its_round():
   rho, losses, opened = 3.0, {}, set()
-  # Four rounds; the gates do not adapt.
-  config = small.config(order='backbone', rho=rho, target=0.0, closing=1.0)
+  # Four rounds; neither gates nor their noise change.
+  config = small.config(
+    order='backbone', rho=rho, target=0.0, noise=1.0, closing=1.0
+  )
   mine = node.only(small.nodes(), 0)
   train = node.handlers(small.SPEC, config, small.SHAPE, mine)['train']
   arrays = exchange.pack(small.params(small.SPEC))

@@ -74,6 +74,9 @@ def test_noise_changes_gates_and_nothing_else_does(kind):
   # The logistic distribution is above -2 with a probability of 0.88.
   assert 0.78 < float(jnp.mean(one.gates[0])) < 0.97
   assert float(jnp.mean(still.gates[0])) == 1.0
+  # Three times the noise is above -2 with a probability of 0.66.
+  wide = apply(params, images, jax.random.key(2), None, 3.0)
+  assert 0.55 < float(jnp.mean(wide.gates[0])) < 0.77
 
 
 def test_gates_of_images_look_at_the_image_and_static_ones_do_not():
