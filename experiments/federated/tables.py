@@ -18,10 +18,15 @@ def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
   results = dict(results)
   timed = results.pop('speed', None)
   rows = {name: summary(result) for name, result in results.items()}
+  if rows_lib.MAIN in rows:
+    main = results[rows_lib.MAIN]
+    for name, result in results.items():
+      rows[name] |= ahead(main, result)
   lines = [
-    '| row | accuracy, % | static, % | MACs, share | static MACs, share '
-    '| KB a round | gradient, first to last | overlap, similar and other |',
-    '|---|---:|---:|---:|---:|---:|---:|---:|',
+    f'| row | accuracy, % | {rows_lib.MAIN} ahead, points | static, % '
+    '| MACs, share | static MACs, share | KB a round '
+    '| gradient, first to last | overlap, similar and other |',
+    '|---|---:|---:|---:|---:|---:|---:|---:|---:|',
   ]
   for name, row in rows.items():
     first, last = row['gradient_squared']
@@ -32,6 +37,7 @@ def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
     )
     lines.append(
       f'| {name} | {_percent(row["accuracy"], row["interval"])} '
+      f'| {_ahead(name, row)} '
       f'| {_percent(row["static"], row["static_interval"])} '
       f'| {row["macs"]:.3f} | {row["static_macs"]:.3f} '
       f'| {row["kilobytes"]:.0f} | {norms} | {alike} |'
@@ -75,6 +81,22 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
   }
 
 
+def ahead(
+  main: dict[str, Any], result: dict[str, Any]
+) -> dict[str, float | None]:
+  """Returns how far a row is ahead of another one on the same tasks.
+
+  Returns:
+    `ahead`, the mean difference of accuracies, and `ahead_interval`, the half
+    width of its 95 % interval over tasks of the means over seeds.
+  """
+  one, other = np.array(main['accuracy']), np.array(result['accuracy'])
+  if one.shape != other.shape:
+    return {'ahead': None, 'ahead_interval': None}
+  each = one - other
+  return {'ahead': float(each.mean()), 'ahead_interval': interval(each)}
+
+
 def interval(accuracy: np.ndarray) -> float:
   """Returns the half width of the 95 % interval of the mean over tasks.
 
@@ -85,6 +107,12 @@ def interval(accuracy: np.ndarray) -> float:
   if len(each) < 2:
     return 0.0
   return float(1.96 * each.std(ddof=1) / np.sqrt(len(each)))
+
+
+def _ahead(name: str, row: dict[str, Any]) -> str:
+  if name == rows_lib.MAIN or row.get('ahead') is None:
+    return ''
+  return _percent(row['ahead'], row['ahead_interval'])
 
 
 def _percent(mean: float, half: float) -> str:

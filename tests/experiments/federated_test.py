@@ -113,6 +113,7 @@ def test_the_table_has_means_and_intervals_over_tasks():
     {
       'metagater': result(accuracy, 50),
       'rho_0.1': result(accuracy, 30),
+      'slim': result([[0.0, 0.5, 0.5, 0.0], [0.0] * 4], 50),
       'speed': {
         'seconds': {'program': 2.0},
         'ratios': {'side_by_side': 1.7, 'one_by_one': 1.2},
@@ -127,7 +128,13 @@ def test_the_table_has_means_and_intervals_over_tasks():
   assert row['accuracy'] == 0.5
   np.testing.assert_allclose(row['interval'], wanted)
   assert row['gradient_squared'] == [4.0, 0.4] and row['macs'] == 0.5
-  assert '| metagater | 50.0 ± 20.0 |' in made.text
+  assert '| metagater | 50.0 ± 20.0 |  | 50.0' in made.text
+  # Of tasks, means over seeds of the other row are 0, 0.25, 0.25, 0.
+  other = made.summary['rows']['slim']
+  wanted = 1.96 * np.std([0.5, 0.5, 0.0, 0.5], ddof=1) / 2
+  np.testing.assert_allclose(other['ahead'], 0.375)
+  np.testing.assert_allclose(other['ahead_interval'], wanted)
+  assert '| slim | 12.5 ± 14.1 | 37.5 ± 24.5 |' in made.text
   assert '| 4 to 0.4 | 0.900 and - |' in made.text
   assert 'takes 2.00 s. It takes 1.70 times as long with all' in made.text
   assert 'side by side, and 1.20 times as a program' in made.text
