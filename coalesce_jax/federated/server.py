@@ -104,16 +104,7 @@ def serve(
   read = functools.partial(_read, like)
   history: list[dict[str, Any]] = []
   for step in range(config.schedule.steps):
-    some, keys = rounds.sample(config, count, jnp.int32(step), key)
-    sent = exchange.pack(meta)
-    contents = {
-      int(position): exchange.Content(
-        sent, {node_lib.KEY: data.tolist(), node_lib.ROUND: step + 1}
-      )
-      for position, data in zip(
-        some, np.asarray(jax.random.key_data(keys)), strict=True
-      )
-    }
+    contents = _contents(config, count, step, key, meta)
     known = members_lib.update(channel, known, count, timeout, refuse)
     found = members_lib.ask(
       channel, known, 'train', contents, timeout, read, refuse
@@ -124,12 +115,7 @@ def serve(
       if privacy.clip:
         # What a node says of its number of images must not weigh its update.
         samples = (1,) * len(ends)
-        ends = tuple(privacy_lib.clipped(meta, e, privacy.clip) for e in ends)
-      weights = jnp.asarray(samples, jnp.float32)
-      average = rounds.weighted_mean(weights, trees.stack(ends))
-      if privacy.noise:
-        deviation = privacy.noise * privacy.clip / len(ends)
-        average = privacy_lib.noised(average, deviation, rng)
+      average = _average(privacy, rng, meta, samples, ends)
       meta, moments = rounds.move(config, meta, moments, average)
       row |= _mean(samples, metrics)
       keep(meta)
@@ -149,6 +135,42 @@ def serve(
     if judged:
       scores = _mean(*zip(*judged.values(), strict=True))
   return Outcome(meta, history, scores, refused)
+
+
+def _contents(
+  config: settings.Config,
+  count: int,
+  step: int,
+  key: types.PRNGKey,
+  meta: types.Params,
+) -> dict[int, exchange.Content]:
+  """Returns what the nodes of a round are sent, by their positions."""
+  some, keys = rounds.sample(config, count, jnp.int32(step), key)
+  sent, drawn = exchange.pack(meta), np.asarray(jax.random.key_data(keys))
+  return {
+    int(position): exchange.Content(
+      sent, {node_lib.KEY: data.tolist(), node_lib.ROUND: step + 1}
+    )
+    for position, data in zip(some, drawn, strict=True)
+  }
+
+
+def _average(
+  privacy: privacy_lib.Privacy,
+  rng: np.random.Generator,
+  meta: types.Params,
+  samples: Sequence[int],
+  ends: Sequence[types.Params],
+) -> types.Params:
+  """Returns the weighted mean of what nodes end with, clipped and noised."""
+  if privacy.clip:
+    ends = [privacy_lib.clipped(meta, end, privacy.clip) for end in ends]
+  weights = jnp.asarray(samples, jnp.float32)
+  average = rounds.weighted_mean(weights, trees.stack(ends))
+  if privacy.noise:
+    deviation = privacy.noise * privacy.clip / len(ends)
+    average = privacy_lib.noised(average, deviation, rng)
+  return average
 
 
 def _read(
