@@ -17,6 +17,6 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   return shared.config(
     variant, data='cifar10', partition='classes', nodes=40,
     validation_nodes=4, test_nodes=8, classes=(2, 5), permute=False, ways=5,
-    shots=5, queries=10, images=1000, network='resnet', width=16, rounds=400,
+    shots=5, queries=5, images=1000, network='resnet', width=8, rounds=300,
     augment='translation,flip',
   )  # fmt: skip

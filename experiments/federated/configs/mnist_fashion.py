@@ -17,6 +17,6 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   return shared.config(
     variant, data='mnist_fashion', partition='held_out_classes', nodes=64,
     validation_nodes=6, test_nodes=12, classes=(5, 5), test_classes=6, ways=5,
-    shots=5, queries=15, images=600, width=32, rounds=600,
+    shots=5, queries=5, images=600, width=16, rounds=400,
     augment='translation:0.07',
   )  # fmt: skip
