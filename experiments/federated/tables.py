@@ -6,6 +6,7 @@ Shapes: S seeds, T tasks.
 from typing import Any
 
 from matplotlib import figure
+from matplotlib import ticker
 import numpy as np
 
 from coalesce_jax.trials import trials
@@ -43,7 +44,9 @@ def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
       f'| {row["kilobytes"]:.0f} | {norms} | {alike} |'
     )
   text = '\n'.join([*lines, '', *_one_shot(results), *_timed(timed)])
-  figures = {'accuracy': _accuracy(rows), 'gradients': _gradients(results)}
+  figures = {'errors': _errors(rows), 'gradients': _gradients(results)}
+  if any(name.startswith('rho_') for name in rows):
+    figures['curve'] = _curve(rows)
   line = {name: round(row['accuracy'], 4) for name, row in rows.items()}
   made = {'rows': rows, 'speed': timed}
   return trials.Report(made, {'accuracy': line}, text, figures)
@@ -151,28 +154,44 @@ def _timed(timed: dict[str, Any] | None) -> list[str]:
   return lines
 
 
-def _accuracy(rows: dict[str, dict[str, Any]]) -> figure.Figure:
-  """Draws accuracy against multiply-accumulates; rows over rho are joined."""
-  drawn = figure.Figure(figsize=(6.4, 4.4), layout='constrained')
+def _errors(rows: dict[str, dict[str, Any]]) -> figure.Figure:
+  """Draws a line for each row, the best at the top: errors and intervals."""
+  order = sorted(rows, key=lambda name: rows[name]['accuracy'])
+  height = 0.9 + 0.25 * len(order)
+  drawn = figure.Figure(figsize=(6.4, height), layout='constrained')
   axis = drawn.subplots()
-  curve = sorted(
-    (row['static_macs'], row['static'])
+  for y, name in enumerate(order):
+    row = rows[name]
+    colour = 'C1' if name == rows_lib.MAIN else 'C0'
+    wrong, half = 100.0 * (1.0 - row['accuracy']), 100.0 * row['interval']
+    axis.errorbar(wrong, y, xerr=half, fmt='o', capsize=2, color=colour)
+  labels = [f'{name}, {100 * rows[name]["macs"]:.0f} %' for name in order]
+  axis.set_yticks(range(len(order)), labels)
+  axis.set(xlabel='wrong after one step, %', xscale='log')
+  axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+  axis.xaxis.set_major_formatter(ticker.StrMethodFormatter('{x:g}'))
+  axis.xaxis.set_minor_formatter(ticker.NullFormatter())
+  axis.grid(axis='x', alpha=0.3)
+  return drawn
+
+
+def _curve(rows: dict[str, dict[str, Any]]) -> figure.Figure:
+  """Draws errors of static networks against cost; rows over rho are joined."""
+  drawn = figure.Figure(figsize=(6.4, 4.0), layout='constrained')
+  axis = drawn.subplots()
+  places = {
+    name: (row['static_macs'], 100.0 * (1.0 - row['static']))
     for name, row in rows.items()
-    if name.startswith('rho_')
-  )
-  if curve:
-    axis.plot(*zip(*curve, strict=True), 'o-', label='over rho')
-    axis.legend()
-  for name, row in rows.items():
-    if name.startswith('rho_'):
-      continue
-    axis.errorbar(
-      row['macs'], row['accuracy'], row['interval'], fmt='o', capsize=2
-    )
-    axis.annotate(name, (row['macs'], row['accuracy']), fontsize=7)
+    if name.startswith('rho_') or name in (rows_lib.DENSE, rows_lib.MAIN)
+  }
+  curve = [place for name, place in places.items() if name.startswith('rho_')]
+  axis.plot(*zip(*sorted(curve), strict=True), 'o-')
+  for name, place in places.items():
+    axis.plot(*place, 'o')
+    axis.annotate(name, place, (4, 4), textcoords='offset points', fontsize=8)
   axis.set(
     xlabel='multiply-accumulates, share of the dense network',
-    ylabel='accuracy after one step',
+    ylabel='wrong after one step, %',
   )
   return drawn
 

@@ -139,7 +139,7 @@ def test_the_table_has_means_and_intervals_over_tasks():
   assert 'takes 2.00 s. It takes 1.70 times as long with all' in made.text
   assert 'side by side, and 1.20 times as a program' in made.text
   assert 'PyTorch takes 2.50 times as long as ours without gates' in made.text
-  assert set(made.figures) == {'accuracy', 'gradients'}
+  assert set(made.figures) == {'errors', 'curve', 'gradients'}
 
 
 def test_bytes_of_a_round_count_what_is_sent():
