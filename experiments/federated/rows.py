@@ -9,7 +9,8 @@ import types
 from typing import Any, NamedTuple
 
 _DENSE = types.MappingProxyType({'gates': 'none', 'order': 'backbone'})
-_FIRST = types.MappingProxyType({'second_order': False})
+# With steps of size 1 at the start, rows of first order stay at chance.
+_FIRST = types.MappingProxyType({'second_order': False, 'backbone_rate': 0.1})
 # Federated averaging: five local steps of SGD, and the mean of the nodes.
 _AVERAGING = types.MappingProxyType({
   'one_step': False, 'local_steps': 5, 'server': 'average',
