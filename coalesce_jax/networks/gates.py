@@ -34,6 +34,9 @@ KINDS = ('input', 'static', 'none')
 # Logits of a new gate: sigmoid(2) is 0.88.
 OPEN = 2.0
 TEMPERATURE = 2.0 / 3.0
+# Factor of the parameters of static logits. Adam moves every parameter equally
+# far, and these have no kernel that would multiply the way.
+_STATIC = 10.0
 # Values between the two layers of a gate.
 HIDDEN = 16
 # Scale of the initial kernel of the second layer: gates that differ too little
@@ -70,7 +73,8 @@ class Gate(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     if self.kind == 'static':
       free = self.param('logits', nn.initializers.zeros, (self.features,))
-      return jnp.broadcast_to(free[:, None], (*free.shape, x.shape[-1])) + OPEN
+      logits = _STATIC * free[:, None] + OPEN
+      return jnp.broadcast_to(logits, (self.features, x.shape[-1]))
     pooled = jnp.mean(x, (1, 2)).T
     hidden = layers.Dense(HIDDEN, name='hidden')(pooled)
     hidden = layers.Norm('layer', name='norm')(hidden.T[:, None, None, :])

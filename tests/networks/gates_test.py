@@ -106,3 +106,11 @@ def test_params_are_split_into_backbone_and_gates():
   assert set(shapes['gates']) == {f'gate_{i}' for i in range(4)}
   assert not any(name.startswith('gate') for name in shapes['backbone'])
   assert gated.even(10, 4) == (4, 4, 2)
+
+
+def test_static_logits_are_ten_times_their_parameters_and_two():
+  gate = gates.Gate(4, 'static')
+  free = jnp.array([-0.19, -0.21, 0.0, -1.0])
+  logits = gate.apply({'params': {'logits': free}}, jnp.zeros((3, 2, 2, 5)))
+  np.testing.assert_allclose(logits[:, 0], [0.1, -0.1, 2.0, -8.0], atol=1e-6)
+  assert logits.shape == (4, 5)
