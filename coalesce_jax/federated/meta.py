@@ -81,7 +81,8 @@ def pressure(config: Config, step: Any = None) -> Pressure:
     config: the settings.
     step: rounds done before, `[]`; None is the last round.
   """
-  falling, left = config.closing * config.schedule.steps, 0.0
+  falling = config.closing * config.schedule.steps
+  left: Any = 0.0
   if step is not None and falling:
     left = jax.nn.relu(1.0 - step / falling)
   return Pressure(

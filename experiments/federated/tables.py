@@ -57,7 +57,7 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
 
   Returns:
     `interval` is the half width of the 95 % interval over tasks of the means
-    over seeds; `by_seed` are means over tasks.
+    over seeds; `by_seed` are means over tasks; `by_task` are all, `[S, T]`.
   """
   accuracy = np.array(result['accuracy'])
   static = np.array(result['static_accuracy'])
@@ -71,6 +71,7 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
     'accuracy': float(accuracy.mean()),
     'interval': interval(accuracy),
     'by_seed': accuracy.mean(1),
+    'by_task': accuracy,
     'validation': result['validation'],
     'static': float(static.mean()),
     'static_interval': interval(static),
