@@ -43,7 +43,7 @@ def measure(
     stop: whether a stop was asked for.
 
   Returns:
-    Median seconds of each, and the median `ratios` of the others over
+    `medians` of seconds of each, and the median `ratios` of the others over
     `program`.
   """
   nodes, key = problem.train, jax.random.key(0)
@@ -66,7 +66,7 @@ def measure(
   }  # fmt: skip
   spent = timing.interleave(cases, rounds=count, stop=stop)
   return {
-    'seconds': {name: timing.median(times) for name, times in spent.items()},
+    'medians': {name: timing.median(times) for name, times in spent.items()},
     'ratios': {
       name: timing.ratio(spent[name], spent['program'])
       for name in ('side_by_side', 'one_by_one')

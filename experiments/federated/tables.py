@@ -48,7 +48,7 @@ def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
   if any(name.startswith('rho_') for name in rows):
     figures['curve'] = _curve(rows)
   line = {name: round(row['accuracy'], 4) for name, row in rows.items()}
-  made = {'rows': rows, 'speed': timed}
+  made = {'rows': rows, 'speed': timed, 'trials': results}
   return trials.Report(made, {'accuracy': line}, text, figures)
 
 
@@ -57,7 +57,7 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
 
   Returns:
     `interval` is the half width of the 95 % interval over tasks of the means
-    over seeds; `by_seed` are means over tasks; `by_task` are all, `[S, T]`.
+    over seeds; `by_seed` are means over tasks.
   """
   accuracy = np.array(result['accuracy'])
   static = np.array(result['static_accuracy'])
@@ -71,7 +71,6 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
     'accuracy': float(accuracy.mean()),
     'interval': interval(accuracy),
     'by_seed': accuracy.mean(1),
-    'by_task': accuracy,
     'validation': result['validation'],
     'static': float(static.mean()),
     'static_interval': interval(static),
@@ -140,9 +139,9 @@ def _timed(timed: dict[str, Any] | None) -> list[str]:
   """Returns a line on the time of a round, if it was measured."""
   if timed is None:
     return []
-  seconds, ratios = timed['seconds'], timed['ratios']
+  medians, ratios = timed['medians'], timed['ratios']
   lines = [
-    f'A round of {timed["nodes"]} nodes takes {seconds["program"]:.2f} s. It '
+    f'A round of {timed["nodes"]} nodes takes {medians["program"]:.2f} s. It '
     f'takes {ratios["side_by_side"]:.2f} times as long with all nodes side by '
     f'side, and {ratios["one_by_one"]:.2f} times as a program for each node.',
     '',

@@ -115,7 +115,7 @@ def test_the_table_has_means_and_intervals_over_tasks():
       'rho_0.1': result(accuracy, 30),
       'slim': result([[0.0, 0.5, 0.5, 0.0], [0.0] * 4], 50),
       'speed': {
-        'seconds': {'program': 2.0},
+        'medians': {'program': 2.0},
         'ratios': {'side_by_side': 1.7, 'one_by_one': 1.2},
         'nodes': 16,
         'peers': {'ratios': {'vmap': 2.5}},
