@@ -140,10 +140,10 @@ for name, before, after, macs in (
 # ## What is open
 #
 # Each row is a task, each column a channel; dark channels are open. Tasks of
-# one node stand together. If gates saw what only some tasks need, the rows of a
-# node would be alike, and those of different nodes would differ. With digits
-# this small nearly all channels are open for all nodes or for none: the gates
-# have found one smaller network for all of them.
+# one node stand together. Where gates see what only some tasks need, the rows
+# of a node are alike, and those of other nodes differ. Most channels are open
+# for all nodes or for none: the gates have found one smaller network for all of
+# them. A few open for some nodes only.
 
 # %%
 shares = np.concatenate([np.asarray(g) for g in scores.gates], -1)
