@@ -26,8 +26,9 @@ from coalesce_jax.training import scan
 # Name of the value that says which node this is; `UNNAMED` lets the server say.
 POSITION = 'position'
 UNNAMED = -1
-# Name of the value with the numbers that make the key of a node's round.
+# Names of values: numbers that make the key of a node's round, and its number.
 KEY, ROUND = 'key', 'round'
+_MAX_ROUNDS = 2**31 - 1
 METRICS = ('loss', 'accuracy', 'open')
 SCORES = ('accuracy', 'before', 'macs', 'static_accuracy', 'static_macs')
 # Another stream of tasks than those of training.
@@ -98,8 +99,8 @@ def handlers(
   def train(given: Content) -> Content:
     start = exchange.unpack(given.arrays, like)
     key = jax.random.wrap_key_data(jnp.asarray(given.values[KEY], jnp.uint32))
-    done = jnp.int32(given.values[ROUND] - 1)
-    end, _, metrics = step(mine, done, start, jnp.int32(0), key)
+    done = exchange.whole(given.values, ROUND, 1, _MAX_ROUNDS) - 1
+    end, _, metrics = step(mine, jnp.int32(done), start, jnp.int32(0), key)
     if clip:
       end = privacy.clipped(start, end, clip)
     found = {name: float(metrics[name]) for name in METRICS}

@@ -63,6 +63,10 @@ def test_the_penalty_of_a_node_is_that_of_its_round():
     found = train(exchange.Content(arrays, values)).values
     losses[number] = found['loss']
     opened.add(found['open'])
+  for wrong in (0, 1.5, 2**40):
+    values = {'key': [0, 1], 'round': wrong}
+    with pytest.raises(ValueError, match='round'):
+      train(exchange.Content(arrays, values))
   (share,) = opened
   assert 0.5 < share <= 1.0
   for number, begins in ((3, 0.5), (5, 0.0)):
