@@ -30,13 +30,17 @@ from coalesce_jax.models import header as header_lib
 from coalesce_jax.models import manifest as manifest_lib
 from coalesce_jax.models import untrusted
 
-VERSION = 1
+VERSION = 2
 KINDS = ('meta', 'task')
 BundleError = bundle.BundleError
 Path = str | os.PathLike[str]
 _FIELDS = {
-  manifest_lib.CLASSIFIER, 'fixed', 'kind', 'names', 'order', 'payload_sha256',
-  'spec',
+  manifest_lib.CLASSIFIER, 'kind', 'names', 'payload_sha256', 'spec', 'step',
+}  # fmt: skip
+# Attributes of `learn.Meta` that say how a new node adapts.
+_STEP: Mapping[str, tuple[type, ...]] = {
+  'order': (str,), 'rho': (int, float), 'target': (int, float),
+  'fixed': (bool,),
 }  # fmt: skip
 _LISTS = ('image_shape', 'widths', 'groups')
 
@@ -47,16 +51,14 @@ class Contents(NamedTuple):
   Attributes:
     kind: 'meta' for meta-parameters, 'task' for a classifier of one task.
     spec: the network.
-    order: order of the step of adaptation; '' of a task.
-    fixed: whether labels mean the same at all nodes; False of a task.
+    step: how a new node adapts, see `learn.Meta`; empty of a task.
     names: names of the classes.
     shapes: shapes of the leaves, by name.
   """
 
   kind: str
   spec: classifier.Spec
-  order: str
-  fixed: bool
+  step: Mapping[str, Any]
   names: tuple[str, ...]
   shapes: Mapping[str, header_lib.Shape]
 
@@ -82,8 +84,7 @@ def encode(model: learn.Meta | classifier.Classifier) -> bytes:
     manifest_lib.CLASSIFIER: VERSION,
     'kind': 'meta' if meta else 'task',
     'spec': described,
-    'order': model.order if isinstance(model, learn.Meta) else '',
-    'fixed': isinstance(model, learn.Meta) and model.fixed,
+    'step': {k: getattr(model, k) for k in _STEP} if meta else {},
     'names': () if isinstance(model, learn.Meta) else model.names,
     'payload_sha256': '',
   }
@@ -139,7 +140,7 @@ def load(path: Path) -> learn.Meta | classifier.Classifier:
   params: dict[str, Any] = {part: {} for part in _parts(contents.kind)}
   params |= trees.unflatten(leaves)
   if contents.kind == 'meta':
-    return learn.Meta(contents.spec, params, contents.order, contents.fixed)
+    return learn.Meta(contents.spec, params, **contents.step)
   return classifier.Classifier(contents.spec, params, contents.names)
 
 
@@ -193,11 +194,7 @@ def parse(manifest: Mapping[str, Any]) -> Contents:
       f'the manifest has the fields {str(sorted(manifest)):.200}'
     )
   kind = untrusted.one_of('kind', manifest['kind'], KINDS)
-  orders = settings.ORDERS if kind == 'meta' else ('',)
-  order = untrusted.one_of('order', manifest['order'], orders)
-  fixed = manifest['fixed']
-  if not isinstance(fixed, bool) or fixed and kind == 'task':
-    raise ValueError(f'fixed {str(fixed)[:20]} of a {kind}')
+  step = _step(manifest['step'], _STEP if kind == 'meta' else {})
   untrusted.text(manifest['payload_sha256'])
   spec = _spec(manifest['spec'])
   names = tuple(untrusted.names(manifest['names']))
@@ -207,7 +204,20 @@ def parse(manifest: Mapping[str, Any]) -> Contents:
   size = 4 * sum(map(math.prod, shapes.values()))
   if size > header_lib.MAX_BYTES:
     raise ValueError(f'{size} bytes of tensors exceed {header_lib.MAX_BYTES}')
-  return Contents(kind, spec, order, fixed, names, shapes)
+  return Contents(kind, spec, step, names, shapes)
+
+
+def _step(
+  given: Any, wanted: Mapping[str, tuple[type, ...]]
+) -> Mapping[str, Any]:
+  """Checks how a new node adapts: `wanted` are types of values by name."""
+  if not isinstance(given, dict) or set(given) != set(wanted):
+    raise ValueError('the step of adaptation has other fields')
+  for name, kinds in wanted.items():
+    if type(given[name]) not in kinds:
+      raise ValueError(f'{name} is {str(given[name])[:20]!r}')
+  settings.Config(**{k: v for k, v in given.items() if k != 'fixed'})
+  return given
 
 
 def _spec(given: Any) -> classifier.Spec:

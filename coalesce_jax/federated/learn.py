@@ -48,13 +48,33 @@ class Meta(NamedTuple):
     params: meta-parameters, see `meta`; with a leading axis S for several
       seeds.
     order: order of the step, one of `settings.ORDERS`.
+    rho: weight of the sparsity penalty in the step.
+    target: share of open channels above which the penalty begins.
     fixed: whether labels mean the same at all nodes.
   """
 
   spec: classifier.Spec
   params: types.Params
-  order: str = 'gates_first'
+  order: str = settings.Config.order
+  rho: float = settings.Config.rho
+  target: float = settings.Config.target
   fixed: bool = False
+
+  @classmethod
+  def learned(
+    cls,
+    spec: classifier.Spec,
+    params: types.Params,
+    config: settings.Config,
+    fixed: bool = False,
+  ) -> 'Meta':
+    """Returns what settings have learned; see attributes for arguments."""
+    return cls(spec, params, config.order, config.rho, config.target, fixed)
+
+  @property
+  def config(self) -> settings.Config:
+    """Settings with which a new node takes its step."""
+    return settings.Config(order=self.order, rho=self.rho, target=self.target)
 
   def member(self, index: int) -> 'Meta':
     """Returns the meta-parameters of one seed."""
@@ -131,7 +151,7 @@ def metagater(
   result = loop.drive(
     made, state, inputs, key, config.schedule, hooks, score
   )  # fmt: skip
-  return Meta(spec, result.model, config.order), result.history
+  return Meta.learned(spec, result.model, config), result.history
 
 
 def checked(
@@ -205,12 +225,11 @@ def adapt_one_step(
   batch = tasks.Batch(
     array, jnp.asarray(classes, jnp.int32), jnp.ones(len(array))
   )
-  config = settings.Config(order=meta.order)
 
   @jax.jit
   def run(params: types.Params) -> Any:
     before, _ = meta_lib.cross_entropy(spec, params, batch)
-    adapted = meta_lib.adapt(spec, config, params, batch)
+    adapted = meta_lib.adapt(spec, meta.config, params, batch)
     after, _ = meta_lib.cross_entropy(spec, adapted, batch)
     gates = spec.build().apply(adapted, pixels.decode(array)).gates
     return adapted, gates, before, after

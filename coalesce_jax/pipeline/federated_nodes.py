@@ -139,7 +139,7 @@ def lead(channel: exchange.Channel, run: Values) -> None:
   fixed = not (config.partition == 'alphabets' or config.permute)
 
   def keep(params: Any) -> None:
-    meta = learn.Meta(spec, params, learning.order, fixed)
+    meta = learn.Meta.learned(spec, params, learning, fixed)
     classifier_files.save(path, meta)
 
   found = server_lib.serve(

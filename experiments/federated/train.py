@@ -247,7 +247,7 @@ def _reused(
   rates = {**fresh[meta_lib.RATES], gated.BACKBONE: meta.params[
     meta_lib.RATES][gated.BACKBONE]}  # fmt: skip
   params = {**fresh, gated.BACKBONE: meta.params[gated.BACKBONE]}
-  return learn.Meta(spec, {**params, meta_lib.RATES: rates}, how.order)
+  return learn.Meta.learned(spec, {**params, meta_lib.RATES: rates}, how)
 
 
 def _selected(bench: Bench, score: Any, meta: learn.Meta) -> float:
