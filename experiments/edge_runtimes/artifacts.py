@@ -33,16 +33,13 @@ COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def generator(config: Any) -> generator_lib.Generator:
-  """The ternary generator, without a critic.
+  """The generator, without a critic if its weights are drawn.
 
   Raises:
-    ValueError: a bundle that is none, or is not ternary.
+    ValueError: a bundle that is none.
   """
   if config.node:
-    found = bundle.load(config.node)
-    if 'ternary' not in found.spec.encodings:
-      raise ValueError(f'{config.node}: is not ternary')
-    return found
+    return bundle.load(config.node)
   network = shapes.Network(
     config.size, config.channels, config.width, config.latent_size
   )
@@ -86,6 +83,10 @@ def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
   for name in config.runtimes or runtimes.TABLE:
     runtime = runtimes.TABLE[name]
     why = ', '.join(runtimes.missing(name))
+    if not why and runtime.ternary and not is_ternary(spec):
+      why = 'ternary weights'
+    if not why and name == runtimes.LARGE and not config.large:
+      why = 'generator before'
     if not why and name == 'torch' and not _is_peer(spec):
       why = f'{spec.network} with {dict(spec.options)}'
     if why:
@@ -95,6 +96,9 @@ def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
     stem, _, suffix = runtime.file.partition('.')
     if name == 'torch':
       _write_torch(made, path)
+    elif name == runtimes.LARGE:
+      large = bundle.load(config.large)
+      export.write(path, large, format='onnx', weights='float32')
     elif name == 'onnx_int8':
       result['quantized'] = quantized.dynamic(made, path)
     elif name == 'onnx_int8_static':
@@ -109,9 +113,7 @@ def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
     result['bytes'][name] = path.stat().st_size if runtime.file else 0
   sizes = {name: leaf.size for name, leaf in trees.flatten(made.params).items()}
   result['parameters'] = sum(sizes.values())
-  result['ternary'] = sum(
-    sizes[name] for name in spec.encodings['ternary']['leaves']
-  )
+  result['ternary'] = sum(sizes[name] for name in _leaves(spec))
   return result
 
 
@@ -119,30 +121,30 @@ def compress(made: generator_lib.Generator) -> dict[str, Any]:
   """Bytes of the whole generator by way of storing and compressor.
 
   Args:
-    made: ternary.
+    made: the generator.
 
   Returns:
     `rows`: each `stored` and the bytes by compressor; `entropy_bytes`: of the
-    codes alone, by the shares of -1, 0 and 1 in each leaf.
+    codes alone, by the shares of -1, 0 and 1 in each leaf. Without ternary
+    weights float32 is the only row, and there are no codes.
   """
   plain = generator_lib.Spec(
     made.spec.network, made.spec.latent_size, made.spec.image_shape,
     made.spec.options,
   )  # fmt: skip
   dense = generator_lib.Generator(made.network, made.params, plain)
-  stored = {
-    'float32': bundle.encode(dense, critic=False),
-    '2 bits a weight': bundle.encode(made, critic=False),
-    '1.6 bits a weight': bundle.encode(made, critic=False, packing='trits'),
-  }
+  stored = {'float32': bundle.encode(dense, critic=False)}
+  if is_ternary(made.spec):
+    stored['2 bits a weight'] = bundle.encode(made, critic=False)
+    trits = bundle.encode(made, critic=False, packing='trits')
+    stored['1.6 bits a weight'] = trits
   rows = [
     {'stored': name}
     | {kind: len(squeeze(data)) for kind, squeeze in COMPRESSORS.items()}
     for name, data in stored.items()
   ]
-  leaves = made.spec.encodings['ternary']['leaves']
   flat = trees.flatten(made.params)
-  codes = sum(entropy_bytes(np.sign(flat[name])) for name in leaves)
+  codes = sum(entropy_bytes(np.sign(flat[name])) for name in _leaves(made.spec))
   return {'rows': rows, 'entropy_bytes': math.ceil(codes)}
 
 
@@ -151,6 +153,15 @@ def entropy_bytes(codes: Any) -> float:
   _, counts = np.unique(np.asarray(codes), return_counts=True)
   shares = counts / counts.sum()
   return float(counts.sum() * -(shares * np.log2(shares)).sum() / 8.0)
+
+
+def is_ternary(spec: generator_lib.Spec) -> bool:
+  """Whether weights of a generator are ternary."""
+  return 'ternary' in spec.encodings
+
+
+def _leaves(spec: generator_lib.Spec) -> list[str]:
+  return spec.encodings['ternary']['leaves'] if is_ternary(spec) else []
 
 
 def _is_peer(spec: generator_lib.Spec) -> bool:

@@ -8,6 +8,8 @@ the runtime's:
 It takes the one core, makes one image, says so, and then answers requests, a
 JSON line each: `{"batch": B, "calls": n}` with the seconds that they took,
 `{"save": PATH}` with the images of the first latent and then of all of them.
+`{"save": PATH, "latents": PATH}` saves the images of other latents, whose
+number is a multiple of those of LATENTS.
 
 Shapes: B batch, Z latent, images `[B, H, W, C]`.
 """
@@ -43,7 +45,11 @@ def main(loader: str, file: str, latents: str, core: int) -> None:
   for line in iter(sys.stdin.readline, ''):
     request = json.loads(line)
     if 'save' in request:
-      np.save(request['save'], np.concatenate([run(z[:1]), run(z)]))
+      some = [z[:1], z]
+      if 'latents' in request:
+        others = np.load(request['latents'])
+        some = np.split(others, len(others) // len(z))
+      np.save(request['save'], np.concatenate([run(each) for each in some]))
       modules = [name for name in HEAVY if name in sys.modules]
       _say(peak_mib=_peak(), modules=modules)
     else:

@@ -30,6 +30,7 @@ class Runtime(NamedTuple):
       it rounds.
     needs: packages without which it is left out.
     uses: modules of `child.HEAVY` that it may import.
+    ternary: whether the generator has to be ternary.
   """
 
   label: str
@@ -38,6 +39,7 @@ class Runtime(NamedTuple):
   tolerance: float | None = 1e-4
   needs: tuple[str, ...] = ()
   uses: tuple[str, ...] = ()
+  ternary: bool = False
 
 
 _ONNX: dict[str, Any] = {
@@ -45,21 +47,29 @@ _ONNX: dict[str, Any] = {
 }  # fmt: skip
 _JAX: dict[str, Any] = {'needs': ('flatbuffers',), 'uses': ('jax',)}
 _PACKAGE = ('coalesce_jax', 'jax')
-# The one that others are divided by, and the one without images.
-REFERENCE, EMPTY = 'onnx_float32', 'numpy'
+_FEW_BITS: dict[str, Any] = {'ternary': True, **_ONNX}
+# The one that others are divided by, the one without images, and the one of the
+# generator from which the node was made.
+REFERENCE, EMPTY, LARGE = 'onnx_float32', 'numpy', 'onnx_large'
 TABLE = {
   'numpy': Runtime('Python with NumPy', 'nothing', ''),
   'onnx_float32': Runtime(
     'ONNX Runtime, float32', 'onnx', 'float32.onnx', **_ONNX
   ),
+  LARGE: Runtime(
+    'ONNX Runtime, float32, before', 'onnx', 'large.onnx', None, **_ONNX
+  ),
   'onnx_int2_load': Runtime(
-    'ONNX Runtime, int2 expanded at load', 'onnx_expanded', 'int2.onnx', **_ONNX
+    'ONNX Runtime, int2 expanded at load', 'onnx_expanded', 'int2.onnx',
+    **_FEW_BITS,
   ),
   'onnx_int2_run': Runtime(
-    'ONNX Runtime, int2 expanded at every run', 'onnx', 'int2.onnx', **_ONNX
+    'ONNX Runtime, int2 expanded at every run', 'onnx', 'int2.onnx',
+    **_FEW_BITS,
   ),
   'onnx_int4': Runtime(
-    'ONNX Runtime, int4 expanded at load', 'onnx_expanded', 'int4.onnx', **_ONNX
+    'ONNX Runtime, int4 expanded at load', 'onnx_expanded', 'int4.onnx',
+    **_FEW_BITS,
   ),
   'onnx_int8': Runtime(
     'ONNX Runtime, dynamic int8', 'onnx', 'int8.onnx', None, **_ONNX
@@ -69,11 +79,11 @@ TABLE = {
   ),
   'onnx_int2_products': Runtime(
     'ONNX Runtime, products of 2 bits', 'onnx', 'int2_products.onnx', None,
-    **_ONNX,
+    **_FEW_BITS,
   ),
   'onnx_int4_products': Runtime(
     'ONNX Runtime, products of 4 bits', 'onnx', 'int4_products.onnx', None,
-    **_ONNX,
+    **_FEW_BITS,
   ),
   'jax_bundle': Runtime(
     'JAX, packed bundle', 'bundle', 'edge.safetensors', uses=_PACKAGE
@@ -83,7 +93,7 @@ TABLE = {
     'edge.safetensors', uses=_PACKAGE,
   ),
   'stablehlo_int2': Runtime(
-    'StableHLO, int2', 'stablehlo', 'int2.stablehlo', **_JAX
+    'StableHLO, int2', 'stablehlo', 'int2.stablehlo', ternary=True, **_JAX
   ),
   'stablehlo_float32': Runtime(
     'StableHLO, float32', 'stablehlo', 'float32.stablehlo', **_JAX

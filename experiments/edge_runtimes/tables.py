@@ -29,6 +29,9 @@ def _runtimes(summary: Summary) -> list[str]:
     'bytes', 'cold start, s', 'peak MiB', 'above Python with NumPy',
     *(f'images a second, batch {batch}' for batch in batches), 'difference',
   ]  # fmt: skip
+  scored = any(row['frechet'] is not None for row in summary['rows'])
+  if scored:
+    columns += ['mean difference', 'Frechet']
   lines = [f'| runtime | {" | ".join(columns)} |']
   lines.append('|---|' + '---:|' * len(columns))
   for row in summary['rows']:
@@ -52,6 +55,10 @@ def _runtimes(summary: Summary) -> list[str]:
       ),
       '' if difference is None else f'{difference:.1g}',
     ]  # fmt: skip
+    if scored:
+      mean, far = row['mean_difference'], row['frechet']
+      cells.append('' if mean is None else f'{mean:.2g}')
+      cells.append('' if far is None else f'{far:.1f}')
     lines.append(f'| {" | ".join(cells)} |')
   return lines
 
@@ -76,6 +83,8 @@ def _compression(summary: Summary) -> list[str]:
   for row in summary['compression']['rows']:
     cells = [f'{row[kind]:,}' for kind in kinds]
     lines.append(f'| {row["stored"]} | {" | ".join(cells)} |')
+  if not summary['ternary']:
+    return lines
   lines += [
     '',
     'The entropy of the codes alone is '

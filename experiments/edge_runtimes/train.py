@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from coalesce_jax.data import datasets
+from coalesce_jax.metrics import feature_registry
+from coalesce_jax.metrics import features as features_lib
+from coalesce_jax.metrics import frechet
 from coalesce_jax.models import bundle
+from coalesce_jax.pipeline import fields
 from coalesce_jax.training import loop
 from coalesce_jax.trials import names as names_lib
 from coalesce_jax.trials import timing
@@ -19,7 +24,7 @@ from experiments.edge_runtimes import runtimes
 from experiments.edge_runtimes import tables
 from experiments.speed import shapes
 
-NAMES = ('files', 'compression', 'cold', 'speed')
+NAMES = ('files', 'compression', 'cold', 'quality', 'speed')
 
 
 def validate(config: Any) -> None:
@@ -38,9 +43,13 @@ def validate(config: Any) -> None:
     raise ValueError(f'speed.seconds {config.speed.seconds} are not positive')
   names_lib.sizes('speed.batches', config.speed.batches)
   runtimes.core(config.core)
+  if config.features:
+    feature_registry.load(config.features)
+  fields.positive(config, 'samples')
+  if config.large:
+    bundle.inspect(config.large)
   if config.node:
-    if bundle.inspect(config.node)['ternary'] is None:
-      raise ValueError(f'node {config.node} is not ternary')
+    bundle.inspect(config.node)
   else:
     network = shapes.Network(
       config.size, config.channels, config.width, config.latent_size
@@ -64,6 +73,7 @@ def plan(
     'files': functools.partial(artifacts.write, config, folder),
     'compression': lambda: artifacts.compress(artifacts.generator(config)),
     'cold': functools.partial(cold, config, folder, stop),
+    'quality': functools.partial(quality, config, folder, stop),
     'speed': functools.partial(speed, config, folder, stop),
   }
 
@@ -111,6 +121,45 @@ def cold(
       if isinstance(values, list):
         del values[0]
   return found
+
+
+def quality(
+  config: Any, folder: pathlib.Path, stop: trials.Stop
+) -> dict[str, Any]:
+  """Returns `frechet`, distances of samples to test images by runtime.
+
+  Raises:
+    RuntimeError: a process failed.
+    loop.Interrupted: `stop` said so.
+  """
+  found: dict[str, float] = {}
+  if not config.features:
+    return {'frechet': found}
+  network = feature_registry.load(config.features)
+  data = datasets.load(config.features, 'test')
+  moments = lambda images: frechet.moments(  # noqa: E731
+    features_lib.extract(network, images)[0]
+  )
+  real, width = moments(data.images), max(config.speed.batches)
+  shape = (-(-config.samples // width) * width, _latent_size(folder))
+  z = np.random.default_rng([config.seed, 1]).standard_normal(shape, np.float32)
+  with tempfile.TemporaryDirectory() as scratch:
+    latents, kept = (str(pathlib.Path(scratch) / f'{k}.npy') for k in 'zx')
+    np.save(latents, z)
+    for name in _present(config, folder):
+      if name == runtimes.EMPTY:
+        continue
+      if stop():
+        raise loop.Interrupted('between two runtimes')
+      with runtimes.Process(name, folder, runtimes.core(config.core)) as one:
+        one.ask(save=kept, latents=latents)
+      images = np.load(kept)[: config.samples]
+      found[name] = frechet.frechet_squared(moments(images), real)
+  return {'frechet': found}
+
+
+def _latent_size(folder: pathlib.Path) -> int:
+  return np.load(folder / runtimes.LATENTS).shape[1]
 
 
 def compared(
@@ -199,6 +248,7 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
   """Rows of all runtimes: medians, and ratios to `runtimes.REFERENCE`."""
   made, starts, rates = (results[k] for k in ('files', 'cold', 'speed'))
   reference = runtimes.REFERENCE
+  distances = results['quality']['frechet']
   empty = starts.get(runtimes.EMPTY, {}).get('peak_mib')
   rows = []
   for name, size in made['bytes'].items():
@@ -209,6 +259,7 @@ def summarise(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
       'bytes': size,
       'difference': start.get('difference'),
       'mean_difference': start.get('mean_difference'),
+      'frechet': distances.get(name),
       'cold_seconds': timing.median(start['cold_seconds']),
       'peak_mib': timing.median(start['peak_mib']),
       'batch_peak_mib': timing.median(start['batch_peak_mib']),

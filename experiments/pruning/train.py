@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import dataclasses
 import functools
 import math
+import pathlib
 from typing import Any
 
 import jax
@@ -119,7 +120,7 @@ def plan(
   work = trials.workspace(workdir, config, stop)
   todo: dict[str, trials.Trial] = {}
   for name in names(config):
-    bench = Bench(config, work, name)
+    bench = Bench(config, work, name, workdir)
     todo[f'large-{name}'] = bench.large
     for share in shares(config, name):
       for method in methods(config, name):
@@ -136,8 +137,11 @@ def plan(
 class Bench:
   """A subject, loaded and trained when it is first needed."""
 
-  def __init__(self, config: Any, work: workdir_lib.Workspace, name: str):
+  def __init__(
+    self, config: Any, work: workdir_lib.Workspace, name: str, workdir: str
+  ):
     self.config, self.name = config, name
+    self._bundles = pathlib.Path(workdir) / 'bundles'
     self._subject = config.subjects[name]
     self._hooks = work.hooks(None)
     self._keys = keys_lib.of_seeds(config.seed, config.seeds)
@@ -165,6 +169,8 @@ class Bench:
     """Scores the large networks."""
     ground = self.ground()
     rows = [ground.scores(self._before(s)) for s in range(self.config.seeds)]
+    for s in range(self.config.seeds):
+      self._keep(f'large_s{s}', self._large(s))
     return self._result('large', [ground.specs] * len(rows), rows)
 
   def small(self, method: str, share: float) -> dict[str, Any]:
@@ -176,6 +182,7 @@ class Bench:
       specs.append(made.specs)
       samples = ground.sample(made.specs, made.params)
       rows.append(ground.scores(samples, self._before(s)))
+      self._keep(f'{_stage(method, share)}_s{s}', _generator(made))
       if not s:
         large = ground.parted(trees.member(self._trained().params, 0))[0]
         times = device.measure({
@@ -243,10 +250,8 @@ class Bench:
     self, made: shrinking.Shrunk, s: int, stage: str
   ) -> dict[str, float]:
     """Scores the ternary copy of a smaller generator, and counts its bytes."""
-    ground, (spec,) = self.ground(), made.specs
-    small = generator_lib.Generator(
-      spec.build(), made.params[0], spec, made.critics[0]
-    )
+    ground, small = self.ground(), _generator(made)
+    spec = small.spec
     how = adaptation.ternarize_default(spec)
     schedule = subjects_lib.schedule(
       self._subject.ternary_steps, self.config.fast_compile
@@ -256,15 +261,24 @@ class Bench:
       config=dataclasses.replace(how, schedule=schedule),
       hooks=self._staged(f'{stage}_s{s}'),
     )  # fmt: skip
-    params = trees.member(self._trained().params, s)
-    large = generator_lib.Generator(
-      ground.specs[0].build(), params, ground.specs[0]
-    )
+    self._keep(f'{stage}_ternary_s{s}', ternary)
     return {
       **ground.scores(ground.sample([spec], [ternary.params])),
       'bytes': len(bundle.encode(ternary, critic=False, packing='trits')),
-      'large_bytes': len(bundle.encode(large, critic=False)),
+      'large_bytes': len(bundle.encode(self._large(s), critic=False)),
     }
+
+  def _large(self, s: int) -> generator_lib.Generator:
+    """Returns the large generator of a seed."""
+    spec = self.ground().specs[0]
+    params = trees.member(self._trained().params, s)
+    return generator_lib.Generator(spec.build(), params, spec)
+
+  def _keep(self, name: str, made: generator_lib.Generator) -> None:
+    """Writes the bundle of a generator of latents."""
+    if self._subject.kind == 'latent':
+      path = self._bundles / f'{self.name}_{name}.safetensors'
+      bundle.save(path, made, critic=False)
 
   def _staged(self, stage: str) -> Callable[[str], Any]:
     return lambda part: self._hooks(f'{self.name}_{stage}_{part}')
@@ -278,6 +292,14 @@ class Bench:
       'parameters': [sum(map(_parameters, each)) for each in specs],
       'scores': {k: [row[k] for row in rows] for k in rows[0]},
     })  # fmt: skip
+
+
+def _generator(made: shrinking.Shrunk) -> generator_lib.Generator:
+  """Returns the first of smaller networks."""
+  spec = made.specs[0]
+  return generator_lib.Generator(
+    spec.build(), made.params[0], spec, made.critics[0]
+  )
 
 
 def _stage(method: str, share: float) -> str:

@@ -36,7 +36,7 @@ def test_stages_have_the_trials_of_the_plan_in_its_order(tmp_path):
   names = list(train.plan(str(tmp_path), config, never))
   # One task: nothing runs beside what is measured.
   assert train.stages(config) == [[names]]
-  assert names == ['files', 'compression', 'cold', 'speed']
+  assert names == ['files', 'compression', 'cold', 'quality', 'speed']
 
 
 @needs_affinity
@@ -51,6 +51,9 @@ def test_stages_have_the_trials_of_the_plan_in_its_order(tmp_path):
     ('core', 4096, 'core 4096'),
     ('size', 9, '9'),
     ('node', 'nope.safetensors', 'nope.safetensors'),
+    ('large', 'nope.safetensors', 'nope.safetensors'),
+    ('features', 'nope', "'nope'"),
+    ('samples', 0, 'samples'),
   ],
 )
 def test_bad_settings_are_refused_before_anything_is_done(field, value, match):
@@ -80,7 +83,7 @@ def ternary(width=4, latent_size=8):
 
 
 @needs_affinity
-def test_a_float_bundle_is_refused_and_a_ternary_one_is_taken(tmp_path):
+def test_a_bundle_of_ones_own_is_taken(tmp_path):
   config, made = default.get_config('quick'), ternary()
   config.node = str(tmp_path / 'node.safetensors')
   bundle.save(config.node, made)
@@ -89,10 +92,6 @@ def test_a_float_bundle_is_refused_and_a_ternary_one_is_taken(tmp_path):
   np.testing.assert_array_equal(
     again.params['project']['kernel'], made.params['project']['kernel']
   )
-  plain = generator.Spec('dcgan', 8, (8, 8, 1), made.spec.options)
-  bundle.save(config.node, generator.create(plain, made.params))
-  with pytest.raises(ValueError, match='not ternary'):
-    train.validate(config)
 
 
 def test_every_runtime_has_a_loader_and_labels_differ():
@@ -131,6 +130,21 @@ def test_files_of_what_is_not_installed_are_left_out_with_a_line(
   assert train._present(config, tmp_path / 'files') == ['numpy', 'jax_bundle']
   assert found['quantized'] is None
   assert (found['parameters'], found['ternary']) == (869, 768)
+
+
+def test_a_float_generator_has_no_rows_of_few_bits(tmp_path):
+  config, made = default.get_config('quick'), ternary()
+  config.node = str(tmp_path / 'node.safetensors')
+  plain = generator.Spec('dcgan', 8, (8, 8, 1), made.spec.options)
+  bundle.save(config.node, generator.create(plain, made.params))
+  train.validate(config)
+  config.runtimes = ('numpy', 'onnx_int2_run', 'stablehlo_int2', 'jax_bundle')
+  found = artifacts.write(config, tmp_path / 'files')
+  assert set(found['bytes']) == {'numpy', 'jax_bundle'}
+  assert (found['parameters'], found['ternary']) == (869, 0)
+  compressed = artifacts.compress(artifacts.generator(config))
+  assert [row['stored'] for row in compressed['rows']] == ['float32']
+  assert compressed['entropy_bytes'] == 0
 
 
 def test_the_child_brings_no_runtime_of_its_own():
@@ -229,6 +243,7 @@ RESULTS = {
       for name, row in STARTS.items()
     },
   },
+  'quality': {'frechet': {}},
   'speed': {
     'onnx_float32': {'1': [1e-3, 1e-2, 1e-3], '64': [1e-3] * 3},
     'torch': {'1': [2e-3, 2e-2, 1e-3], '64': [5e-4] * 3},
@@ -261,6 +276,9 @@ def test_tables_and_the_figure_have_every_row():
   assert '`project/kernel`, 25% of the parameters, by MatMulInteger' in text
   assert '| float32 | 900 | 80 | 70 | 60 |' in text and '42 bytes' in text
   assert set(tables.figures(summary)) == {'runtimes'}
+  scored = {**RESULTS, 'quality': {'frechet': {'torch': 31.25}}}
+  text = tables.write(train.summarise(scored))
+  assert '| 500 (0.50) | 2,000 (2.00) | 3e-07 | 1e-08 | 31.2 |' in text
 
 
 def test_without_the_reference_there_are_no_ratios():
@@ -279,7 +297,11 @@ def test_without_the_reference_there_are_no_ratios():
 @needs_affinity
 def test_the_runtimes_run_and_are_not_run_again(tmp_path):
   # As the command line hands it over.
-  config = default.get_config('quick').lock()
+  config = default.get_config('quick')
+  config.large = str(tmp_path / 'large.safetensors')
+  bundle.save(config.large, ternary(width=8))
+  config.features, config.samples = 'digits', 100
+  config.lock()
   first = trials.complete(main.EXPERIMENT, config, str(tmp_path))
   wanted = [n for n in runtimes.TABLE if not runtimes.missing(n)]
   assert list(first['bytes']) == wanted
@@ -299,13 +321,17 @@ def test_the_runtimes_run_and_are_not_run_again(tmp_path):
       assert row['difference'] <= 1e-4
   # All kernels but the last one's 64 weights.
   assert (summary['parameters'], summary['ternary']) == (869, 768)
+  # Equal weights make equal samples, and others have another distance.
+  far = {name: row['frechet'] for name, row in rows.items()}
+  assert far['jax_bundle'] == pytest.approx(far['onnx_float32'], rel=1e-3)
+  assert far['onnx_large'] != pytest.approx(far['onnx_float32'], rel=1e-3)
   # Rounded to 8 bits, and seen to be.
   assert 1e-4 < rows['onnx_int8']['difference'] < 1.0
   assert summary['quantized']['leaves'] == ['project/kernel']
   assert summary['versions'].keys() >= {'onnx', 'onnxruntime'}
   assert rows['onnx_int2_run']['bytes'] < rows['onnx_float32']['bytes']
   kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob('trials/*.json')}
-  assert len(kept) == 4
+  assert len(kept) == 5
   assert trials.complete(main.EXPERIMENT, config, str(tmp_path)) == first
   assert kept == {p: p.stat().st_mtime_ns for p in kept}
 

@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from coalesce_jax.compress import macs
+from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.trials import device
 from coalesce_jax.trials import trials
@@ -148,6 +150,15 @@ def test_the_smoke_test_of_latents_runs_whole(tmp_path):
   whole = summary['trials']['large-mnist']['macs'][0]
   ternary = summary['trials'].pop('mnist-magnitude-50-ternary')['ternary']
   assert ternary['bytes'] < ternary['large_bytes']
+  names = ('large', 'magnitude_50', 'magnitude_50_ternary', 'density_alone_50')
+  kept = {
+    name: bundle.load(tmp_path / 'bundles' / f'mnist_{name}_s0.safetensors')
+    for name in names
+  }
+  assert macs.total(kept['large'].spec) == whole
+  fewer = macs.total(kept['magnitude_50'].spec)
+  assert fewer == summary['trials']['mnist-magnitude-50']['macs'][0]
+  assert 'ternary' in kept['magnitude_50_ternary'].spec.encodings
   for name, made in summary['trials'].items():
     assert np.all(np.isfinite(made['scores']['frechet'])), name
     if name != 'large-mnist':

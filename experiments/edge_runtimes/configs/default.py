@@ -8,8 +8,11 @@ PyTorch comes with the extra `[peers]`; what is not installed is left out.
   python -m experiments.edge_runtimes.main --workdir=DIR \
     --config=experiments/edge_runtimes/configs/default.py
 
-`:quick` is a smoke test. Others: `--config.node=edge.safetensors`, a ternary
-bundle, instead of random weights; `--config.runtimes='("torch",)'`.
+`:quick` is a smoke test. Others: `--config.node=edge.safetensors`, a bundle
+instead of random weights; `--config.runtimes='("torch",)'`. Rows of few bits
+need a ternary bundle. With `--config.large=large.safetensors` the generator
+from which the node was made has a row as well, and with
+`--config.features=mnist` rows have the Frechet distance of their own samples.
 """
 
 import ml_collections
@@ -27,9 +30,16 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict(
     {
       'seed': 0,
-      # A ternary bundle; '' is a `dcgan` of random weights, all kernels but
-      # the last ternary, with a scale a channel.
+      # A bundle; '' is a `dcgan` of random weights, all kernels but the last
+      # ternary, with a scale a channel.
       'node': '',
+      # A bundle of the generator from which the node was made; '' is none.
+      'large': '',
+      # Data set whose test images samples are compared with, in the features of
+      # its classifier; '' is none.
+      'features': '',
+      # Samples of each Frechet distance.
+      'samples': 5000,
       'width': 64,
       'size': 28,
       'channels': 1,

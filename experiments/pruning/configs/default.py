@@ -12,10 +12,11 @@ Methods that look at norm scales train half of the fine-tuning before they
 choose.
 
 Generators of latents are scored by the Frechet distance to test images, in
-features of the classifier of the data set. pix2pix is scored by the mean
-absolute difference to held-out targets, CycleGAN by the Frechet distance to
-them in random features. `agreement` is the rank correlation of the local
-densities of matched samples, before and after.
+features of the classifier of the data set, and kept as bundles in DIR/bundles,
+which `experiments.edge_runtimes` times. pix2pix is scored by the mean absolute
+difference to held-out targets, CycleGAN by the Frechet distance to them in
+random features. `agreement` is the rank correlation of the local densities of
+matched samples, before and after.
 
 `:quick` is a smoke test. Others: `--config.seeds=1`,
 `--config.only='("mnist",)'`, `--config.shares='(0.25,)'`.
