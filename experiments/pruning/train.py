@@ -58,7 +58,7 @@ def validate(config: Any) -> None:
     every = (*shrinking.METHODS, *SWAPPED, *ABLATIONS)
     if method not in every:
       raise ValueError(f'method {method!r} is not one of {every}')
-  for share in config.shares:
+  for share in (*config.shares, *config.ternary_shares):
     if not 0.0 < share < 1.0:
       raise ValueError(f'share {share} is not between 0 and 1')
   fields.positive(config, 'seeds')
@@ -128,9 +128,9 @@ def plan(
           bench.small, method, share
         )
     for share, method in bench.ternaries():
-      todo[f'{name}-{method}-{round(100 * share)}-ternary'] = functools.partial(
-        bench.ternary, method, share
-      )
+      small = f'{name}-{method}-{round(100 * share)}'
+      todo.setdefault(small, functools.partial(bench.small, method, share))
+      todo[f'{small}-ternary'] = functools.partial(bench.ternary, method, share)
   return todo
 
 
@@ -170,7 +170,10 @@ class Bench:
     ground = self.ground()
     rows = [ground.scores(self._before(s)) for s in range(self.config.seeds)]
     for s in range(self.config.seeds):
-      self._keep(f'large_s{s}', self._large(s))
+      params = trees.member(self._trained().params, s)
+      (first, *_), (own, *_) = ground.specs, ground.parted(params)
+      large = generator_lib.Generator(first.build(), own, first)
+      self._keep(f'large_s{s}', large)
     return self._result('large', [ground.specs] * len(rows), rows)
 
   def small(self, method: str, share: float) -> dict[str, Any]:
@@ -182,7 +185,7 @@ class Bench:
       specs.append(made.specs)
       samples = ground.sample(made.specs, made.params)
       rows.append(ground.scores(samples, self._before(s)))
-      self._keep(f'{_stage(method, share)}_s{s}', _generator(made))
+      self._keep(f'{_stage(method, share)}_s{s}', _generator(made), critic=True)
       if not s:
         large = ground.parted(trees.member(self._trained().params, 0))[0]
         times = device.measure({
@@ -198,18 +201,15 @@ class Bench:
       return []
     return [
       (share, method)
-      for share in shares(self.config, self.name)
+      for share in self.config.ternary_shares
       for method in methods(self.config, self.name)
-      if share in self.config.ternary_shares
-      and method in self.config.ternary_methods
+      if method in self.config.ternary_methods
     ]
 
   def ternary(self, method: str, share: float) -> dict[str, Any]:
-    """Scores ternary copies of smaller generators of all seeds."""
-    rows = [
-      self._ternarized(made, s, _stage(method, share))
-      for s, made in enumerate(self._shrunk(method, share))
-    ]
+    """Scores ternary copies of the smaller generators that were kept."""
+    stage = _stage(method, share)
+    rows = [self._ternarized(stage, s) for s in range(self.config.seeds)]
     return records.plain({
       'subject': self.name, 'kind': self._subject.kind, 'method': method,
       'share': share,
@@ -246,11 +246,9 @@ class Bench:
       params = trees.member(trained.params, s)
       yield shrink(keys[s], params, critics, f'{stage}_s{s}')
 
-  def _ternarized(
-    self, made: shrinking.Shrunk, s: int, stage: str
-  ) -> dict[str, float]:
+  def _ternarized(self, stage: str, s: int) -> dict[str, float]:
     """Scores the ternary copy of a smaller generator, and counts its bytes."""
-    ground, small = self.ground(), _generator(made)
+    ground, small = self.ground(), bundle.load(self._bundle(f'{stage}_s{s}'))
     spec = small.spec
     how = adaptation.ternarize_default(spec)
     schedule = subjects_lib.schedule(
@@ -265,20 +263,18 @@ class Bench:
     return {
       **ground.scores(ground.sample([spec], [ternary.params])),
       'bytes': len(bundle.encode(ternary, critic=False, packing='trits')),
-      'large_bytes': len(bundle.encode(self._large(s), critic=False)),
+      'large_bytes': self._bundle(f'large_s{s}').stat().st_size,
     }
 
-  def _large(self, s: int) -> generator_lib.Generator:
-    """Returns the large generator of a seed."""
-    spec = self.ground().specs[0]
-    params = trees.member(self._trained().params, s)
-    return generator_lib.Generator(spec.build(), params, spec)
+  def _bundle(self, name: str) -> pathlib.Path:
+    return self._bundles / f'{self.name}_{name}.safetensors'
 
-  def _keep(self, name: str, made: generator_lib.Generator) -> None:
+  def _keep(
+    self, name: str, made: generator_lib.Generator, critic: bool = False
+  ) -> None:
     """Writes the bundle of a generator of latents."""
     if self._subject.kind == 'latent':
-      path = self._bundles / f'{self.name}_{name}.safetensors'
-      bundle.save(path, made, critic=False)
+      bundle.save(self._bundle(name), made, critic=critic)
 
   def _staged(self, stage: str) -> Callable[[str], Any]:
     return lambda part: self._hooks(f'{self.name}_{stage}_{part}')

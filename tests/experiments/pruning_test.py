@@ -24,7 +24,8 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   config = default.get_config(variant)
   train.validate(config)
   planned = train.plan(str(tmp_path), config, lambda: False)
-  assert len(planned) == (9 if variant else 4 + 2 * (3 * 16 + 3) + 16 + 4)
+  latent = 3 * 16 + 2 * 3 + 3
+  assert len(planned) == (9 if variant else 4 + 2 * latent + 16 + 4)
   assert 'mnist-density-50' in planned and 'large-outline' in planned
   assert ('outline-density-25' in planned) == (not variant)
   assert 'outline-density-10' not in planned
@@ -32,7 +33,8 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   assert 'emoji-slimming-25' not in planned
   ternary = {name for name in planned if name.endswith('-ternary')}
   assert f'mnist-density-{50 if variant else 25}-ternary' in ternary
-  assert len(ternary) == (1 if variant else 6)
+  assert len(ternary) == (1 if variant else 12)
+  assert {name.removesuffix('-ternary') for name in ternary} <= set(planned)
 
 
 @pytest.mark.parametrize(

@@ -82,9 +82,11 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'narrow', 'narrow_distilled', 'magnitude', 'density',
       ),
       # Those of generators of latents that are ternarized afterwards, and at
-      # which shares.
-      'ternary_methods': ('narrow_distilled', 'density', 'density_distilled'),
-      'ternary_shares': (0.25,),
+      # which shares; these need not be among `shares`.
+      'ternary_methods': (
+        'narrow_distilled', 'density', 'density_distilled_long',
+      ),
+      'ternary_shares': (0.25, 0.2),
       # Settings of the agents, and the pool in which neighbours are found.
       'agents': {'steps': 400, 'neighbours': 8, 'neighbourhoods': 8},
       'pool': 2048,
