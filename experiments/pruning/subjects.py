@@ -165,14 +165,22 @@ def make(config: Any, subject: Any) -> Ground:
   return makers[subject.kind](config, subject)
 
 
+def generator(
+  config: Any, shape: tuple[int, ...], width: int, critic_width: int
+) -> generator_lib.Spec:
+  """Returns the spec of a generator of latents."""
+  return generator_lib.Spec(
+    'dcgan', config.latent_size, shape, generator_lib.freeze({'width': width}),
+    'dcgan', generator_lib.freeze({'width': critic_width}),
+  )  # fmt: skip
+
+
 def _latent(config: Any, subject: Any) -> Ground:
   train, test = datasets.both(subject.data, config.data_dir or None)
   images = train.images[: config.images or None]
-  spec = generator_lib.Spec(
-    'dcgan', config.latent_size, images.shape[1:],
-    generator_lib.freeze({'width': subject.width}),
-    'dcgan', generator_lib.freeze({'width': subject.critic_width}),
-  )  # fmt: skip
+  spec = generator(
+    config, images.shape[1:], subject.width, subject.critic_width
+  )
   default = pretraining.Config()
   game = dataclasses.replace(default.game, batch_size=subject.batch_size)
 

@@ -63,6 +63,7 @@ def validate(config: Any) -> None:
       raise ValueError(f'share {share} is not between 0 and 1')
   fields.positive(config, 'seeds')
   settings(config, '')
+  ternarization(config, subjects_lib.generator(config, (8, 8, 1), 4, 4))
 
 
 def names(config: Any) -> tuple[str, ...]:
@@ -111,6 +112,20 @@ def settings(config: Any, method: str) -> shrinking.Config:
   how = dict(config.agents)
   schedule = subjects_lib.schedule(how.pop('steps'))
   return shrinking.Config(agents.Config(schedule, **how, **changes), **whole)
+
+
+def ternarization(config: Any, spec: generator_lib.Spec) -> adaptation.Config:
+  """Returns the settings of ternarization.
+
+  Raises:
+    ValueError: one is out of range or unknown.
+  """
+  how, default = dict(config.ternary), adaptation.ternarize_default(spec)
+  game = dataclasses.replace(default.game, augment=how.pop('augment'))
+  return dataclasses.replace(
+    default, game=game, anchor=how.pop('anchor'),
+    ternary=dataclasses.replace(default.ternary, **how),
+  )  # fmt: skip
 
 
 def plan(
@@ -250,10 +265,10 @@ class Bench:
     """Scores the ternary copy of a smaller generator, and counts its bytes."""
     ground, small = self.ground(), bundle.load(self._bundle(f'{stage}_s{s}'))
     spec = small.spec
-    how = adaptation.ternarize_default(spec)
     schedule = subjects_lib.schedule(
       self._subject.ternary_steps, self.config.fast_compile
     )
+    how = ternarization(self.config, spec)
     ternary, _ = adaptation.ternarize(
       jax.random.fold_in(self._keys[s], 2), small, ground.images,
       config=dataclasses.replace(how, schedule=schedule),

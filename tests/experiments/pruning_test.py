@@ -44,6 +44,8 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
     ({'methods': ('smaller',)}, "method 'smaller' is not one of"),
     ({'shares': (0.5, 1.0)}, 'share 1.0 is not between'),
     ({'seeds': 0}, 'seeds 0 is below 1'),
+    ({'ternary.scheme': 'odd'}, "scheme 'odd' is not one of"),
+    ({'ternary_shares': (2.0,)}, 'share 2.0 is not between'),
     ({'agents.neighbours': 0}, 'neighbours 0 is below 1'),
     ({'subjects.mnist.kind': 'odd'}, "kind 'odd' is not one of"),
   ],
