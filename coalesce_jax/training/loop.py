@@ -23,6 +23,7 @@ from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
 from coalesce_jax.parallel import mesh as mesh_lib
+from coalesce_jax.training import programs
 from coalesce_jax.training import scan
 from coalesce_jax.training import schedules
 from coalesce_jax.training import task as task_lib
@@ -130,6 +131,7 @@ def drive(
     Interrupted: `hooks.stop` returned True.
     Diverged: the state was not finite after `MAX_ROLLBACKS` rollbacks.
   """
+  programs.forget_many()
   key = keys_lib.typed(key)
   hooks = Hooks() if hooks is None else hooks
   started = saved = time.monotonic()

@@ -24,6 +24,7 @@ from coalesce_jax.pipeline import fields
 from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir as workdir_lib
+from coalesce_jax.transforms import ternary_config
 from coalesce_jax.trials import device
 from coalesce_jax.trials import trials
 from experiments.pruning import subjects as subjects_lib
@@ -121,10 +122,12 @@ def ternarization(config: Any, spec: generator_lib.Spec) -> adaptation.Config:
     ValueError: one is out of range or unknown.
   """
   how, default = dict(config.ternary), adaptation.ternarize_default(spec)
+  assert default.ternary is not None
+  leaves = default.ternary.leaves
   game = dataclasses.replace(default.game, augment=how.pop('augment'))
   return dataclasses.replace(
     default, game=game, anchor=how.pop('anchor'),
-    ternary=dataclasses.replace(default.ternary, **how),
+    ternary=ternary_config.Ternary(leaves=leaves, **how),
   )  # fmt: skip
 
 

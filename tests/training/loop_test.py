@@ -10,6 +10,7 @@ import pytest
 from coalesce_jax.core import trees
 from coalesce_jax.runs import checkpoints
 from coalesce_jax.training import loop
+from coalesce_jax.training import programs
 from tests import small
 
 
@@ -47,6 +48,13 @@ def test_a_finished_run_is_not_run_again(tmp_path):
   second = drive(hooks._replace(log=lambda step, row: logged.append(step)))
   assert not logged
   assert bits(first.state) == bits(second.state)
+
+
+def test_a_training_begins_without_programs_of_too_many_others(monkeypatch):
+  asked = []
+  monkeypatch.setattr(programs, 'forget_many', lambda: asked.append(1))
+  drive(steps=3)
+  assert asked == [1]
 
 
 def test_chunks_do_not_change_the_result():
