@@ -15,6 +15,7 @@ EXPERIMENT = trials.Experiment(
   train.plan,
   tables.report,
   prepare=train.validate,
+  partial=True,
 )
 
 if __name__ == '__main__':

@@ -11,13 +11,16 @@ from experiments.pruning import subjects
 from experiments.pruning import train
 
 Results = dict[str, dict[str, Any]]
+# Methods from which others are subtracted: as it is, and with as many steps as
+# new networks.
+BASES = ('density', 'density_distilled_long')
 
 
 def report(config: Any, results: Results) -> trials.Report:
   """Makes the tables and the figures of all results."""
   lines: list[str] = []
   best: dict[str, str] = {}
-  gaps: dict[str, Any] = {}
+  gaps: dict[str, dict[str, Any]] = {base: {} for base in BASES}
   for name in dict.fromkeys(r['subject'] for r in results.values()):
     every = [r for r in results.values() if r['subject'] == name]
     rows = _scored(results, name)
@@ -35,8 +38,10 @@ def report(config: Any, results: Results) -> trials.Report:
         _cell(scores[measure]), _cell(scores.get('agreement')), _faster(row),
       ]  # fmt: skip
       lines.append(f'| {_label(row)} | {" | ".join(cells)} |')
-    gaps[name] = differences(rows, measure)
-    lines += ['', *_ternary(every, measure), *_paired(gaps[name], measure)]
+    lines += ['', *_ternary(every, measure)]
+    for base in BASES:
+      gaps[base][name] = differences(rows, measure, base)
+      lines += _paired(base, gaps[base][name], measure)
     small = [r for r in rows if r['method'] != 'large']
     if small:
       least = min(small, key=lambda r: np.mean(r['scores'][measure]))
@@ -144,36 +149,39 @@ def _axes(wholes: Results, height: float) -> tuple[figure.Figure, Any]:
 
 
 def differences(
-  rows: list[dict[str, Any]], measure: str
+  rows: list[dict[str, Any]], measure: str, base: str = BASES[0]
 ) -> dict[str, dict[str, list[float]]]:
-  """Returns scores less those of `density` at the same share, seed by seed.
+  """Returns scores less those of another method, seed by seed.
 
   Args:
     rows: the rows of a subject.
     measure: name of its main score.
+    base: the other method, at the same share.
 
   Returns:
     Differences `[S]` by label of a row, and by name of a score.
   """
-  own = {r['share']: r for r in rows if r['method'] == 'density'}
+  own = {r['share']: r for r in rows if r['method'] == base}
   found: dict[str, dict[str, list[float]]] = {}
   for row in rows:
-    if row.get('share') not in own or row['method'] == 'density':
+    if row.get('share') not in own or row['method'] == base:
       continue
-    base, scores = own[row['share']]['scores'], row['scores']
+    theirs, scores = own[row['share']]['scores'], row['scores']
     found[_label(row)] = {
-      name: [a - b for a, b in zip(scores[name], base[name], strict=True)]
+      name: [a - b for a, b in zip(scores[name], theirs[name], strict=True)]
       for name in (measure, 'agreement')
-      if name in scores and name in base
+      if name in scores and name in theirs
     }
   return found
 
 
-def _paired(gaps: dict[str, dict[str, list[float]]], measure: str) -> list[str]:
+def _paired(
+  base: str, gaps: dict[str, dict[str, list[float]]], measure: str
+) -> list[str]:
   if not gaps:
     return []
   lines = [
-    f'| less density, seed by seed | {measure} | agreement |',
+    f'| less {base}, seed by seed | {measure} | agreement |',
     '|---|---:|---:|',
   ]  # fmt: skip
   for label, row in gaps.items():

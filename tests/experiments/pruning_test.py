@@ -88,7 +88,7 @@ def test_the_table_has_shares_means_and_deviations():
   )
   assert found.line == {'best': {'mnist': 'density, 25 %'}}
   assert '| narrow, 25 % | 6.000 ± 1.414 | -0.200 ± 0.141 |' in lines
-  gaps = found.summary['differences']['mnist']['narrow, 25 %']
+  gaps = found.summary['differences']['density']['mnist']['narrow, 25 %']
   np.testing.assert_allclose(gaps['frechet'], [5.0, 7.0])
   (axis,) = found.figures['frontier'].axes
   drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
