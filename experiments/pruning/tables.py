@@ -46,7 +46,13 @@ def report(config: Any, results: Results) -> trials.Report:
     if small:
       least = min(small, key=lambda r: np.mean(r['scores'][measure]))
       best[name] = _label(least)
-  drawn = {'frontier': frontier(results), 'agreement': kept(config, results)}
+  latent = {k: r for k, r in results.items() if r['kind'] == 'latent'}
+  others = {k: r for k, r in results.items() if r['kind'] != 'latent'}
+  drawn = {
+    'frontier': frontier(results),
+    'agreement': kept(config, latent),
+    'translators': kept(config, others),
+  }
   return trials.Report(
     {'trials': results, 'differences': gaps}, {'best': best},
     '\n'.join(lines),

@@ -96,6 +96,22 @@ def test_the_table_has_shares_means_and_deviations():
   (axis,) = found.figures['agreement'].axes
   drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
   np.testing.assert_allclose(drawn['narrow'], [[0.6, 21.0]])
+  assert set(found.figures) == {'frontier', 'agreement'}
+
+
+def test_translators_have_a_figure_of_their_own():
+  made = {
+    name: row(name, [0.25], [400], *more)
+    | {'kind': 'pix2pix', 'subject': 'outline'}
+    for name, more in (('large', ()), ('narrow', (0.25, [0.5])))
+  }
+  for each in made.values():
+    each['scores']['l1'] = each['scores'].pop('frechet')
+  found = tables.report(default.get_config(), made)
+  assert set(found.figures) == {'frontier', 'translators'}
+  (axis,) = found.figures['translators'].axes
+  drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
+  np.testing.assert_allclose(drawn['narrow'], [[0.5, 0.25]])
 
 
 def test_ternary_networks_are_compared_with_the_large_one():
