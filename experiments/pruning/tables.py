@@ -127,8 +127,9 @@ def kept(config: Any, results: Results) -> figure.Figure | None:
         fmt='os^Dv'[i // 10 % 5], capsize=2, label=row['method'],
       )  # fmt: skip
     axis.set(
-      xlabel='agreement of local densities', ylabel=measure, yscale='log',
+      xlabel='agreement of local densities', ylabel=measure,
       title=f'{name}, {100 * share:.0f} %',
+      yscale='log' if whole['kind'] == 'latent' else 'linear',
     )  # fmt: skip
     axis.legend(fontsize=6)
   return drawn
