@@ -5,7 +5,7 @@ import pathlib
 import jax
 
 # Of the memory maps that Linux grants a process.
-_SHARE = 0.5
+_SHARE = 0.75
 _MAPS = pathlib.Path('/proc/self/maps')
 _LIMIT = pathlib.Path('/proc/sys/vm/max_map_count')
 
