@@ -32,6 +32,23 @@ COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+def spec(config: Any) -> generator_lib.Spec:
+  """The spec of the generator.
+
+  Raises:
+    ValueError: a bundle that is none, or a network that cannot be.
+  """
+  if config.node:
+    return bundle.load(config.node).spec
+  found = shapes.Network(
+    config.size, config.channels, config.width, config.latent_size
+  ).spec()
+  found.build()
+  return generator_lib.Spec(
+    found.network, found.latent_size, found.image_shape, found.options
+  )
+
+
 def generator(config: Any) -> generator_lib.Generator:
   """The generator, without a critic if its weights are drawn.
 
@@ -40,17 +57,10 @@ def generator(config: Any) -> generator_lib.Generator:
   """
   if config.node:
     return bundle.load(config.node)
-  network = shapes.Network(
-    config.size, config.channels, config.width, config.latent_size
-  )
-  described = network.spec()
-  spec = generator_lib.Spec(
-    described.network, described.latent_size, described.image_shape,
-    described.options,
-  )  # fmt: skip
+  drawn = spec(config)
   _, key = jax.random.split(jax.random.key(config.seed))
   return recipes.ternarize_untrained(
-    generator_lib.create(spec, spec.build().init(key)),
+    generator_lib.create(drawn, drawn.build().init(key)),
     ternary_config.Ternary(leaves=LEAVES),
   )
 
@@ -68,10 +78,10 @@ def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
     `versions`.
   """
   made = generator(config)
-  spec = made.spec
+  described = made.spec
   folder.mkdir(parents=True, exist_ok=True)
   rng = np.random.default_rng(config.seed)
-  shape = (max(config.speed.batches), spec.latent_size)
+  shape = (max(config.speed.batches), described.latent_size)
   z = rng.standard_normal(shape, np.float32)
   apply = jax.jit(made.network.apply)
   images = [np.asarray(apply(made.params, some)) for some in (z[:1], z)]
@@ -83,12 +93,12 @@ def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
   for name in config.runtimes or runtimes.TABLE:
     runtime = runtimes.TABLE[name]
     why = ', '.join(runtimes.missing(name))
-    if not why and runtime.ternary and not is_ternary(spec):
+    if not why and runtime.ternary and not is_ternary(described):
       why = 'ternary weights'
     if not why and name == runtimes.LARGE and not config.large:
       why = 'generator before'
-    if not why and name == 'torch' and not _is_peer(spec):
-      why = f'{spec.network} with {dict(spec.options)}'
+    if not why and name == 'torch' and not _is_peer(described):
+      why = f'{described.network} with {dict(described.options)}'
     if why:
       logging.info('%s is left out: no %s', name, why)
       continue
@@ -113,7 +123,7 @@ def write(config: Any, folder: pathlib.Path) -> dict[str, Any]:
     result['bytes'][name] = path.stat().st_size if runtime.file else 0
   sizes = {name: leaf.size for name, leaf in trees.flatten(made.params).items()}
   result['parameters'] = sum(sizes.values())
-  result['ternary'] = sum(sizes[name] for name in _leaves(spec))
+  result['ternary'] = sum(sizes[name] for name in _leaves(described))
   return result
 
 

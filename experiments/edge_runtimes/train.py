@@ -9,10 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from coalesce_jax.data import datasets
 from coalesce_jax.metrics import feature_registry
-from coalesce_jax.metrics import features as features_lib
-from coalesce_jax.metrics import frechet
 from coalesce_jax.models import bundle
 from coalesce_jax.pipeline import fields
 from coalesce_jax.training import loop
@@ -20,9 +17,9 @@ from coalesce_jax.trials import names as names_lib
 from coalesce_jax.trials import timing
 from coalesce_jax.trials import trials
 from experiments.edge_runtimes import artifacts
+from experiments.edge_runtimes import quality
 from experiments.edge_runtimes import runtimes
 from experiments.edge_runtimes import tables
-from experiments.speed import shapes
 
 NAMES = ('files', 'compression', 'cold', 'quality', 'speed')
 
@@ -46,15 +43,16 @@ def validate(config: Any) -> None:
   if config.features:
     feature_registry.load(config.features)
   fields.positive(config, 'samples')
+  spec = artifacts.spec(config)
   if config.large:
-    bundle.inspect(config.large)
-  if config.node:
-    bundle.inspect(config.node)
-  else:
-    network = shapes.Network(
-      config.size, config.channels, config.width, config.latent_size
-    )
-    network.spec().build()
+    large = bundle.load(config.large).spec
+    if (large.latent_size, large.image_shape) != (
+      spec.latent_size, spec.image_shape
+    ):  # fmt: skip
+      raise ValueError(
+        f'large {config.large}: {large.image_shape} of {large.latent_size} '
+        f'latents, the node has {spec.image_shape} of {spec.latent_size}'
+      )
 
 
 def stages(config: Any) -> list[list[list[str]]]:
@@ -73,7 +71,9 @@ def plan(
     'files': functools.partial(artifacts.write, config, folder),
     'compression': lambda: artifacts.compress(artifacts.generator(config)),
     'cold': functools.partial(cold, config, folder, stop),
-    'quality': functools.partial(quality, config, folder, stop),
+    'quality': lambda: quality.measure(
+      config, folder, _present(config, folder), stop
+    ),
     'speed': functools.partial(speed, config, folder, stop),
   }
 
@@ -121,45 +121,6 @@ def cold(
       if isinstance(values, list):
         del values[0]
   return found
-
-
-def quality(
-  config: Any, folder: pathlib.Path, stop: trials.Stop
-) -> dict[str, Any]:
-  """Returns `frechet`, distances of samples to test images by runtime.
-
-  Raises:
-    RuntimeError: a process failed.
-    loop.Interrupted: `stop` said so.
-  """
-  found: dict[str, float] = {}
-  if not config.features:
-    return {'frechet': found}
-  network = feature_registry.load(config.features)
-  data = datasets.load(config.features, 'test')
-  moments = lambda images: frechet.moments(  # noqa: E731
-    features_lib.extract(network, images)[0]
-  )
-  real, width = moments(data.images), max(config.speed.batches)
-  shape = (-(-config.samples // width) * width, _latent_size(folder))
-  z = np.random.default_rng([config.seed, 1]).standard_normal(shape, np.float32)
-  with tempfile.TemporaryDirectory() as scratch:
-    latents, kept = (str(pathlib.Path(scratch) / f'{k}.npy') for k in 'zx')
-    np.save(latents, z)
-    for name in _present(config, folder):
-      if name == runtimes.EMPTY:
-        continue
-      if stop():
-        raise loop.Interrupted('between two runtimes')
-      with runtimes.Process(name, folder, runtimes.core(config.core)) as one:
-        one.ask(save=kept, latents=latents)
-      images = np.load(kept)[: config.samples]
-      found[name] = frechet.frechet_squared(moments(images), real)
-  return {'frechet': found}
-
-
-def _latent_size(folder: pathlib.Path) -> int:
-  return np.load(folder / runtimes.LATENTS).shape[1]
 
 
 def compared(

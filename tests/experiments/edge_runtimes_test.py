@@ -92,6 +92,10 @@ def test_a_bundle_of_ones_own_is_taken(tmp_path):
   np.testing.assert_array_equal(
     again.params['project']['kernel'], made.params['project']['kernel']
   )
+  config.large = str(tmp_path / 'large.safetensors')
+  bundle.save(config.large, ternary(latent_size=4))
+  with pytest.raises(ValueError, match=r'large .* of 4 latents, the node has'):
+    train.validate(config)
 
 
 def test_every_runtime_has_a_loader_and_labels_differ():
