@@ -16,9 +16,9 @@ def forget_many(
   """Forgets all compiled programs if they are many.
 
   JAX keeps programs as long as a process lives. On a CPU a program of a
-  training takes one or two thousand memory maps. When a process has more maps than
-  `vm.max_map_count`, usually 65,530, compilation fails and the process crashes.
-  What is needed again is compiled again.
+  training takes one or two thousand memory maps. When a process has more maps
+  than `vm.max_map_count`, usually 65,530, compilation fails and the process
+  crashes. What is needed again is compiled again.
 
   Args:
     maps: file with a line for each memory map of this process.
