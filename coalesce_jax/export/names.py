@@ -17,8 +17,8 @@ OF_TRANSLATORS = ('int8',)
 # Format -> the endings of its files.
 ENDINGS = {'onnx': ('.onnx',), 'stablehlo': ('.stablehlo', '.mlir', '.bin')}
 # Version of the standard operators of ONNX, by type of the weights: the lowest
-# that has the type. More runtimes read an older version.
-OPSETS = {'int2': 25, 'int4': 21, 'float32': 13, 'int8': 13}
+# that has the type and `LayerNormalization`. More runtimes read an older one.
+OPSETS = {'int2': 25, 'int4': 21, 'float32': 17, 'int8': 17}
 
 
 def offered(format: str, translator: bool) -> dict[str, str | None]:

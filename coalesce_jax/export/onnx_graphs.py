@@ -1,7 +1,8 @@
 """ONNX graphs of generators, written layer by layer; see `onnx_layers`.
 
 A graph names the lowest version of the standard operators (opset) that has the
-type of its weights, so that as many runtimes as possible read it.
+type of its weights, and at least the one with `LayerNormalization`, so that as
+many runtimes as possible read it.
 
 Shapes: B batch, Z latent, C channels, H, W image, D dimensions of a vector, K
 generators of a mixture. Feature maps are `[B, C, H, W]` within a graph.
@@ -43,7 +44,7 @@ KINDS = {
   'float32': Kind(None, names.OPSETS['float32']),
 }
 # Opsets of files that earlier versions of this package wrote.
-EARLIER_OPSETS = (18,)
+EARLIER_OPSETS = (13, 18)
 INPUT, OUTPUT, BATCH = 'z', 'images', 'batch'
 
 Graph = layers.Graph
@@ -196,11 +197,11 @@ def _select(graph: Graph, x: str) -> str:
 def _write_dcgan(graph: Graph, module: Any) -> str:
   base, doublings = dcgan.STAGES[module.size]
   x = layers.project(graph, (base, base))
-  x = layers.norm(graph, x, 'norm_0', module.norm)
-  x = layers.node(graph, 'Relu', x)
-  for i in range(1, doublings):
-    x = layers.double(graph, x, f'up_{i}', (1, 1))
-    x = layers.norm(graph, x, f'norm_{i}', module.norm)
+  for i in range(doublings):
+    if i:
+      x = layers.double(graph, x, f'up_{i}', (1, 1))
+    size = (base << i, base << i)
+    x = layers.norm(graph, x, f'norm_{i}', module.norm, size)
     x = layers.node(graph, 'Relu', x)
   x = layers.double(graph, x, 'out', (1, 1))
   return layers.node(graph, 'Tanh', layers.swap(graph, x))
@@ -249,7 +250,7 @@ _ACTIVATIONS: dict[str, tuple[str, dict[str, float]]] = {
 # All operators that a graph may have.
 OPERATORS = frozenset({
   'Add', 'ArgMax', 'Clip', 'ConvTranspose', 'DequantizeLinear', 'Div', 'Equal',
-  'Erf', 'Gemm', 'LeakyRelu', 'Log', 'MatMul', 'Min', 'Mul', 'Neg',
-  'ReduceMean', 'Relu', 'Reshape', 'Sigmoid', 'Slice', 'Sqrt', 'Sub', 'Tanh',
-  'Transpose', 'Where',
+  'Erf', 'Expand', 'Gemm', 'LayerNormalization', 'LeakyRelu', 'Log', 'MatMul',
+  'Min', 'Mul', 'Neg', 'ReduceMean', 'Relu', 'Reshape', 'Sigmoid', 'Slice',
+  'Sqrt', 'Sub', 'Tanh', 'Transpose', 'Where',
 })  # fmt: skip

@@ -28,6 +28,9 @@ from coalesce_jax.transforms import int8
 
 # The operator ReduceMean takes its axes as an input from here on.
 _AXES_AS_INPUT = 18
+# Of `layers.Norm`: what is added to a mean square, and the leaves.
+_EPSILON = 1e-6
+_RESCALES = ('scale', 'shift')
 
 
 class Graph(NamedTuple):
@@ -141,13 +144,35 @@ def _bias(graph: Graph, name: str) -> list[str]:
   return [leaf(graph, name, (0,))] if name in graph.params else []
 
 
-def norm(graph: Graph, x: str, name: str, kind: str) -> str:
-  """Writes `layers.Norm` on `[B, C, H, W]`."""
+def norm(
+  graph: Graph, x: str, name: str, kind: str, size: tuple[int, int]
+) -> str:
+  """Writes `layers.Norm` on `[B, C, H, W]`.
+
+  Args:
+    graph: the graph.
+    x: name of the input.
+    name: name of the layer.
+    kind: 'layer', 'pixel' or 'none'.
+    size: (H, W).
+  """
   if kind == 'none':
     return x
-  average = mean(graph, [1] if kind == 'pixel' else [1, 2, 3])
-  x = normalize(graph, x, average, kind == 'layer', 1e-6)
+  if kind == 'layer':
+    # One operator, where its parts would be nine.
+    shape = graph.params[f'{name}/scale'].size, *size
+    scales = (_expanded(graph, f'{name}/{k}', shape) for k in _RESCALES)
+    return node(
+      graph, 'LayerNormalization', x, *scales, axis=1, epsilon=_EPSILON
+    )
+  x = normalize(graph, x, mean(graph, [1]), False, _EPSILON)
   return rescale(graph, x, name)
+
+
+def _expanded(graph: Graph, name: str, shape: tuple[int, int, int]) -> str:
+  """Writes a leaf of C numbers for each pixel; runtimes do it at load."""
+  x = leaf(graph, name, (0,), (shape[0], 1, 1))
+  return node(graph, 'Expand', x, constant(graph, shape, np.int64))
 
 
 def normalize(
@@ -176,8 +201,8 @@ def normalize(
 def rescale(graph: Graph, x: str, name: str) -> str:
   """Writes the scale and the shift of a norm, on `[B, C, H, W]`."""
   shape = (graph.params[f'{name}/scale'].size, 1, 1)
-  x = node(graph, 'Mul', x, leaf(graph, f'{name}/scale', (0,), shape))
-  return node(graph, 'Add', x, leaf(graph, f'{name}/shift', (0,), shape))
+  scale, shift = (leaf(graph, f'{name}/{k}', (0,), shape) for k in _RESCALES)
+  return node(graph, 'Add', node(graph, 'Mul', x, scale), shift)
 
 
 def mean(graph: Graph, axes: list[int]) -> Callable[[str], str]:

@@ -96,7 +96,7 @@ def test_a_mixture_is_exported_and_sampled(capsys, tmp_path):
   code, result, _ = calls.run(
     capsys, 'export', f'--node={mixed}', f'--out={out}'
   )
-  assert code == 0 and result['opset'] == 13
+  assert code == 0 and result['opset'] == 17
   code, _, _ = calls.run(
     capsys, 'sample', '--backend=onnx', f'--node={out}', '--n=4',
     f'--out={tmp_path / "x.png"}',

@@ -132,7 +132,7 @@ def test_an_exported_translator_gives_the_same_pictures(
     capsys, 'export', f'--node={out}', f'--out={program}'
   )
   assert code == 0, error
-  assert result['weights'] == 'float32' and result['opset'] == 13
+  assert result['weights'] == 'float32' and result['opset'] == 17
   image = np.random.default_rng(1).integers(0, 256, (9, 14, 3), np.uint8)
   Image.fromarray(image).save(source)
   wanted = (np.asarray(cj.load(out)(image[None]))[0] + 1.0) * 127.5

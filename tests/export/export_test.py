@@ -71,7 +71,7 @@ def test_files_say_what_they_are(tmp_path, format, weights, tolerance):
     assert len(program) < path.stat().st_size
     onnx.checker.check_model(onnx.load(path), full_check=True)
     opset = onnx.load(path).opset_import[0].version
-    assert opset == {'int2': 25, 'int4': 21, 'float32': 13}[weights]
+    assert opset == {'int2': 25, 'int4': 21, 'float32': 17}[weights]
   assert said.pop('program_sha256') == files.digest([program])
   assert said == {
     'format_version': 1,

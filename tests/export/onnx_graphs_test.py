@@ -177,10 +177,21 @@ def test_the_opset_is_the_lowest_that_has_the_type(weights):
     assert (f'tensor({weights})' in types) == known
 
 
-def test_float32_graphs_have_operators_of_opset_13():
-  assert onnx_graphs.KINDS['float32'].opset == 13
-  for name in onnx_graphs.OPERATORS:
-    assert onnx.defs.get_schema(name, 13).since_version <= 13
+def test_float32_graphs_have_the_lowest_opset_of_their_operators():
+  since = [
+    onnx.defs.get_schema(name, onnx_graphs.KINDS['float32'].opset).since_version
+    for name in onnx_graphs.OPERATORS
+  ]
+  assert max(since) == onnx_graphs.KINDS['float32'].opset == 17
+
+
+def test_a_norm_over_a_layer_is_one_operator():
+  graph = onnx_graphs.model(
+    small.drawn(NETWORKS['dcgan layer']), 'float32'
+  ).graph
+  found = [node.op_type for node in graph.node]
+  assert found.count('LayerNormalization') == found.count('Relu') == 2
+  assert not {'ReduceMean', 'Sub', 'Div', 'Sqrt'} & {*found}
 
 
 @pytest.mark.parametrize('granularity', ternary.GRANULARITIES)

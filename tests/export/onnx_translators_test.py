@@ -198,7 +198,7 @@ def test_graphs_have_free_sizes_and_the_lowest_opset(weights):
   made = small.coded(small.drawn(spec('resnet')), 'channel', 1)
   model = onnx_translators.model(made, weights)
   (opset,) = model.opset_import
-  wanted = {'int2': 25, 'int4': 21, 'float32': 13, 'int8': 13}[weights]
+  wanted = {'int2': 25, 'int4': 21, 'float32': 17, 'int8': 17}[weights]
   assert (opset.domain, opset.version) == ('', wanted)
   ends = {
     value.name: [

@@ -97,8 +97,8 @@ def export(values: Values) -> None:
   kinds.choice(
     values, 'weights', None, list(export_names.WEIGHTS['onnx']),
     'Type of ternary leaves. In ONNX, int2 needs opset 25 (ONNX Runtime 1.24), '
-    'int4 opset 21 (OpenVINO, ONNX Runtime 1.20), float32 opset 13 (also older '
-    'runtimes). int8 rounds the kernels of a translator to 8 bits, opset 13. '
+    'int4 opset 21 (OpenVINO, ONNX Runtime 1.20), float32 opset 17 (also older '
+    'runtimes). int8 rounds the kernels of a translator to 8 bits, opset 17. '
     'Default: int2 for a ternary bundle, float32 for another.',
   )  # fmt: skip
   kinds.path(
