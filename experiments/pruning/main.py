@@ -5,6 +5,7 @@ import sys
 from coalesce_jax.cli import experiment
 from coalesce_jax.cli import leave
 from coalesce_jax.trials import trials
+from experiments.pruning import settings
 from experiments.pruning import tables
 from experiments.pruning import train
 
@@ -14,7 +15,7 @@ EXPERIMENT = trials.Experiment(
   trials.configuration(__file__),
   train.plan,
   tables.report,
-  prepare=train.validate,
+  prepare=settings.validate,
   partial=True,
 )
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from coalesce_jax.metrics import spread
 from coalesce_jax.trials import trials
+from experiments.pruning import settings
 from experiments.pruning import subjects
-from experiments.pruning import train
 
 Results = dict[str, dict[str, Any]]
 # Methods from which others are subtracted: as it is, and with as many steps as
@@ -110,7 +110,7 @@ def _ternary(rows: list[dict[str, Any]], measure: str) -> list[str]:
 def kept(config: Any, results: Results) -> figure.Figure | None:
   """Draws scores over agreement at the middle share, by subject."""
   wholes = _wholes(results)
-  share = train.middle(config)
+  share = settings.middle(config)
   if not wholes:
     return None
   drawn, axes = _axes(wholes, 4.6)

@@ -12,7 +12,6 @@ from typing import Any
 
 import jax
 
-from coalesce_jax.compress import agents
 from coalesce_jax.compress import macs
 from coalesce_jax.compress import shrinking
 from coalesce_jax.core import trees
@@ -20,115 +19,13 @@ from coalesce_jax.methods import adaptation
 from coalesce_jax.methods import problems
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
-from coalesce_jax.pipeline import fields
 from coalesce_jax.pipeline import keys as keys_lib
 from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir as workdir_lib
-from coalesce_jax.transforms import ternary_config
 from coalesce_jax.trials import device
 from coalesce_jax.trials import trials
+from experiments.pruning import settings
 from experiments.pruning import subjects as subjects_lib
-
-# Methods whose new networks train only as long as others are fine-tuned, or
-# which are fine-tuned as long as new networks train.
-SWAPPED = {
-  'narrow_short': 'narrow',
-  'narrow_distilled_short': 'narrow_distilled',
-  'density_distilled_long': 'density_distilled',
-}
-# Ablations of 'density': what its agents, or its settings, lack.
-ABLATIONS: dict[str, dict[str, Any]] = {
-  'density_chosen': {'density_weight': 0.0},
-  'density_global': {'local': False},
-  'density_alone': {'feedback': False},
-  'density_generator': {'critic': False},
-}
-
-
-def validate(config: Any) -> None:
-  """Checks the settings of all trials before anything is done.
-
-  Raises:
-    ValueError: one line.
-  """
-  for name in names(config):
-    kind = config.subjects[name].kind
-    if kind not in subjects_lib.KINDS:
-      raise ValueError(f'kind {kind!r} is not one of {subjects_lib.KINDS}')
-  for method in (*config.methods, *config.cyclegan_methods):
-    every = (*shrinking.METHODS, *SWAPPED, *ABLATIONS)
-    if method not in every:
-      raise ValueError(f'method {method!r} is not one of {every}')
-  for share in (*config.shares, *config.ternary_shares):
-    if not 0.0 < share < 1.0:
-      raise ValueError(f'share {share} is not between 0 and 1')
-  fields.positive(config, 'seeds')
-  settings(config, '')
-  ternarization(config, subjects_lib.generator(config, (8, 8, 1), 4, 4))
-
-
-def names(config: Any) -> tuple[str, ...]:
-  """Returns the names of the subjects.
-
-  Raises:
-    ValueError: there is no subject of a name.
-  """
-  for name in config.only:
-    if name not in config.subjects:
-      raise ValueError(
-        f'subject {name!r} is not one of {tuple(config.subjects)}'
-      )
-  return tuple(config.only) or tuple(config.subjects)
-
-
-def methods(config: Any, name: str) -> tuple[str, ...]:
-  """Returns the methods of a subject: of CycleGAN those that have a row."""
-  if config.subjects[name].kind != 'cyclegan':
-    return tuple(config.methods)
-  return tuple(m for m in config.methods if m in config.cyclegan_methods)
-
-
-def middle(config: Any) -> float:
-  """Returns the middle share."""
-  return float(sorted(config.shares)[len(config.shares) // 2])
-
-
-def shares(config: Any, name: str) -> tuple[float, ...]:
-  """Returns the shares of a subject: of translators the middle one."""
-  latent = config.subjects[name].kind == 'latent'
-  return tuple(config.shares) if latent else (middle(config),)
-
-
-def settings(config: Any, method: str) -> shrinking.Config:
-  """Returns the settings of a method or an ablation.
-
-  Raises:
-    ValueError: one is out of range.
-  """
-  changes = dict(ABLATIONS.get(method, {}))
-  whole = {
-    name: changes.pop(name) for name in shrinking.Config._fields
-    if name in changes
-  }  # fmt: skip
-  how = dict(config.agents)
-  schedule = subjects_lib.schedule(how.pop('steps'))
-  return shrinking.Config(agents.Config(schedule, **how, **changes), **whole)
-
-
-def ternarization(config: Any, spec: generator_lib.Spec) -> adaptation.Config:
-  """Returns the settings of ternarization.
-
-  Raises:
-    ValueError: one is out of range or unknown.
-  """
-  how, default = dict(config.ternary), adaptation.ternarize_default(spec)
-  assert default.ternary is not None
-  leaves = default.ternary.leaves
-  game = dataclasses.replace(default.game, augment=how.pop('augment'))
-  return dataclasses.replace(
-    default, game=game, anchor=how.pop('anchor'),
-    ternary=ternary_config.Ternary(leaves=leaves, **how),
-  )  # fmt: skip
 
 
 def plan(
@@ -137,11 +34,11 @@ def plan(
   """All trials of a configuration, by name."""
   work = trials.workspace(workdir, config, stop)
   todo: dict[str, trials.Trial] = {}
-  for name in names(config):
+  for name in settings.names(config):
     bench = Bench(config, work, name, workdir)
     todo[f'large-{name}'] = bench.large
-    for share in shares(config, name):
-      for method in methods(config, name):
+    for share in settings.shares(config, name):
+      for method in settings.methods(config, name):
         todo[f'{name}-{method}-{round(100 * share)}'] = functools.partial(
           bench.small, method, share
         )
@@ -220,7 +117,7 @@ class Bench:
     return [
       (share, method)
       for share in self.config.ternary_shares
-      for method in methods(self.config, self.name)
+      for method in settings.methods(self.config, self.name)
       if method in self.config.ternary_methods
     ]
 
@@ -236,20 +133,23 @@ class Bench:
 
   def _shrunk(self, method: str, share: float) -> Iterator[shrinking.Shrunk]:
     """Makes networks of all seeds smaller, in one program if shapes allow."""
-    base = 'density' if method in ABLATIONS else SWAPPED.get(method, method)
+    base, config = (
+      settings.base(method),
+      settings.of_method(self.config, method),
+    )
     how = shrinking.METHODS[base]
     trained, many = self._trained(), self.config.seeds
     keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(self._keys)
 
     def shrink(key: Any, params: Any, critics: Any, stage: str) -> Any:
       steps = self._subject.tuning
-      if how.new != (method in SWAPPED):
+      if how.new != (method in settings.SWAPPED):
         steps += self._subject.steps
       if how.channels == 'slimming':
         steps //= 2
       whole = self.ground().whole(params, critics, steps)
       return shrinking.shrink(
-        key, whole, share, method=base, config=settings(self.config, method),
+        key, whole, share, method=base, config=config,
         hooks=self._staged(stage),
       )  # fmt: skip
 
@@ -266,12 +166,13 @@ class Bench:
 
   def _ternarized(self, stage: str, s: int) -> dict[str, float]:
     """Scores the ternary copy of a smaller generator, and counts its bytes."""
-    ground, small = self.ground(), bundle.load(self._bundle(f'{stage}_s{s}'))
+    large, path = self._kept(f'large_s{s}'), self._kept(f'{stage}_s{s}')
+    ground, small = self.ground(), bundle.load(path)
     spec = small.spec
     schedule = subjects_lib.schedule(
       self._subject.ternary_steps, self.config.fast_compile
     )
-    how = ternarization(self.config, spec)
+    how = settings.ternarization(self.config, spec)
     ternary, _ = adaptation.ternarize(
       jax.random.fold_in(self._keys[s], 2), small, ground.images,
       config=dataclasses.replace(how, schedule=schedule),
@@ -281,11 +182,25 @@ class Bench:
     return {
       **ground.scores(ground.sample([spec], [ternary.params])),
       'bytes': len(bundle.encode(ternary, critic=False, packing='trits')),
-      'large_bytes': self._bundle(f'large_s{s}').stat().st_size,
+      'large_bytes': large.stat().st_size,
     }
 
   def _bundle(self, name: str) -> pathlib.Path:
     return self._bundles / f'{self.name}_{name}.safetensors'
+
+  def _kept(self, name: str) -> pathlib.Path:
+    """Returns the path of a bundle that an earlier trial wrote.
+
+    Raises:
+      ValueError: it is missing.
+    """
+    path = self._bundle(name)
+    if not path.is_file():
+      raise ValueError(
+        f'{path}: missing, and the trial that writes it is done; run the '
+        'experiment in a new --workdir'
+      )
+    return path
 
   def _keep(
     self, name: str, made: generator_lib.Generator, critic: bool = False

@@ -12,6 +12,7 @@ from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.trials import device
 from coalesce_jax.trials import trials
 from experiments.pruning import main
+from experiments.pruning import settings
 from experiments.pruning import subjects
 from experiments.pruning import tables
 from experiments.pruning import train
@@ -22,7 +23,7 @@ from tests import small
 @pytest.mark.parametrize('variant', ['', 'quick'])
 def test_settings_of_all_trials_are_valid(variant, tmp_path):
   config = default.get_config(variant)
-  train.validate(config)
+  settings.validate(config)
   planned = train.plan(str(tmp_path), config, lambda: False)
   latent = 3 * 16 + 2 * 3 + 3
   assert len(planned) == (9 if variant else 4 + 2 * latent + 16 + 4)
@@ -54,7 +55,7 @@ def test_bad_settings_are_refused(changes, message):
   config = default.get_config()
   config.update_from_flattened_dict(changes)
   with pytest.raises(ValueError, match=message):
-    train.validate(config)
+    settings.validate(config)
   with pytest.raises(ValueError, match="variant 'x'"):
     default.get_config('x')
 
@@ -154,6 +155,13 @@ def test_nothing_is_trained_on_the_pool_of_a_translator():
   # 1,442 pairs, of which 216 are for the pool.
   assert len(images.condition) == 1226 and len(ground.parts[0].inputs) == 100
   assert not rows[0] & rows[1]
+
+
+def test_a_ternary_trial_without_its_bundles_says_what_to_do(tmp_path):
+  config = default.get_config('quick')
+  made = train.plan(str(tmp_path), config, lambda: False)
+  with pytest.raises(ValueError, match='mnist_large_s0.safetensors: missing'):
+    made['mnist-density-50-ternary']()
 
 
 @pytest.mark.slow

@@ -1,0 +1,118 @@
+"""Which methods, shares and settings a configuration of pruning asks for."""
+
+import dataclasses
+from typing import Any
+
+from coalesce_jax.compress import agents
+from coalesce_jax.compress import shrinking
+from coalesce_jax.methods import adaptation
+from coalesce_jax.models import generator as generator_lib
+from coalesce_jax.pipeline import fields
+from coalesce_jax.transforms import ternary_config
+from experiments.pruning import subjects as subjects_lib
+
+# Methods whose new networks train only as long as others are fine-tuned, or
+# which are fine-tuned as long as new networks train.
+SWAPPED = {
+  'narrow_short': 'narrow',
+  'narrow_distilled_short': 'narrow_distilled',
+  'density_distilled_long': 'density_distilled',
+}
+# Ablations of 'density': what its agents, or its settings, lack.
+ABLATIONS: dict[str, dict[str, Any]] = {
+  'density_chosen': {'density_weight': 0.0},
+  'density_global': {'local': False},
+  'density_alone': {'feedback': False},
+  'density_generator': {'critic': False},
+}
+
+
+def validate(config: Any) -> None:
+  """Checks the settings of all trials before anything is done.
+
+  Raises:
+    ValueError: one line.
+  """
+  for name in names(config):
+    kind = config.subjects[name].kind
+    if kind not in subjects_lib.KINDS:
+      raise ValueError(f'kind {kind!r} is not one of {subjects_lib.KINDS}')
+  for method in (*config.methods, *config.cyclegan_methods):
+    every = (*shrinking.METHODS, *SWAPPED, *ABLATIONS)
+    if method not in every:
+      raise ValueError(f'method {method!r} is not one of {every}')
+  for share in (*config.shares, *config.ternary_shares):
+    if not 0.0 < share < 1.0:
+      raise ValueError(f'share {share} is not between 0 and 1')
+  fields.positive(config, 'seeds')
+  of_method(config, '')
+  ternarization(config, subjects_lib.generator(config, (8, 8, 1), 4, 4))
+
+
+def names(config: Any) -> tuple[str, ...]:
+  """Returns the names of the subjects.
+
+  Raises:
+    ValueError: there is no subject of a name.
+  """
+  for name in config.only:
+    if name not in config.subjects:
+      raise ValueError(
+        f'subject {name!r} is not one of {tuple(config.subjects)}'
+      )
+  return tuple(config.only) or tuple(config.subjects)
+
+
+def methods(config: Any, name: str) -> tuple[str, ...]:
+  """Returns the methods of a subject: of CycleGAN those that have a row."""
+  if config.subjects[name].kind != 'cyclegan':
+    return tuple(config.methods)
+  return tuple(m for m in config.methods if m in config.cyclegan_methods)
+
+
+def middle(config: Any) -> float:
+  """Returns the middle share."""
+  return float(sorted(config.shares)[len(config.shares) // 2])
+
+
+def shares(config: Any, name: str) -> tuple[float, ...]:
+  """Returns the shares of a subject: of translators the middle one."""
+  latent = config.subjects[name].kind == 'latent'
+  return tuple(config.shares) if latent else (middle(config),)
+
+
+def base(method: str) -> str:
+  """Returns the method of `shrinking.METHODS` that a row belongs to."""
+  return 'density' if method in ABLATIONS else SWAPPED.get(method, method)
+
+
+def of_method(config: Any, method: str) -> shrinking.Config:
+  """Returns the settings of a method or an ablation.
+
+  Raises:
+    ValueError: one is out of range.
+  """
+  changes = dict(ABLATIONS.get(method, {}))
+  whole = {
+    name: changes.pop(name) for name in shrinking.Config._fields
+    if name in changes
+  }  # fmt: skip
+  how = dict(config.agents)
+  schedule = subjects_lib.schedule(how.pop('steps'))
+  return shrinking.Config(agents.Config(schedule, **how, **changes), **whole)
+
+
+def ternarization(config: Any, spec: generator_lib.Spec) -> adaptation.Config:
+  """Returns the settings of ternarization.
+
+  Raises:
+    ValueError: one is out of range or unknown.
+  """
+  how, default = dict(config.ternary), adaptation.ternarize_default(spec)
+  assert default.ternary is not None
+  leaves = default.ternary.leaves
+  game = dataclasses.replace(default.game, augment=how.pop('augment'))
+  return dataclasses.replace(
+    default, game=game, anchor=how.pop('anchor'),
+    ternary=ternary_config.Ternary(leaves=leaves, **how),
+  )  # fmt: skip
