@@ -99,7 +99,6 @@ def _exported(values: Values) -> Drawn:
 
 def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
   """Evaluates a bundle against held-out real images."""
-  del stop
   generator = common.load('node', values.node)
   shape = tuple(generator.spec.image_shape)
   checks.images_only(shape, values.node, '`evaluate` compares images')
@@ -115,7 +114,9 @@ def evaluate(values: Values, stop: Stop) -> dict[str, Any]:
     labelled = images_lib.load(values.labelled, shape)
     if labelled.labels is None:
       raise ValueError(f'{values.labelled}: no labels; one sub-folder a class')
-    network = classifier_features.cached(*labelled, user_cache.folder())
+    network = classifier_features.cached(
+      *labelled, user_cache.folder(), progress.hooks('feature network', stop)
+    )
   with progress.working(f'evaluating {values.node}'):
     scores = generators.evaluate(
       generator, images, features=network, samples=values.samples,

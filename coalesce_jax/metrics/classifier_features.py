@@ -3,10 +3,11 @@
 Shapes: N images, H, W, C image, M classes.
 """
 
+from collections.abc import Callable
 import functools
 import io
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import logging
 import jax
@@ -17,11 +18,14 @@ import optax
 from coalesce_jax.core import files
 from coalesce_jax.core import locks
 from coalesce_jax.core import trees
+from coalesce_jax.core import types
 from coalesce_jax.data import augmentation
 from coalesce_jax.data import pixels
 from coalesce_jax.data import samples
 from coalesce_jax.metrics import features as features_lib
 from coalesce_jax.networks import classifier
+from coalesce_jax.training import loop
+from coalesce_jax.training import task as task_lib
 
 
 def random(
@@ -55,6 +59,7 @@ def fit(
   learning_rate: float = 2e-3,
   shift: bool = False,
   flip: bool = False,
+  hooks: loop.Hooks | None = None,
 ) -> features_lib.Features:
   """Trains a classifier on labelled images.
 
@@ -69,57 +74,78 @@ def fit(
     learning_rate: initial learning rate of AdamW, with cosine decay.
     shift: whether to augment by small translations.
     flip: whether to augment by mirror images.
+    hooks: effects of the loop.
 
   Raises:
     ValueError: the values of the images are ambiguous or not finite.
+    Interrupted: `hooks.stop` returned True.
   """
   images = samples.checked(images, tuple(images.shape[1:]), 'images')
   shape, classes = tuple(images.shape[1:]), int(labels.max()) + 1
   network = _network(shape, classes, 64, width)
-  key_init, key_order = jax.random.split(jax.random.key(seed))
-  params = network.init(key_init)
   steps = max(1, len(images) * epochs // batch)
-  optimizer = optax.adamw(
-    optax.cosine_decay_schedule(learning_rate, steps), weight_decay=1e-4
-  )
   kinds = ','.join(
     k for k, on in (('translation', shift), ('flip', flip)) if on
   )
-  augment = augmentation.build(kinds)
-
-  def loss(params, x, y):
-    _, logits = network.apply(params, x)
-    return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
-
-  def step(carry, i, images, labels):
-    params, state = carry
-    key = jax.random.fold_in(key_order, i)
-    rows = jax.random.randint(key, (batch,), 0, images.shape[0])
-    x = pixels.decode(images[rows])
-    x = x if augment is None else augment(key, x)
-    gradients = jax.grad(loss)(params, x, labels[rows])
-    updates, state = optimizer.update(gradients, state, params)
-    return (optax.apply_updates(params, updates), state), None
-
-  @jax.jit
-  def train(carry, start, images, labels):
-    return jax.lax.scan(
-      lambda c, i: step(c, i, images, labels), carry, start + jnp.arange(200)
-    )[0]
-
-  carry = params, optimizer.init(params)
-  for start in range(0, steps, 200):
-    carry = train(carry, start, jnp.asarray(images), jnp.asarray(labels))
-    logging.log_every_n_seconds(
-      logging.INFO, 'feature network %s: step %d of %d', 10, name, start, steps
-    )
+  learned = _task(
+    network, augmentation.build(kinds), batch,
+    optax.adamw(
+      optax.cosine_decay_schedule(learning_rate, steps), weight_decay=1e-4
+    ),
+  )  # fmt: skip
+  key_init, key_run = jax.random.split(jax.random.key(seed))
+  result = loop.drive(
+    learned, learned.init(key_init), (jnp.asarray(images), jnp.asarray(labels)),
+    key_run, loop.Schedule(steps, loop.chunk_of(steps, 200)), hooks,
+  )  # fmt: skip
   return features_lib.Features(
-    name, network.apply, carry[0], shape, classes, float('nan')
+    name, network.apply, result.model, shape, classes, float('nan')
   )
 
 
+class _State(NamedTuple):
+  step: jax.Array
+  params: types.Params
+  optimizer: Any
+
+
+def _task(
+  network: classifier.FeatureNetwork,
+  augment: Callable[[Any, Any], Any] | None,
+  batch: int,
+  optimizer: optax.GradientTransformation,
+) -> task_lib.Task:
+  """Makes the task of a classifier; its inputs are images and labels."""
+
+  def init(key: types.PRNGKey) -> _State:
+    params = network.init(key)
+    return _State(jnp.int32(0), params, optimizer.init(params))
+
+  def loss(params: types.Params, x: Any, y: Any) -> jax.Array:
+    _, logits = network.apply(params, x)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+  def step(
+    state: _State, inputs: tuple[Any, Any], key: types.PRNGKey
+  ) -> tuple[_State, types.Metrics]:
+    images, labels = inputs
+    key = jax.random.fold_in(key, state.step)
+    rows = jax.random.randint(key, (batch,), 0, images.shape[0])
+    x = pixels.decode(images[rows])
+    x = x if augment is None else augment(key, x)
+    value, gradients = jax.value_and_grad(loss)(state.params, x, labels[rows])
+    updates, made = optimizer.update(gradients, state.optimizer, state.params)
+    params = optax.apply_updates(state.params, updates)
+    return _State(state.step + 1, params, made), {'loss': value}
+
+  return task_lib.Task(init, step, lambda state: state.params)
+
+
 def cached(
-  images: np.ndarray, labels: np.ndarray | None, folder: pathlib.Path
+  images: np.ndarray,
+  labels: np.ndarray | None,
+  folder: pathlib.Path,
+  hooks: loop.Hooks | None = None,
 ) -> features_lib.Features:
   """Returns a network for a user's own data, and trains it at most once.
 
@@ -128,6 +154,10 @@ def cached(
     labels: int32 `[N]`. With None, or with one class only, the features are
       `random`.
     folder: the folder where trained networks are kept.
+    hooks: effects of the loop that trains it.
+
+  Raises:
+    Interrupted: `hooks.stop` returned True; nothing is kept.
   """
   if labels is None or len(np.unique(labels)) < 2:
     return random(images.shape[1:])
@@ -145,7 +175,9 @@ def cached(
       return found
     logging.info('training a feature network on %d images', len(images))
     epochs = max(8, 200_000 // len(images))
-    network = fit(images, labels, name=name, epochs=min(epochs, 200))
+    network = fit(
+      images, labels, name=name, epochs=min(epochs, 200), hooks=hooks
+    )
     write(path, network)
   return network
 

@@ -18,6 +18,7 @@ from coalesce_jax.metrics import feature_registry
 from coalesce_jax.models import generator
 from coalesce_jax.networks import registry
 from coalesce_jax.pipeline import config as config_lib
+from coalesce_jax.runs import progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +94,9 @@ def load(config: Any) -> Problem:
     network = feature_registry.named(name, held.shape[1:])
   else:
     network = classifier_features.cached(
-      train_set.images, train_set.labels, user_cache.folder()
-    )
+      train_set.images, train_set.labels, user_cache.folder(),
+      progress.hooks('feature network'),
+    )  # fmt: skip
   spec = config_lib.spec(config, held.shape[1:])
   target = train_set.images[rows]
   reference = evaluate.reference(network, held, target)

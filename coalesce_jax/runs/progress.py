@@ -13,6 +13,8 @@ import time
 from absl import logging
 import tqdm
 
+from coalesce_jax.training import loop
+
 # Seconds between two lines of one piece of work.
 EVERY = 10.0
 
@@ -79,6 +81,28 @@ def _bar(description: str, total: int) -> Show:
       bar.close()
 
   return move
+
+
+def hooks(
+  description: str, stop: Callable[[], bool] = lambda: False
+) -> loop.Hooks:
+  """Returns the effects of a run that is shown, and keeps no checkpoint.
+
+  Args:
+    description: the text before the numbers.
+    stop: returns whether a stop was requested.
+  """
+  shown: list[Show] = []
+
+  def progress(step: int, total: int) -> None:
+    if not shown:
+      shown.append(steps(description, total))
+    shown[0](step)
+
+  return loop.Hooks(
+    stop=stop, progress=progress,
+    working=lambda what: working(f'{description}: {what}'),
+  )  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from coalesce_jax.data import datasets
 from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import features
 from coalesce_jax.networks import classifier
+from coalesce_jax.training import loop
 
 
 def stripes(n=32):
@@ -57,7 +58,12 @@ def test_images_in_another_range_are_refused():
 
 @pytest.fixture(scope='module', name='plain')
 def _plain():
-  return fit()
+  shown = []
+  hooks = loop.Hooks(progress=lambda *at: shown.append(at))
+  made = fit(hooks=hooks)
+  # 32 images, 50 times, 16 a step.
+  assert shown[-1] == (100, 100)
+  return made
 
 
 def test_a_classifier_learns_its_labels(plain):
@@ -156,15 +162,16 @@ def test_a_damaged_network_is_trained_again_once(tmp_path, monkeypatch):
   total = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
   path = tmp_path / f'features-{total[:16]}.npz'
   path.write_bytes(b'PK')
-  trained = []
+  trained, hooks = [], loop.Hooks()
 
   def fit(images, labels, name, **settings):
+    assert settings['hooks'] is hooks
     trained.append(name)
     return drawn()._replace(name=name)
 
   monkeypatch.setattr(classifier_features, 'fit', fit)
   for _ in range(2):
-    found = classifier_features.cached(images, labels, tmp_path)
+    found = classifier_features.cached(images, labels, tmp_path, hooks)
     assert found.name == f'own64-{total[:8]}'
   assert trained == [found.name]
   # A second process waits for the first and takes what it trained.

@@ -45,6 +45,16 @@ def test_a_log_gets_the_first_and_last_step_and_some_between(lines, clock):
   ]
 
 
+def test_hooks_show_steps_and_ask_whether_to_stop(lines):
+  made = progress.hooks('features', lambda: True)
+  assert made.stop()
+  with made.working('compiling'):
+    made.progress(10, 20)
+  made.progress(20, 20)
+  assert lines[:2] == ['features: compiling', 'features: step 10 of 20']
+  assert lines[2].startswith('features: step 20 of 20, ')
+
+
 @pytest.mark.parametrize(
   ('rate', 'left'), [(1.0, '90 s'), (0.1, '15 min'), (0.01, '2.5 h')]
 )
