@@ -23,15 +23,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from coalesce_jax.core import types
+from coalesce_jax.gan import config as game_config
+from coalesce_jax.gan import critics as critics_lib
 from coalesce_jax.gan import sources
-from coalesce_jax.gan.adversarial import bce
+from coalesce_jax.gan.adversarial import registry
 from coalesce_jax.ot import sampling
 from coalesce_jax.training import loop
-from coalesce_jax.training import optimizers
 from coalesce_jax.training import task as task_lib
+from coalesce_jax.transforms import base as reparams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,25 +151,35 @@ def task(critic: types.Network, config: Config) -> task_lib.Task:
     critic: network of the critics.
     config: how they learn.
   """
-  adam = optimizers.adam(config.learning_rate, 0.0, 0.9)
-  update = _updates(critic, adam, config)
+  # The factor of the scores is learned too.
+  scored = types.Network(critic.init, _score(critic))
+  game = game_config.Config(
+    batch_size=config.batch_size, adversarial='bce', penalty='none',
+    joined_scores=True, learning_rate=config.learning_rate, beta1=0.0,
+    beta2=0.9,
+  )  # fmt: skip
+  critics = critics_lib.make(
+    game, scored, registry.of(game), reparams.identity()
+  )
+  update = _update(critics, config)
 
   def init(particles: jax.Array, params: types.Params, steps: int) -> State:
     # Densities are equal at the start, where particles are samples.
-    critics = {'params': params, 'factor': jnp.zeros(len(particles))}
-    moments, trace = adam.init(critics), jnp.zeros((2, steps))
-    return State(jnp.int32(0), particles, critics, moments, trace)
+    start = {'params': params, 'factor': jnp.zeros(len(particles))}
+    latent, _, moments = critics.init(jax.random.key(0), start)
+    trace = jnp.zeros((2, steps))
+    return State(jnp.int32(0), particles, latent, moments, trace)
 
   def step(
     state: State, inputs: Inputs, key: types.PRNGKey
   ) -> tuple[State, types.Metrics]:
     key = jax.random.fold_in(key, state.step)
-    learned, losses = jax.lax.scan(
+    learned, gaps = jax.lax.scan(
       functools.partial(update, state.particles, inputs),
       (state.critics, state.moments),
       jax.random.split(key, config.critic_steps),
     )
-    scores = jax.vmap(jax.grad(lambda c, x: jnp.sum(_score(critic, c, x)), 1))(
+    scores = jax.vmap(jax.grad(lambda c, x: jnp.sum(scored.apply(c, x)), 1))(
       learned[0], state.particles
     )
     flat = lambda x: jnp.swapaxes(x, 0, 1).reshape(*x.shape[1::-1], -1)  # noqa: E731
@@ -177,7 +188,7 @@ def task(critic: types.Network, config: Config) -> task_lib.Task:
       inputs.alphas[state.step], inputs.step,
     )  # fmt: skip
     moved = jnp.swapaxes(after, 0, 1).reshape(state.particles.shape)
-    metrics = {'spread': spread, 'speed': speed, 'critic_loss': losses[-1]}
+    metrics = {'spread': spread, 'speed': speed, 'gap': gaps[-1]}
     trace = state.trace.at[:, state.step].set(jnp.stack([spread, speed]))
     return State(state.step + 1, moved, *learned, trace), metrics
 
@@ -188,39 +199,28 @@ def task(critic: types.Network, config: Config) -> task_lib.Task:
   )
 
 
-def _score(critic: types.Network, one: Any, x: jax.Array) -> jax.Array:
-  return one['factor'] * critic.apply(one['params'], x)
+def _score(critic: types.Network) -> Callable[[Any, jax.Array], jax.Array]:
+  return lambda one, x: one['factor'] * critic.apply(one['params'], x)
 
 
-def _updates(
-  critic: types.Network, adam: optax.GradientTransformation, config: Config
-) -> Callable[..., Any]:
+def _update(critics: critics_lib.Critics, config: Config) -> Callable[..., Any]:
   """Returns an update of the critics, for a scan over keys."""
-  logistic = bce.make(joined=True)
-
-  def loss(critics: Any, fakes: jax.Array, reals: jax.Array) -> jax.Array:
-    def one(params, fake, real):
-      score = functools.partial(_score, critic, params)
-      # The loss draws no random numbers.
-      return logistic.critic_loss(score, real, fake, jax.random.key(0))[0]
-
-    return jnp.sum(jax.vmap(one)(critics, fakes, reals))
 
   def update(
     particles: jax.Array, inputs: Inputs, carry: Any, key: types.PRNGKey
   ) -> tuple[Any, jax.Array]:
-    critics, moments = carry
+    latent, moments = carry
     key_draw, key_rows, key_noise = jax.random.split(key, 3)
     reals = sources.draw(inputs.inputs, key_draw, config.batch_size)
     rows = jax.random.randint(
       key_rows, (config.batch_size,), 0, particles.shape[1]
     )
-    fakes = particles[:, rows]
     noise = inputs.noise * jax.random.normal(key_noise, (2, *reals.shape))
-    value, gradients = jax.value_and_grad(loss)(
-      critics, fakes + noise[0], reals + noise[1]
-    )
-    updates, moments = adam.update(gradients, moments)
-    return (optax.apply_updates(critics, updates), moments), value
+    # Neither losses nor the critics draw random numbers.
+    latent, moments, aux = critics.update(
+      latent, (), moments, reals + noise[1], particles[:, rows] + noise[0],
+      1.0, key,
+    )  # fmt: skip
+    return (latent, moments), aux['gap']
 
   return update
