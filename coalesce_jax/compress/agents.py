@@ -152,13 +152,14 @@ class State(NamedTuple):
   optimizers: Any
 
 
+@functools.lru_cache(maxsize=16)
 def make(
   specs: tuple[generator_lib.Spec, ...],
   critics: tuple[types.Network, ...],
   views: tuple[Callable[[Any, Any], Any] | None, ...],
   config: Config,
 ) -> task_lib.Task:
-  """Builds the task of both agents.
+  """Builds the task of both agents. Equal arguments return the same task.
 
   Its inputs are a pool for each network and the share p. Its model are logits
   of the generators' channels, of each network by name of the group.

@@ -30,6 +30,8 @@ def freeze(options: Mapping[str, Any]) -> Options:
 class Spec:
   """Describes a generator; its networks can be rebuilt from the spec.
 
+  Specs can be hashed.
+
   Attributes:
     network: registered name of the generator network.
     latent_size: Z. Latents are standard normal. 0 for a translator.
@@ -55,9 +57,11 @@ class Spec:
   critic: str | None = None
   critic_options: Options = ()
   encodings: Mapping[str, Mapping[str, Any]] = dataclasses.field(
-    default_factory=dict
+    default_factory=dict, hash=False
   )
-  provenance: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  provenance: Mapping[str, str] = dataclasses.field(
+    default_factory=dict, hash=False
+  )
   condition_shape: tuple[int, ...] | None = None
 
   def __post_init__(self):

@@ -69,6 +69,9 @@ def test_agents_start_open_descend_the_budget_and_resume():
       KEY, [one, one], 0.5, features=flat, config=config, hooks=hooks
     )
 
+  asked = (SPEC,), (one.critic,), (None,), config
+  # Seeds share a compiled program.
+  assert agents.make(*asked) is agents.make(*asked)
   whole = run()
   assert whole.history['macs'][0] > 0.85
   assert all(mask['dense_0'].sum() >= 1 for mask in whole.masks)
