@@ -60,7 +60,8 @@ def get_config() -> ml_collections.ConfigDict:
       'ways': 3,
       'shots': 5,
       'queries': 5,
-      # Seed of the run. Replica s has that of `seed + s`.
+      # Seed of the run: keys of the replicas are split from it. Nodes and the
+      # order of their labels are those of the seed for all replicas.
       'seed': 0,
       # Replicas that are trained as one program.
       'seeds': 1,

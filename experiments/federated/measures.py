@@ -3,6 +3,7 @@
 Shapes: S seeds, T tasks, F filters of a gated convolution.
 """
 
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -11,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.core import trees
+from coalesce_jax.data import omniglot
+from coalesce_jax.data import tasks
 from coalesce_jax.federated import classifier
 from coalesce_jax.federated import evaluation
 from coalesce_jax.federated import learn
@@ -63,14 +66,20 @@ def overlap(
   return {k: float(np.mean(v)) if v else None for k, v in found.items()}
 
 
-def bytes_per_round(meta: learn.Meta, how: settings.Config) -> int:
-  """Counts the bytes that all nodes of a round receive and send, in float32."""
+def bytes_per_round(meta: learn.Meta, how: settings.Config, count: int) -> int:
+  """Counts the bytes that all nodes of a round receive and send, in float32.
+
+  Args:
+    meta: what is learned.
+    how: the settings.
+    count: number of nodes that learn; a round has at most so many.
+  """
   params = dict(meta.member(0).params)
   if not how.one_step:
     del params[meta_lib.RATES]
   if how.personal_gates:
     del params[gated.GATES]
-  return 2 * 4 * trees.count(params) * how.nodes
+  return 2 * 4 * trees.count(params) * min(how.nodes, count)
 
 
 def more_ways(meta: learn.Meta, ways: int) -> tuple[classifier.Spec, Any]:
@@ -82,3 +91,36 @@ def more_ways(meta: learn.Meta, ways: int) -> tuple[classifier.Spec, Any]:
   )
   backbone = {**meta.params[gated.BACKBONE], 'logits': head}
   return spec, {**meta.params, gated.BACKBONE: backbone}
+
+
+def official(
+  runs: Sequence[omniglot.Run],
+  meta: learn.Meta,
+  how: settings.Config,
+  scale: float,
+) -> list[float]:
+  """Returns mean accuracies of one-shot runs after one step, by seed.
+
+  Args:
+    runs: the runs, of as many characters each.
+    meta: of S seeds.
+    how: the settings.
+    scale: multiplies the step sizes.
+  """
+  count = len(runs[0].support)
+  spec, params = more_ways(meta, count)
+  ones = jnp.ones(count)
+  drawn = [
+    tasks.Task(
+      tasks.Batch(
+        jnp.asarray(run.support), jnp.arange(count, dtype=jnp.int32), ones
+      ),
+      tasks.Batch(
+        jnp.asarray(run.query), jnp.asarray(run.answers, jnp.int32), ones
+      ),
+    )
+    for run in runs
+  ]
+  score = evaluation.scorer(spec, how, True)
+  found = score(params, trees.stack(drawn), scale).accuracy
+  return [float(x) for x in np.mean(found, 1)]

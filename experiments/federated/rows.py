@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 _DENSE = types.MappingProxyType({'gates': 'none', 'order': 'backbone'})
 # With steps of size 1 at the start, rows of first order stay at chance.
 _FIRST = types.MappingProxyType({'second_order': False, 'backbone_rate': 0.1})
-# Federated averaging: five local steps of SGD, and the mean of the nodes.
+# Federated averaging: five local steps of SGD, and the mean of the nodes. The
+# last round is kept. Early stopping would judge by a step of a size that is not
+# learned here; it is selected afterwards.
 _AVERAGING = types.MappingProxyType({
   'one_step': False, 'local_steps': 5, 'server': 'average',
-  'learn_rates': False,
+  'learn_rates': False, 'select_every': 0,
 })  # fmt: skip
 MAIN = 'metagater'
 DENSE = 'per_fedavg'

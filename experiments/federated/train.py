@@ -9,7 +9,6 @@ import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from coalesce_jax.core import trees
@@ -172,8 +171,11 @@ def _trial(
   curve: list[dict[str, Any]] = []
   if row.learned:
     meta = _reused(bench, row, spec, how)
+    sent = results.read(bench.workdir, row.learned)['bytes_per_round']
   else:
     meta = _learn(bench, work, name, spec, how)
+    count = bench.problem().train.counts.shape[0]
+    sent = measures.bytes_per_round(meta, how, count)
     curve = [
       {k: each[k] for k in ('step', 'loss', 'open', 'gradient_squared')}
       for each in work.recorder.rows(name)
@@ -206,9 +208,9 @@ def _trial(
     ),
     'scale': scale,
     'width': config.width,
-    'bytes_per_round': measures.bytes_per_round(meta, how),
+    'bytes_per_round': sent,
     'curve': curve,
-    'runs': _runs(bench, meta, how) if row.how == 'step' else None,
+    'runs': _runs(bench, meta, how, scale) if row.how == 'step' else None,
   })  # fmt: skip
 
 
@@ -273,25 +275,11 @@ def slim_width(bench: Bench, config: Any) -> int:
 
 
 def _runs(
-  bench: Bench, meta: learn.Meta, how: settings.Config
+  bench: Bench, meta: learn.Meta, how: settings.Config, scale: float
 ) -> list[float] | None:
   """Returns accuracies of the 20 official one-shot runs, by seed."""
   config = bench.config
   if config.data != 'omniglot' or not config.official_runs:
     return None
   runs = omniglot.runs(omniglot.find(config.data_dir or None))
-  spec, params = measures.more_ways(meta, len(runs[0].support))
-  ones = jnp.ones(len(runs[0].support))
-  drawn = [
-    tasks_lib.Task(
-      tasks_lib.Batch(
-        jnp.asarray(run.support), jnp.arange(len(ones), dtype=jnp.int32), ones
-      ),
-      tasks_lib.Batch(
-        jnp.asarray(run.query), jnp.asarray(run.answers, jnp.int32), ones
-      ),
-    )
-    for run in runs
-  ]
-  scores = evaluation.scorer(spec, how, True)(params, trees.stack(drawn))
-  return [float(x) for x in np.mean(scores.accuracy, 1)]
+  return measures.official(runs, meta, how, scale)

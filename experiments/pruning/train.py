@@ -145,8 +145,6 @@ class Bench:
       steps = self._subject.tuning
       if how.new != (method in settings.SWAPPED):
         steps += self._subject.steps
-      if how.channels == 'slimming':
-        steps //= 2
       whole = self.ground().whole(params, critics, steps)
       return shrinking.shrink(
         key, whole, share, method=base, config=config,

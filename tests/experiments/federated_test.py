@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from coalesce_jax.data import omniglot as data_omniglot
 from coalesce_jax.federated import classifier
 from coalesce_jax.federated import evaluation
 from coalesce_jax.federated import learn
@@ -55,6 +56,7 @@ def test_a_row_changes_the_field_it_names():
   made = train.changed(config, rows.TABLE['per_fedavg_first_order'])
   assert made.gates == 'none' and not made.meta.second_order
   assert config.gates == 'input' and config.meta.second_order
+  assert train.changed(config, rows.TABLE['fedavg']).select_every == 0
   made = train.changed(config, rows.curve((0.3,))['rho_0.3'])
   assert (made.meta.rho, made.meta.target) == (0.3, 0.0)
 
@@ -92,6 +94,23 @@ def test_a_network_of_more_ways_has_the_mean_output():
   assert head['kernel'].shape == (1, 4, 7) and spec.classes == 7
   kernel = np.asarray(params['backbone']['logits']['kernel'])
   np.testing.assert_allclose(head['kernel'][0, :, 5], kernel.mean(1), rtol=1e-6)
+
+
+def test_official_runs_take_steps_of_the_selected_size():
+  images = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 1), np.uint8)
+  # Each character comes first once. Equal outputs choose the first one.
+  runs = [
+    data_omniglot.Run(np.roll(images, i, 0), images, np.zeros(3, np.int32))
+    for i in range(3)
+  ]
+  meta = learn.Meta(
+    small.DENSE, jax.tree.map(lambda x: x[None], small.params(small.DENSE))
+  )
+  still, moved = (
+    measures.official(runs, meta, small.config(order='backbone'), scale)
+    for scale in (0.0, 1.0)
+  )
+  assert still == [1.0] and moved[0] < 0.7
 
 
 def result(accuracy, macs):
@@ -156,12 +175,12 @@ def test_bytes_of_a_round_count_what_is_sent():
   leaves = 11 + 6
   config = small.config(one_step=False)
   counted = measures.bytes_per_round
-  assert counted(meta, config) == 8 * sent * 3
-  assert measures.bytes_per_round(meta, small.config()) == 8 * 3 * (
-    sent + leaves
-  )
+  assert counted(meta, config, 9) == 8 * sent * 3
+  # Fewer nodes than a round may have.
+  assert counted(meta, config, 2) == 8 * sent * 2
+  assert counted(meta, small.config(), 9) == 8 * 3 * (sent + leaves)
   personal = small.config(one_step=False, personal_gates=True)
-  assert counted(meta, personal) == 8 * shapes['backbone'] * 3
+  assert counted(meta, personal, 9) == 8 * shapes['backbone'] * 3
   assert classifier.total(small.SPEC) > classifier.dense(small.SPEC)
 
 

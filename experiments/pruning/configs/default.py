@@ -8,8 +8,8 @@ first, all seeds as one program, and every method starts from them. Networks
 that start new train as long as the large one and the fine-tuning together, or
 (`_short`) as long as the fine-tuning alone. `_long` is fine-tuned as long as
 new networks train.
-Methods that look at norm scales train half of the fine-tuning before they
-choose.
+Methods that look at norm scales train as long as the fine-tuning before they
+choose, too.
 
 Generators of latents are scored by the Frechet distance to test images, in
 features of the classifier of the data set, and kept as bundles in DIR/bundles,
