@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
+from coalesce_jax.core import files
 from coalesce_jax.federated import exchange
 from coalesce_jax.federated import node as node_lib
 
 # Notes why the answer of a node of this name is not used.
 Refuse = Callable[[str, ValueError], None]
+# So often a node that does not answer is asked for its position.
+_TRIES = 3
 
 
 class Members(NamedTuple):
@@ -22,11 +25,14 @@ class Members(NamedTuple):
 
   Attributes:
     places: numbers of the nodes that are connected, by position.
-    asked: numbers of all nodes that were asked for their position.
+    waiting: how often a node did not answer that has no position yet and is
+      asked again, by number.
+    refused: numbers of the nodes that are not asked again.
   """
 
   places: Mapping[int, int] = {}
-  asked: frozenset[int] = frozenset()
+  waiting: Mapping[int, int] = {}
+  refused: frozenset[int] = frozenset()
 
 
 def noted(lines: list[str]) -> Refuse:
@@ -38,6 +44,7 @@ def noted(lines: list[str]) -> Refuse:
 
   def refuse(name: str, error: ValueError) -> None:
     reason = next(iter(str(error).splitlines()), 'refused')[:300]
+    reason = files.shown(reason)
     lines.append(f'{name}: {reason}')
     logging.warning('refused %s', lines[-1])
 
@@ -74,10 +81,12 @@ def update(
   timeout: float,
   refuse: Refuse,
 ) -> Members:
-  """Asks new nodes for their positions, and forgets those that are gone.
+  """Asks nodes without a position for it, and forgets those that are gone.
 
   A node that names no position gets a free one. One that names the position of
-  another is refused.
+  another, or that finds none free, waits and is asked again in the next round.
+  So is one that does not answer, up to three times in all. One line says of
+  each why it has no position.
 
   Args:
     channel: how nodes are reached.
@@ -86,31 +95,46 @@ def update(
     timeout: seconds to wait for answers.
     refuse: is told of nodes without a position.
   """
-  online = channel.online()
+  online = set(channel.online())
   places = {p: n for p, n in known.places.items() if n in online}
-  new = sorted(set(online) - known.asked)
+  new = sorted(online - set(places.values()) - known.refused)
   unnamed, answers = [], {}
+  waiting: dict[int, int] = {}
+  refused = set(known.refused)
+
+  def wait(number: int, why: str) -> None:
+    if number not in known.waiting:
+      refuse(f'node number {number}', ValueError(why))
+    waiting[number] = known.waiting.get(number, 0)
+
   if new:
     nothing = exchange.Content({}, {})
     answers = dict(channel.ask('query', dict.fromkeys(new, nothing), timeout))
   for number in new:
+    answer = answers.get(number)
     try:
       position = exchange.whole(
-        _content(answers.get(number)).values, node_lib.POSITION,
-        node_lib.UNNAMED, count - 1,
-      )  # fmt: skip
-      if position in places:
-        raise ValueError(f'position {position} is taken')
+        _content(answer).values, node_lib.POSITION, node_lib.UNNAMED, count - 1
+      )
     except ValueError as error:
       refuse(f'node number {number}', error)
+      tried = known.waiting.get(number, 0) + 1
+      if not isinstance(answer, exchange.Content) and tried < _TRIES:
+        waiting[number] = tried
+      else:
+        refused.add(number)
       continue
-    if position == node_lib.UNNAMED:
+    if position in places:
+      wait(number, f'position {position} is taken')
+    elif position == node_lib.UNNAMED:
       unnamed.append(number)
     else:
       places[position] = number
   free = [position for position in range(count) if position not in places]
   places |= dict(zip(free, unnamed, strict=False))
-  return Members(dict(sorted(places.items())), known.asked | set(new))
+  for number in unnamed[len(free) :]:
+    wait(number, 'no position is free')
+  return Members(dict(sorted(places.items())), waiting, frozenset(refused))
 
 
 def ask(

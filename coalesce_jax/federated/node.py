@@ -5,7 +5,7 @@ run in one program. Images never leave the node. It sends its meta-parameters,
 its number of images, and metrics.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import functools
 from typing import Any
 
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from coalesce_jax.core import types
 from coalesce_jax.data import tasks
 from coalesce_jax.federated import classifier
 from coalesce_jax.federated import evaluation
@@ -98,7 +99,7 @@ def handlers(
 
   def train(given: Content) -> Content:
     start = exchange.unpack(given.arrays, like)
-    key = jax.random.wrap_key_data(jnp.asarray(given.values[KEY], jnp.uint32))
+    key = _key(given.values.get(KEY))
     done = exchange.whole(given.values, ROUND, 1, _MAX_ROUNDS) - 1
     end, _, metrics = step(mine, jnp.int32(done), start, jnp.int32(0), key)
     if clip:
@@ -114,3 +115,11 @@ def handlers(
     return Content({}, {exchange.EXAMPLES: examples, **found})
 
   return {'query': query, 'train': train, 'evaluate': evaluate}
+
+
+def _key(data: Any) -> types.PRNGKey:
+  """Returns the random key of untrusted data: two whole numbers of 32 bits."""
+  good = isinstance(data, Sequence) and len(data) == 2
+  if not good or not all(type(n) is int and 0 <= n < 1 << 32 for n in data):
+    raise ValueError(f'{KEY} {str(data)[:40]!r} is no random key')
+  return jax.random.wrap_key_data(jnp.asarray(data, jnp.uint32))

@@ -29,8 +29,9 @@ from coalesce_jax.federated import rounds
 from coalesce_jax.federated import settings
 from coalesce_jax.training import scan
 
-# Metrics beyond this are as wrong as those that are not finite.
+# Metrics and parameters beyond these are as wrong as those that are not finite.
 _LARGEST = 1e15
+_LARGEST_PARAMETER = 1e6
 
 
 class Outcome(NamedTuple):
@@ -181,7 +182,14 @@ def _read(
     content.values, exchange.EXAMPLES, 1, exchange.MAX_EXAMPLES
   )
   metrics = _numbers(content, node_lib.METRICS)
-  return exchange.unpack(content.arrays, like), examples, metrics
+  found = exchange.unpack(content.arrays, like)
+  for name, leaf in trees.flatten(found).items():
+    largest = float(np.max(np.abs(leaf), initial=0.0))
+    if largest > _LARGEST_PARAMETER:
+      raise ValueError(
+        f'{name!r} holds {largest:.3g}, more than {_LARGEST_PARAMETER:g}'
+      )
+  return found, examples, metrics
 
 
 def _numbers(

@@ -11,6 +11,8 @@ from coalesce_jax.pipeline import keys
 from coalesce_jax.training import schedules
 
 _ADVICE = 'start from coalesce_jax.pipeline.federated_defaults.get_config()'
+# Beyond this all shares are equal.
+_MOST_CONCENTRATED = 1e6
 _POSITIVE = ('nodes', 'ways', 'shots', 'queries', 'seeds', 'tasks')
 
 
@@ -28,7 +30,8 @@ def validate(config: Any) -> settings.Config:
   for name in ('images', 'validation_nodes'):
     if config[name] < 0:
       raise ValueError(f'{name} {config[name]} is negative')
-  keys.check(config.seed + config.seeds - 1)
+  for seed in (config.seed, config.seed + config.seeds - 1):
+    keys.check(seed)
   if config.partition not in federated_data.PARTITIONS:
     raise ValueError(
       f'partition {config.partition!r} is not one of '
@@ -86,9 +89,11 @@ def learning(config: Any, **changes: Any) -> settings.Config:
 
 
 def _check_classes(config: Any) -> None:
+  classes = tuple(config.classes)
   if (
-    len(config.classes) != 2
-    or not 1 <= config.classes[0] <= (config.classes[1])
+    len(classes) != 2
+    or any(type(n) is not int for n in classes)
+    or not 1 <= classes[0] <= classes[1]
   ):
     raise ValueError(
       f'classes {tuple(config.classes)} are not the fewest and the most'
@@ -100,5 +105,10 @@ def _check_classes(config: Any) -> None:
     raise ValueError(
       f'classes up to {config.classes[1]}: permuted labels of {config.ways} '
       'ways have no room for more'
+    )
+  if not 0.0 < config.concentration <= _MOST_CONCENTRATED:
+    raise ValueError(
+      f'concentration {config.concentration} is not in '
+      f'(0, {_MOST_CONCENTRATED:g}]'
     )
   fields.positive(config, 'test_nodes')

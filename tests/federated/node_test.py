@@ -49,6 +49,18 @@ def test_a_node_checks_what_the_server_sends(kind):
     handlers[kind](exchange.Content({}, {'key': [0, 1]}))
 
 
+@pytest.mark.parametrize(
+  'key', [None, 3, [0], [0, 1.5], [0, -1], [0, 2**32], ['0', '1'], [True, 0]]
+)
+def test_a_node_refuses_what_is_no_key(key):
+  handlers = node.handlers(
+    small.DENSE, small.config(), small.SHAPE, node.only(small.nodes(), 0)
+  )
+  arrays = exchange.pack(small.params(small.DENSE))
+  with pytest.raises(ValueError, match='key .* is no random key'):
+    handlers['train'](exchange.Content(arrays, {'key': key, 'round': 1}))
+
+
 def test_the_penalty_of_a_node_is_that_of_its_round():
   rho, losses, opened = 3.0, {}, set()
   # Four rounds; neither gates nor their noise change.

@@ -56,10 +56,12 @@ def answers(good):
   name = next(iter(good.arrays))
   block = good.arrays[name]
   nan = block._replace(data=block.data[:-4] + np.float32('nan').tobytes())
+  huge = block._replace(data=block.data[:-4] + np.float32(1e20).tobytes())
   claim = block._replace(shape=(2_500_000_000,))
   bad = lambda block: good._replace(arrays={**good.arrays, name: block})
   return {
-    107: bad(nan),
+    107: bad(huge),
+    135: bad(nan),
     114: bad(claim),
     121: None,
     128: 'ValueError: out of memory',
@@ -85,14 +87,14 @@ def moving(position, way, examples=1, sent=None):
 
 
 def test_nodes_that_answer_badly_are_named_and_the_round_goes_on():
-  settings, sent = config(1, nodes=5, server='average'), []
-  nodes = {100 + 7 * i: moving(i, 0.25, sent=sent) for i in range(5)}
+  settings, sent = config(1, nodes=6, server='average'), []
+  nodes = {100 + 7 * i: moving(i, 0.25, sent=sent) for i in range(6)}
 
   def change(number, kind, content):
     return answers(content).get(number, content) if kind == 'train' else content
 
   found = server.serve(
-    channels.channel(nodes, change), small.DENSE, settings, KEY, count=5,
+    channels.channel(nodes, change), small.DENSE, settings, KEY, count=6,
     score=False,
   )  # fmt: skip
   assert found.history == [{'round': 1, 'nodes': [0], **METRICS}]
@@ -100,9 +102,10 @@ def test_nodes_that_answer_badly_are_named_and_the_round_goes_on():
   close(found.params, wanted, atol=1e-7)
   lines = sorted(found.refused)
   assert [line.split(':')[0] for line in lines] == [
-    'node 1', 'node 2', 'node 3', 'node 4',
+    'node 1', 'node 2', 'node 3', 'node 4', 'node 5',
   ]  # fmt: skip
-  assert 'not finite' in lines[0] and '(2500000000,)' in lines[1]
+  assert 'holds 1e+20, more than 1e+06' in lines[0]
+  assert 'not finite' in lines[4] and '(2500000000,)' in lines[1]
   assert 'no answer in time' in lines[2] and 'out of memory' in lines[3]
 
 
@@ -143,6 +146,12 @@ def test_the_server_keeps_the_moments_of_adam_between_rounds():
   # gradients is .1 * (.9 - 1) / (1 - .9 ** 2), and that of their squares 1.
   np.testing.assert_allclose(bias[0], -0.01, rtol=1e-4)
   np.testing.assert_allclose(bias[1] - bias[0], 0.01 / 19, rtol=1e-3)
+  # Moments of the third and the fourth step, by the equations of Adam.
+  m = [0.1 * (0.9 * (0.9 - 1.0) + 1.0), 0.1 * (0.9 * (0.9 * -0.1 + 1.0) + 1.0)]
+  shares = [m[0] / (1 - 0.9**3), m[1] / (1 - 0.9**4)]
+  rates = [(bias[i + 1] - bias[i]) / -shares[i - 1] for i in (1, 2)]
+  # Constant in the first half, then falling to zero.
+  np.testing.assert_allclose(rates, [0.01, 0.005], rtol=1e-3)
 
 
 def position_only(position):
@@ -182,8 +191,8 @@ def test_a_node_that_comes_back_takes_its_place_again():
     channels.channel(data, online=present), small.DENSE, settings, KEY,
     count=1, score=False, keep=rounds_done.append,
   )  # fmt: skip
-  assert [row['nodes'] for row in found.history][:2] == [[0], [0]]
-  assert found.refused[0] == 'node number 3: position 0 is taken'
+  assert [row['nodes'] for row in found.history] == [[0], [0], [0]]
+  assert found.refused == ['node number 3: position 0 is taken']
 
 
 def test_gates_that_stay_at_their_nodes_are_refused():

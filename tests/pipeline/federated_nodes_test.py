@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from coalesce_jax.core import trees
+from coalesce_jax.data import datasets
 from coalesce_jax.federated import classifier_files
 from coalesce_jax.federated import exchange
 from coalesce_jax.federated import learn
@@ -92,6 +93,29 @@ def test_a_node_without_images_says_so(tmp_path, node, message):
   with pytest.raises(ValueError, match=message) as error:
     federated_nodes.make(values, node)
   assert '\n' not in str(error.value)
+
+
+def test_each_node_numbers_the_classes_of_its_own_images(tmp_path, monkeypatch):
+  values = federated_nodes.values(settings.metagater(), str(tmp_path))
+  kept = []
+  monkeypatch.setattr(
+    federated_nodes.node_lib, 'handlers',
+    lambda spec, config, shape, mine, **more: kept.append(mine),
+  )  # fmt: skip
+  labels = np.repeat(np.arange(2, dtype=np.int32), 6)
+  for seed in (*range(6), 0):
+    images = np.random.default_rng(seed).integers(
+      0, 256, (12, 8, 8, 1), np.uint8
+    )
+    monkeypatch.setattr(
+      federated_nodes.node_settings, 'own',
+      lambda *_, images=images: datasets.Dataset('mine', images, labels, ''),
+    )  # fmt: skip
+    federated_nodes.make(values, {'data': 'mine'})
+  orders = [np.asarray(mine.labels).tolist() for mine in kept]
+  # The same node has the same order for every message.
+  assert orders[0] == orders[-1]
+  assert len({str(order) for order in orders}) == 2
 
 
 def test_one_seed_is_learned_over_nodes(tmp_path):
