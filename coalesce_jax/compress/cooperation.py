@@ -13,7 +13,8 @@ cooperative compression scheme", https://arxiv.org/abs/2110.14439.
 
 Reimplemented from the paper's equations, with two changes: the paper compares
 the losses of generator and critic on fakes, which have no zero in a Wasserstein
-GAN, and its large networks go on learning beside the small ones.
+GAN, and its large networks go on learning beside the small ones. Where samples
+of the large generator are themselves a target, the gap to keep is 0.
 
 Shapes: K critics, B batch, C channels of a map.
 """
@@ -93,7 +94,8 @@ def gated(network: types.Network) -> types.Network:
   Its parameters are `base`, those of the critic; `open`, retentions `[C]` by
   name of a layer; and `gap`, a number. The first score has gradients of `base`
   alone, the second one of `open` alone, and both are the score of the critic
-  without its closed channels. The third one is `gap`.
+  without its closed channels. The third one is `gap` more than that, without
+  gradients. So differences of mean scores are those of the critic.
 
   Args:
     network: see `critics.sizes`.
@@ -105,10 +107,20 @@ def gated(network: types.Network) -> types.Network:
     still = jax.lax.stop_gradient
     scores = apply_masked(params['base'], still(opened), inputs)
     same = apply_masked(still(params['base']), opened, still(inputs))
-    gap = jnp.broadcast_to(still(params['gap']), scores.shape)
-    return jnp.stack([scores, same, gap], -1)
+    return jnp.stack([scores, same, still(scores + params['gap'])], -1)
 
   return types.Network(network.init, apply)
+
+
+def plain(network: types.Network, params: types.Params) -> types.Params:
+  """Returns parameters of the critic itself, whose closed channels stay so.
+
+  Args:
+    network: see `gated`.
+    params: those of the gated critic.
+  """
+  opened = jax.tree.map(_binary, params['open'])
+  return critics_lib.closed(network, params['base'], opened)
 
 
 def _binary(retention: jax.Array) -> jax.Array:
@@ -133,13 +145,12 @@ def _cooperative(
     loss, aux = own.critic_loss(lambda x: critic(x)[..., 0], real, fake, key)
     reals, fakes = critic(real), critic(fake)
     gap = jnp.mean(reals[..., 1]) - jnp.mean(fakes[..., 1])
-    return loss + weight * jnp.abs(gap - jnp.mean(reals[..., 2])), aux
+    wanted = jnp.mean(reals[..., 2] - reals[..., 0])
+    return loss + weight * jnp.abs(gap - jax.lax.stop_gradient(wanted)), aux
 
   return own._replace(
     critic_loss=critic_loss,
     generator_loss=lambda scores: own.generator_loss(scores[..., 0]),
-    # A mean of three scores, of which two differ between samples.
-    distance=lambda gap, slope: own.distance(1.5 * gap, slope),
   )
 
 

@@ -65,22 +65,50 @@ def masked(
   def apply(
     params: types.Params, masks: Mapping[str, Any], inputs: Any
   ) -> jax.Array:
-    leaves, kept = trees.flatten(params), {}
-    for layer, reader in zip(layers, (*layers[1:], 'head'), strict=True):
-      mask, name = masks[layer], f'{reader}/kernel'
-      # A last layer may read whole maps, whose channels come in turns, and
-      # distances to centers after the units of a perceptron.
-      turns = leaves[name].shape[-2] // mask.size if layer[:4] == 'conv' else 1
-      leaves[name] = slicing.times(leaves[name], jnp.tile(mask, turns), -2)
-      norm = 'norm_' + layer.rpartition('_')[2]
-      if f'{norm}/scale' in leaves:
-        kept[norm] = mask
+    leaves = trees.flatten(params)
+    norms = {layer: _norm(layer) for layer in layers}
+    kept = {
+      norm: masks[layer]
+      for layer, norm in norms.items()
+      if f'{norm}/scale' in leaves
+    }
     scores: jax.Array = kept_network.apply(
-      {'base': trees.unflatten(leaves), 'kept': kept}, inputs
+      {'base': _unread(layers, leaves, masks), 'kept': kept}, inputs
     )
     return scores
 
   return apply
+
+
+def closed(
+  network: types.Network, params: types.Params, masks: Mapping[str, Any]
+) -> types.Params:
+  """Returns parameters whose masked channels no layer reads.
+
+  Args:
+    network: see `sizes`.
+    params: its parameters.
+    masks: `[C]` of 1 and 0, by name of a layer.
+  """
+  return _unread(tuple(sizes(network)), trees.flatten(params), masks)
+
+
+def _unread(
+  layers: tuple[str, ...], leaves: dict[str, Any], masks: Mapping[str, Any]
+) -> types.Params:
+  leaves = dict(leaves)
+  for layer, reader in zip(layers, (*layers[1:], 'head'), strict=True):
+    mask, name = masks[layer], f'{reader}/kernel'
+    # A last layer may read whole maps, whose channels come in turns, and
+    # distances to centers after the units of a perceptron.
+    turns = leaves[name].shape[-2] // mask.size if layer[:4] == 'conv' else 1
+    leaves[name] = slicing.times(leaves[name], jnp.tile(mask, turns), -2)
+  return trees.unflatten(leaves)
+
+
+def _norm(layer: str) -> str:
+  """Returns the name of the norm after a layer, if there is one."""
+  return 'norm_' + layer.rpartition('_')[2]
 
 
 def described(
@@ -88,9 +116,9 @@ def described(
 ) -> Callable[[types.Params, Mapping[str, Any], Any], jax.Array]:
   """Returns `(params, masks, inputs) -> features` `[B, F]` of a masked critic.
 
-  They are the last map before its activation. Masked channels are 0, and the
-  others are larger the fewer they are, so that the mean square of all is that
-  of the open ones.
+  They are the last map before its activation, after its norm if it has one.
+  Masked channels are 0, and the others are larger the fewer they are, so that
+  the mean square of all is that of the open ones.
 
   Args:
     network: see `sizes`.
@@ -99,17 +127,20 @@ def described(
     ValueError: as of `sizes`.
   """
   last = list(sizes(network))[-1]
+  leaves = trees.flatten(jax.eval_shape(network.init, jax.random.key(0)))
+  normed = f'{_norm(last)}/scale' in leaves
+  read = _norm(last) if normed else last
   apply_masked = masked(network)
   whole = types.Network(
     network.init, lambda given, inputs: apply_masked(given[0], given[1], inputs)
   )
-  both = maps.with_maps(whole, (last,))
+  both = maps.with_maps(whole, (read,))
 
   def apply(
     params: types.Params, masks: Mapping[str, Any], inputs: Any
   ) -> jax.Array:
     _, found = both((params, masks), inputs)
-    values = found[last]
+    values = found[read]
     # Maps of convolutions are [C, H, W, B], others [B, C].
     if values.ndim == 4:
       values = jnp.moveaxis(values, (3, 0), (0, 3))

@@ -131,7 +131,8 @@ def check(
       'a mixture of nodes is not made smaller: take the barycenter of the nodes'
     )
   selection.uniform([generator.spec], share)
-  asked = shrinking.METHODS[method].local
+  how = shrinking.METHODS[method]
+  asked = how.local or how.cooperative
   if asked and generator.critic is None:
     raise ValueError(
       f'method {method!r} asks the critic, and this generator has none: take '

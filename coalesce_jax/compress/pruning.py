@@ -37,6 +37,8 @@ class Subject(NamedTuple):
     inputs: pool of its inputs, `[N, ...]`: latents or images.
     view: ``(inputs, samples) -> what the critic sees``, static; None is the
       samples.
+    trained: pool of inputs on which smaller networks may be trained, where
+      `inputs` are held out from that; None is `inputs`.
   """
 
   spec: generator_lib.Spec
@@ -45,6 +47,12 @@ class Subject(NamedTuple):
   critic_params: types.Params
   inputs: Any
   view: Callable[[Any, Any], Any] | None = None
+  trained: Any | None = None
+
+  @property
+  def for_training(self) -> 'Subject':
+    """The network with the inputs on which smaller ones may be trained."""
+    return self if self.trained is None else self._replace(inputs=self.trained)
 
 
 class Pruned(NamedTuple):

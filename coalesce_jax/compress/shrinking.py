@@ -4,9 +4,9 @@
 * `'narrow_distilled'`: the same, which imitates samples and maps
 * `'uniform'`: the same share of each map, from what was kept
 * `'magnitude'`: the largest weights, from what was kept
+* `'magnitude_local'`: the same, which keeps the local density
 * `'slimming'`: the largest norm scales, from what was kept
 * `'gcc'`: the same, which imitates, and whose critic closes channels
-* `'magnitude_local'`: the same, which keeps the local density
 * `'density'`: what agents choose, from what was kept, which keeps it as well
 * `'density_distilled'`: the same, which imitates samples and maps
 
@@ -184,9 +184,9 @@ def shrink(
     joined = whole.joined([params for _, params in small])
     problem = recovery.continued(problem, joined, critics, several)
   if how.local and config.density_weight:
-    pools = pools or pruning.pools(
-      whole.subjects, whole.features, config.agents.neighbours
-    )
+    allowed = [subject.for_training for subject in whole.subjects]
+    if not pools or any(s.trained is not None for s in whole.subjects):
+      pools = pruning.pools(allowed, whole.features, config.agents.neighbours)
     pruned = recovery.Pruned(
       tuple(spec.build() for spec, _ in small),
       tuple(subject.critic for subject in whole.subjects),
@@ -209,7 +209,8 @@ def shrink(
   histories['recovery'] = trained.history
   after = trained.critics
   if how.cooperative:
-    after = [critic['base'] for critic in after]
+    network = whole.problem(specs).method.critic
+    after = [cooperation.plain(network, critic) for critic in after]
   return Shrunk(
     [spec for spec, _ in small], list(whole.parted(trained.params)), after,
     masks, histories,

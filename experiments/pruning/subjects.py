@@ -49,6 +49,7 @@ class Part(NamedTuple):
     inputs: pool of inputs, `[N, ...]`.
     asked: inputs of the samples that are scored.
     view: see `pruning.Subject`.
+    trained: see `pruning.Subject`.
   """
 
   spec: generator_lib.Spec
@@ -56,6 +57,7 @@ class Part(NamedTuple):
   inputs: Any
   asked: Any
   view: Callable[[Any, Any], Any] | None = None
+  trained: Any | None = None
 
 
 class Ground(NamedTuple):
@@ -96,7 +98,13 @@ class Ground(NamedTuple):
     """
     subjects = tuple(
       pruning.Subject(
-        part.spec, own, part.critic, critic, part.inputs, part.view
+        part.spec,
+        own,
+        part.critic,
+        critic,
+        part.inputs,
+        part.view,
+        part.trained,
       )
       for part, own, critic in zip(
         self.parts, self.parted(params), critics, strict=True
@@ -207,16 +215,18 @@ def _latent(config: Any, subject: Any) -> Ground:
   return Ground((part,), problem, features, score, images=images)
 
 
-def _pairs(config: Any, subject: Any) -> tuple[Any, training.Data, Any]:
+def _pairs(config: Any, subject: Any) -> tuple[Any, training.Data, Any, Any]:
   """Loads pairs or domains.
 
   Returns:
-    Those held out; they and those for training, checked; and a pool of
-    conditions and one of targets that only agents see.
+    Those held out; they and those for training, checked; a pool of conditions
+    and one of targets that only agents see; and such pools of images for
+    training.
   """
   chosen = pair_settings.Settings(crop_size=config.side)
   train, held = pairs_lib.load(subject.data, chosen, config.data_dir or None)
   pool: list[Any] = []
+  trained: list[Any] = []
   for name in ('condition', 'target'):
     images = getattr(train, name)
     order = np.random.default_rng(0).permutation(len(images))
@@ -224,8 +234,11 @@ def _pairs(config: Any, subject: Any) -> tuple[Any, training.Data, Any]:
     pool.append(images[order[:count][: config.pool]])
     rest = np.sort(order[count:])[: config.images or None]
     train = train._replace(**{name: images[rest]})
+    some = np.random.default_rng(1).permutation(rest)[: config.pool]
+    trained.append(images[some])
   paired = subject.kind == 'pix2pix'
-  return held, training.data((train, held), None, paired=paired), pool
+  checked = training.data((train, held), None, paired=paired)
+  return held, checked, pool, trained
 
 
 def _networks(config: Any, subject: Any, default: Any) -> Any:
@@ -256,7 +269,7 @@ def _translated(
 
 
 def _pix2pix(config: Any, subject: Any) -> Ground:
-  held, images, pool = _pairs(config, subject)
+  held, images, pool, trained = _pairs(config, subject)
   settings = _networks(config, subject, translation_settings.Pix2pix())
   spec, critic = pix2pix_method.networks(images, settings)
 
@@ -266,13 +279,15 @@ def _pix2pix(config: Any, subject: Any) -> Ground:
     changed = _lasting(settings, config, steps)
     return pix2pix_method.problem(images, changed, specs[0])
 
-  part = Part(spec, critic, pool[0], held.condition, pair_sources.beside)
+  part = Part(
+    spec, critic, pool[0], held.condition, pair_sources.beside, trained[0]
+  )
   features, score = _translated(held, spec.image_shape)
   return Ground((part,), problem, features, score)
 
 
 def _cyclegan(config: Any, subject: Any) -> Ground:
-  held, images, pool = _pairs(config, subject)
+  held, images, pool, trained = _pairs(config, subject)
   settings = _networks(config, subject, translation_settings.CycleGan())
   specs, critic = cyclegan_method.networks(images, settings)
 
@@ -285,8 +300,10 @@ def _cyclegan(config: Any, subject: Any) -> Ground:
   asked = held.condition, held.target
   # The critic of the second domain is the first one.
   parts = tuple(
-    Part(spec, critic, some, these)
-    for spec, some, these in zip(specs, pool, asked, strict=True)
+    Part(spec, critic, some, these, trained=learned)
+    for spec, some, these, learned in zip(
+      specs, pool, asked, trained, strict=True
+    )
   )
   features, score = _translated(held, specs[0].image_shape)
   return Ground(parts, problem, features, score, _both, _each)

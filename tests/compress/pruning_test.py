@@ -192,6 +192,22 @@ def test_features_of_a_critic_are_those_of_its_open_channels():
   )
 
 
+def test_features_of_a_critic_are_taken_after_its_norm():
+  network = registry.critic(
+    'patchgan', data_shape=(16, 16, 1), width=2, norm='instance', n_layers=1
+  )
+  params = network.init(KEY)
+  scale, shift = np.float32([2.0, 3.0, 0.5, 1.0]), np.float32([1, -1, 0, 4])
+  params['norm_1'] = {'scale': scale, 'shift': shift}
+  params['conv_1'] = jax.tree.map(lambda leaf: 1e3 * leaf, params['conv_1'])
+  whole = {k: np.ones(n, np.float32) for k, n in critics.sizes(network).items()}
+  x = np.random.default_rng(0).normal(size=(3, 16, 16, 1)).astype(np.float32)
+  found = np.asarray(critics.described(network)(params, whole, x))
+  maps = found.reshape(3, -1, 4)
+  np.testing.assert_allclose(maps.mean(1), [shift] * 3, atol=1e-4)
+  np.testing.assert_allclose(maps.std(1), [scale] * 3, rtol=1e-2)
+
+
 def test_what_cannot_be_pruned_is_refused():
   one = subject()
   with pytest.raises(ValueError, match='has no channels to mask'):

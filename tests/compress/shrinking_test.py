@@ -70,15 +70,40 @@ def test_a_network_shrinks_to_its_budget(method):
   kept = before[:, :, np.flatnonzero(masks['up_1'])]
   same = np.allclose(leaves['out/kernel'], kept, atol=1e-6)
   assert same != how.new
-  assert agreement.equal(
-    *(jax.tree.map(np.shape, c) for c in (made.critics[0], given.critics[0]))
-  )
+  # Critics go on, but those of new networks.
+  old = trees.flatten(given.critics[0])
+  after = trees.flatten(made.critics[0])
+  assert {k: np.shape(v) for k, v in after.items()} == {
+    k: np.shape(v) for k, v in old.items()
+  }
+  went_on = all(np.allclose(after[k], old[k], atol=1e-6) for k in old)
+  assert went_on != how.new
   stages = {'slimming': {'scales'}, 'density': {'agents'}}
   assert set(made.histories) == {'recovery', *stages.get(how.channels, set())}
   recovery = made.histories['recovery']
   assert len(recovery['w1']) == 2
   assert ('term/maps' in recovery) == how.distilled
   assert ('term/distillation' in recovery) == how.distilled
+  assert ('term/density' in recovery) == how.local
+
+
+@pytest.mark.slow
+def test_smaller_networks_train_on_no_input_that_is_held_out(monkeypatch):
+  given = whole()
+  (subject,) = given.subjects
+  other = jax.random.normal(jax.random.key(7), (20, 3))
+  given = given._replace(subjects=(subject._replace(trained=other),))
+  seen = []
+  real = pruning.pools
+
+  def pools(subjects, features, k):
+    seen.append(np.asarray(subjects[0].inputs))
+    return real(subjects, features, k)
+
+  monkeypatch.setattr(pruning, 'pools', pools)
+  shrinking.shrink(KEY, given, 0.4, method='density', config=CONFIG)
+  np.testing.assert_array_equal(seen[0], subject.inputs)
+  np.testing.assert_array_equal(seen[1], other)
 
 
 def test_the_penalty_is_the_mean_absolute_scale():

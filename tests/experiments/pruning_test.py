@@ -155,6 +155,10 @@ def test_nothing_is_trained_on_the_pool_of_a_translator():
   # 1,442 pairs, of which 216 are for the pool.
   assert len(images.condition) == 1226 and len(ground.parts[0].inputs) == 100
   assert not rows[0] & rows[1]
+  whole = ground.whole({}, [{}], 1)
+  (subject,) = whole.subjects
+  used = {image.tobytes() for image in subject.for_training.inputs}
+  assert len(subject.for_training.inputs) == 100 and used <= rows[0]
 
 
 def test_a_ternary_trial_without_its_bundles_says_what_to_do(tmp_path):
