@@ -25,6 +25,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
   'density_alone': {'feedback': False},
   'density_generator': {'critic': False},
 }
+# Fields of a subject that are whole numbers of at least 1.
+_OF_SUBJECT = ('width', 'steps', 'tuning', 'batch_size')
 
 
 def validate(config: Any) -> None:
@@ -37,14 +39,23 @@ def validate(config: Any) -> None:
     kind = config.subjects[name].kind
     if kind not in subjects_lib.KINDS:
       raise ValueError(f'kind {kind!r} is not one of {subjects_lib.KINDS}')
-  for method in (*config.methods, *config.cyclegan_methods):
-    every = (*shrinking.METHODS, *SWAPPED, *ABLATIONS)
+    fields.positive(config.subjects[name], *_OF_SUBJECT)
+  named = config.methods, config.cyclegan_methods, config.ternary_methods
+  every = (*shrinking.METHODS, *SWAPPED, *ABLATIONS)
+  for method in (m for some in named for m in some):
     if method not in every:
       raise ValueError(f'method {method!r} is not one of {every}')
-  for share in (*config.shares, *config.ternary_shares):
-    if not 0.0 < share < 1.0:
-      raise ValueError(f'share {share} is not between 0 and 1')
-  fields.positive(config, 'seeds')
+  if not config.shares:
+    raise ValueError('shares: there is none')
+  for some in (config.shares, config.ternary_shares):
+    for share in some:
+      if not 0.0 < share < 1.0:
+        raise ValueError(f'share {share} is not between 0 and 1')
+    if len({round(100 * share) for share in some}) < len(some):
+      raise ValueError(f'shares {tuple(some)}: two are the same percentage')
+  if not 0.0 < config.pool_share < 1.0:
+    raise ValueError(f'pool_share {config.pool_share} is not between 0 and 1')
+  fields.positive(config, 'seeds', 'pool', 'samples')
   of_method(config, '')
   ternarization(config, subjects_lib.generator(config, (8, 8, 1), 4, 4))
 

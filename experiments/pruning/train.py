@@ -117,8 +117,7 @@ class Bench:
     return [
       (share, method)
       for share in self.config.ternary_shares
-      for method in settings.methods(self.config, self.name)
-      if method in self.config.ternary_methods
+      for method in self.config.ternary_methods
     ]
 
   def ternary(self, method: str, share: float) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'narrow', 'narrow_distilled', 'magnitude', 'density',
       ),
       # Those of generators of latents that are ternarized afterwards, and at
-      # which shares; these need not be among `shares`.
+      # which shares; neither need be among those above.
       'ternary_methods': (
         'narrow_distilled', 'density', 'density_distilled_long',
       ),
@@ -113,6 +113,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         subject.update(critic_width=4, ternary_steps=2)
     config.shares = config.ternary_shares = (0.5,)
     config.methods = ('narrow', 'magnitude', 'density')
+    config.ternary_methods = ('density',)
     config.agents.update(steps=4, neighbours=2, neighbourhoods=2)
     config.pool, config.samples, config.fast_compile = 40, 100, True
   return config
