@@ -38,6 +38,11 @@ from coalesce_jax.training import loop
 
 # Latents of which neighbours are found.
 POOL = 2048
+# Settings of fine-tuning that this training does not read.
+_UNUSED = (
+  'warmup', 'mixed', 'fixed_samples', 'warm_critics', 'scale_weights',
+  'ternary', 'radius',
+)  # fmt: skip
 
 
 def compress(
@@ -70,10 +75,16 @@ def compress(
   Raises:
     ValueError: the generator is ternary or a mixture, or has no critic that the
       method needs, channels of its network cannot be removed, local samples
-      are unusable, or the share is out of range.
+      are unusable, the share is out of range, or a setting is not read here.
   """
   spec = checks.with_critic(generator.spec)
-  config = default(spec) if config is None else config
+  usual = default(spec)
+  config = usual if config is None else config
+  for name in _UNUSED:
+    if getattr(config, name) != getattr(usual, name):
+      raise ValueError(f'{name} is not read when a generator is made smaller')
+  if config.schedule.select_every:
+    raise ValueError('select_every: this training has no score to select by')
   check(generator, method, share)
   keys = jax.random.split(keys_lib.typed(key), 3)
   local = local_samples.check(images, spec.image_shape, ())
