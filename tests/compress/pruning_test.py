@@ -117,8 +117,23 @@ def test_the_agents_play_against_each_other():
       state.agents,
     )
     state = state._replace(memories=memories, agents=params)
-    after, _ = jax.jit(task.step)(state, ((pool,), jnp.float32(0.5)), KEY)
+    step = jax.jit(task.step)
+    given = ((pool,), jnp.float32(0.1)), KEY
+    after, first = step(state, *given)
     moved = jax.tree.map(lambda a, b: a - b, after.agents, state.agents)
+    if name == 'both':
+      # Far along the way of one agent, with the same draws.
+      there = {
+        side: step(state._replace(agents={
+          **state.agents,
+          side: jax.tree.map(
+            lambda a, b: a + 10.0 * b, state.agents[side], moved[side]
+          ),
+        }), *given)[1]
+        for side in agents.SIDES
+      }  # fmt: skip
+      assert there['critic']['distance'] > 1.05 * first['distance']
+      assert there['generator']['macs'] < 0.7 * first['macs']
     found[name] = {
       side: np.concatenate([np.ravel(x) for x in jax.tree.leaves(moved[side])])
       for side in agents.SIDES
