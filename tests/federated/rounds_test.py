@@ -10,6 +10,7 @@ import pytest
 
 from coalesce_jax.core import trees
 from coalesce_jax.data import tasks
+from coalesce_jax.federated import classifier
 from coalesce_jax.federated import evaluation
 from coalesce_jax.federated import learn
 from coalesce_jax.federated import meta
@@ -192,13 +193,18 @@ def test_scores_are_those_of_tasks_one_after_another():
 
   @jax.jit
   def judged(task, images):
+    apply = spec.build().apply
     adapted = meta.adapt(spec, config, params, task.support)
-    return spec.build().apply(adapted, images)
+    support = task.support.images.astype(jnp.float32) / 127.5 - 1.0
+    return (
+      apply(adapted, images), apply(params, images).logits,
+      apply(adapted, support).gates, adapted,
+    )  # fmt: skip
 
   for t in range(3):
     task = trees.member(drawn, t)
     images = task.query.images.astype(np.float32) / 127.5 - 1.0
-    outputs = judged(task, images)
+    outputs, first, gates, adapted = judged(task, images)
     right = np.mean(np.argmax(outputs.logits, -1) == task.query.labels)
     np.testing.assert_allclose(scores.accuracy[t], right)
     macs = np.mean([
@@ -207,6 +213,21 @@ def test_scores_are_those_of_tasks_one_after_another():
       for b in range(len(images))
     ])  # fmt: skip
     np.testing.assert_allclose(scores.macs[t], macs, rtol=1e-5)
+    right = np.mean(np.argmax(first, -1) == task.query.labels)
+    np.testing.assert_allclose(scores.before[t], right)
+    # The copy of the channels that most images of the support open.
+    shares = [np.mean(gate, 1) for gate in gates]
+    for found, share in zip(scores.gates, shares, strict=True):
+      np.testing.assert_allclose(found[t], share, rtol=1e-5)
+    if t:
+      continue
+    kept = [(share >= 0.5) | (share == share.max()) for share in shares]
+    small_spec, small_params = classifier.static(spec, adapted, kept)
+    copy = jax.jit(small_spec.build().apply)(small_params, images).logits
+    right = np.mean(np.argmax(copy, -1) == task.query.labels)
+    np.testing.assert_allclose(scores.static_accuracy[t], right)
+    cost = classifier.total(small_spec)
+    np.testing.assert_allclose(scores.static_macs[t], cost, rtol=1e-5)
   # The third task is of the third node: bits of its first image say so.
   owned = np.asarray(small.nodes().rows[2])[:, :6].reshape(-1)
   images = np.asarray(small.nodes().images)[owned]
