@@ -52,6 +52,7 @@ def report(config: Any, results: Results) -> trials.Report:
     'frontier': frontier(results),
     'agreement': kept(config, latent),
     'translators': kept(config, others),
+    'bytes': sizes(latent),
   }
   return trials.Report(
     {'trials': results, 'differences': gaps}, {'best': best},
@@ -132,6 +133,45 @@ def kept(config: Any, results: Results) -> figure.Figure | None:
       yscale='log' if whole['kind'] == 'latent' else 'linear',
     )  # fmt: skip
     axis.legend(fontsize=6)
+  return drawn
+
+
+def sizes(results: Results) -> figure.Figure | None:
+  """Draws scores over bytes, float and ternary, by subject."""
+  some = {k: r for k, r in results.items() if 'ternary' in r}
+  names = {r['subject'] for r in some.values()}
+  wholes = {k: r for k, r in _wholes(results).items() if k in names}
+  if not wholes:
+    return None
+  drawn, axes = _axes(wholes, 3.8)
+  for axis, (name, whole) in zip(axes, wholes.items(), strict=True):
+    measure = subjects.SCORES[whole['kind']]
+    for key, row in some.items():
+      if row['subject'] != name:
+        continue
+      made, before = row['ternary'], results.get(key.removesuffix('-ternary'))
+      large = np.mean(made['large_bytes']) / 1000.0
+      if before is None:
+        continue
+      # A float has four bytes.
+      at = [4 * np.mean(before['parameters']), np.mean(made['bytes'])]
+      both = [before['scores'][measure], made[measure]]
+      axis.errorbar(
+        np.divide(at, 1000.0), list(map(np.mean, both)),
+        list(map(spread.deviation, both)), fmt='o-', capsize=2,
+        label=_label(row),
+      )  # fmt: skip
+    values = whole['scores'][measure]
+    axis.errorbar(
+      large, np.mean(values), spread.deviation(values), fmt='k*', capsize=2,
+      label='large',
+    )  # fmt: skip
+    axis.set(
+      xlabel='kilobytes: float, then ternary', ylabel=measure, title=name
+    )
+    axis.set_xscale('log')
+    axis.set_ylim(bottom=0.0)
+    axis.legend(fontsize=7)
   return drawn
 
 

@@ -130,8 +130,16 @@ def test_ternary_networks_are_compared_with_the_large_one():
   }  # fmt: skip
   found = tables.report(
     default.get_config(),
-    {'a': row('large', [10.0, 12.0], [400, 400]), 'b': ternary},
+    {
+      'a': row('large', [10.0, 12.0], [400, 400]),
+      'b': row('density', [14.0, 16.0], [100, 100], 0.25, [0.5, 0.5]),
+      'b-ternary': ternary,
+    },
   )
+  (axis,) = found.figures['bytes'].axes
+  drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
+  np.testing.assert_allclose(drawn['density, 25 %'], [[4.0, 15.0], [0.01, 16]])
+  np.testing.assert_allclose(drawn['large'], [[0.5, 11.0]])
   wanted = '| density, 25 % | 16.0 ± 5.7 | 1.500 ± 0.707 | 10 | 1/50.0 |'
   assert wanted in found.text.splitlines()
 
