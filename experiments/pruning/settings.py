@@ -97,6 +97,21 @@ def base(method: str) -> str:
   return 'density' if method in ABLATIONS else SWAPPED.get(method, method)
 
 
+def steps(subject: Any, method: str) -> int:
+  """Returns for how many steps the smaller networks of a row train.
+
+  Methods that start new train as long as the large network and the fine-tuning
+  together, and others as long as the fine-tuning. `SWAPPED` are the other way
+  around. 'slimming' and 'gcc' train as long before the choice, too.
+
+  Args:
+    subject: its settings.
+    method: name of the row.
+  """
+  new = shrinking.METHODS[base(method)].new != (method in SWAPPED)
+  return int(subject.tuning + (subject.steps if new else 0))
+
+
 def of_method(config: Any, method: str) -> shrinking.Config:
   """Returns the settings of a method or an ablation.
 

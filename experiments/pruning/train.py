@@ -136,14 +136,11 @@ class Bench:
       settings.base(method),
       settings.of_method(self.config, method),
     )
-    how = shrinking.METHODS[base]
     trained, many = self._trained(), self.config.seeds
     keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(self._keys)
 
     def shrink(key: Any, params: Any, critics: Any, stage: str) -> Any:
-      steps = self._subject.tuning
-      if how.new != (method in settings.SWAPPED):
-        steps += self._subject.steps
+      steps = settings.steps(self._subject, method)
       whole = self.ground().whole(params, critics, steps)
       return shrinking.shrink(
         key, whole, share, method=base, config=config,

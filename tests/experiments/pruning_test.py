@@ -38,6 +38,17 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   assert {name.removesuffix('-ternary') for name in ternary} <= set(planned)
 
 
+def test_rows_train_as_long_as_they_say():
+  subject = default.get_config().subjects.mnist
+  found = {
+    name: settings.steps(subject, name)
+    for name in (*default.get_config().methods,)
+  }
+  longer = {'narrow', 'narrow_distilled', 'density_distilled_long'}
+  assert {name for name, steps in found.items() if steps == 5000} == longer
+  assert {found[name] for name in set(found) - longer} == {1000}
+
+
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
