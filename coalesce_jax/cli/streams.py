@@ -1,5 +1,7 @@
 """Learns tasks one after another, and uses them: stream run, add, apply."""
 
+from collections.abc import Iterator
+import contextlib
 import os
 import pathlib
 from typing import Any
@@ -42,10 +44,28 @@ def run(values: Values, stop: Stop) -> dict[str, Any]:
 def add(values: Values, stop: Stop) -> dict[str, Any]:
   """Learns one more task of a family.
 
-  The file of the result is locked meanwhile, so that no other process adds to
-  it.
+  The files of the family and of the result are locked meanwhile, so that no
+  other process adds to them.
   """
   out = outputs.file('out', values.out or values.family, outputs.BUNDLE)
+  with _held(out, values.family):
+    return _added(values, stop, out)
+
+
+@contextlib.contextmanager
+def _held(out: str, family: str) -> Iterator[None]:
+  """Locks the file that is written, and the one that is read if one can."""
+  paths = {os.path.realpath(out): out}
+  folder = os.path.dirname(os.path.abspath(family))
+  if os.path.isfile(family) and os.access(folder, os.W_OK):
+    paths.setdefault(os.path.realpath(family), family)
+  with contextlib.ExitStack() as held:
+    for path in paths.values():
+      held.enter_context(family_locks.locked(path))
+    yield
+
+
+def _added(values: Values, stop: Stop, out: str) -> dict[str, Any]:
   family = family_files.load(values.family)
   given: dict[str, Any] = {
     name: values[name].value
@@ -60,30 +80,25 @@ def add(values: Values, stop: Stop) -> dict[str, Any]:
   options = {'share': values.share, 'start': values.start}
   place = values.workdir or f'{out}.{source.name}.run'
   outputs.check_workdir(place, (out, values.family), values.data)
-  with family_locks.locked(out):
-    (task,) = stream_tasks.load([source], chosen, progress=progress.steps)
-    learn.check(family, task, settings.Piggyback(**options))
-    given = {
-      name: values[name].value
-      for name in values
-      if name not in ('workdir', 'verbosity', 'traceback', 'track')
-    }
-    given['family_sha256'] = files.sha256(values.family)
-    given['data_sha256'] = files.digest(
-      np.ascontiguousarray(x) for x in jax.tree.leaves(task.problem.args)
-    )
-    with workdir.open_workspace(
-      place, config=given, stop=stop, track=values.track or ()
-    ) as work:
-      key = jax.random.fold_in(jax.random.key(values.seed), len(family.members))
-      member, _ = learn.grow(
-        key, family, task, hooks=work.hooks(None), **options
-      )
-      family_files.add(values.family, member, out)
-    made = family_files.load_member(out, source.name)
-    scores = stream.evaluate(
-      stream.Model(made.network, made.params), task, False
-    )
+  (task,) = stream_tasks.load([source], chosen, progress=progress.steps)
+  learn.check(family, task, settings.Piggyback(**options))
+  given = {
+    name: values[name].value
+    for name in values
+    if name not in ('workdir', 'verbosity', 'traceback', 'track')
+  }
+  given['family_sha256'] = files.sha256(values.family)
+  given['data_sha256'] = files.digest(
+    np.ascontiguousarray(x) for x in jax.tree.leaves(task.problem.args)
+  )
+  with workdir.open_workspace(
+    place, config=given, stop=stop, track=values.track or ()
+  ) as work:
+    key = jax.random.fold_in(jax.random.key(values.seed), len(family.members))
+    member, _ = learn.grow(key, family, task, hooks=work.hooks(None), **options)
+    family_files.add(values.family, member, out)
+  made = family_files.load_member(out, source.name)
+  scores = stream.evaluate(stream.Model(made.network, made.params), task, False)
   return {
     'family': out,
     'task': source.name,

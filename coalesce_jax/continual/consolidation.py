@@ -83,12 +83,19 @@ def importance(
   Args:
     key: one key, or `[S]` keys; consumed.
     problem: the task's problem.
-    fitted: its result. The first critic scores samples.
+    fitted: its result. Its critic scores samples.
     samples: N.
 
   Returns:
     Importances, leaves `[S, ...]` for `[S]` keys.
+
+  Raises:
+    ValueError: the problem has several critics.
   """
+  if len(fitted.critics) > 1:
+    raise ValueError(
+      f'importances ask one critic, and this problem has {len(fitted.critics)}'
+    )
   key = keys_lib.typed(key)
   method = problem.method
   hyper = {k: jnp.float32(v) for k, v in problem.hyper.items()}

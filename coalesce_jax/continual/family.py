@@ -100,7 +100,8 @@ def from_state(
       of a CycleGAN. The empty string is all.
 
   Raises:
-    ValueError: the numbers of tasks differ, or a seed is missing or too many.
+    ValueError: the numbers of tasks differ, a seed is missing or too many, or
+      the bank is random.
   """
   if state.batched != (seed is not None):
     what = 'needs the index of' if state.batched else 'has one state, not'
@@ -120,7 +121,15 @@ def from_state(
     Member(task.name, task.spec, latent)
     for task, latent in zip(learned, latents, strict=True)
   )
-  return Family(members, tuple(trees.flatten(bank)))
+  made = Family(members, tuple(trees.flatten(bank)))
+  held = trees.flatten(trees.member(bank, seed) if seed is not None else bank)
+  for name, leaf in trees.flatten(made.bank()).items():
+    if not np.array_equal(leaf, held[name]):
+      raise ValueError(
+        f'{name}: the bank is not made of what the tasks learned (a random '
+        'bank is a control, of which no family can be kept)'
+      )
+  return made
 
 
 def as_state(family: Family) -> learner.State:

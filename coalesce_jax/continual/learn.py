@@ -42,7 +42,13 @@ def piggyback(
     ValueError: an option is out of range, or see `stream.run`.
   """
   key = keys_lib.typed(key, 0)
-  learner = piggyback_learner.learner(settings.Piggyback(**options))
+  config = settings.Piggyback(**options)
+  if config.bank == 'random':
+    raise ValueError(
+      "bank 'random' is a control, of which no family can be kept: take "
+      '`stream.run`'
+    )
+  learner = piggyback_learner.learner(config)
   result = stream.run(key, learner, tasks, hooks)
   made = family_lib.from_state(result.state, tasks, part=part)
   return made, result

@@ -12,6 +12,9 @@ from coalesce_jax.pipeline import keys
 from coalesce_jax.pipeline import stream_defaults
 from coalesce_jax.pipeline import stream_tasks
 
+_CYCLEGAN = 'cyclegan'
+# Learners that are not of the two networks of CycleGAN.
+_NOT_OF_TWO = ('ewc', 'adapters')
 _ADVICE = 'start from coalesce_jax.pipeline.stream_defaults.get_config()'
 
 
@@ -65,6 +68,26 @@ def validate(config: Any) -> Plan:
   if len(set(names)) < len(names):
     raise ValueError(f'tasks {names}: a name occurs twice; write NAME=DATA')
   learner(config, 'unet')
+  if config.options.get('bank') == 'random':
+    raise ValueError(
+      "options: bank 'random' is a control, of which no family can be kept"
+    )
+  if config.options.get('like', 0) not in (0, -1):
+    raise ValueError(
+      f'options: like {config.options.like} is neither 0, the first task, nor '
+      '-1, the one before'
+    )
+  method = sources[0].method
+  if method == _CYCLEGAN and config.learner in _NOT_OF_TWO:
+    raise ValueError(
+      f'learner {config.learner!r} takes tasks of one network; those without '
+      'pairs have two'
+    )
+  if config.options.get('similar') and method in (
+    _CYCLEGAN,
+    stream_tasks.LATENT,
+  ):
+    raise ValueError('options: similar compares pairs, and there are none')
   latent = sources[0].method == stream_tasks.LATENT
   return Plan(settings, sources, latent and config.learner in learners.SHARED)
 

@@ -15,7 +15,8 @@ r"""Defines ternary schemes: how float weights become `{-n, 0, +p}`.
   the threshold is that of a truncated mean under a Gaussian with the second
   moment of the group. The threshold starts at `0.7 E|w|`.
 * `'ttq'` (Zhu et al., https://arxiv.org/abs/1612.01064). Two scales are
-  learned. The threshold stays at its initial value `0.05 max|w|`, as published.
+  learned. The threshold stays at `0.05 max|w|` of the start. In the paper it
+  follows the largest weight while that changes.
 
 A group is a layer or an output channel (last axis). Through `jax.custom_vjp`
 the forward value is exactly ternary in float32. A new scheme is a factory in

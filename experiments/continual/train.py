@@ -275,6 +275,6 @@ def _joint(
     scores[name] = full
   whole = trees.count(state.params) // len(key)
   stored = np.array([whole] + [0] * (count - 1))
-  return stream.Result(
-    state, scores, stored, 4 * stored, np.zeros(count, int), [history]
-  )
+  carried = np.zeros(count, int)
+  carried[-1] = trees.count(learner.carried(state)) // len(key)
+  return stream.Result(state, scores, stored, 4 * stored, carried, [history])

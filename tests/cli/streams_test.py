@@ -235,6 +235,27 @@ def test_a_stream_of_pairs_is_run_resumed_and_continued(tmp_path, capsys):
   assert two.read_bytes() == kept
 
 
+def test_a_family_that_another_process_reads_or_writes_is_not_added_to(
+  tmp_path, capsys
+):
+  path, out = tmp_path / 'f.safetensors', tmp_path / 'g.safetensors'
+  made(path)
+  code = (
+    'import fcntl, os, sys\n'
+    'held = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)\n'
+    'fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
+  )
+  other = subprocess.Popen(
+    [sys.executable, '-c', code, str(tmp_path / '.f.safetensors.lock')],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+  )  # fmt: skip
+  other.stdout.readline()
+  argv = ['stream', 'add', f'--family={path}', '--data=digits', '--name=x']
+  calls.refused(capsys, [*argv, f'--out={out}'], 'f.safetensors')
+  other.communicate()
+  assert not out.exists()
+
+
 @pytest.mark.slow
 def test_a_killed_add_leaves_the_family_as_it_was_or_larger(tmp_path):
   path = tmp_path / 'f.safetensors'

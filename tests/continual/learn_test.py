@@ -9,6 +9,7 @@ import pytest
 
 import coalesce_jax as cj
 from coalesce_jax.continual import counting
+from coalesce_jax.continual import family
 from coalesce_jax.continual import family_files
 from coalesce_jax.continual import family_locks
 from coalesce_jax.continual import settings
@@ -58,6 +59,23 @@ def test_what_tasks_store_is_what_was_counted(learned):
   found = [counting.stored(tasks[0].spec, 0.5, t) for t in range(3)]
   assert [one.stored for one in found] == wanted == result.stored.tolist()
   assert found[2].share == wanted[2] / wanted[0]
+
+
+def test_no_family_is_kept_of_a_random_bank():
+  with pytest.raises(ValueError, match="bank 'random' is a control"):
+    cj.continual.piggyback(KEY, [], bank='random')
+
+
+@pytest.mark.slow
+def test_a_family_has_the_bank_that_its_tasks_were_learned_with(learned):
+  tasks, whole, result = learned
+  again = family.from_state(result.state, tasks)
+  assert again.layers == whole.layers
+  other = result.state._replace(
+    bank=jax.tree.map(lambda leaf: 2.0 * leaf, result.state.bank)
+  )
+  with pytest.raises(ValueError, match='is not made of what the tasks learned'):
+    family.from_state(other, tasks)
 
 
 def test_shares_of_a_u_net_are_those_that_were_derived():
