@@ -114,7 +114,7 @@ def kept(config: Any, results: Results) -> figure.Figure | None:
   share = settings.middle(config)
   if not wholes:
     return None
-  drawn, axes = _axes(wholes, 4.6)
+  drawn, axes = _axes(wholes, 4.6, 5.4)
   for axis, (name, whole) in zip(axes, wholes.items(), strict=True):
     measure = subjects.SCORES[whole['kind']]
     level = np.mean(whole['scores'][measure])
@@ -132,7 +132,8 @@ def kept(config: Any, results: Results) -> figure.Figure | None:
       title=f'{name}, {100 * share:.0f} %',
       yscale='log' if whole['kind'] == 'latent' else 'linear',
     )  # fmt: skip
-    axis.legend(fontsize=6)
+    # Beside the points, which are many.
+    axis.legend(fontsize=6, loc='upper left', bbox_to_anchor=(1.0, 1.0))
   return drawn
 
 
@@ -188,9 +189,11 @@ def _scored(results: Results, name: str) -> list[dict[str, Any]]:
   ]  # fmt: skip
 
 
-def _axes(wholes: Results, height: float) -> tuple[figure.Figure, Any]:
+def _axes(
+  wholes: Results, height: float, width: float = 4.2
+) -> tuple[figure.Figure, Any]:
   """Returns a figure, and axes for each subject."""
-  size = 4.2 * len(wholes), height
+  size = width * len(wholes), height
   drawn = figure.Figure(figsize=size, layout='constrained')
   return drawn, drawn.subplots(1, len(wholes), squeeze=False)[0]
 
