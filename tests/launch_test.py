@@ -17,6 +17,7 @@ from coalesce_jax.cli import experiment as experiment_lib
 from launch import main
 from launch import slurm
 from launch import tasks
+from tests import locked
 
 # In place of an experiment: it writes down how it was started.
 STAND_IN = """
@@ -84,16 +85,7 @@ def test_a_second_launcher_is_refused_and_leaves_the_logs(tmp_path, capsys):
   logs = tmp_path / 'run' / 'launch'
   logs.mkdir(parents=True)
   (logs / 'summary.log').write_text('of the first')
-  code = (
-    'import fcntl, os, sys\n'
-    'held = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)\n'
-    'fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
-  )
-  first = subprocess.Popen(
-    [sys.executable, '-c', code, str(logs / '.lock')],
-    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-  )  # fmt: skip
-  first.stdout.readline()
+  first = locked.elsewhere(logs / '.lock')
   code, _, err = launch(capsys, tmp_path)
   assert code == 2 and f'{logs} is in use by another process' in err
   assert (logs / 'summary.log').read_text() == 'of the first'

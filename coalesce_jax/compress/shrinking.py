@@ -22,6 +22,7 @@ Shapes: C channels of a map, K critics, S seeds.
 
 from collections.abc import Callable, Sequence
 import functools
+import operator
 from typing import Any, NamedTuple
 
 import jax
@@ -184,8 +185,9 @@ def shrink(
     joined = whole.joined([params for _, params in small])
     problem = recovery.continued(problem, joined, critics, several)
   if how.local and config.density_weight:
-    allowed = [subject.for_training for subject in whole.subjects]
-    if not pools or any(s.trained is not None for s in whole.subjects):
+    allowed = tuple(subject.for_training for subject in whole.subjects)
+    # Those of the agents, where their inputs are not held out.
+    if not pools or any(map(operator.is_not, allowed, whole.subjects)):
       pools = pruning.pools(allowed, whole.features, config.agents.neighbours)
     pruned = recovery.Pruned(
       tuple(spec.build() for spec, _ in small),
@@ -209,7 +211,7 @@ def shrink(
   histories['recovery'] = trained.history
   after = trained.critics
   if how.cooperative:
-    network = whole.problem(specs).method.critic
+    network = whole.subjects[0].critic
     after = [cooperation.plain(network, critic) for critic in after]
   return Shrunk(
     [spec for spec, _ in small], list(whole.parted(trained.params)), after,

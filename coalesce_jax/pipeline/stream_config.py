@@ -83,13 +83,11 @@ def validate(config: Any) -> Plan:
       f'learner {config.learner!r} takes tasks of one network; those without '
       'pairs have two'
     )
-  if config.options.get('similar') and method in (
-    _CYCLEGAN,
-    stream_tasks.LATENT,
-  ):
+  paired = method not in (_CYCLEGAN, stream_tasks.LATENT)
+  if config.options.get('similar') and not paired:
     raise ValueError('options: similar compares pairs, and there are none')
-  latent = sources[0].method == stream_tasks.LATENT
-  return Plan(settings, sources, latent and config.learner in learners.SHARED)
+  coded = method == stream_tasks.LATENT and config.learner in learners.SHARED
+  return Plan(settings, sources, coded)
 
 
 def learner(config: Any, network: str) -> stream.Learner:

@@ -9,6 +9,7 @@ from coalesce_jax.methods import adaptation
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.pipeline import fields
 from coalesce_jax.transforms import ternary_config
+from experiments.pruning import grounds
 from experiments.pruning import subjects as subjects_lib
 
 # Methods whose new networks train only as long as others are fine-tuned, or
@@ -124,7 +125,7 @@ def of_method(config: Any, method: str) -> shrinking.Config:
     if name in changes
   }  # fmt: skip
   how = dict(config.agents)
-  schedule = subjects_lib.schedule(how.pop('steps'))
+  schedule = grounds.schedule(how.pop('steps'))
   return shrinking.Config(agents.Config(schedule, **how, **changes), **whole)
 
 

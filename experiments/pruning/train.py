@@ -24,6 +24,7 @@ from coalesce_jax.runs import records
 from coalesce_jax.runs import workdir as workdir_lib
 from coalesce_jax.trials import device
 from coalesce_jax.trials import trials
+from experiments.pruning import grounds
 from experiments.pruning import settings
 from experiments.pruning import subjects as subjects_lib
 
@@ -132,10 +133,8 @@ class Bench:
 
   def _shrunk(self, method: str, share: float) -> Iterator[shrinking.Shrunk]:
     """Makes networks of all seeds smaller, in one program if shapes allow."""
-    base, config = (
-      settings.base(method),
-      settings.of_method(self.config, method),
-    )
+    base = settings.base(method)
+    config = settings.of_method(self.config, method)
     trained, many = self._trained(), self.config.seeds
     keys = jax.vmap(lambda key: jax.random.fold_in(key, 1))(self._keys)
 
@@ -163,7 +162,7 @@ class Bench:
     large, path = self._kept(f'large_s{s}'), self._kept(f'{stage}_s{s}')
     ground, small = self.ground(), bundle.load(path)
     spec = small.spec
-    schedule = subjects_lib.schedule(
+    schedule = grounds.schedule(
       self._subject.ternary_steps, self.config.fast_compile
     )
     how = settings.ternarization(self.config, spec)

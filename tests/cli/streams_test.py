@@ -18,6 +18,7 @@ from coalesce_jax.core import trees
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.networks import layer_names
 from coalesce_jax.transforms import piggyback
+from tests import locked
 from tests import small
 from tests.cli import calls
 from tests.cli import translation_test
@@ -240,16 +241,7 @@ def test_a_family_that_another_process_reads_or_writes_is_not_added_to(
 ):
   path, out = tmp_path / 'f.safetensors', tmp_path / 'g.safetensors'
   made(path)
-  code = (
-    'import fcntl, os, sys\n'
-    'held = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)\n'
-    'fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
-  )
-  other = subprocess.Popen(
-    [sys.executable, '-c', code, str(tmp_path / '.f.safetensors.lock')],
-    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-  )  # fmt: skip
-  other.stdout.readline()
+  other = locked.elsewhere(tmp_path / '.f.safetensors.lock')
   argv = ['stream', 'add', f'--family={path}', '--data=digits', '--name=x']
   calls.refused(capsys, [*argv, f'--out={out}'], 'f.safetensors')
   other.communicate()

@@ -2,14 +2,13 @@
 
 import os
 import shutil
-import subprocess
-import sys
 import threading
 
 import pytest
 
 from coalesce_jax.core import user_cache
 from coalesce_jax.data import download
+from tests import locked
 from tests.data.packed import archive
 from tests.data.packed import sha
 
@@ -108,16 +107,7 @@ def test_a_second_process_takes_what_the_first_one_downloads(world):
   client(world, 'exit 1')
   target = world / 'cache' / 'toy'
   target.mkdir(parents=True)
-  code = (
-    'import fcntl, os, sys\n'
-    'held = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)\n'
-    'fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
-  )
-  first = subprocess.Popen(
-    [sys.executable, '-c', code, str(target.parent / '.toy.lock')],
-    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-  )  # fmt: skip
-  first.stdout.readline()
+  first = locked.elsewhere(target.parent / '.toy.lock')
   timer = threading.Timer(0.2, lambda: (place(target), first.communicate()))
   timer.start()
   assert download.fetch('toy', target)

@@ -1,8 +1,6 @@
 """Small classifiers as feature networks: trained, stored, read, random."""
 
 import hashlib
-import subprocess
-import sys
 import threading
 
 import jax
@@ -15,6 +13,7 @@ from coalesce_jax.metrics import classifier_features
 from coalesce_jax.metrics import features
 from coalesce_jax.networks import classifier
 from coalesce_jax.training import loop
+from tests import locked
 
 
 def stripes(n=32):
@@ -176,16 +175,7 @@ def test_a_damaged_network_is_trained_again_once(tmp_path, monkeypatch):
   assert trained == [found.name]
   # A second process waits for the first and takes what it trained.
   path.unlink()
-  code = (
-    'import fcntl, os, sys\n'
-    'held = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)\n'
-    'fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
-  )
-  first = subprocess.Popen(
-    [sys.executable, '-c', code, str(tmp_path / f'.{path.name}.lock')],
-    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-  )  # fmt: skip
-  first.stdout.readline()
+  first = locked.elsewhere(tmp_path / f'.{path.name}.lock')
 
   def finish():
     classifier_features.write(path, drawn())

@@ -2,7 +2,6 @@
 
 import json
 import resource
-import subprocess
 import sys
 import threading
 
@@ -11,6 +10,7 @@ import pytest
 
 from coalesce_jax.core.write_errors import WriteError
 from coalesce_jax.runs import records
+from tests import locked
 
 
 def opened(path, **settings):
@@ -103,16 +103,7 @@ def test_a_row_that_breaks_off_leaves_the_rows_before(tmp_path):
 
 def test_rows_wait_for_another_process_that_changes_the_file(tmp_path):
   recorder = opened(tmp_path)
-  code = (
-    'import fcntl, os, sys\n'
-    'held = os.open(sys.argv[1], os.O_CREAT | os.O_RDWR)\n'
-    'fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); sys.stdin.read()'
-  )
-  other = subprocess.Popen(
-    [sys.executable, '-c', code, str(tmp_path / '.metrics.lock')],
-    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-  )  # fmt: skip
-  other.stdout.readline()
+  other = locked.elsewhere(tmp_path / '.metrics.lock')
   waiting = threading.Thread(target=recorder.log, args=('one', 1, {}))
   waiting.start()
   waiting.join(0.3)
