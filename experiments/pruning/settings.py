@@ -17,6 +17,7 @@ from experiments.pruning import subjects as subjects_lib
 SWAPPED = {
   'narrow_short': 'narrow',
   'narrow_distilled_short': 'narrow_distilled',
+  'uniform_long': 'uniform',
   'density_distilled_long': 'density_distilled',
 }
 # Ablations of 'density': what its agents, or its settings, lack.

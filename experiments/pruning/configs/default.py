@@ -73,9 +73,10 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'shares': (0.5, 0.25, 0.1),
       'methods': (
         'narrow', 'narrow_distilled', 'narrow_short', 'narrow_distilled_short',
-        'uniform', 'magnitude', 'slimming', 'gcc', 'magnitude_local', 'density',
-        'density_distilled', 'density_distilled_long', 'density_chosen',
-        'density_global', 'density_alone', 'density_generator',
+        'uniform', 'uniform_long', 'magnitude', 'slimming', 'gcc',
+        'magnitude_local', 'density', 'density_distilled',
+        'density_distilled_long', 'density_chosen', 'density_global',
+        'density_alone', 'density_generator',
       ),
       # Those of CycleGAN.
       'cyclegan_methods': (
@@ -112,7 +113,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       if 'ternary_steps' in subject:
         subject.update(critic_width=4, ternary_steps=2)
     config.shares = config.ternary_shares = (0.5,)
-    config.methods = ('narrow', 'magnitude', 'density')
+    config.methods = ('magnitude', 'density')
     config.ternary_methods = ('density',)
     config.agents.update(steps=4, neighbours=2, neighbourhoods=2)
     config.pool, config.samples, config.fast_compile = 40, 100, True
