@@ -76,12 +76,8 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
   try:
     # This loads a configuration that is a default, with its overrides.
     define(command, values)
-  except (AttributeError, KeyError) as error:
-    return boundary.refuse(
-      f'{program}: --config: no such field, {boundary.line(error)}'
-    )
   except (Exception, SystemExit) as error:
-    return boundary.refuse(f'{program}: --config: {boundary.line(error)}')
+    return _refuse_config(program, error)
   if any(argument in _HELP for argument in arguments):
     return boundary.show(_help(program, command, values))
   try:
@@ -90,7 +86,7 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
     return boundary.refuse(f'{program}: {_usage_error(error)}')
   except (Exception, SystemExit) as error:
     # Configuration files are programs, which raise whatever they like.
-    return boundary.refuse(f'{program}: --config: {boundary.line(error)}')
+    return _refuse_config(program, error)
   if len(rest) > 1:
     return boundary.refuse(
       f'{program}: unexpected argument {rest[1]!r}; a flag is --name=value, '
@@ -120,6 +116,14 @@ def execute(program: str, command: Command, arguments: Sequence[str]) -> int:
     boundary.result(result)
 
   return boundary.guard(program, run, traces=values.traceback)
+
+
+def _refuse_config(program: str, error: BaseException) -> int:
+  """Says why a configuration, or a value of its fields, cannot be read."""
+  said = boundary.line(error)
+  if isinstance(error, AttributeError | KeyError):
+    said = 'no such field, ' + said.strip('"\'')
+  return boundary.refuse(f'{program}: --config: {said}')
 
 
 def _named(arguments: Sequence[str], flag: str) -> list[str]:

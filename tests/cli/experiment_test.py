@@ -101,6 +101,7 @@ def test_a_report_of_what_is_done_runs_nothing(
   [
     ({}, ['--trials='], '--trials= names no trial; leave it out'),
     ({}, ['--trials=c'], "--trials: 'c' is not one of --list"),
+    ({}, ['--config.rounds=3'], '--config: no such field, rounds'),
     ('return {"seed": 0}', ['--list'], "returns {'seed': 0}, which is no C"),
     ('return 3', [], 'get_config returns 3, which is no ConfigDict'),
     ('import sys; sys.exit(0)', [], '--config: 0'),
