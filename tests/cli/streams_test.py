@@ -151,6 +151,10 @@ def test_a_task_joins_a_family_whose_bytes_stay(tmp_path, capsys):
     (['add', '--data=digits:x', '--name=x'], "task 'digits:x'"),
     (['add', '--data={tmp}/no', '--name=x'], 'no'),
     (['add', '--data=digits', '--out={tmp}/x.png'], 'ends in .png'),
+    (
+      ['add', '--data=digits', '--name=x', '--critic_width=4'],
+      '--critic_width is of families that translate',
+    ),
     (['add', '--data=fashion_mnist', '--name=x'], '(8, 8, 1)'),
   ],
 )
