@@ -3,6 +3,7 @@
 from typing import Any
 
 from matplotlib import figure
+from matplotlib import ticker
 import numpy as np
 
 from coalesce_jax.metrics import spread
@@ -49,7 +50,7 @@ def report(config: Any, results: Results) -> trials.Report:
   latent = {k: r for k, r in results.items() if r['kind'] == 'latent'}
   others = {k: r for k, r in results.items() if r['kind'] != 'latent'}
   drawn = {
-    'frontier': frontier(results),
+    'frontier': frontier(latent),
     'agreement': kept(config, latent),
     'translators': kept(config, others),
     'bytes': sizes(latent),
@@ -62,26 +63,46 @@ def report(config: Any, results: Results) -> trials.Report:
 
 
 def frontier(results: Results) -> figure.Figure | None:
-  """Draws scores over the share of multiply-accumulates, by subject."""
+  """Draws scores over multiply-accumulates and over bytes, by subject.
+
+  Ablations, and networks that start new and train shortly, are left out.
+  """
   wholes = _wholes(results)
   if not wholes:
     return None
-  drawn, axes = _axes(wholes, 3.8)
-  for axis, (name, whole) in zip(axes, wholes.items(), strict=True):
+  drawn, axes = _axes(wholes, 7.2, 5.4, rows=2)
+  for column, (name, whole) in enumerate(wholes.items()):
     measure = subjects.SCORES[whole['kind']]
     rows = _scored(results, name)
-    for method in dict.fromkeys(r['method'] for r in rows):
+    names = [
+      method for method in dict.fromkeys(r['method'] for r in rows)
+      if method not in settings.ABLATIONS and not method.endswith('_short')
+    ]  # fmt: skip
+    for i, method in enumerate(names):
       some = [r for r in rows if r['method'] == method]
-      at = [100.0 * np.mean(r['macs']) / np.mean(whole['macs']) for r in some]
       values = [r['scores'][measure] for r in some]
-      axis.errorbar(
-        at, list(map(np.mean, values)), list(map(spread.deviation, values)),
-        fmt='k*' if method == 'large' else 'o-', capsize=2, label=method,
-      )  # fmt: skip
-    axis.set(xlabel='multiply-accumulates, %', ylabel=measure, title=name)
-    axis.set_xscale('log')
-    axis.set_ylim(bottom=0.0)
-    axis.legend(fontsize=6)
+      shares = [100.0 * _over(r, whole, 'macs') for r in some]
+      # A float has four bytes.
+      sizes = [4 * np.mean(r['parameters']) / 1000.0 for r in some]
+      for axis, at in zip(axes[:, column], (shares, sizes), strict=True):
+        axis.errorbar(
+          at, list(map(np.mean, values)), list(map(spread.deviation, values)),
+          fmt='k*' if method == 'large' else f'{"os^Dv"[i // 10 % 5]}-',
+          capsize=2, label=method,
+        )  # fmt: skip
+    texts = 'multiply-accumulates, %', 'kilobytes, float32'
+    for axis, text in zip(axes[:, column], texts, strict=True):
+      axis.set(xlabel=text, ylabel=measure, title=name, xscale='log')
+      axis.set(yscale='log')
+      for part in (axis.xaxis, axis.yaxis):
+        part.set_major_locator(
+          ticker.LogLocator(subs=(1.0, 1.4, 2.0, 3.0, 5.0))
+        )
+        part.set_major_formatter(ticker.StrMethodFormatter('{x:.0f}'))
+        part.set_minor_formatter(ticker.NullFormatter())
+    axes[0, column].legend(
+      fontsize=6, loc='upper left', bbox_to_anchor=(1.0, 1.0)
+    )
   return drawn
 
 
@@ -115,7 +136,7 @@ def kept(config: Any, results: Results) -> figure.Figure | None:
   if not wholes:
     return None
   drawn, axes = _axes(wholes, 4.6, 5.4)
-  for axis, (name, whole) in zip(axes, wholes.items(), strict=True):
+  for axis, (name, whole) in zip(axes[0], wholes.items(), strict=True):
     measure = subjects.SCORES[whole['kind']]
     level = np.mean(whole['scores'][measure])
     axis.axhline(level, color='0.6', ls='--', label='large')
@@ -145,7 +166,7 @@ def sizes(results: Results) -> figure.Figure | None:
   if not wholes:
     return None
   drawn, axes = _axes(wholes, 3.8)
-  for axis, (name, whole) in zip(axes, wholes.items(), strict=True):
+  for axis, (name, whole) in zip(axes[0], wholes.items(), strict=True):
     measure = subjects.SCORES[whole['kind']]
     for key, row in some.items():
       if row['subject'] != name:
@@ -190,12 +211,12 @@ def _scored(results: Results, name: str) -> list[dict[str, Any]]:
 
 
 def _axes(
-  wholes: Results, height: float, width: float = 4.2
+  wholes: Results, height: float, width: float = 4.2, rows: int = 1
 ) -> tuple[figure.Figure, Any]:
-  """Returns a figure, and axes for each subject."""
+  """Returns a figure, and axes: a column for each subject."""
   size = width * len(wholes), height
   drawn = figure.Figure(figsize=size, layout='constrained')
-  return drawn, drawn.subplots(1, len(wholes), squeeze=False)[0]
+  return drawn, drawn.subplots(rows, len(wholes), squeeze=False)
 
 
 def differences(
@@ -255,7 +276,12 @@ def _faster(row: dict[str, Any]) -> str:
 def _share(row: dict[str, Any], whole: dict[str, Any] | None) -> str:
   if whole is None:
     return ''
-  return f'{100.0 * np.mean(row["macs"]) / np.mean(whole["macs"]):.1f}'
+  return f'{100.0 * _over(row, whole, "macs"):.1f}'
+
+
+def _over(row: dict[str, Any], whole: dict[str, Any], name: str) -> float:
+  """Returns how large a row is, as a share of the large networks."""
+  return float(np.mean(row[name]) / np.mean(whole[name]))
 
 
 def _cell(values: list[float] | None) -> str:

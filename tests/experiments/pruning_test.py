@@ -98,6 +98,8 @@ def test_the_table_has_shares_means_and_deviations():
       'a': row('narrow', [20.0, 22.0], [104, 96], 0.25, [0.5, 0.7])
       | {'device': {'1': {'faster': {'small': 2.5}}}},
       'b': row('density', [15.0, 15.0], [100, 100], 0.25, [0.8, 0.8]),
+      'c': row('density_alone', [16.0, 16.0], [100, 100], 0.25, [0.8, 0.8]),
+      'd': row('narrow_short', [30.0, 30.0], [100, 100], 0.25, [0.5, 0.5]),
     },
   )
   lines = found.text.splitlines()
@@ -110,9 +112,10 @@ def test_the_table_has_shares_means_and_deviations():
   assert '| narrow, 25 % | 6.000 ± 1.414 | -0.200 ± 0.141 |' in lines
   gaps = found.summary['differences']['density']['mnist']['narrow, 25 %']
   np.testing.assert_allclose(gaps['frechet'], [5.0, 7.0])
-  (axis,) = found.figures['frontier'].axes
-  drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
-  np.testing.assert_allclose(drawn['density'], [[25.0, 15.0]])
+  for axis, at in zip(found.figures['frontier'].axes, (25.0, 4.0), strict=True):
+    drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
+    np.testing.assert_allclose(drawn['density'], [[at, 15.0]])
+    assert set(drawn) == {'large', 'narrow', 'density'}
   (axis,) = found.figures['agreement'].axes
   drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
   np.testing.assert_allclose(drawn['narrow'], [[0.6, 21.0]])
@@ -128,7 +131,7 @@ def test_translators_have_a_figure_of_their_own():
   for each in made.values():
     each['scores']['l1'] = each['scores'].pop('frechet')
   found = tables.report(default.get_config(), made)
-  assert set(found.figures) == {'frontier', 'translators'}
+  assert set(found.figures) == {'translators'}
   (axis,) = found.figures['translators'].axes
   drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
   np.testing.assert_allclose(drawn['narrow'], [[0.5, 0.25]])
