@@ -45,6 +45,7 @@ def nodes(folder, count, spec=small.PIXELS):
   ]
 
 
+@pytest.mark.slow
 def test_flags_for_three_nodes_of_unequal_trust_run(capsys, tmp_path):
   text = (DOCS / 'guides/settings.md').read_text('utf8')
   section = text.split('## Three nodes of unequal trust')[1].split('\n## ')[0]

@@ -234,6 +234,7 @@ def test_barycenters_has_the_exact_answers(tmp_path, monkeypatch):
   assert bad > good >= 0.0
 
 
+@pytest.mark.slow
 def test_seeds_trains_a_replica_for_each_weight_and_seed(tmp_path, monkeypatch):
   made = run('seeds', tmp_path, monkeypatch)
   assert_pictures(4)

@@ -45,18 +45,24 @@ print(codes)
   assert done.stdout.splitlines()[-1] == str(codes), done.stderr
 
 
-def test_code_in_the_current_folder_is_never_run(tmp_path):
+@pytest.mark.parametrize(
+  'start',
+  [
+    ['-m', 'coalesce_jax'],
+    pytest.param(
+      ['-c', 'import sys; sys.path.remove(""); '
+       'from coalesce_jax import __main__; __main__.main()'],
+      marks=pytest.mark.slow,
+    ),
+  ],
+)  # fmt: skip
+def test_code_in_the_current_folder_is_never_run(tmp_path, start):
   for name in (*HEAVY, 'numpy', 'absl', 'PIL', 'experiments', 'jax_plugins',
                'sitecustomize_', 'json', 'coalesce', 'tensorflow'):  # fmt: skip
     (tmp_path / f'{name}.py').write_text("print('run'); raise SystemExit(7)")
-  for argv in (
-    ['-m', 'coalesce_jax', 'data', '--dataset=digits'],
-    ['-c', 'import sys; sys.path.remove(""); from coalesce_jax import __main__;'
-     ' __main__.main()', 'data', '--dataset=digits'],
-  ):  # fmt: skip
-    done = python(tmp_path, *argv)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith('{"dataset": "digits"')
+  done = python(tmp_path, *start, 'data', '--dataset=digits')
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.startswith('{"dataset": "digits"')
 
 
 def test_the_version_is_that_of_the_package(capsys):

@@ -76,6 +76,7 @@ def test_every_cell_and_critic_has_a_row_beside_what_is_published(finished):
   assert (workdir / 'tables.md').read_text().count('\n') == 2 + 1
 
 
+@pytest.mark.slow
 def test_the_same_settings_give_the_same_numbers(finished, tmp_path):
   with pytest.raises(loop.Interrupted, match='0 of 1'):
     trials.complete(main.EXPERIMENT, tiny(), str(tmp_path), lambda: True)
@@ -83,6 +84,7 @@ def test_the_same_settings_give_the_same_numbers(finished, tmp_path):
   assert without_times(summary) == without_times(finished[1])
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_goes_on_with_the_first_missing_trial(
   monkeypatch, tmp_path
 ):

@@ -32,6 +32,7 @@ def test_codes_and_scales_are_those_of_the_matrix(bits):
              for k in range(min(2, each)))  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('runtime', [*quantized.PRODUCTS, 'onnx_int8_static'])
 def test_a_program_of_few_bits_makes_nearly_the_same_images(runtime, tmp_path):
   config = default.get_config('quick')

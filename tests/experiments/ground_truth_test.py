@@ -228,6 +228,7 @@ def plain(summary):
   return summary | {'rows': rows, 'workdir': ''}
 
 
+@pytest.mark.slow
 def test_a_run_ends_in_rows_verdicts_and_a_figure(finished):
   workdir, summary = finished
   even, squared = summary['rows']
@@ -245,6 +246,7 @@ def test_a_run_ends_in_rows_verdicts_and_a_figure(finished):
   assert (workdir / 'gaps.png').stat().st_size > 3000
 
 
+@pytest.mark.slow
 def test_a_stopped_run_ends_in_the_same_numbers(finished, tmp_path):
   calls = itertools.count()
   with pytest.raises(loop.Interrupted, match='of 2 trials'):
@@ -256,6 +258,7 @@ def test_a_stopped_run_ends_in_the_same_numbers(finished, tmp_path):
   assert plain(again) == plain(finished[1])
 
 
+@pytest.mark.slow
 def test_other_settings_in_the_same_folder_are_refused(finished):
   with pytest.raises(ValueError, match='other settings'):
     trials.complete(main.EXPERIMENT, tiny(steps=5), str(finished[0]))

@@ -89,6 +89,7 @@ def test_members_of_an_ensemble_are_mixtures_of_their_own():
   assert jax.tree.structure(shapes) == jax.tree.structure(alone.params)
 
 
+@pytest.mark.slow
 def test_a_mixture_adapts_its_nodes_and_scores_together(tmp_path):
   # As another node reads it.
   refine = refined_source.Config(steps=2)
