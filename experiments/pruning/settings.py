@@ -20,6 +20,9 @@ SWAPPED = {
   'uniform_long': 'uniform',
   'density_distilled_long': 'density_distilled',
 }
+# Methods that are fine-tuned for twice the steps: as many as 'slimming' and
+# 'gcc' take in all.
+TWICE = {'uniform_twice': 'uniform', 'density_twice': 'density'}
 # Ablations of 'density': what its agents, or its settings, lack.
 ABLATIONS: dict[str, dict[str, Any]] = {
   'density_chosen': {'density_weight': 0.0},
@@ -43,7 +46,7 @@ def validate(config: Any) -> None:
       raise ValueError(f'kind {kind!r} is not one of {subjects_lib.KINDS}')
     fields.positive(config.subjects[name], *_OF_SUBJECT)
   named = config.methods, config.cyclegan_methods, config.ternary_methods
-  every = (*shrinking.METHODS, *SWAPPED, *ABLATIONS)
+  every = (*shrinking.METHODS, *SWAPPED, *TWICE, *ABLATIONS)
   for method in (m for some in named for m in some):
     if method not in every:
       raise ValueError(f'method {method!r} is not one of {every}')
@@ -96,7 +99,9 @@ def shares(config: Any, name: str) -> tuple[float, ...]:
 
 def base(method: str) -> str:
   """Returns the method of `shrinking.METHODS` that a row belongs to."""
-  return 'density' if method in ABLATIONS else SWAPPED.get(method, method)
+  if method in ABLATIONS:
+    return 'density'
+  return (SWAPPED | TWICE).get(method, method)
 
 
 def steps(subject: Any, method: str) -> int:
@@ -104,14 +109,16 @@ def steps(subject: Any, method: str) -> int:
 
   Methods that start new train as long as the large network and the fine-tuning
   together, and others as long as the fine-tuning. `SWAPPED` are the other way
-  around. 'slimming' and 'gcc' train as long before the choice, too.
+  around. 'slimming' and 'gcc' train as long before the choice, too, and `TWICE`
+  as long in all.
 
   Args:
     subject: its settings.
     method: name of the row.
   """
   new = shrinking.METHODS[base(method)].new != (method in SWAPPED)
-  return int(subject.tuning + (subject.steps if new else 0))
+  times = 2 if method in TWICE else 1
+  return int(times * subject.tuning + (subject.steps if new else 0))
 
 
 def of_method(config: Any, method: str) -> shrinking.Config:

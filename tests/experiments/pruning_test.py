@@ -25,8 +25,8 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   config = default.get_config(variant)
   settings.validate(config)
   planned = train.plan(str(tmp_path), config, lambda: False)
-  latent = 3 * 17 + 2 * 3 + 3
-  assert len(planned) == (7 if variant else 4 + 2 * latent + 17 + 4)
+  latent = 3 * 19 + 2 * 3 + 3
+  assert len(planned) == (7 if variant else 4 + 2 * latent + 19 + 4)
   assert 'mnist-density-50' in planned and 'large-outline' in planned
   assert ('outline-density-25' in planned) == (not variant)
   assert 'outline-density-10' not in planned
@@ -48,7 +48,9 @@ def test_rows_train_as_long_as_they_say():
     'narrow', 'narrow_distilled', 'uniform_long', 'density_distilled_long',
   }  # fmt: skip
   assert {name for name, steps in found.items() if steps == 5000} == longer
-  assert {found[name] for name in set(found) - longer} == {1000}
+  twice = {'uniform_twice', 'density_twice'}
+  assert {name for name, steps in found.items() if steps == 2000} == twice
+  assert {found[name] for name in set(found) - longer - twice} == {1000}
 
 
 @pytest.mark.parametrize(

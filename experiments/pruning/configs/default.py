@@ -9,7 +9,7 @@ that start new train as long as the large one and the fine-tuning together, or
 (`_short`) as long as the fine-tuning alone. `_long` is fine-tuned as long as
 new networks train.
 Methods that look at norm scales train as long as the fine-tuning before they
-choose, too.
+choose, too. `_twice` is fine-tuned as long as they train in all.
 
 Generators of latents are scored by the Frechet distance to test images, in
 features of the classifier of the data set, and kept as bundles in DIR/bundles,
@@ -73,10 +73,10 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       'shares': (0.5, 0.25, 0.1),
       'methods': (
         'narrow', 'narrow_distilled', 'narrow_short', 'narrow_distilled_short',
-        'uniform', 'uniform_long', 'magnitude', 'slimming', 'gcc',
-        'magnitude_local', 'density', 'density_distilled',
-        'density_distilled_long', 'density_chosen', 'density_global',
-        'density_alone', 'density_generator',
+        'uniform', 'uniform_twice', 'uniform_long', 'magnitude', 'slimming',
+        'gcc', 'magnitude_local', 'density', 'density_twice',
+        'density_distilled', 'density_distilled_long', 'density_chosen',
+        'density_global', 'density_alone', 'density_generator',
       ),
       # Those of CycleGAN.
       'cyclegan_methods': (
