@@ -12,24 +12,16 @@ from coalesce_jax.transforms import ternary_config
 from experiments.pruning import grounds
 from experiments.pruning import subjects as subjects_lib
 
-# Methods whose new networks train only as long as others are fine-tuned, or
-# which are fine-tuned as long as new networks train.
-SWAPPED = {
-  'narrow_short': 'narrow',
-  'narrow_distilled_short': 'narrow_distilled',
-  'uniform_long': 'uniform',
-  'density_distilled_long': 'density_distilled',
-}
-# Methods that are fine-tuned for twice the steps: as many as 'slimming' and
-# 'gcc' take in all.
-TWICE = {'uniform_twice': 'uniform', 'density_twice': 'density'}
 # Ablations of 'density': what its agents, or its settings, lack.
 ABLATIONS: dict[str, dict[str, Any]] = {
   'density_chosen': {'density_weight': 0.0},
+  'density_light': {'density_weight': 1.0},
   'density_global': {'local': False},
   'density_alone': {'feedback': False},
   'density_generator': {'critic': False},
 }
+# Ends of names of rows, which say for how long their networks train.
+LASTING = ('_short', '_twice', '_long')
 # Fields of a subject that are whole numbers of at least 1.
 _OF_SUBJECT = ('width', 'steps', 'tuning', 'batch_size')
 
@@ -46,10 +38,13 @@ def validate(config: Any) -> None:
       raise ValueError(f'kind {kind!r} is not one of {subjects_lib.KINDS}')
     fields.positive(config.subjects[name], *_OF_SUBJECT)
   named = config.methods, config.cyclegan_methods, config.ternary_methods
-  every = (*shrinking.METHODS, *SWAPPED, *TWICE, *ABLATIONS)
+  every = (*shrinking.METHODS, *ABLATIONS)
   for method in (m for some in named for m in some):
-    if method not in every:
-      raise ValueError(f'method {method!r} is not one of {every}')
+    if _parted(method)[0] not in every:
+      raise ValueError(
+        f'method {method!r} is not one of {every}, which may end in one of '
+        f'{LASTING}'
+      )
   if not config.shares:
     raise ValueError('shares: there is none')
   for some in (config.shares, config.ternary_shares):
@@ -99,26 +94,36 @@ def shares(config: Any, name: str) -> tuple[float, ...]:
 
 def base(method: str) -> str:
   """Returns the method of `shrinking.METHODS` that a row belongs to."""
-  if method in ABLATIONS:
-    return 'density'
-  return (SWAPPED | TWICE).get(method, method)
+  first, _ = _parted(method)
+  return 'density' if first in ABLATIONS else first
 
 
 def steps(subject: Any, method: str) -> int:
   """Returns for how many steps the smaller networks of a row train.
 
   Methods that start new train as long as the large network and the fine-tuning
-  together, and others as long as the fine-tuning. `SWAPPED` are the other way
-  around. 'slimming' and 'gcc' train as long before the choice, too, and `TWICE`
-  as long in all.
+  together, and others as long as the fine-tuning. Rows in `_long` train as
+  methods that start new, and `_short` as the others. 'slimming' and 'gcc' train
+  as long before the choice, too, and rows in `_twice` as long as both in all.
 
   Args:
     subject: its settings.
     method: name of the row.
   """
-  new = shrinking.METHODS[base(method)].new != (method in SWAPPED)
-  times = 2 if method in TWICE else 1
-  return int(times * subject.tuning + (subject.steps if new else 0))
+  _, lasting = _parted(method)
+  if lasting == '_twice':
+    return int(2 * subject.tuning)
+  new = shrinking.METHODS[base(method)].new
+  long = lasting == '_long' or (new and lasting != '_short')
+  return int(subject.tuning + (subject.steps if long else 0))
+
+
+def _parted(method: str) -> tuple[str, str]:
+  """Returns the name of a row without its end, and that end or ''."""
+  for end in LASTING:
+    if method.endswith(end):
+      return method.removesuffix(end), end
+  return method, ''
 
 
 def of_method(config: Any, method: str) -> shrinking.Config:
@@ -127,7 +132,7 @@ def of_method(config: Any, method: str) -> shrinking.Config:
   Raises:
     ValueError: one is out of range.
   """
-  changes = dict(ABLATIONS.get(method, {}))
+  changes = dict(ABLATIONS.get(_parted(method)[0], {}))
   whole = {
     name: changes.pop(name) for name in shrinking.Config._fields
     if name in changes

@@ -25,8 +25,8 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   config = default.get_config(variant)
   settings.validate(config)
   planned = train.plan(str(tmp_path), config, lambda: False)
-  latent = 3 * 19 + 2 * 3 + 3
-  assert len(planned) == (7 if variant else 4 + 2 * latent + 19 + 4)
+  latent = 3 * 20 + 2 * 3 + 3
+  assert len(planned) == (7 if variant else 4 + 2 * latent + 20 + 4)
   assert 'mnist-density-50' in planned and 'large-outline' in planned
   assert ('outline-density-25' in planned) == (not variant)
   assert 'outline-density-10' not in planned
@@ -46,11 +46,26 @@ def test_rows_train_as_long_as_they_say():
   }
   longer = {
     'narrow', 'narrow_distilled', 'uniform_long', 'density_distilled_long',
+    'density_chosen_long',
   }  # fmt: skip
   assert {name for name, steps in found.items() if steps == 5000} == longer
   twice = {'uniform_twice', 'density_twice'}
   assert {name for name, steps in found.items() if steps == 2000} == twice
   assert {found[name] for name in set(found) - longer - twice} == {1000}
+
+
+def test_a_row_is_a_method_with_changes_and_an_end():
+  config = default.get_config()
+  made = settings.of_method(config, 'density_chosen_long')
+  usual = settings.of_method(config, 'density')
+  assert made == usual._replace(density_weight=0.0) != usual
+  made = settings.of_method(config, 'density_global')
+  assert not made.agents.local and usual.agents.local
+  assert settings.base('density_light_twice') == 'density'
+  assert settings.base('slimming_long') == 'slimming'
+  config.methods = ('slimming_longer',)
+  with pytest.raises(ValueError, match="may end in one of .*'_twice'"):
+    settings.validate(config)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,10 @@
 A trial is one method at one share. Its seeds are one program if all of them
 keep the same shapes, and else one after another. Large networks are trained
 first, all seeds as one program, and every method starts from them. Networks
-that start new train as long as the large one and the fine-tuning together, or
-(`_short`) as long as the fine-tuning alone. `_long` is fine-tuned as long as
-new networks train.
+that start new train as long as the large one and the fine-tuning together.
 Methods that look at norm scales train as long as the fine-tuning before they
-choose, too. `_twice` is fine-tuned as long as they train in all.
+choose, too. The name of any method may end in `_short`, as long as the
+fine-tuning, `_twice`, twice as long, or `_long`, as long as new networks.
 
 Generators of latents are scored by the Frechet distance to test images, in
 features of the classifier of the data set, and kept as bundles in DIR/bundles,
@@ -76,7 +75,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'uniform', 'uniform_twice', 'uniform_long', 'magnitude', 'slimming',
         'gcc', 'magnitude_local', 'density', 'density_twice',
         'density_distilled', 'density_distilled_long', 'density_chosen',
-        'density_global', 'density_alone', 'density_generator',
+        'density_chosen_long', 'density_global', 'density_alone',
+        'density_generator',
       ),
       # Those of CycleGAN.
       'cyclegan_methods': (
