@@ -14,6 +14,7 @@ from coalesce_jax.cli.common import Values
 from coalesce_jax.compress import agents
 from coalesce_jax.compress import edge
 from coalesce_jax.compress import macs
+from coalesce_jax.compress import method_names
 from coalesce_jax.compress import shrinking
 from coalesce_jax.core import files
 from coalesce_jax.core import trees
@@ -38,6 +39,12 @@ def compress(values: Values, stop: Stop) -> dict[str, Any]:
   outputs.is_no_input('out', values.out, node=[values.node])
   if values.packing != '2bit' and not values.ternary:
     raise ValueError(f'--packing={values.packing} needs --ternary')
+  keeps = method_names.METHODS[values.method].local
+  if values['density_weight'].present and not keeps:
+    raise ValueError(
+      f'--density_weight: method {values.method!r} does not keep the local '
+      'density; leave it out'
+    )
   large = common.load('node', values.node)
   try:
     edge.check(large, values.method, values.macs)
@@ -50,7 +57,9 @@ def compress(values: Values, stop: Stop) -> dict[str, Any]:
   )  # fmt: skip
   steps = values.agent_steps
   schedule = loop.Schedule(steps, loop.chunk_of(steps, 20))
-  how = shrinking.Config(agents.Config(schedule))
+  how = shrinking.Config(
+    agents.Config(schedule), density_weight=values.density_weight
+  )
   digests = common.digests([values.node]) | {
     'local_sha256': files.digest([local])
   }

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 # Steps in which agents choose channels, by default.
 AGENT_STEPS = 400
+# Weight of the local density while the smaller network trains, by default.
+DENSITY_WEIGHT = 10.0
 
 
 class Method(NamedTuple):

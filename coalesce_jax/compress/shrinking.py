@@ -86,7 +86,7 @@ class Config(NamedTuple):
   maps_weight: float = 0.1
   scales_weight: float = 1.0
   gap_weight: float = 1.0
-  density_weight: float = 10.0
+  density_weight: float = method_names.DENSITY_WEIGHT
 
 
 class Shrunk(NamedTuple):

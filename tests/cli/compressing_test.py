@@ -1,5 +1,6 @@
 """`coalesce compress`: a smaller generator from a bundle and local images."""
 
+import jax
 import numpy as np
 import onnxruntime
 import pytest
@@ -69,6 +70,24 @@ def test_the_largest_weights_are_kept_and_written(inputs, tmp_path, capsys):
   assert result['after']['macs'] == macs.total(made.spec)
 
 
+@pytest.mark.slow
+def test_without_a_weight_no_density_is_kept(inputs, tmp_path, capsys):
+  made = {}
+  for name, flags in {
+    'none': ['--method=magnitude_local', '--density_weight=0'],
+    'plain': ['--method=magnitude'],
+    'kept': ['--method=magnitude_local'],
+  }.items():
+    folder = tmp_path / name
+    folder.mkdir()
+    code, _, error = compress(capsys, folder, *inputs, '--macs=0.5', *flags)
+    assert code == 0, error
+    leaves = jax.tree.leaves(bundle.load(folder / 'small.safetensors').params)
+    made[name] = np.concatenate([np.ravel(leaf) for leaf in leaves])
+  np.testing.assert_array_equal(made['none'], made['plain'])
+  assert not np.array_equal(made['kept'], made['plain'])
+
+
 @pytest.mark.parametrize(
   ('flags', 'message'),
   [
@@ -76,6 +95,11 @@ def test_the_largest_weights_are_kept_and_written(inputs, tmp_path, capsys):
     (('--macs=1.5',), 'macs'),
     (('--macs=0.001',), 'one channel of each map takes'),
     (('--method=smaller',), 'method'),
+    (('--density_weight=-1',), 'density_weight'),
+    (
+      ('--method=uniform', '--density_weight=1'),
+      "method 'uniform' does not keep the local density",
+    ),
     (('--packing=trits',), '--packing=trits needs --ternary'),
     (('--onnx=small.txt',), 'onnx'),
     (('--node=none.safetensors',), 'none.safetensors'),

@@ -88,6 +88,11 @@ def compress(values: Values) -> None:
     'Number of steps in which agents choose channels; of density.',
   )  # fmt: skip
   kinds.number(
+    values, 'density_weight', method_names.DENSITY_WEIGHT, 'Weight of the '
+    'local density of the large generator while the small one trains; 0 is '
+    'none.', 0.0, 1e6,
+  )  # fmt: skip
+  kinds.number(
     values, 'anchor', settings.TERNARIZE.anchor, 'Weight of the samples of the '
     'large generator, beside local images.', 0.0, 1.0,
   )  # fmt: skip
