@@ -110,6 +110,7 @@ def test_the_example_of_a_configuration_changes_the_defaults():
   assert get_config('quick').barycenter.steps < usual.barycenter.steps
 
 
+@pytest.mark.slow
 def test_the_script_for_slurm_is_what_the_command_prints(capsys, tmp_path):
   console = blocks('guides/trials.md', 'console')
   lines = ''.join(console).replace('\\\n', '').splitlines()

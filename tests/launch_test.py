@@ -244,6 +244,7 @@ def test_bad_usage_gives_one_line(
   assert (tmp_path / 'run').exists() == (arguments == ['--where=slurm'])
 
 
+@pytest.mark.slow
 def test_an_experiment_says_its_own_stages_and_refusals():
   job = tasks.Job('few_shot', 'unused', ('--config.samples=(20,)',))
   first, second, third = job.stages()

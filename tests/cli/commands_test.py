@@ -22,8 +22,8 @@ FLAGS = {
   'freeze_d critic judges local method nodes packing share ternary '
   'ternary_steps weights',
   'ternarize': f'{TRAINING} augment critic local node packing',
-  'compress': f'{TRAINING} agent_steps anchor augment critic local macs method '
-  'node onnx packing ternary ternary_steps',
+  'compress': f'{TRAINING} agent_steps anchor augment critic density_weight '
+  'local macs method node onnx packing ternary ternary_steps',
   'export': 'format node out weights',
   'share': 'license node out pictures',
   'sample': 'backend n node out seed',

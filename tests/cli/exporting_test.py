@@ -188,6 +188,7 @@ def python(folder, blocked, *argv):
   )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_without_the_extra_all_but_export_works(tmp_path, bundle):
   program = (
     'from coalesce_jax.cli import main; import sys; '

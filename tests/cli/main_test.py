@@ -17,6 +17,7 @@ from tests.cli import calls
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_practitioners_path_works_on_its_own(capsys, tmp_path):
   a, b = (
     calls.node(tmp_path / f'{k}.safetensors', i, small.PIXELS)
@@ -58,6 +59,7 @@ def test_the_practitioners_path_works_on_its_own(capsys, tmp_path):
   assert scores['copied'] >= 0.0
 
 
+@pytest.mark.slow
 def test_the_program_reads_configurations_from_any_folder(tmp_path):
   """Without the experiments, and without the current folder on the path."""
   digits = ROOT / 'experiments' / 'coalesce' / 'configs' / 'digits.py'

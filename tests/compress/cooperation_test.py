@@ -81,6 +81,7 @@ def test_weights_and_retentions_have_scores_of_their_own():
     )
 
 
+@pytest.mark.slow
 def test_the_gap_of_the_large_networks_is_kept():
   generator, critic = SPEC.build(), SPEC.build_critic()
   taught = jax.tree.map(np.asarray, generator.init(KEY))

@@ -157,6 +157,7 @@ def trained(validation=None, **effects):
   )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_the_whole_run():
   kept, (whole, history) = {}, trained()
   save = lambda step, tree: kept.update(last=(step, tree))

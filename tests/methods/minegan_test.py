@@ -49,6 +49,7 @@ def test_generators_are_drawn_with_the_probabilities_of_the_scores():
   assert np.all(np.abs(counts / n - probabilities) < error)
 
 
+@pytest.mark.slow
 def test_mining_moves_towards_the_node_that_has_the_samples():
   nodes = [small.generator(k, SPEC) for k in range(2)]
   nodes = [

@@ -26,7 +26,13 @@ def there(name):
   return all((folder / f).is_file() for f in files)
 
 
-@pytest.mark.parametrize('name', feature_registry.COMMITTED)
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=[pytest.mark.slow] * (name == 'cifar10'))
+    for name in feature_registry.COMMITTED
+  ],
+)
 def test_committed_networks_classify_as_well_as_they_say(name):
   if not there(name):
     pytest.skip(f'{name} is not on this machine; `coalesce data` fetches it')

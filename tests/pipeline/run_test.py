@@ -100,6 +100,7 @@ def test_bundles_are_of_the_stage_and_the_classes_that_they_name(finished):
       np.testing.assert_array_equal(leaf[0], a)
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_only_reported_again(finished):
   workdir, summary = finished
   before = bundles(workdir)
