@@ -12,8 +12,8 @@ import tempfile
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('MPLBACKEND', 'agg')
 # Tests compile much and run little: loops by XLA's older emitters, not
-# optimised by LLVM, compile in a quarter of the time. A program that is not
-# split into parts takes a fifth less, since the tests keep all cores busy.
+# optimised by LLVM, compile in a quarter of the time. Programs are not split
+# into parts, which cores that are all busy compile no sooner.
 os.environ.setdefault(
   'XLA_FLAGS',
   '--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false '

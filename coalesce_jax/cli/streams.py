@@ -76,8 +76,9 @@ def _added(values: Values, stop: Stop, out: str) -> dict[str, Any]:
   }  # fmt: skip
   chosen = stream_tasks.Settings(spec=family.members[0].spec, **given)
   source = stream_tasks.parse(values.data, chosen, values.name)
-  for flag in ('direction', 'layout', 'critic_width'):
-    if source.method == stream_tasks.LATENT and values[flag].present:
+  paired = ('direction', 'layout', 'critic_width')
+  for flag in paired if source.method == stream_tasks.LATENT else ():
+    if values[flag].present:
       raise ValueError(
         f'--{flag} is of families that translate, and {values.family} makes '
         'images of latents; leave it out'

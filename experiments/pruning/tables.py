@@ -65,7 +65,8 @@ def report(config: Any, results: Results) -> trials.Report:
 def frontier(results: Results) -> figure.Figure | None:
   """Draws scores over multiply-accumulates and over bytes, by subject.
 
-  Ablations, and networks that start new and train shortly, are left out.
+  Ablations that train no longer than 'density' are left out, and so is what
+  trains in short.
   """
   wholes = _wholes(results)
   if not wholes:

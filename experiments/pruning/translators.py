@@ -63,6 +63,19 @@ def _networks(config: Any, subject: Any, default: Any) -> Any:
   )
 
 
+def _lasting(
+  config: Any, settings: Any, make: Callable[[Any, Any], problems.Problem]
+) -> Callable[[Sequence[generator_lib.Spec], int], problems.Problem]:
+  """Gives a maker of problems the settings that last for some steps."""
+
+  def problem(
+    specs: Sequence[generator_lib.Spec], steps: int
+  ) -> problems.Problem:
+    return make(grounds.lasting(settings, config, steps), specs)
+
+  return problem
+
+
 def _translated(
   held: Any, shape: tuple[int, ...]
 ) -> tuple[Callable[[Any], np.ndarray], Callable[..., dict[str, float]]]:
@@ -84,12 +97,10 @@ def pix2pix(config: Any, subject: Any) -> grounds.Ground:
   settings = _networks(config, subject, translation_settings.Pix2pix())
   spec, critic = pix2pix_method.networks(images, settings)
 
-  def problem(
-    specs: Sequence[generator_lib.Spec], steps: int
-  ) -> problems.Problem:
-    changed = grounds.lasting(settings, config, steps)
-    return pix2pix_method.problem(images, changed, specs[0])
-
+  problem = _lasting(
+    config, settings, lambda changed, specs:
+    pix2pix_method.problem(images, changed, specs[0]),
+  )  # fmt: skip
   part = grounds.Part(
     spec, critic, pool[0], held.condition, pair_sources.beside, trained[0]
   )
@@ -102,12 +113,10 @@ def cyclegan(config: Any, subject: Any) -> grounds.Ground:
   settings = _networks(config, subject, translation_settings.CycleGan())
   specs, critic = cyclegan_method.networks(images, settings)
 
-  def problem(
-    specs: Sequence[generator_lib.Spec], steps: int
-  ) -> problems.Problem:
-    changed = grounds.lasting(settings, config, steps)
-    return cyclegan_method.problem(images, changed, specs)
-
+  problem = _lasting(
+    config, settings, lambda changed, specs:
+    cyclegan_method.problem(images, changed, specs),
+  )  # fmt: skip
   asked = held.condition, held.target
   # The critic of the second domain is the first one.
   parts = tuple(

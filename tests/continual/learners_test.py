@@ -223,7 +223,9 @@ def test_a_heavy_penalty_holds_the_network():
     squares = jax.tree.map(lambda a, b: (a - b) ** 2, first.params, both.params)
     return squares, first.memory, both.memory
 
-  largest = lambda tree: max(float(np.max(leaf)) for leaf in jax.tree.leaves(tree))  # noqa: E501, E731  # fmt: skip
+  def largest(tree):
+    return max(float(np.max(leaf)) for leaf in jax.tree.leaves(tree))
+
   assert largest(changed(consolidation.l2(1e4))[0]) < 0.15**2
   free, importance, after = changed(consolidation.ewc(0.0))
   assert largest(free) > 0.15**2
@@ -236,7 +238,6 @@ def test_a_heavy_penalty_holds_the_network():
     ))
     for squares in (held, free)
   ]  # fmt: skip
-  print(weighed)
   assert weighed[0] < 0.05 * weighed[1]
   # Importances are normalised for each task, and summed over tasks.
   for one, two in zip(*map(jax.tree.leaves, (importance, after)), strict=True):
