@@ -11,7 +11,8 @@
 * `'density_distilled'`: the same, which imitates samples and maps
 
 Before 'slimming' and 'gcc' the large network trains on, with a penalty on norm
-scales. What is imitated is the large network.
+scales; before other methods it can train on without one. What is imitated is
+the large network.
 
 Several networks that are trained by one problem, such as both directions of
 CycleGAN, shrink together. So do those of several seeds, if they keep the same
@@ -79,6 +80,9 @@ class Config(NamedTuple):
     gap_weight: of the difference of gaps, of 'gcc'.
     density_weight: of the local density of samples while the smaller network
       is trained; 0 is none.
+    train_first: whether the large networks train on before channels are chosen,
+      as long as the smaller ones do afterwards. Then the smaller ones start
+      from these networks and imitate them. 'slimming' and 'gcc' always do.
   """
 
   agents: agents_lib.Config = agents_lib.Config()
@@ -87,6 +91,7 @@ class Config(NamedTuple):
   scales_weight: float = 1.0
   gap_weight: float = 1.0
   density_weight: float = method_names.DENSITY_WEIGHT
+  train_first: bool = False
 
 
 class Shrunk(NamedTuple):
@@ -134,8 +139,9 @@ def shrink(
     share: of all multiply-accumulates, in (0, 1].
     method: one of `METHODS`.
     config: settings; None is `Config()`.
-    hooks: maps the name of a stage to its effects. The stages are 'agents' or
-      'scales', where the method has one, and 'recovery'.
+    hooks: maps the name of a stage to its effects. The stages are 'first' if
+      the large networks train on, 'agents' or 'scales', where the method has
+      one, and 'recovery'.
 
   Raises:
     ValueError: an unknown method, or one that cannot have several keys; a share
@@ -153,6 +159,9 @@ def shrink(
   split = jax.vmap(jax.random.split, 0, 1) if several else jax.random.split
   key_choose, key_train = split(key)
   histories: dict[str, loop.History] = {}
+  if config.train_first and how.channels != 'slimming':
+    key_first, key_choose = split(key_choose)
+    whole, histories['first'] = _trained_on(key_first, whole, several, hooks)
   start, critics = [s.params for s in whole.subjects], whole.critics
   specs = [subject.spec for subject in whole.subjects]
   if how.channels == 'slimming':
@@ -217,6 +226,32 @@ def shrink(
     [spec for spec, _ in small], list(whole.parted(trained.params)), after,
     masks, histories,
   )  # fmt: skip
+
+
+def _trained_on(
+  key: types.PRNGKey,
+  whole: Whole,
+  several: bool,
+  hooks: loop.HooksFor | None,
+) -> tuple[Whole, loop.History]:
+  """Returns the networks after further training, and its metrics."""
+  params = whole.joined([subject.params for subject in whole.subjects])
+  trained = problems.train(
+    key,
+    recovery.continued(
+      whole.problem([subject.spec for subject in whole.subjects]), params,
+      whole.critics, several,
+    ),
+    loop.hooks_for(hooks, 'first'),
+  )  # fmt: skip
+  critics = tuple(trained.critics)
+  subjects = tuple(
+    subject._replace(params=own, critic_params=critic)
+    for subject, own, critic in zip(
+      whole.subjects, whole.parted(trained.params), critics, strict=True
+    )
+  )
+  return whole._replace(subjects=subjects, critics=critics), trained.history
 
 
 def together(method: str) -> bool:

@@ -12,10 +12,12 @@ from coalesce_jax.transforms import ternary_config
 from experiments.pruning import grounds
 from experiments.pruning import subjects as subjects_lib
 
-# Ablations of 'density': what its agents, or its settings, lack.
+# Variants of 'density': what its agents, or its settings, lack or have more.
 ABLATIONS: dict[str, dict[str, Any]] = {
   'density_chosen': {'density_weight': 0.0},
   'density_light': {'density_weight': 1.0},
+  'density_later': {'train_first': True},
+  'density_later_light': {'train_first': True, 'density_weight': 1.0},
   'density_global': {'local': False},
   'density_alone': {'feedback': False},
   'density_generator': {'critic': False},

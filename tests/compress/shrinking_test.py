@@ -106,6 +106,45 @@ def test_smaller_networks_train_on_no_input_that_is_held_out(monkeypatch):
   np.testing.assert_array_equal(seen[1], other)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize('first', [False, True])
+def test_the_large_network_can_train_on_before_channels_are_chosen(first):
+  still, moving = whole(), whole(rate=0.01)
+  given = still._replace(
+    problem=lambda specs: (moving if specs[0] == SPEC else still).problem(specs)
+  )
+  config = CONFIG._replace(train_first=first)
+  made = shrinking.shrink(KEY, given, 0.4, method='uniform', config=config)
+  before = trees.flatten(given.subjects[0].params)['out/kernel']
+  kept = before[:, :, np.flatnonzero(made.masks[0]['up_1'])]
+  after = trees.flatten(made.params[0])['out/kernel']
+  assert np.allclose(after, kept, atol=1e-6) != first
+  assert ('first' in made.histories) == first
+
+
+@pytest.mark.slow
+def test_what_trained_on_is_what_agents_see_and_smaller_ones_imitate(
+  monkeypatch,
+):
+  seen = []
+  real = pruning.pools
+
+  def pools(subjects, features, k):
+    seen.append(subjects[0])
+    return real(subjects, features, k)
+
+  monkeypatch.setattr(pruning, 'pools', pools)
+  config = CONFIG._replace(train_first=True)
+  given = whole(rate=0.01)
+  shrinking.shrink(KEY, given, 0.4, method='density', config=config)
+  for name in ('params', 'critic_params'):
+    old, new = (
+      trees.flatten(getattr(subject, name))
+      for subject in (given.subjects[0], seen[0])
+    )
+    assert any(not np.allclose(old[k], new[k], atol=1e-4) for k in old)
+
+
 def test_the_penalty_is_the_mean_absolute_scale():
   given = whole()
   problem = shrinking.penalised(given.problem([SPEC]), 3.0)
