@@ -44,7 +44,11 @@ def test_training_goes_on_from_both_networks(given):
   agreement.close(trained.params, params, atol=1e-6)
   agreement.close(trained.critics[0], made.critic, atol=1e-6)
   assert not agreement.equal(fresh.params, trained.params)
-  # Of several seeds all start there.
+
+
+@pytest.mark.slow
+def test_several_seeds_start_from_the_same_networks(given):
+  made, params, _, half = given
   many = problems.train(
     jax.random.split(KEY, 2), recovery.continued(half, params, [made.critic])
   )

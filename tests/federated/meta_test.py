@@ -25,7 +25,7 @@ def log_loss(spec, params, batch):
   'order',
   [
     'gates_first',
-    'backbone_first',
+    pytest.param('backbone_first', marks=pytest.mark.slow),
     pytest.param('backbone', marks=pytest.mark.slow),
   ],
 )

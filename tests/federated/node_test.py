@@ -61,6 +61,7 @@ def test_a_node_refuses_what_is_no_key(key):
     handlers['train'](exchange.Content(arrays, {'key': key, 'round': 1}))
 
 
+@pytest.mark.slow
 def test_the_penalty_of_a_node_is_that_of_its_round():
   rho, losses, opened = 3.0, {}, set()
   # Four rounds; neither gates nor their noise change.

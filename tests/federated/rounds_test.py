@@ -67,6 +67,7 @@ def weighted(parts, weights):
   )
 
 
+@pytest.mark.slow
 def test_nodes_side_by_side_give_what_nodes_in_turn_give():
   change = {'server': 'average', 'local_steps': 2}
   # Two nodes, and the third after them.

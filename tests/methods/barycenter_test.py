@@ -49,6 +49,7 @@ def test_a_joint_barycenter_starts_at_the_chosen_member():
   assert agreement.equal(made.params, nodes[2].params)
 
 
+@pytest.mark.slow
 def test_a_barycenter_may_start_from_new_parameters():
   nodes = [small.generator(k, small.VECTORS) for k in range(2)]
   still = small.schedule(1, 1)

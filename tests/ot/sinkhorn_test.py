@@ -281,7 +281,7 @@ def test_an_epsilon_that_hides_the_distances_is_refused():
 
 def test_equal_clouds_are_not_below_zero_apart():
   rng = np.random.default_rng(0)
-  for n in range(2, 9):
+  for n in (2, 5, 8):
     x = rng.normal(size=(n, 2))
     assert sinkhorn.divergence(x, x) >= 0.0
     same = sinkhorn.bounds(np.full((n, 2), 0.1), np.full((n + 1, 2), 0.1))

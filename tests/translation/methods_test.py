@@ -101,6 +101,7 @@ def test_the_contrast_is_the_cross_entropy_of_finding_the_place():
   assert not np.any(gradient)
 
 
+@pytest.mark.slow
 def test_cut_averages_the_contrast_of_layers_and_of_both_domains():
   domains = one_pair()
   config = settings.Cut(
