@@ -60,9 +60,7 @@ def test_channels_that_the_samples_need_are_kept():
   assert hits >= 6
 
 
-@pytest.mark.parametrize(
-  'count', [1, pytest.param(2, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize('count', [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_agents_start_open_descend_the_budget_and_resume(count):
   one = subject()
   config = pruning.Config(loop.Schedule(4, 2, fast_compile=True), neighbours=3)

@@ -63,7 +63,7 @@ def test_the_bandwidth_is_the_median_distance_of_nearest_samples():
 @pytest.mark.parametrize(
   'nodes,options,message',
   [
-    ([small.generator(0, small.IMAGES)], {'count': 1}, '^count: 1'),
+    ([line(0.0, 1.0)], {'count': 1}, '^count: 1'),
     ([line(0.0, 1.0)], {'bandwidth': -1.0}, '^bandwidth: -1.0'),
     ([line(1.0, 0.0)], {}, '^bandwidth: most samples'),
     ([line(0.0, 1.0)], {'alpha': 0.0}, '^alpha: 0.0'),

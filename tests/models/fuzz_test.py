@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import coalesce_jax as cj
-from coalesce_jax.core import files
+from coalesce_jax.core import files as files_lib
 from coalesce_jax.gan import refined_source
 from coalesce_jax.methods import mixture
 from coalesce_jax.models import bundle
@@ -39,13 +39,16 @@ def mixture_bundle():
   return mixture.mixture([node, node], refine=refined_source.Config())
 
 
-FILES = {
-  'float': bundle.encode(float_bundle()),
-  '2bit': bundle.encode(ternary_bundle()),
-  'two scales': bundle.encode(ternary_bundle('ttq')),
-  'trits': bundle.encode(ternary_bundle(), packing='trits'),
-  'mixture': bundle.encode(mixture_bundle()),
-}
+def intact():
+  return {
+    'float': bundle.encode(float_bundle()),
+    '2bit': bundle.encode(ternary_bundle()),
+    'two scales': bundle.encode(ternary_bundle('ttq')),
+    'trits': bundle.encode(ternary_bundle(), packing='trits'),
+    'mixture': bundle.encode(mixture_bundle()),
+  }
+
+
 VALUES = (
   None, True, 0, -1, 1, 2, 7, 1 << 20, 10**12, 1.5, float('nan'), '', 'x',
   'dcgan', 'mlp', 'trits', '2bit', 'layer', [], [0], [3, 3, 1], {}, {'x': 1},
@@ -77,7 +80,7 @@ def payload(rng, data):
   for _ in range(rng.integers(1, 4)):
     raw[rng.integers(len(raw))] = rng.integers(256)
   manifest = json.loads(header['__metadata__']['coalesce_jax'])
-  manifest['payload_sha256'] = files.digest([bytes(raw)])
+  manifest['payload_sha256'] = files_lib.digest([bytes(raw)])
   header['__metadata__']['coalesce_jax'] = json.dumps(manifest)
   return damaged.joined(header, bytes(raw))
 
@@ -175,17 +178,16 @@ def test_any_value_in_any_place_of_a_header_is_read_or_refused(tmp_path, odd):
 def test_damaged_bundles_load_to_honest_weights_or_are_refused(tmp_path, count):
   rng = np.random.default_rng(count)
   path = tmp_path / 'a.safetensors'
-  honest = {}
-  for name, data in FILES.items():
+  files, honest = intact(), {}
+  for name, data in files.items():
     path.write_bytes(data)
     load(path)
     honest[name] = load(path)[1]
-  print(honest)
   loaded, refused, slowest = 0, 0, []
   for _ in range(count):
-    name = list(FILES)[rng.integers(len(FILES))]
+    name = list(files)[rng.integers(len(files))]
     damage = (bits, cut, payload, header)[rng.integers(4)]
-    path.write_bytes(damage(rng, FILES[name]))
+    path.write_bytes(damage(rng, files[name]))
     made, peak, seconds = load(path)
     slowest.append(seconds)
     assert peak <= 2 * honest[name], damage.__name__
