@@ -39,7 +39,10 @@ def validate(config: Any) -> None:
     if kind not in subjects_lib.KINDS:
       raise ValueError(f'kind {kind!r} is not one of {subjects_lib.KINDS}')
     fields.positive(config.subjects[name], *_OF_SUBJECT)
-  named = config.methods, config.cyclegan_methods, config.ternary_methods
+  named = (
+    config.methods, config.middle_methods, config.cyclegan_methods,
+    config.ternary_methods,
+  )  # fmt: skip
   every = (*shrinking.METHODS, *ABLATIONS)
   for method in (m for some in named for m in some):
     if _parted(method)[0] not in every:
@@ -76,22 +79,29 @@ def names(config: Any) -> tuple[str, ...]:
   return tuple(config.only) or tuple(config.subjects)
 
 
-def methods(config: Any, name: str) -> tuple[str, ...]:
-  """Returns the methods of a subject: of CycleGAN those that have a row."""
-  if config.subjects[name].kind != 'cyclegan':
-    return tuple(config.methods)
-  return tuple(m for m in config.methods if m in config.cyclegan_methods)
-
-
 def middle(config: Any) -> float:
   """Returns the middle share."""
   return float(sorted(config.shares)[len(config.shares) // 2])
 
 
-def shares(config: Any, name: str) -> tuple[float, ...]:
-  """Returns the shares of a subject: of translators the middle one."""
-  latent = config.subjects[name].kind == 'latent'
-  return tuple(config.shares) if latent else (middle(config),)
+def rows(config: Any, name: str) -> list[tuple[float, str]]:
+  """Returns the shares and methods of a subject.
+
+  The middle share has more methods than the others, and translators have no
+  other share. CycleGAN has methods of its own.
+  """
+  kind = config.subjects[name].kind
+  found = []
+  for share in config.shares if kind == 'latent' else (middle(config),):
+    named = tuple(config.methods)
+    if share == middle(config):
+      named += tuple(config.middle_methods)
+    found += [
+      (share, method)
+      for method in dict.fromkeys(named)
+      if kind != 'cyclegan' or method in config.cyclegan_methods
+    ]
+  return found
 
 
 def base(method: str) -> str:

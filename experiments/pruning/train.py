@@ -38,11 +38,10 @@ def plan(
   for name in settings.names(config):
     bench = Bench(config, work, name, workdir)
     todo[f'large-{name}'] = bench.large
-    for share in settings.shares(config, name):
-      for method in settings.methods(config, name):
-        todo[f'{name}-{method}-{round(100 * share)}'] = functools.partial(
-          bench.small, method, share
-        )
+    for share, method in settings.rows(config, name):
+      todo[f'{name}-{method}-{round(100 * share)}'] = functools.partial(
+        bench.small, method, share
+      )
     for share, method in bench.ternaries():
       small = f'{name}-{method}-{round(100 * share)}'
       todo.setdefault(small, functools.partial(bench.small, method, share))

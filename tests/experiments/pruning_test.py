@@ -25,11 +25,13 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   config = default.get_config(variant)
   settings.validate(config)
   planned = train.plan(str(tmp_path), config, lambda: False)
-  latent = 3 * 20 + 2 * 3 + 3
-  assert len(planned) == (7 if variant else 4 + 2 * latent + 20 + 4)
+  latent = 3 * 12 + 9 + 2 * 3 + 3
+  assert len(planned) == (7 if variant else 4 + 2 * latent + 12 + 9 + 4)
   assert 'mnist-density-50' in planned and 'large-outline' in planned
   assert ('outline-density-25' in planned) == (not variant)
   assert 'outline-density-10' not in planned
+  assert ('mnist-uniform_long-25' in planned) == (not variant)
+  assert 'mnist-uniform_long-50' not in planned
   assert ('emoji-narrow-25' in planned) == (not variant)
   assert 'emoji-slimming-25' not in planned
   ternary = {name for name in planned if name.endswith('-ternary')}
@@ -39,10 +41,10 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
 
 
 def test_rows_train_as_long_as_they_say():
-  subject = default.get_config().subjects.mnist
+  config = default.get_config()
   found = {
-    name: settings.steps(subject, name)
-    for name in (*default.get_config().methods,)
+    name: settings.steps(config.subjects.mnist, name)
+    for name in (*config.methods, *config.middle_methods)
   }
   longer = {
     'narrow', 'narrow_distilled', 'uniform_long', 'density_distilled_long',
@@ -73,6 +75,7 @@ def test_a_row_is_a_method_with_changes_and_an_end():
   [
     ({'only': ('nothing',)}, "subject 'nothing' is not one of"),
     ({'methods': ('smaller',)}, "method 'smaller' is not one of"),
+    ({'middle_methods': ('longer',)}, "method 'longer' is not one of"),
     ({'shares': (0.5, 1.0)}, 'share 1.0 is not between'),
     ({'seeds': 0}, 'seeds 0 is below 1'),
     ({'ternary.scheme': 'odd'}, "scheme 'odd' is not one of"),

@@ -71,12 +71,16 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       # Shares of the multiply-accumulates; of translators the middle one.
       'shares': (0.5, 0.25, 0.1),
       'methods': (
-        'narrow', 'narrow_distilled', 'narrow_short', 'narrow_distilled_short',
-        'uniform', 'uniform_twice', 'uniform_long', 'magnitude', 'slimming',
-        'gcc', 'magnitude_local', 'density', 'density_twice',
-        'density_distilled', 'density_distilled_long', 'density_chosen',
-        'density_chosen_long', 'density_global', 'density_alone',
-        'density_generator',
+        'narrow', 'narrow_distilled', 'uniform', 'magnitude', 'slimming', 'gcc',
+        'magnitude_local', 'density', 'density_distilled', 'density_global',
+        'density_alone', 'density_generator',
+      ),
+      # Those of the middle share alone: of other steps, or another weight of
+      # the local density.
+      'middle_methods': (
+        'narrow_short', 'narrow_distilled_short', 'uniform_twice',
+        'uniform_long', 'density_twice', 'density_distilled_long',
+        'density_chosen', 'density_chosen_long', 'density_later',
       ),
       # Those of CycleGAN.
       'cyclegan_methods': (
@@ -113,7 +117,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
       if 'ternary_steps' in subject:
         subject.update(critic_width=4, ternary_steps=2)
     config.shares = config.ternary_shares = (0.5,)
-    config.methods = ('magnitude', 'density')
+    config.methods, config.middle_methods = ('magnitude', 'density'), ()
     config.ternary_methods = ('density',)
     config.agents.update(steps=4, neighbours=2, neighbourhoods=2)
     config.pool, config.samples, config.fast_compile = 40, 100, True
