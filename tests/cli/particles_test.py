@@ -43,6 +43,7 @@ def test_particles_write_samples_and_say_whether_they_rest(capsys, tmp_path):
   ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_critics_move_particles_and_a_finished_run_is_not_run_again(
   capsys, tmp_path
 ):

@@ -236,6 +236,7 @@ def check(method):
   return row.get('agreement', {})
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures('small_products')
 def test_a_step_of_pix2pix_is_that_of_its_peers():
   for name, found in check('pix2pix').items():

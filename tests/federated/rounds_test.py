@@ -186,6 +186,7 @@ def test_early_stopping_keeps_what_validation_nodes_prefer():
     close(trees.member(best.params, s), trees.member(states[step], s), atol=0)
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_tasks_one_after_another():
   spec, params = small.SPEC, small.params(small.SPEC)
   config, drawn = small.config(), evaluation.draw(

@@ -94,7 +94,7 @@ def test_gates_of_images_look_at_the_image_and_static_ones_do_not():
       ),
       params,
     )
-    found = np.asarray(net.apply(params, images).gates[0])
+    found = np.asarray(jax.jit(net.apply)(params, images).gates[0])
     varied[kind] = bool(np.any(found != found[:, :1]))
   assert varied == {'input': True, 'static': False}
 
