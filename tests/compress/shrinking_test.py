@@ -11,7 +11,6 @@ from coalesce_jax.compress import pruning
 from coalesce_jax.compress import shrinking
 from coalesce_jax.core import trees
 from coalesce_jax.methods import pretraining
-from coalesce_jax.methods import problems
 from coalesce_jax.models import generator as generator_lib
 from tests import agreement
 from tests import small
