@@ -1,6 +1,7 @@
 """Small games and generators that several tests play with."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -56,11 +57,17 @@ def pipeline(config):
 def generator(seed=0, spec=VECTORS, critic=True):
   """A generator of random parameters."""
   key = jax.random.key(seed)
+  network, other = _starts(spec)
   return generator_lib.create(
-    spec,
-    spec.build().init(key),
-    spec.build_critic().init(key) if critic else None,
+    spec, network(key), other(key) if critic else None
   )
+
+
+@functools.cache
+def _starts(spec):
+  """Starts of both networks, compiled: operations alone take far longer."""
+  critic = spec.build_critic().init if spec.critic else None
+  return jax.jit(spec.build().init), critic and jax.jit(critic)
 
 
 def inputs(parts, spec=VECTORS, **settings):
@@ -75,13 +82,14 @@ def made(settings, spec=VECTORS, count=2, critics=None, **more):
     settings, generator=spec.build(), critic=spec.build_critic(), **more
   ).task
   key = jax.random.key(0)
-  critics = jax.vmap(spec.build_critic().init)(jax.random.split(key, size))
+  network, critic = _starts(spec)
+  critics = jax.vmap(critic)(jax.random.split(key, size))
   parts = tuple(
     sources.array(k + jax.random.normal(key, (40, *spec.image_shape)))
     for k in range(count)
   )
   given = inputs(parts, spec)
-  state = played.init(key, spec.build().init(key), critics, given)
+  state = jax.jit(played.init)(key, network(key), critics, given)
   # Compiled: step by step, every operation would be compiled alone.
   return played._replace(step=jax.jit(played.step)), state, given, key
 

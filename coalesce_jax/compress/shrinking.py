@@ -21,14 +21,12 @@ shapes: by methods that keep the same share of each map.
 Shapes: C channels of a map, K critics, S seeds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import functools
 import operator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from coalesce_jax.compress import agents as agents_lib
 from coalesce_jax.compress import cooperation
@@ -37,36 +35,16 @@ from coalesce_jax.compress import pruning
 from coalesce_jax.compress import recovery
 from coalesce_jax.compress import selection
 from coalesce_jax.compress import slicing
+from coalesce_jax.compress import wholes
 from coalesce_jax.core import keys as keys_lib
 from coalesce_jax.core import trees
 from coalesce_jax.core import types
-from coalesce_jax.gan import terms
 from coalesce_jax.methods import problems
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.training import loop
 
 METHODS = method_names.METHODS
-
-
-class Whole(NamedTuple):
-  """Networks to shrink, and how networks of their kind are trained.
-
-  Attributes:
-    subjects: the networks, each with one of the critics. Parameters have leaves
-      `[S, ...]` for `[S]` keys, here and everywhere.
-    critics: parameters of the K critics in the order of the problem.
-    problem: ``specs -> problem`` of networks of other sizes.
-    features: ``samples [N, ...] -> [N, F]``, in which neighbours are found.
-    joined: ``parameters of each network -> those of the problem``.
-    parted: the inverse of `joined`.
-  """
-
-  subjects: tuple[pruning.Subject, ...]
-  critics: tuple[types.Params, ...]
-  problem: Callable[[Sequence[generator_lib.Spec]], problems.Problem]
-  features: Callable[[Any], np.ndarray]
-  joined: Callable[[Sequence[types.Params]], types.Params] = lambda all: all[0]
-  parted: Callable[[types.Params], Sequence[types.Params]] = lambda one: [one]
+Whole = wholes.Whole
 
 
 class Config(NamedTuple):
@@ -161,11 +139,13 @@ def shrink(
   histories: dict[str, loop.History] = {}
   if config.train_first and how.channels != 'slimming':
     key_first, key_choose = split(key_choose)
-    whole, histories['first'] = _trained_on(key_first, whole, several, hooks)
+    whole, histories['first'] = wholes.trained_on(
+      key_first, whole, several, loop.hooks_for(hooks, 'first')
+    )
   start, critics = [s.params for s in whole.subjects], whole.critics
   specs = [subject.spec for subject in whole.subjects]
   if how.channels == 'slimming':
-    problem = penalised(whole.problem(specs), config.scales_weight)
+    problem = wholes.penalised(whole.problem(specs), config.scales_weight)
     problem = recovery.continued(problem, whole.joined(start), critics)
     trained = problems.train(
       key_choose, problem, loop.hooks_for(hooks, 'scales')
@@ -228,32 +208,6 @@ def shrink(
   )  # fmt: skip
 
 
-def _trained_on(
-  key: types.PRNGKey,
-  whole: Whole,
-  several: bool,
-  hooks: loop.HooksFor | None,
-) -> tuple[Whole, loop.History]:
-  """Returns the networks after further training, and its metrics."""
-  params = whole.joined([subject.params for subject in whole.subjects])
-  trained = problems.train(
-    key,
-    recovery.continued(
-      whole.problem([subject.spec for subject in whole.subjects]), params,
-      whole.critics, several,
-    ),
-    loop.hooks_for(hooks, 'first'),
-  )  # fmt: skip
-  critics = tuple(trained.critics)
-  subjects = tuple(
-    subject._replace(params=own, critic_params=critic)
-    for subject, own, critic in zip(
-      whole.subjects, whole.parted(trained.params), critics, strict=True
-    )
-  )
-  return whole._replace(subjects=subjects, critics=critics), trained.history
-
-
 def together(method: str) -> bool:
   """Returns whether networks of several seeds keep the same shapes."""
   return METHODS[method].channels == 'uniform'
@@ -293,35 +247,3 @@ def _distilled(
   return recovery.feature_distilled(
     problem, teacher, params, config.maps_weight, specs[0], masks[0], several
   )
-
-
-def penalised(problem: problems.Problem, weight: float) -> problems.Problem:
-  """Returns the problem with a penalty on the scales of its generator's norms.
-
-  The penalty is their mean absolute value. Liu et al., "Learning efficient
-  convolutional networks through network slimming",
-  https://arxiv.org/abs/1708.06519.
-
-  Args:
-    problem: the problem.
-    weight: multiplies the penalty.
-  """
-  return recovery.with_term(problem, _mean_scale(), jnp.float32(weight))
-
-
-@functools.lru_cache(maxsize=1)
-def _mean_scale() -> terms.Term:
-  def loss(
-    params: types.Params, batch: terms.Batch, weight: jax.Array
-  ) -> jax.Array:
-    del batch
-    scales = [
-      jnp.ravel(leaf)
-      for name, leaf in trees.flatten(params).items()
-      if name.endswith('/scale')
-    ]
-    if not scales:
-      return jnp.float32(0.0)
-    return weight * jnp.mean(jnp.abs(jnp.concatenate(scales)))
-
-  return terms.Term(loss, 'scales')

@@ -15,6 +15,8 @@ Shapes: S seeds, B images, H, W, C image, N classes.
 """
 
 from collections.abc import Sequence
+import dataclasses
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -117,7 +119,8 @@ def metagater(
     shape: sizes of the tasks.
     config: the settings; None is the defaults.
     validation: nodes for early stopping by the error after one step; None
-      trains to the end of the schedule.
+      trains to the end of the schedule. Rounds before channels have closed, see
+      `settings.Config.closing`, are not kept.
     hooks: effects between chunks of rounds.
 
   Returns:
@@ -147,10 +150,13 @@ def metagater(
       lambda x: jnp.broadcast_to(x, (*key.shape, *x.shape)), nodes
     )
     begin = jax.vmap(made.init)
+  schedule = config.schedule
+  if spec.gates != 'none':
+    schedule = dataclasses.replace(
+      schedule, select_after=math.ceil(config.closing * schedule.steps)
+    )
   state = scan.once(begin)(key, inputs)
-  result = loop.drive(
-    made, state, inputs, key, config.schedule, hooks, score
-  )  # fmt: skip
+  result = loop.drive(made, state, inputs, key, schedule, hooks, score)
   return Meta.learned(spec, result.model, config), result.history
 
 
@@ -166,13 +172,29 @@ def checked(
     name: name of the nodes, for messages.
 
   Raises:
-    ValueError: images have another shape, or there are labels that the network
-      has no output for.
+    ValueError: images have another shape, a node has fewer classes, or
+      images of one, than a task takes, or there are labels that the network has
+      no output for.
   """
   found = tuple(nodes.images.shape[1:])
   if found != tuple(spec.image_shape):
     raise ValueError(
       f'{name}: images {found}, the network takes {tuple(spec.image_shape)}'
+    )
+  counts = np.asarray(nodes.counts)
+  least = shape.shots + shape.queries
+  few = (counts > 0) & (counts < least)
+  if few.any():
+    raise ValueError(
+      f'{name}: a class of node {int(np.flatnonzero(few.any(1))[0])} has '
+      f'{int(counts[few].min())} images, a task takes {least}'
+    )
+  owned = np.count_nonzero(counts, 1)
+  ways = shape.ways if shape.relabelled else 1
+  if owned.min() < ways or counts.shape[1] < shape.ways:
+    raise ValueError(
+      f'{name}: node {int(owned.argmin())} has {int(owned.min())} classes, a '
+      f'task takes {shape.ways}'
     )
   labels = int(jnp.max(nodes.labels)) + 1
   wanted = shape.ways if shape.relabelled else labels

@@ -6,7 +6,6 @@ metrics of other shapes, than most rows of their stage.
 Shapes: N images of a grid, H, W, C image, S replicas, K critics, T rows.
 """
 
-import collections
 import io
 import math
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 from matplotlib import figure
 import numpy as np
 from PIL import Image
+
+from coalesce_jax.runs import metric_rows
 
 # Lines differ by these, and not by their colours alone.
 _MARKERS = 'os^vDxP*'
@@ -91,8 +92,8 @@ def adaptation_figure(
     The figure, or None without curves.
   """
   curves = {
-    stage.removesuffix('/curve'): _rows(records, stage, 'frechet')
-    for stage in _stages(records)
+    stage.removesuffix('/curve'): metric_rows.rows(records, stage, 'frechet')
+    for stage in metric_rows.stages(records)
     if stage.endswith('/curve') and stage != 'ternary/curve'
   }
   curves = {stage: points for stage, points in curves.items() if points}
@@ -136,7 +137,7 @@ def distances_figure(
   """
   del rows
   rows_of = {
-    s: _rows(records, s, 'w1_smooth')
+    s: metric_rows.rows(records, s, 'w1_smooth')
     for s in ('barycenter', 'barycenter_1', 'barycenter_2', 'adapted')
   }
   stages = [s for s, points in rows_of.items() if points]
@@ -204,9 +205,11 @@ def metrics_figures(
     A figure by stage, in the order of the rows.
   """
   found = {}
-  for stage in _stages(records):
-    points = _rows(records, stage)
-    names = [n for n, v in points[0].items() if n != 'step' and _form(v)]
+  for stage in metric_rows.stages(records):
+    points = metric_rows.rows(records, stage)
+    names = [
+      n for n, v in points[0].items() if n != 'step' and metric_rows.form(v)
+    ]
     if not names or stage.endswith('/time'):
       continue
     columns = min(4, len(names))
@@ -220,7 +223,7 @@ def metrics_figures(
       values = values.reshape(len(points), -1)
       if name == 'position':
         values = np.where((values >= 0.0) & (values <= 1.0), values, np.nan)
-      labels = _labels(points[0][name])
+      labels = metric_rows.labels(points[0][name])
       for k, line in enumerate(values.T):
         ax.plot(
           [p['step'] for p in points], line, label=labels[k],
@@ -251,56 +254,3 @@ def _spaced(drawn: figure.Figure, columns: int, lines: int) -> None:
     bottom=0.3 / height, top=1.0 - 0.65 / height,
     wspace=across / panel, hspace=down / tall,
   )  # fmt: skip
-
-
-def _stages(records: list[dict[str, Any]]) -> list[str]:
-  """Names of all stages in the order of their first rows."""
-  return list(dict.fromkeys(row['stage'] for row in records))
-
-
-def _rows(
-  records: list[dict[str, Any]], stage: str, *needed: str
-) -> list[dict[str, Any]]:
-  """Returns the rows of a stage that have the form of most of its rows.
-
-  Args:
-    records: rows of `metrics.jsonl`.
-    stage: name of the stage.
-    *needed: metrics that a row must have.
-  """
-  forms = [
-    (row, tuple(sorted((name, _form(value)) for name, value in row.items())))
-    for row in records
-    if row['stage'] == stage and all(_form(row.get(n, '')) for n in needed)
-  ]
-  common = collections.Counter(form for _, form in forms).most_common(1)
-  return [row for row, form in forms if form == common[0][0]]
-
-
-def _labels(value: Any, last: str = 'line') -> list[str]:
-  """Names the numbers of a metric, in their order.
-
-  Lists of lists have a list for each replica, with a number for each critic. A
-  list of numbers may be either, so its lines are only numbered.
-  """
-  if not isinstance(value, list):
-    return ['']
-  names = []
-  for k, each in enumerate(value, 1):
-    for inner in _labels(each, 'critic'):
-      kind = 'replica' if isinstance(each, list) else last
-      own = f'{kind} {k}' if len(value) > 1 else ''
-      names.append(', '.join(part for part in (own, inner) if part))
-  return names
-
-
-def _form(value: Any) -> str:
-  """Describes the shape of numbers, such as '[2xn]'; '' is something else."""
-  if isinstance(value, int | float) or value is None:
-    return 'n'
-  if not isinstance(value, list) or not value:
-    return ''
-  inner = {_form(each) for each in value}
-  if len(inner) > 1 or '' in inner:
-    return ''
-  return f'[{len(value)}x{inner.pop()}]'

@@ -122,7 +122,8 @@ def drive(
     schedule: number of steps, and steps between effects.
     hooks: effects between chunks.
     score: ``model -> []`` or `[S]`, lower is better. It is evaluated every
-      `schedule.select_every` steps, for early stopping.
+      `schedule.select_every` steps from `schedule.select_after` on, for early
+      stopping.
 
   Returns:
     The result. Its bits do not depend on interruptions of the run.
@@ -187,7 +188,8 @@ def drive(
     rows.append({'step': np.asarray(done), **row})
     hooks.log(done, row)
     hooks.progress(done, schedule.steps)
-    if select and done % schedule.select_every == 0:
+    scoring = select and done >= schedule.select_after
+    if scoring and done % schedule.select_every == 0:
       assert score is not None
       now = model(after)
       value = score(now)

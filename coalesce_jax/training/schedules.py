@@ -25,6 +25,7 @@ class Schedule:
     save_seconds: least seconds between two checkpoints.
     select_every: steps between two scores of early stopping; a multiple of
       `chunk`, or 0 for none.
+    select_after: the first step of which there may be a score.
     patience: number of scores without improvement after which a replica counts
       as finished.
     at_once: replicas that a device computes together, the others after them in
@@ -34,7 +35,7 @@ class Schedule:
       ready in half the time, and its steps are slower.
 
   Raises:
-    ValueError: a number is below 1, or no multiple of `chunk`.
+    ValueError: a number is too small, or no multiple of `chunk`.
   """
 
   steps: int
@@ -42,6 +43,7 @@ class Schedule:
   observe_every: int = 0
   save_seconds: float = 60.0
   select_every: int = 0
+  select_after: int = 0
   patience: int = 5
   at_once: int | None = None
   fast_compile: bool = False
@@ -51,6 +53,8 @@ class Schedule:
       raise ValueError(f'steps {self.steps}, chunk {self.chunk}: below 1')
     if not self.save_seconds >= 0.0:
       raise ValueError(f'save_seconds {self.save_seconds} is negative')
+    if self.select_after < 0:
+      raise ValueError(f'select_after {self.select_after} is negative')
     if self.patience < 1:
       raise ValueError(f'patience {self.patience} is below 1')
     if self.at_once is not None and self.at_once < 1:

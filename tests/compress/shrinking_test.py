@@ -9,6 +9,7 @@ from coalesce_jax.compress import channels
 from coalesce_jax.compress import macs
 from coalesce_jax.compress import pruning
 from coalesce_jax.compress import shrinking
+from coalesce_jax.compress import wholes
 from coalesce_jax.core import trees
 from coalesce_jax.methods import pretraining
 from coalesce_jax.models import generator as generator_lib
@@ -146,7 +147,7 @@ def test_what_trained_on_is_what_agents_see_and_smaller_ones_imitate(
 
 def test_the_penalty_is_the_mean_absolute_scale():
   given = whole()
-  problem = shrinking.penalised(given.problem([SPEC]), 3.0)
+  problem = wholes.penalised(given.problem([SPEC]), 3.0)
   (term,) = problem.method.terms
   ready = problem.setup(KEY, problem.hyper, *problem.args)
   leaves = trees.flatten(ready.generator)
