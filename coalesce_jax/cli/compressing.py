@@ -39,17 +39,13 @@ def compress(values: Values, stop: Stop) -> dict[str, Any]:
   outputs.is_no_input('out', values.out, node=[values.node])
   if values.packing != '2bit' and not values.ternary:
     raise ValueError(f'--packing={values.packing} needs --ternary')
-  keeps = method_names.METHODS[values.method].local
-  if values['density_weight'].present and not keeps:
-    raise ValueError(
-      f'--density_weight: method {values.method!r} does not keep the local '
-      'density; leave it out'
-    )
+  _read_by(values)
   large = common.load('node', values.node)
   try:
     edge.check(large, values.method, values.macs)
   except ValueError as error:
     raise ValueError(f'{values.node}: {error}') from None
+  common.say_new_critics([values.node], [large])
   local = common.local(values.local, large.spec, values.node)
   config = common.configured(
     values, edge.default(large.spec), game={'augment': values.augment},
@@ -76,7 +72,8 @@ def compress(values: Values, stop: Stop) -> dict[str, Any]:
       small = adapting.ternarized(
         values, key_ternary, small, local, work, values.ternary_steps
       )
-      after['ternary'] = _measured(small, local)['distance']
+      after['float_distance'] = after['distance']
+      after['distance'] = _measured(small, local)['distance']
     made = common.save(
       values.out, small, 'compress', values, common.dataset([large]),
       packing=values.packing, critic=values.critic == 'keep',
@@ -88,6 +85,7 @@ def compress(values: Values, stop: Stop) -> dict[str, Any]:
       )  # fmt: skip
       made |= {'onnx': values.onnx, 'onnx_bytes': len(program.contents[''])}
     before = _measured(large, local) | {'bytes': bundle.size_bytes(large)}
+    after['bytes'] = made['bytes']
     try:
       times = device.measure(
         {
@@ -106,6 +104,19 @@ def compress(values: Values, stop: Stop) -> dict[str, Any]:
     return {
       **made, 'workdir': str(work.path), 'before': before, 'after': after,
     }  # fmt: skip
+
+
+def _read_by(values: Values) -> None:
+  """Refuses flags that the method does not read."""
+  method = method_names.METHODS[values.method]
+  for flag, read, does in (
+    ('density_weight', method.local, 'does not keep the local density'),
+    ('agent_steps', method.channels == 'density', 'has no agents'),
+  ):
+    if values[flag].present and not read:
+      raise ValueError(
+        f'--{flag}: method {values.method!r} {does}; leave it out'
+      )
 
 
 def _measured(

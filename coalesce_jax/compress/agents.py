@@ -202,7 +202,8 @@ def make(
   def decide(side: str, params: Any, state: State) -> tuple[list[Any], Any]:
     """Returns logits by network and name, and the summary of an agent."""
     other = SIDES[1 - SIDES.index(side)]
-    memory = state.memories[other] * float(config.feedback)
+    heard = config.feedback and (config.critic or other == 'generator')
+    memory = state.memories[other] * float(heard)
     logits, summary = networks[side].apply(params, state.tokens[side], memory)
     flat = iter(logits)
     return [

@@ -69,9 +69,10 @@ def trained_on(
   subjects = tuple(
     subject._replace(params=own, critic_params=critic)
     for subject, own, critic in zip(
-      whole.subjects, whole.parted(trained.params), critics, strict=True
+      whole.subjects, whole.parted(trained.params),
+      critics[: len(whole.subjects)], strict=True,
     )
-  )
+  )  # fmt: skip
   return whole._replace(subjects=subjects, critics=critics), trained.history
 
 

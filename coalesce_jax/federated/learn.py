@@ -181,6 +181,12 @@ def checked(
     raise ValueError(
       f'{name}: images {found}, the network takes {tuple(spec.image_shape)}'
     )
+  labels = int(jnp.max(nodes.labels)) + 1
+  wanted = shape.ways if shape.relabelled else labels
+  if wanted > spec.classes:
+    raise ValueError(
+      f'{name}: {wanted} classes, the network has {spec.classes} outputs'
+    )
   counts = np.asarray(nodes.counts)
   least = shape.shots + shape.queries
   few = (counts > 0) & (counts < least)
@@ -195,12 +201,6 @@ def checked(
     raise ValueError(
       f'{name}: node {int(owned.argmin())} has {int(owned.min())} classes, a '
       f'task takes {shape.ways}'
-    )
-  labels = int(jnp.max(nodes.labels)) + 1
-  wanted = shape.ways if shape.relabelled else labels
-  if wanted > spec.classes:
-    raise ValueError(
-      f'{name}: {wanted} classes, the network has {spec.classes} outputs'
     )
 
 

@@ -11,7 +11,7 @@ from tests import small
 from tests.cli import calls
 
 QUICK = (
-  '--steps=2', '--agent_steps=2', '--batch_size=8', '--critic_steps=1',
+  '--steps=2', '--batch_size=8', '--critic_steps=1',
   '--ternary_steps=2',
 )  # fmt: skip
 
@@ -26,19 +26,24 @@ def _inputs(tmp_path):
 
 
 def compress(capsys, folder, *flags):
+  agents = any(flag.startswith('--method') for flag in flags)
   return calls.run(
-    capsys, 'compress', *flags, f'--out={folder}/small.safetensors', *QUICK
-  )
+    capsys, 'compress', *flags, f'--out={folder}/small.safetensors', *QUICK,
+    *([] if agents else ['--agent_steps=2']),
+  )  # fmt: skip
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('method', ['density', 'narrow_distilled'])
+@pytest.mark.parametrize(
+  ('method', 'flags'),
+  [('density', ['--agent_steps=2']), ('narrow_distilled', [])],
+)
 def test_a_bundle_becomes_a_ternary_program_of_fewer_products(
-  method, inputs, tmp_path, capsys
+  method, flags, inputs, tmp_path, capsys
 ):
   code, result, error = compress(
     capsys, tmp_path, *inputs, '--macs=0.5', f'--method={method}', '--ternary',
-    f'--onnx={tmp_path}/small.onnx',
+    f'--onnx={tmp_path}/small.onnx', *flags,
   )  # fmt: skip
   assert code == 0, error
   made = bundle.load(tmp_path / 'small.safetensors')
@@ -46,7 +51,9 @@ def test_a_bundle_becomes_a_ternary_program_of_fewer_products(
   share = result['after']['macs'] / result['before']['macs']
   assert share == pytest.approx(0.5, abs=0.05)
   assert result['after']['parameters'] < result['before']['parameters']
-  assert result['bytes'] < result['before']['bytes']
+  assert result['after']['bytes'] < result['before']['bytes']
+  assert result['after']['bytes'] == result['bytes']
+  assert result['after']['distance'] != result['after']['float_distance']
   for part in ('before', 'after'):
     assert 0.0 < result[part]['milliseconds'] < 1e4
   assert made.spec.encodings['ternary']
@@ -99,6 +106,10 @@ def test_without_a_weight_no_density_is_kept(inputs, tmp_path, capsys):
     (
       ('--method=uniform', '--density_weight=1'),
       "method 'uniform' does not keep the local density",
+    ),
+    (
+      ('--method=slimming', '--agent_steps=3'),
+      "--agent_steps: method 'slimming' has no agents",
     ),
     (('--packing=trits',), '--packing=trits needs --ternary'),
     (('--onnx=small.txt',), 'onnx'),

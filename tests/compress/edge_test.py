@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from coalesce_jax.compress import edge
+from coalesce_jax.compress import macs
+from coalesce_jax.compress import shrinking
 from coalesce_jax.models import generator as generator_lib
 from tests import small
 
@@ -42,3 +44,21 @@ def test_methods_that_ask_the_critic_need_one():
   bare = small.drawn(SPEC)._replace(spec=other, critic={})
   with pytest.raises(ValueError, match='no channels to mask'):
     edge.check(bare, 'gcc', 0.5)
+
+
+@pytest.mark.slow
+def test_a_generator_can_train_on_first():
+  # Of two critics one is of the network that shrinks.
+  config = dataclasses.replace(
+    edge.default(small.PIXELS), schedule=small.schedule(2, 1)
+  )
+  config = dataclasses.replace(
+    config, game=dataclasses.replace(config.game, batch_size=4, critic_steps=1)
+  )
+  made, histories = edge.compress(
+    jax.random.key(0), small.generator(1, small.PIXELS), IMAGES, 0.5,
+    method='magnitude', config=config,
+    how=shrinking.Config(train_first=True),
+  )  # fmt: skip
+  assert set(histories) == {'first', 'recovery'}
+  assert macs.total(made.spec) < 0.55 * macs.total(small.PIXELS)

@@ -92,59 +92,84 @@ def test_agents_start_open_descend_the_budget_and_resume(count):
     np.testing.assert_array_equal(a['dense_0'], b['dense_0'])
 
 
-@pytest.mark.slow
-def test_the_agents_play_against_each_other():
+def begun(**changes):
+  """One step of agents from the middle of a run, compiled; its state, inputs.
+
+  Some gates are closed: between open networks there is no distance.
+  """
   one = subject()
-  config = pruning.Config(neighbours=3, neighbourhoods=4)
+  settings = pruning.Config(
+    **{**vars(pruning.Config(neighbours=3, neighbourhoods=4)), **changes}
+  )
   pool = agents.Pool(
     one.params, one.critic_params, one.inputs,
     SPEC.build().apply(one.params, one.inputs),
     jnp.tile(jnp.arange(64)[:, None], (1, 3)), jnp.float32(1.0),
   )  # fmt: skip
-  found = {}
+  task = agents.make((SPEC,), (one.critic,), (None,), settings)
+  state = jax.jit(task.init)(KEY)
+  memories = {
+    side: jnp.full_like(leaf, 0.5) for side, leaf in state.memories.items()
+  }
+  params = trees.map_named(
+    lambda name, leaf: 9.0 * leaf if name.endswith('length') else leaf,
+    state.agents,
+  )
+  state = state._replace(memories=memories, agents=params)
+  return jax.jit(task.step), state, (((pool,), jnp.float32(0.1)), KEY)
+
+
+def test_the_agents_play_against_each_other():
+  step, state, given = begun()
+  after, first = step(state, *given)
+  # Far along the way of one agent, with the same draws.
+  there = {}
+  for side in agents.SIDES:
+    further = jax.tree.map(
+      lambda a, b: a + 10.0 * (b - a), state.agents[side], after.agents[side]
+    )
+    changed = {**state.agents, side: further}
+    there[side] = step(state._replace(agents=changed), *given)[1]
+  assert there['critic']['distance'] > 1.05 * first['distance']
+  assert there['generator']['macs'] < 0.7 * first['macs']
+  # Each agent hears what the other has said last.
+  for side in agents.SIDES:
+    assert np.any(after.memories[side] != state.memories[side])
+    other = agents.SIDES[1 - agents.SIDES.index(side)]
+    silent = {**state.memories, other: jnp.zeros_like(state.memories[other])}
+    found = step(state._replace(memories=silent), *given)[0]
+    assert np.any(found.memories[side] != after.memories[side])
+
+
+@pytest.mark.slow
+def test_what_agents_lack_changes_how_they_move():
+  moved = {}
   for name, changes in (
     ('both', {}),
     ('alone', {'feedback': False}),
     ('whole', {'critic': False}),
+    ('alone, whole', {'critic': False, 'feedback': False}),
   ):
-    settings = pruning.Config(**{**vars(config), **changes})
-    task = agents.make((SPEC,), (one.critic,), (None,), settings)
-    state = jax.jit(task.init)(KEY)
-    memories = {
-      side: jnp.full_like(leaf, 0.5) for side, leaf in state.memories.items()
-    }
-    # Some gates are closed: between open networks there is no distance.
-    params = trees.map_named(
-      lambda name, leaf: 9.0 * leaf if name.endswith('length') else leaf,
-      state.agents,
-    )
-    state = state._replace(memories=memories, agents=params)
-    step = jax.jit(task.step)
-    given = ((pool,), jnp.float32(0.1)), KEY
-    after, first = step(state, *given)
-    moved = jax.tree.map(lambda a, b: a - b, after.agents, state.agents)
-    if name == 'both':
-      # Far along the way of one agent, with the same draws.
-      there = {
-        side: step(state._replace(agents={
-          **state.agents,
-          side: jax.tree.map(
-            lambda a, b: a + 10.0 * b, state.agents[side], moved[side]
-          ),
-        }), *given)[1]
-        for side in agents.SIDES
-      }  # fmt: skip
-      assert there['critic']['distance'] > 1.05 * first['distance']
-      assert there['generator']['macs'] < 0.7 * first['macs']
-    found[name] = {
-      side: np.concatenate([np.ravel(x) for x in jax.tree.leaves(moved[side])])
+    step, state, given = begun(**changes)
+    after, _ = step(state, *given)
+    moved[name] = {
+      side: np.concatenate([
+        np.ravel(a - b) for a, b in zip(
+          jax.tree.leaves(after.agents[side]),
+          jax.tree.leaves(state.agents[side]), strict=True,
+        )
+      ])
       for side in agents.SIDES
-    }
-  # A critic without an agent gives that agent nothing but the weight decay.
-  assert np.abs(found['whole']['critic']).max() < 1e-5
-  assert np.abs(found['both']['critic']).max() > 5e-4
+    }  # fmt: skip
+  # A critic without an agent gives that agent nothing but the weight decay,
+  # and the other one hears nothing of it.
+  assert np.abs(moved['whole']['critic']).max() < 1e-5
+  assert np.abs(moved['both']['critic']).max() > 5e-4
+  np.testing.assert_array_equal(
+    moved['whole']['generator'], moved['alone, whole']['generator']
+  )
   for side in agents.SIDES:
-    assert np.any(found['both'][side] != found['alone'][side])
+    assert np.any(moved['both'][side] != moved['alone'][side])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Adaptation to local images, and the files of what is learned."""
 
+import dataclasses
 import json
 import struct
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import coalesce_jax as cj
+from coalesce_jax.data import tasks
 from coalesce_jax.federated import classifier
 from coalesce_jax.federated import classifier_files
 from coalesce_jax.federated import learn
@@ -67,6 +69,24 @@ def test_a_node_adapts_with_the_penalty_of_the_run(monkeypatch):
 def test_bad_images_and_labels_are_refused(images, labels, message):
   with pytest.raises(ValueError, match=message):
     learn.adapt_one_step(META, images, labels)
+
+
+@pytest.mark.parametrize(
+  ('shape', 'message'),
+  [
+    (tasks.Shape(2, 3, 3), 'a class of node 1 has 4 images, a task takes 6'),
+    (tasks.Shape(3, 2, 2), 'node 0 has 2 classes, a task takes 3'),
+  ],
+)
+def test_tasks_that_are_larger_than_nodes_are_refused(shape, message):
+  spec = dataclasses.replace(small.SPEC, classes=3)
+  with pytest.raises(ValueError, match=f'^validation: {message}'):
+    learn.checked(spec, small.nodes(), shape, 'validation')
+  fixed = shape._replace(shots=1, queries=1, relabelled=False)
+  wide = small.nodes()._replace(
+    counts=jnp.pad(small.nodes().counts, ((0, 0), (0, 1)))
+  )
+  learn.checked(spec, wide, fixed, 'nodes')
 
 
 def static():

@@ -159,6 +159,24 @@ def trained(validation=None, **effects):
 
 
 @pytest.mark.slow
+def test_no_round_is_kept_before_channels_have_closed():
+  scored = []
+  for spec, closing in ((small.SPEC, 0.6), (small.SPEC, 0.0), (small.DENSE, 1)):
+    steps = []
+    schedule = loop.Schedule(3, 1, select_every=1)
+    learn.metagater(
+      jax.random.key(1), small.nodes(), spec, small.SHAPE,
+      config=small.config(
+        schedule=schedule, second_order=False, closing=closing
+      ),
+      validation=small.nodes(),
+      hooks=loop.Hooks(scored=lambda step, error, s=steps: s.append(step)),
+    )  # fmt: skip
+    scored.append(steps)
+  assert scored == [[2, 3], [1, 2, 3], [1, 2, 3]]
+
+
+@pytest.mark.slow
 def test_a_resumed_run_equals_the_whole_run():
   kept, (whole, history) = {}, trained()
   save = lambda step, tree: kept.update(last=(step, tree))

@@ -114,6 +114,23 @@ def test_early_stopping_keeps_the_best_and_stops():
   assert scores == [(3, 3.0), (6, 1.0), (9, 2.0), (12, 2.5)]
 
 
+def test_no_model_is_kept_before_scores_may_begin():
+  values = iter([1.0, 3.0, 2.0])
+  seen, scored = {}, []
+  result = drive(
+    loop.Hooks(
+      observe=lambda step, params: seen.update({step: params}),
+      scored=lambda step, score: scored.append(step),
+    ),
+    score=lambda params: jnp.float32(next(values)),
+    steps=12, chunk=3, select_every=3, select_after=6, observe_every=3,
+  )  # fmt: skip
+  assert scored == [6, 9, 12]
+  assert bits(result.model) == bits(seen[6])
+  with pytest.raises(ValueError, match='select_after -1 is negative'):
+    loop.Schedule(4, 2, select_after=-1)
+
+
 def broken(limit):
   """A game whose generator turns NaN at step 2 until `limit` other keys."""
   played, state, inputs, key = small.made(small.config())
