@@ -89,11 +89,11 @@ def _labelled(
       f'{spec.classes} apart; leave some out'
     )
   if meta.fixed:
+    user_data.check_numbered(path)
     if present[0] < 0 or present[-1] >= spec.classes:
       raise ValueError(
         f'--local={path}: labels {present[0]} to {present[-1]}; those of '
-        f'--meta are 0 to {spec.classes - 1}, and mean the same at all nodes: '
-        'name each sub-folder by its number'
+        f'--meta are 0 to {spec.classes - 1}, and mean the same at all nodes'
       )
     names = [by_label.get(k, str(k)) for k in range(present[-1] + 1)]
     return images, found, tuple(names)

@@ -113,6 +113,24 @@ def classes(name: str) -> dict[str, int]:
   return images_lib.class_labels(*(_halves(root) or [root]))
 
 
+def check_numbered(name: str) -> None:
+  """Checks that the sub-folders of a folder are named by their labels.
+
+  Args:
+    name: path of a folder, or of an array file, whose labels are numbers.
+
+  Raises:
+    ValueError: a name is no number. Alphabetical numbers of other nodes, which
+      have other classes, would mean something else.
+  """
+  for found, label in classes(name).items():
+    if not found.isdigit() or int(found) != label:
+      raise ValueError(
+        f'{name}: sub-folder {found!r}; labels mean the same at all nodes: '
+        'name each sub-folder by the number of its class'
+      )
+
+
 def _halves(root: pathlib.Path) -> list[pathlib.Path]:
   """Returns the folders train and test, or none."""
   halves = [root / split for split in SPLITS]

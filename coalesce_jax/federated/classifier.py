@@ -257,11 +257,17 @@ def usual(gates: Sequence[jax.Array]) -> list[np.ndarray]:
   Args:
     gates: see `used`. The channel that most images open stays open.
   """
-  masks = []
-  for gate in gates:
-    mean = np.asarray(jnp.mean(gate, 1))
-    masks.append((mean >= 0.5) | (np.arange(len(mean)) == mean.argmax()))
-  return masks
+  return [np.asarray(often(jnp.mean(gate, 1))) for gate in gates]
+
+
+def often(shares: jax.Array) -> jax.Array:
+  """Returns which channels of a convolution are open in at least half, `[F]`.
+
+  Args:
+    shares: share of images that opens each channel, `[F]`. The first of the
+      largest shares stays open.
+  """
+  return (shares >= 0.5) | (jnp.arange(len(shares)) == jnp.argmax(shares))
 
 
 def _readers(spec: Spec) -> list[str]:

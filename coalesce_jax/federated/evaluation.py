@@ -93,9 +93,7 @@ def one(
   # Padding of nodes with few classes has no say.
   weights = task.support.weights / jnp.sum(task.support.weights)
   shares = tuple(gate @ weights for gate in gates)
-  usual = tuple(
-    jnp.where((x >= 0.5) | (x == jnp.max(x)), 1.0, 0.0) for x in shares
-  )
+  usual = tuple(classifier.often(x).astype(jnp.float32) for x in shares)
   fixed = apply(params, query, masks=usual)
   whole = jnp.sum(task.query.weights)
   used = classifier.used(spec, after.gates)

@@ -7,8 +7,11 @@ C. With noise of standard deviation
   \sigma C / m
 
 on the plain average of m updates, this is the Gaussian mechanism as in McMahan
-et al., https://arxiv.org/abs/1710.06963. The guarantee covers the parameters,
-not the metrics that nodes report.
+et al., https://arxiv.org/abs/1710.06963. m counts the nodes that were asked in
+the round: one that does not answer has the update 0, so that one node more or
+less changes the average by at most C / m. The privacy loss of all rounds
+together is not computed here. It covers the parameters, not the metrics that
+nodes report.
 """
 
 import dataclasses

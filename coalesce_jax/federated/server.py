@@ -32,6 +32,8 @@ from coalesce_jax.training import scan
 # Metrics and parameters beyond these are as wrong as those that are not finite.
 _LARGEST = 1e15
 _LARGEST_PARAMETER = 1e6
+# Logarithms of step sizes: what they stand for is finite, and so is its square.
+_LARGEST_RATE = 20.0
 
 
 class Outcome(NamedTuple):
@@ -116,7 +118,7 @@ def serve(
       if privacy.clip:
         # What a node says of its number of images must not weigh its update.
         samples = (1,) * len(ends)
-      average = _average(privacy, rng, meta, samples, ends)
+      average = _average(privacy, rng, meta, samples, ends, len(contents))
       meta, moments = rounds.move(config, meta, moments, average)
       row |= _mean(samples, metrics)
       keep(meta)
@@ -162,14 +164,21 @@ def _average(
   meta: types.Params,
   samples: Sequence[int],
   ends: Sequence[types.Params],
+  asked: int,
 ) -> types.Params:
-  """Returns the weighted mean of what nodes end with, clipped and noised."""
+  """Returns the weighted mean of what nodes end with, clipped and noised.
+
+  Where updates are bounded, a node that was asked and did not answer counts
+  with no update.
+  """
   if privacy.clip:
     ends = [privacy_lib.clipped(meta, end, privacy.clip) for end in ends]
+    ends += [meta] * (asked - len(ends))
+    samples = (1,) * asked
   weights = jnp.asarray(samples, jnp.float32)
   average = rounds.weighted_mean(weights, trees.stack(ends))
   if privacy.noise:
-    deviation = privacy.noise * privacy.clip / len(ends)
+    deviation = privacy.noise * privacy.clip / asked
     average = privacy_lib.noised(average, deviation, rng)
   return average
 
@@ -185,10 +194,10 @@ def _read(
   found = exchange.unpack(content.arrays, like)
   for name, leaf in trees.flatten(found).items():
     largest = float(np.max(np.abs(leaf), initial=0.0))
-    if largest > _LARGEST_PARAMETER:
-      raise ValueError(
-        f'{name!r} holds {largest:.3g}, more than {_LARGEST_PARAMETER:g}'
-      )
+    rate = name.startswith(f'{meta_lib.RATES}/')
+    allowed = _LARGEST_RATE if rate else _LARGEST_PARAMETER
+    if largest > allowed:
+      raise ValueError(f'{name!r} holds {largest:.3g}, more than {allowed:g}')
   return found, examples, metrics
 
 

@@ -12,6 +12,7 @@ from absl import logging
 
 from coalesce_jax.core import files
 from coalesce_jax.data import tasks
+from coalesce_jax.data import user_data
 from coalesce_jax.federated import classifier
 from coalesce_jax.federated import classifier_files
 from coalesce_jax.federated import exchange
@@ -107,6 +108,8 @@ def make(run: Values, node: Values) -> Mapping[str, exchange.Handler]:
         'sub-folder a class'
       )
     seed = None
+    if not config.permute and not shape.relabelled:
+      user_data.check_numbered(node[node_settings.DATA])
     if config.permute:
       # An order of its own for each node, the same for every message.
       own = files.digest([data.images.tobytes(), data.labels.tobytes()])

@@ -100,6 +100,12 @@ def test_adapt_refuses_what_it_cannot_use(tmp_path, capsys, meta):
     capsys, (*call, f'--meta={fixed}', f'--local={named}', out),
     'labels 1 to 2; those of --meta are 0 to 1',
   )  # fmt: skip
+  # In alphabetical order, truck would be what another node calls car.
+  worded = local(tmp_path / 'worded', ('dog', 'truck'))
+  calls.refused(
+    capsys, (*call, f'--meta={fixed}', f'--local={worded}', out),
+    "sub-folder 'dog'; labels mean the same at all nodes: name each",
+  )  # fmt: skip
   assert not (tmp_path / 'task.safetensors').exists()
 
 

@@ -113,7 +113,7 @@ def test_a_node_counts_by_its_images_or_at_most_as_far_as_the_bound():
   settings, sent = config(1, nodes=2, server='average'), []
   nodes = {
     5: moving(0, 0.0, sent=sent),
-    6: moving(1, 100.0, examples=3, sent=sent),
+    6: moving(1, 10.0, examples=3, sent=sent),
   }
   moves = []
   for bound in (None, privacy.Privacy(clip=1.0)):
@@ -123,10 +123,35 @@ def test_a_node_counts_by_its_images_or_at_most_as_far_as_the_bound():
     )  # fmt: skip
     moves.append(jax.tree.map(jnp.subtract, found.params, sent[0]))
   for leaf in jax.tree.leaves(moves[0]):
-    np.testing.assert_allclose(leaf, 75.0, rtol=1e-5)
+    np.testing.assert_allclose(leaf, 7.5, rtol=1e-5)
   squares = [float(jnp.sum(x * x)) for x in jax.tree.leaves(moves[1])]
   # One of two nodes moved, by the bound; its claimed images do not count.
   np.testing.assert_allclose(np.sqrt(sum(squares)), 0.5, rtol=1e-4)
+
+
+def test_with_a_bound_a_node_that_does_not_answer_changes_nothing():
+  sent, silent = [], moving(1, 0.0)
+  silent['train'] = lambda given: None
+  found = server.serve(
+    channels.channel({5: moving(0, 0.1, sent=sent), 6: silent}), small.DENSE,
+    config(1, nodes=2, server='average'), KEY, count=2,
+    privacy=privacy.Privacy(clip=0.4), score=False,
+  )  # fmt: skip
+  moved = jax.tree.map(jnp.subtract, found.params, sent[0])
+  squares = [float(jnp.sum(x * x)) for x in jax.tree.leaves(moved)]
+  np.testing.assert_allclose(np.sqrt(sum(squares)), 0.2, rtol=1e-4)
+  assert found.history[0]['nodes'] == [0]
+
+
+def test_step_sizes_that_would_overflow_are_refused():
+  rates = moving(1, 30.0)
+  found = server.serve(
+    channels.channel({5: moving(0, 0.25), 6: rates}), small.DENSE,
+    config(1, nodes=2, server='average'), KEY, count=2, score=False,
+  )  # fmt: skip
+  (line,) = found.refused
+  assert line.startswith('node 1: ') and "'rates/" in line
+  assert 'more than 20' in line and found.history[0]['nodes'] == [0]
 
 
 def test_the_server_keeps_the_moments_of_adam_between_rounds():
