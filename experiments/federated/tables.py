@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib import figure
 from matplotlib import ticker
 import numpy as np
+from scipy import stats
 
 from coalesce_jax.trials import trials
 from experiments.federated import rows as rows_lib
@@ -24,10 +25,10 @@ def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
     for name, result in results.items():
       rows[name] |= ahead(main, result)
   lines = [
-    f'| row | accuracy, % | {rows_lib.MAIN} ahead, points | static, % '
-    '| MACs, share | static MACs, share | KB a round '
+    f'| row | accuracy, % | {rows_lib.MAIN} ahead, points | over nodes '
+    '| static, % | MACs, share | static MACs, share | KB a round '
     '| gradient, first to last | overlap, similar and other |',
-    '|---|---:|---:|---:|---:|---:|---:|---:|---:|',
+    '|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|',
   ]
   for name, row in rows.items():
     first, last = row['gradient_squared']
@@ -38,7 +39,8 @@ def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
     )
     lines.append(
       f'| {name} | {_percent(row["accuracy"], row["interval"])} '
-      f'| {_ahead(name, row)} '
+      f'| {_ahead(name, row, "ahead_interval")} '
+      f'| {_ahead(name, row, "ahead_node_interval")} '
       f'| {_percent(row["static"], row["static_interval"])} '
       f'| {row["macs"]:.3f} | {row["static_macs"]:.3f} '
       f'| {row["kilobytes"]:.0f} | {norms} | {alike} |'
@@ -57,7 +59,8 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
 
   Returns:
     `interval` is the half width of the 95 % interval over tasks of the means
-    over seeds; `by_seed` are means over tasks.
+    over seeds, and `node_interval` over the nodes that the tasks are of;
+    `by_seed` are means over tasks.
   """
   accuracy = np.array(result['accuracy'])
   static = np.array(result['static_accuracy'])
@@ -70,6 +73,7 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
   return {
     'accuracy': float(accuracy.mean()),
     'interval': interval(accuracy),
+    'node_interval': node_interval(accuracy, result.get('nodes')),
     'by_seed': accuracy.mean(1),
     'validation': result['validation'],
     'static': float(static.mean()),
@@ -90,14 +94,18 @@ def ahead(
   """Returns how far a row is ahead of another one on the same tasks.
 
   Returns:
-    `ahead`, the mean difference of accuracies, and `ahead_interval`, the half
-    width of its 95 % interval over tasks of the means over seeds.
+    `ahead`, the mean difference of accuracies, and the half widths of its 95 %
+    intervals, `ahead_interval` over tasks and `ahead_node_interval` over nodes.
   """
   one, other = np.array(main['accuracy']), np.array(result['accuracy'])
   if one.shape != other.shape:
-    return {'ahead': None, 'ahead_interval': None}
+    return dict.fromkeys(('ahead', 'ahead_interval', 'ahead_node_interval'))
   each = one - other
-  return {'ahead': float(each.mean()), 'ahead_interval': interval(each)}
+  return {
+    'ahead': float(each.mean()),
+    'ahead_interval': interval(each),
+    'ahead_node_interval': node_interval(each, main.get('nodes')),
+  }
 
 
 def interval(accuracy: np.ndarray) -> float:
@@ -112,10 +120,30 @@ def interval(accuracy: np.ndarray) -> float:
   return float(1.96 * each.std(ddof=1) / np.sqrt(len(each)))
 
 
-def _ahead(name: str, row: dict[str, Any]) -> str:
-  if name == rows_lib.MAIN or row.get('ahead') is None:
+def node_interval(accuracy: np.ndarray, nodes: int | None) -> float | None:
+  """Returns the half width of the 95 % interval of the mean over nodes.
+
+  Tasks of one node are alike, so that they say less of other nodes than as many
+  tasks of different ones. It is Student's interval of the means of nodes.
+
+  Args:
+    accuracy: `[S, T]`, of tasks of all nodes in turn.
+    nodes: number of nodes; None if it is not known.
+  """
+  each = accuracy.mean(0)
+  if nodes is None or min(nodes, len(each)) < 2:
+    return None
+  count = min(nodes, len(each))
+  means = np.array([each[i::nodes].mean() for i in range(count)])
+  wide = stats.t.ppf(0.975, count - 1)
+  return float(wide * means.std(ddof=1) / np.sqrt(count))
+
+
+def _ahead(name: str, row: dict[str, Any], half: str) -> str:
+  found = row.get('ahead'), row.get(half)
+  if name == rows_lib.MAIN or found[0] is None or found[1] is None:
     return ''
-  return _percent(row['ahead'], row['ahead_interval'])
+  return _percent(*found)
 
 
 def _percent(mean: float, half: float) -> str:

@@ -207,6 +207,8 @@ def _trial(
       scores, bench.problem().topics if spec.gates != 'none' else []
     ),
     'scale': scale,
+    # Tasks are of all test nodes in turn.
+    'nodes': bench.problem().test.counts.shape[0],
     'width': config.width,
     'bytes_per_round': sent,
     'curve': curve,

@@ -118,7 +118,7 @@ def result(accuracy, macs):
     'accuracy': accuracy, 'static_accuracy': accuracy, 'macs': macs,
     'static_macs': macs, 'dense_macs': 100, 'bytes_per_round': 2048,
     'open': [], 'overlap': {'similar': 0.9, 'dissimilar': None}, 'scale': 1.0,
-    'width': 4, 'runs': None, 'validation': 0.5,
+    'width': 4, 'nodes': None, 'runs': None, 'validation': 0.5,
     'curve': [
       {'step': 10 * i, 'gradient_squared': [4.0 / i]} for i in range(1, 11)
     ],
@@ -130,7 +130,7 @@ def test_the_table_has_means_and_intervals_over_tasks():
   made = tables.report(
     digits.get_config(),
     {
-      'metagater': result(accuracy, 50),
+      'metagater': result(accuracy, 50) | {'nodes': 2},
       'rho_0.1': result(accuracy, 30),
       'slim': result([[0.0, 0.5, 0.5, 0.0], [0.0] * 4], 50),
       'speed': {
@@ -147,13 +147,16 @@ def test_the_table_has_means_and_intervals_over_tasks():
   assert row['accuracy'] == 0.5
   np.testing.assert_allclose(row['interval'], wanted)
   assert row['gradient_squared'] == [4.0, 0.4] and row['macs'] == 0.5
-  assert '| metagater | 50.0 ± 20.0 |  | 50.0' in made.text
+  assert '| metagater | 50.0 ± 20.0 |  |  | 50.0' in made.text
   # Of tasks, means over seeds of the other row are 0, 0.25, 0.25, 0.
   other = made.summary['rows']['slim']
   wanted = 1.96 * np.std([0.5, 0.5, 0.0, 0.5], ddof=1) / 2
   np.testing.assert_allclose(other['ahead'], 0.375)
   np.testing.assert_allclose(other['ahead_interval'], wanted)
-  assert '| slim | 12.5 ± 14.1 | 37.5 ± 24.5 |' in made.text
+  # Of the two nodes 0.25 and 0.5; Student's quantile of one degree is 12.706.
+  wanted = 12.706 * 0.125
+  np.testing.assert_allclose(other['ahead_node_interval'], wanted, rtol=1e-4)
+  assert '| slim | 12.5 ± 14.1 | 37.5 ± 24.5 | 37.5 ± 158.8 |' in made.text
   assert '| 4 to 0.4 | 0.900 and - |' in made.text
   assert 'takes 2.00 s. It takes 1.70 times as long with all' in made.text
   assert 'side by side, and 1.20 times as a program' in made.text
