@@ -140,10 +140,10 @@ def node_interval(accuracy: np.ndarray, nodes: int | None) -> float | None:
 
 
 def _ahead(name: str, row: dict[str, Any], half: str) -> str:
-  found = row.get('ahead'), row.get(half)
-  if name == rows_lib.MAIN or found[0] is None or found[1] is None:
+  mean, wide = row.get('ahead'), row.get(half)
+  if name == rows_lib.MAIN or mean is None or wide is None:
     return ''
-  return _percent(*found)
+  return _percent(mean, wide)
 
 
 def _percent(mean: float, half: float) -> str:
