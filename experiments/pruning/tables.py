@@ -26,17 +26,19 @@ def report(config: Any, results: Results) -> trials.Report:
     every = [r for r in results.values() if r['subject'] == name]
     rows = _scored(results, name)
     measure = subjects.SCORES[every[0]['kind']]
+    spent = _spent(results, name)
     whole = next((r for r in rows if r['method'] == 'large'), None)
     lines += [
       f'{name}', '',
-      f'| | MACs, % | parameters | {measure} | agreement | times as fast |',
+      f'| | MACs, % | parameters | {measure} | agreement | ms a sample |',
       '|---|---:|---:|---:|---:|---:|',
     ]  # fmt: skip
     for row in rows:
       scores = row['scores']
       cells = [
         _share(row, whole), f'{np.mean(row["parameters"]):,.0f}',
-        _cell(scores[measure]), _cell(scores.get('agreement')), _faster(row),
+        _cell(scores[measure]), _cell(scores.get('agreement')),
+        f'{spent[_key(row)]:.4f}' if _key(row) in spent else '',
       ]  # fmt: skip
       lines.append(f'| {_label(row)} | {" | ".join(cells)} |')
     lines += ['', *_ternary(every, measure)]
@@ -63,7 +65,10 @@ def report(config: Any, results: Results) -> trials.Report:
 
 
 def frontier(results: Results) -> figure.Figure | None:
-  """Draws scores over multiply-accumulates and over bytes, by subject.
+  """Draws scores over what a sample costs, by subject.
+
+  The costs are multiply-accumulates, bytes, and milliseconds if they were
+  measured.
 
   Ablations that train no longer than 'density' are left out, and so is what
   trains in short.
@@ -71,7 +76,11 @@ def frontier(results: Results) -> figure.Figure | None:
   wholes = _wholes(results)
   if not wholes:
     return None
-  drawn, axes = _axes(wholes, 7.2, 5.4, rows=2)
+  spent = {name: _spent(results, name) for name in wholes}
+  texts = ['multiply-accumulates, %', 'kilobytes, float32']
+  if all(spent.values()):
+    texts.append('milliseconds of a single sample, one core')
+  drawn, axes = _axes(wholes, 3.6 * len(texts), 5.4, rows=len(texts))
   for column, (name, whole) in enumerate(wholes.items()):
     measure = subjects.SCORES[whole['kind']]
     rows = _scored(results, name)
@@ -85,13 +94,15 @@ def frontier(results: Results) -> figure.Figure | None:
       shares = [100.0 * _over(r, whole, 'macs') for r in some]
       # A float has four bytes.
       sizes = [4 * np.mean(r['parameters']) / 1000.0 for r in some]
-      for axis, at in zip(axes[:, column], (shares, sizes), strict=True):
+      times = [spent[name].get(_key(r), np.nan) for r in some]
+      for axis, at in zip(
+        axes[:, column], (shares, sizes, times), strict=False
+      ):
         axis.errorbar(
           at, list(map(np.mean, values)), list(map(spread.deviation, values)),
           fmt='k*' if method == 'large' else f'{"os^Dv"[i // 10 % 5]}-',
           capsize=2, label=method,
         )  # fmt: skip
-    texts = 'multiply-accumulates, %', 'kilobytes, float32'
     for axis, text in zip(axes[:, column], texts, strict=True):
       axis.set(xlabel=text, ylabel=measure, title=name, xscale='log')
       axis.set(yscale='log')
@@ -99,7 +110,7 @@ def frontier(results: Results) -> figure.Figure | None:
         part.set_major_locator(
           ticker.LogLocator(subs=(1.0, 1.4, 2.0, 3.0, 5.0))
         )
-        part.set_major_formatter(ticker.StrMethodFormatter('{x:.0f}'))
+        part.set_major_formatter(ticker.StrMethodFormatter('{x:g}'))
         part.set_minor_formatter(ticker.NullFormatter())
     axes[0, column].legend(
       fontsize=6, loc='upper left', bbox_to_anchor=(1.0, 1.0)
@@ -268,10 +279,19 @@ def _label(row: dict[str, Any]) -> str:
   return f'{row["method"]}, {100 * row["share"]:.0f} %'
 
 
-def _faster(row: dict[str, Any]) -> str:
-  """Writes how many times as fast one sample is in ONNX Runtime."""
-  times = row.get('device')
-  return '' if times is None else f'{times["1"]["faster"]["small"]:.2f}'
+def _key(row: dict[str, Any]) -> str:
+  """Returns the name by which a row is timed."""
+  if 'share' not in row:
+    return str(row['method'])
+  return f'{row["method"]}_{round(100 * row["share"])}'
+
+
+def _spent(results: Results, name: str) -> dict[str, float]:
+  """Returns milliseconds of single samples of a subject's first seed."""
+  for row in results.values():
+    if row['subject'] == name and row['method'] == 'times':
+      return dict(row['milliseconds'].get('1', {}))
+  return {}
 
 
 def _share(row: dict[str, Any], whole: dict[str, Any] | None) -> str:

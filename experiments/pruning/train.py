@@ -46,6 +46,8 @@ def plan(
       small = f'{name}-{method}-{round(100 * share)}'
       todo.setdefault(small, functools.partial(bench.small, method, share))
       todo[f'{small}-ternary'] = functools.partial(bench.ternary, method, share)
+    if config.subjects[name].kind == 'latent':
+      todo[f'{name}-times'] = bench.times
   return todo
 
 
@@ -95,20 +97,38 @@ class Bench:
     """Makes smaller networks of all seeds, and scores them."""
     ground = self.ground()
     rows, specs = [], []
-    times: Any = None
     for s, made in enumerate(self._shrunk(method, share)):
       specs.append(made.specs)
       samples = ground.sample(made.specs, made.params)
       rows.append(ground.scores(samples, self._before(s)))
       self._keep(f'{_stage(method, share)}_s{s}', _generator(made), critic=True)
-      if not s:
-        large = ground.parted(trees.member(self._trained().params, 0))[0]
-        times = device.measure({
-          'large': (ground.specs[0], large),
-          'small': (made.specs[0], made.params[0]),
-        })  # fmt: skip
-    found = self._result(method, specs, rows)
-    return found | records.plain({'share': share, 'device': times})
+    return self._result(method, specs, rows) | {'share': share}
+
+  def times(self) -> dict[str, Any]:
+    """Times the generators of the first seed that are kept, in turns."""
+    found = {'large': bundle.load(self._kept('large_s0'))}
+    for share, method in settings.rows(self.config, self.name):
+      path = self._bundle(f'{_stage(method, share)}_s0')
+      if path.is_file():
+        found[_stage(method, share)] = bundle.load(path)
+    # Networks of the same sizes take as long.
+    first: dict[generator_lib.Spec, str] = {}
+    for name, made in found.items():
+      first.setdefault(_sizes(made.spec), name)
+    measured = device.measure({
+      name: (found[name].spec, found[name].params) for name in first.values()
+    })  # fmt: skip
+    spent = {
+      batch: {
+        name: each['milliseconds'][first[_sizes(made.spec)]]
+        for name, made in found.items()
+      }
+      for batch, each in (measured or {}).items()
+    }
+    return records.plain({
+      'subject': self.name, 'kind': self._subject.kind, 'method': 'times',
+      'milliseconds': spent,
+    })  # fmt: skip
 
   def ternaries(self) -> list[tuple[float, str]]:
     """Returns shares and methods whose networks become ternary."""
@@ -221,6 +241,11 @@ def _generator(made: shrinking.Shrunk) -> generator_lib.Generator:
   return generator_lib.Generator(
     spec.build(), made.params[0], spec, made.critics[0]
   )
+
+
+def _sizes(spec: generator_lib.Spec) -> generator_lib.Spec:
+  """Returns the spec without what does not change the network."""
+  return dataclasses.replace(spec, provenance={}, encodings={})
 
 
 def _stage(method: str, share: float) -> str:

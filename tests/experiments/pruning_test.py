@@ -25,8 +25,8 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   config = default.get_config(variant)
   settings.validate(config)
   planned = train.plan(str(tmp_path), config, lambda: False)
-  latent = 3 * 12 + 9 + 2 * 3 + 3
-  assert len(planned) == (7 if variant else 4 + 2 * latent + 12 + 9 + 4)
+  latent = 3 * 12 + 9 + 2 * 3 + 3 + 1
+  assert len(planned) == (8 if variant else 4 + 2 * latent + 12 + 9 + 4)
   assert 'mnist-density-50' in planned and 'large-outline' in planned
   assert ('outline-density-25' in planned) == (not variant)
   assert 'outline-density-10' not in planned
@@ -115,24 +115,33 @@ def test_the_table_has_shares_means_and_deviations():
     default.get_config(),
     {
       'large-mnist': row('large', [10.0, 12.0], [400, 400]),
-      'a': row('narrow', [20.0, 22.0], [104, 96], 0.25, [0.5, 0.7])
-      | {'device': {'1': {'faster': {'small': 2.5}}}},
+      'a': row('narrow', [20.0, 22.0], [104, 96], 0.25, [0.5, 0.7]),
       'b': row('density', [15.0, 15.0], [100, 100], 0.25, [0.8, 0.8]),
       'c': row('density_alone', [16.0, 16.0], [100, 100], 0.25, [0.8, 0.8]),
       'd': row('narrow_short', [30.0, 30.0], [100, 100], 0.25, [0.5, 0.5]),
+      'mnist-times': {
+        'subject': 'mnist',
+        'kind': 'latent',
+        'method': 'times',
+        'milliseconds': {
+          '1': {'large': 0.5, 'narrow_25': 0.2, 'density_25': 0.25},
+          '64': {},
+        },
+      },
     },
   )
   lines = found.text.splitlines()
-  assert '| large | 100.0 | 1,000 | 11.0 ± 1.4 |  |  |' in lines
+  assert '| large | 100.0 | 1,000 | 11.0 ± 1.4 |  | 0.5000 |' in lines
   assert (
-    '| narrow, 25 % | 25.0 | 1,000 | 21.0 ± 1.4 | 0.600 ± 0.141 | 2.50 |'
+    '| narrow, 25 % | 25.0 | 1,000 | 21.0 ± 1.4 | 0.600 ± 0.141 | 0.2000 |'
     in lines
   )
   assert found.line == {'best': {'mnist': 'density, 25 %'}}
   assert '| narrow, 25 % | 6.000 ± 1.414 | -0.200 ± 0.141 |' in lines
   gaps = found.summary['differences']['density']['mnist']['narrow, 25 %']
   np.testing.assert_allclose(gaps['frechet'], [5.0, 7.0])
-  for axis, at in zip(found.figures['frontier'].axes, (25.0, 4.0), strict=True):
+  axes = found.figures['frontier'].axes
+  for axis, at in zip(axes, (25.0, 4.0, 0.25), strict=True):
     drawn = {c.get_label(): c.lines[0].get_xydata() for c in axis.containers}
     np.testing.assert_allclose(drawn['density'], [[at, 15.0]])
     assert set(drawn) == {'large', 'narrow', 'density'}
@@ -227,8 +236,11 @@ def test_the_smoke_test_of_latents_runs_whole(tmp_path):
   summary = json.loads((tmp_path / 'summary.json').read_text())
   assert set(summary['trials']) == {
     'large-mnist', 'mnist-magnitude-50', 'mnist-density_alone-50',
-    'mnist-magnitude-50-ternary',
+    'mnist-magnitude-50-ternary', 'mnist-times',
   }  # fmt: skip
+  spent = summary['trials'].pop('mnist-times')['milliseconds']['64']
+  assert set(spent) == {'large', 'magnitude_50', 'density_alone_50'}
+  assert 0.0 < spent['magnitude_50'] < 1e3
   whole = summary['trials']['large-mnist']['macs'][0]
   ternary = summary['trials'].pop('mnist-magnitude-50-ternary')['ternary']
   assert ternary['bytes'] < ternary['large_bytes']

@@ -11,8 +11,9 @@ choose, too. The name of any method may end in `_short`, as long as the
 fine-tuning, `_twice`, twice as long, or `_long`, as long as new networks.
 
 Generators of latents are scored by the Frechet distance to test images, in
-features of the classifier of the data set, and kept as bundles in DIR/bundles,
-which `experiments.edge_runtimes` times. pix2pix is scored by the mean absolute
+features of the classifier of the data set, and kept as bundles in DIR/bundles.
+The last trial of a data set times them against each other: `mnist-times` is to
+run on an idle machine, so leave it for later with `--trials`. pix2pix is scored by the mean absolute
 difference to held-out targets, CycleGAN by the Frechet distance to them in
 random features. `agreement` is the rank correlation of the local densities of
 matched samples, before and after.
