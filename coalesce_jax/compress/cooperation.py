@@ -11,10 +11,12 @@ large networks. Weights descend the adversarial loss alone. Li et al.,
 "Revisiting discriminator in GAN compression: a generator-discriminator
 cooperative compression scheme", https://arxiv.org/abs/2110.14439.
 
-Reimplemented from the paper's equations, with two changes: the paper compares
+Reimplemented from the paper's equations, with three changes. The paper compares
 the losses of generator and critic on fakes, which have no zero in a Wasserstein
-GAN, and its large networks go on learning beside the small ones. Where samples
-of the large generator are themselves a target, the gap to keep is 0.
+GAN. Its large networks go on learning beside the small ones. Here retentions
+learn the faster the shorter the training is, see `reach`: a step of Adam is a
+learning rate, and few of them would close no channel. Where samples of the
+large generator are themselves a target, the gap to keep is 0.
 
 Shapes: K critics, B batch, C channels of a map.
 """
@@ -36,6 +38,8 @@ from coalesce_jax.methods import problems
 
 # Samples on which the gap of the large networks is estimated.
 SAMPLES = 512
+# How far a retention gets if all steps of Adam go one way.
+_WAY = 6.0
 
 
 def cooperative(
@@ -61,6 +65,7 @@ def cooperative(
   """
   method = problem.method
   sizes = critics_lib.sizes(method.critic)
+  far = reach(problem)
 
   def setup(key, hyper, given, *args):
     taught, before = given
@@ -82,28 +87,41 @@ def cooperative(
   own = method.adversarial or adversarials.of(method.config)
   return recovery.with_data(problem, setup, (params, tuple(critics)))._replace(
     method=method._replace(
-      critic=gated(method.critic), adversarial=_cooperative(own, weight)
+      critic=gated(method.critic, far), adversarial=_cooperative(own, weight)
     )
   )
 
 
+def reach(problem: problems.Problem) -> float:
+  """Returns the factor of retentions, so that the training can close channels.
+
+  Args:
+    problem: the problem of the smaller network.
+  """
+  config, steps = problem.method.config, problem.method.schedule.steps
+  rate = config.critic_learning_rate or config.learning_rate
+  return max(1.0, _WAY / (rate * config.critic_steps * steps))
+
+
 @functools.lru_cache(maxsize=16)
-def gated(network: types.Network) -> types.Network:
+def gated(network: types.Network, far: float = 1.0) -> types.Network:
   """Returns the critic with channels that close, of three scores a sample.
 
-  Its parameters are `base`, those of the critic; `open`, retentions `[C]` by
-  name of a layer; and `gap`, a number. The first score has gradients of `base`
-  alone, the second one of `open` alone, and both are the score of the critic
-  without its closed channels. The third one is `gap` more than that, without
-  gradients. So differences of mean scores are those of the critic.
+  Its parameters are `base`, those of the critic; `open`, from which retentions
+  `[C]` follow, by name of a layer; and `gap`, a number. The first score has
+  gradients of `base` alone, the second one of `open` alone, and both are the
+  score of the critic without its closed channels. The third one is `gap` more
+  than that, without gradients. So differences of mean scores are those of the
+  critic.
 
   Args:
     network: see `critics.sizes`.
+    far: factor of retentions, see `reach`. 1 stays 1.
   """
   apply_masked = critics_lib.masked(network)
 
   def apply(params: types.Params, inputs: Any) -> jax.Array:
-    opened = jax.tree.map(_binary, params['open'])
+    opened = _opened(params, far)
     still = jax.lax.stop_gradient
     scores = apply_masked(params['base'], still(opened), inputs)
     same = apply_masked(still(params['base']), opened, still(inputs))
@@ -112,15 +130,22 @@ def gated(network: types.Network) -> types.Network:
   return types.Network(network.init, apply)
 
 
-def plain(network: types.Network, params: types.Params) -> types.Params:
+def plain(
+  network: types.Network, params: types.Params, far: float = 1.0
+) -> types.Params:
   """Returns parameters of the critic itself, whose closed channels stay so.
 
   Args:
     network: see `gated`.
     params: those of the gated critic.
+    far: see `gated`.
   """
-  opened = jax.tree.map(_binary, params['open'])
+  opened = _opened(params, far)
   return critics_lib.closed(network, params['base'], opened)
+
+
+def _opened(params: types.Params, far: float) -> types.Params:
+  return jax.tree.map(lambda x: _binary(1.0 + far * (x - 1.0)), params['open'])
 
 
 def _binary(retention: jax.Array) -> jax.Array:

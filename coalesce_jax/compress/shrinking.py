@@ -201,7 +201,8 @@ def shrink(
   after = trained.critics
   if how.cooperative:
     network = whole.subjects[0].critic
-    after = [cooperation.plain(network, critic) for critic in after]
+    far = cooperation.reach(problem)
+    after = [cooperation.plain(network, critic, far) for critic in after]
   return Shrunk(
     [spec for spec, _ in small], list(whole.parted(trained.params)), after,
     masks, histories,

@@ -56,6 +56,13 @@ def test_weights_and_retentions_have_scores_of_their_own():
   params = {'base': base, 'open': retained, 'gap': jnp.float32(7.0)}
   gated = cooperation.gated(network)
   wanted = by_hand(base, hard, x)
+  # A factor of 2 closes what is below 0.75.
+  nearer = jax.tree.map(lambda r: 0.5 + r / 2.0, retained)
+  twice = cooperation.gated(network, 2.0)
+  np.testing.assert_allclose(
+    twice.apply({**params, 'open': nearer}, x)[:, 0], wanted, rtol=1e-4,
+    atol=1e-6,
+  )  # fmt: skip
   found = np.asarray(gated.apply(params, x))
   np.testing.assert_allclose(found[:, 0], wanted, rtol=1e-4, atol=1e-6)
   np.testing.assert_array_equal(found[:, 1], found[:, 0])
@@ -97,7 +104,17 @@ def test_the_gap_of_the_large_networks_is_kept():
   np.testing.assert_allclose(trained[0.0]['gap'], wanted, atol=0.15)
   # Without weight no channel closes.
   assert all(np.all(x == 1.0) for x in trained[0.0]['open'].values())
-  assert any(np.any(x != 1.0) for x in trained[100.0]['open'].values())
+  far = cooperation.reach(given)
+  # 8 steps of a rate of 0.05 get to 0.4.
+  assert far == pytest.approx(6.0 / 0.4)
+  assert any(
+    np.any(1.0 + far * (x - 1.0) < 0.5) for x in trained[100.0]['open'].values()
+  )
+  closed = cooperation.plain(critic, trained[100.0], far)
+  assert any(
+    np.any(layer['kernel'] != trained[100.0]['base'][name]['kernel'])
+    for name, layer in closed.items()
+  )
   # Networks that stand still have the distance of the large ones.
   still = recovery.continued(problem(steps=20, rate=1e-9), taught, [before])
   made = cooperation.cooperative(still, given, taught, [before])

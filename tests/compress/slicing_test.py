@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import hypothesis
+from hypothesis import strategies
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -117,6 +119,50 @@ def test_sliced_is_masked_is_not_read(spec):
   np.testing.assert_allclose(found, expected, atol=1e-5)
   found = jax.jit(slicing.masked(spec))(params, floats(masks), x)
   np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+# Maps of 4, 8, 16 and 32 pixels.
+DEEP = {'dcgan deep': latent('dcgan', (32, 32, 1), width=2)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'spec',
+  [
+    pytest.param(spec, id=name)
+    for name, spec in (SINGLE | JOINT | MORE_SINGLE | MORE_JOINT | DEEP).items()
+  ],
+)
+def test_any_masks_give_what_the_sliced_network_gives(spec):
+  groups = channels.groups(spec)
+  params, x = drawn(spec, np.random.default_rng(1))
+  masked = jax.jit(slicing.masked(spec))
+  kept = strategies.fixed_dictionaries(
+    {
+      group.name: strategies.sets(
+        strategies.integers(0, group.size - 1), min_size=1
+      )
+      for group in groups
+    }
+  )
+  few = {group.name: {group.size - 1} for group in groups}
+
+  @hypothesis.settings(max_examples=6)
+  @hypothesis.given(kept)
+  @hypothesis.example(few)
+  def check(kept):
+    masks = {
+      group.name: np.isin(np.arange(group.size), list(kept[group.name]))
+      for group in groups
+    }
+    small, fewer = slicing.sliced(spec, params, masks)
+    sizes = {group.name: group.size for group in channels.groups(small)}
+    assert sizes == {name: len(some) for name, some in kept.items()}
+    found = jax.jit(small.build().apply)(fewer, x)
+    expected = masked(params, floats(masks), x)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+  check()
 
 
 @pytest.mark.parametrize('spec', marked(JOINT, MORE_JOINT))

@@ -3,10 +3,16 @@
 import dataclasses
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from coalesce_jax.compress import macs
+from coalesce_jax.compress import shrinking
+from coalesce_jax.data import pixels
+from coalesce_jax.gan import sources
+from coalesce_jax.methods import problems
 from coalesce_jax.models import bundle
 from coalesce_jax.models import generator as generator_lib
 from coalesce_jax.trials import device
@@ -218,6 +224,44 @@ def test_nothing_is_trained_on_the_pool_of_a_translator():
   (subject,) = whole.subjects
   used = {image.tobytes() for image in subject.for_training.inputs}
   assert len(subject.for_training.inputs) == 100 and used <= rows[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['outline', 'emoji'])
+def test_translators_shrink_with_the_critics_of_their_targets(name):
+  config = default.get_config('quick')
+  config.images, config.side, config.pool = 40, 8, 20
+  config.subjects[name].data = 'edges:digits'
+  ground = subjects.make(config, config.subjects[name])
+  problem = ground.problem(ground.specs, 2)
+  trained = problems.train(jax.random.key(0), problem)
+  whole = ground.whole(trained.params, trained.critics, 2)
+  assert len(whole.subjects) == (1 if name == 'outline' else 2)
+  for subject, critic in zip(whole.subjects, trained.critics, strict=True):
+    assert subject.critic_params is critic
+  if name == 'emoji':
+    # The first critic judges what the first translator makes: white on black.
+    ready = problem.setup(jax.random.key(0), problem.hyper, *problem.args)
+    (images,) = problem.args
+    for target, domain in zip(
+      ready.targets, (images.target, images.condition), strict=True
+    ):
+      real = sources.draw((target.source,), jax.random.key(1), 64)
+      np.testing.assert_allclose(
+        np.mean(real), np.mean(pixels.decode(jnp.asarray(domain))), atol=0.1
+      )
+    inputs = whole.subjects[0].for_training.inputs
+    rows = {image.tobytes() for image in np.asarray(images.condition)}
+    assert {image.tobytes() for image in np.asarray(inputs)} <= rows
+  made = shrinking.shrink(
+    jax.random.key(1), whole, 0.5, method='density',
+    config=settings.of_method(config, 'density'),
+  )  # fmt: skip
+  small = sum(map(macs.total, made.specs))
+  assert small / sum(map(macs.total, ground.specs)) < 0.55
+  assert np.all(np.isfinite(made.histories['recovery']['term/density']))
+  samples = ground.sample(made.specs, made.params)
+  assert samples.shape == ground.parts[0].asked.shape
 
 
 def test_a_ternary_trial_without_its_bundles_says_what_to_do(tmp_path):

@@ -13,10 +13,10 @@ fine-tuning, `_twice`, twice as long, or `_long`, as long as new networks.
 Generators of latents are scored by the Frechet distance to test images, in
 features of the classifier of the data set, and kept as bundles in DIR/bundles.
 The last trial of a data set times them against each other: `mnist-times` is to
-run on an idle machine, so leave it for later with `--trials`. pix2pix is scored by the mean absolute
-difference to held-out targets, CycleGAN by the Frechet distance to them in
-random features. `agreement` is the rank correlation of the local densities of
-matched samples, before and after.
+run on an idle machine, so leave it for later with `--trials`. pix2pix is scored
+by the mean absolute difference to held-out targets, CycleGAN by the Frechet
+distance to them in random features. `agreement` is the rank correlation of the
+local densities of matched samples, before and after.
 
 `:quick` is a smoke test. Others: `--config.seeds=1`,
 `--config.only='("mnist",)'`, `--config.shares='(0.25,)'`.
