@@ -136,6 +136,8 @@ def shrink(
     )
   split = jax.vmap(jax.random.split, 0, 1) if several else jax.random.split
   key_choose, key_train = split(key)
+  # Refused before anything is learned.
+  selection.uniform([subject.spec for subject in whole.subjects], share)
   histories: dict[str, loop.History] = {}
   if config.train_first and how.channels != 'slimming':
     key_first, key_choose = split(key_choose)

@@ -12,6 +12,7 @@ from coalesce_jax.compress import shrinking
 from coalesce_jax.compress import wholes
 from coalesce_jax.core import trees
 from coalesce_jax.methods import pretraining
+from coalesce_jax.methods import problems
 from coalesce_jax.models import generator as generator_lib
 from tests import agreement
 from tests import small
@@ -159,6 +160,15 @@ def test_the_penalty_is_the_mean_absolute_scale():
   signed = np.concatenate([leaves[name] for name in named])
   found = term.loss(trees.unflatten(leaves), None, ready.terms['scales'])
   np.testing.assert_allclose(found, 3.0 * np.abs(signed).mean(), rtol=1e-5)
+
+
+def test_a_share_below_one_channel_is_refused_before_any_training(monkeypatch):
+  def train(*args):
+    raise AssertionError('trained')
+
+  monkeypatch.setattr(problems, 'train', train)
+  with pytest.raises(ValueError, match='one channel of each map'):
+    shrinking.shrink(KEY, whole(), 0.001, method='slimming')
 
 
 def test_an_unknown_method_is_refused():
