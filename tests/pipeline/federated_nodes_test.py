@@ -50,8 +50,26 @@ def test_the_server_leaves_parameters_and_a_summary(tmp_path):
 
 
 @pytest.mark.slow
-def test_nodes_that_make_their_parts_themselves_equal_one_program(tmp_path):
+@pytest.mark.parametrize(
+  ('gates', 'changes'),
+  [
+    ('none', {}),
+    # Noise and target of each round, and gradients through the step.
+    (
+      'input',
+      {
+        'order': 'gates_first', 'noise': 0.5, 'closing': 1.0, 'target': 0.2,
+        'second_order': True, 'local_steps': 1,
+      },
+    ),
+  ],
+)  # fmt: skip
+def test_nodes_that_make_their_parts_themselves_equal_one_program(
+  gates, changes, tmp_path
+):
   config = settings.metagater(nodes=2, rounds=2)
+  config.gates = gates
+  config.meta.update(changes)
   values = federated_nodes.values(config, str(tmp_path))
   nodes = {
     k: federated_nodes.make(values, {'partition-id': k}) for k in range(2)
