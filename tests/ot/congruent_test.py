@@ -54,9 +54,8 @@ def linear_maps(means, covariances):
     yield lambda y, m=mean, t=back @ middle @ back: (y - m) @ t + truth.mean
 
 
-@pytest.mark.parametrize(
-  'moments', [True, pytest.param(False, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('moments', [True, False])
 def test_known_maps_are_found_where_no_linear_ones_are_near(moments):
   truth, found = base(10), fitted(moments)
   samples = known(truth)
