@@ -45,8 +45,13 @@ def report(config: Any, results: dict[str, dict[str, Any]]) -> trials.Report:
       f'| {row["macs"]:.3f} | {row["static_macs"]:.3f} '
       f'| {row["kilobytes"]:.0f} | {norms} | {alike} |'
     )
-  text = '\n'.join([*lines, '', *_one_shot(results), *_timed(timed)])
-  figures = {'errors': _errors(rows), 'gradients': _gradients(results)}
+  lines = [*lines, '', *_one_shot(results)] if rows else []
+  text = '\n'.join([*lines, *_timed(timed)])
+  figures = {}
+  if rows:
+    figures = {'errors': _errors(rows), 'gradients': _gradients(results)}
+  if timed is not None:
+    figures['speed'] = _speed(timed)
   if any(name.startswith('rho_') for name in rows):
     figures['curve'] = _curve(rows)
   line = {name: round(row['accuracy'], 4) for name, row in rows.items()}
@@ -180,6 +185,25 @@ def _timed(timed: dict[str, Any] | None) -> list[str]:
       '',
     ]
   return lines
+
+
+def _speed(timed: dict[str, Any]) -> figure.Figure:
+  """Draws how long other ways to compute a round take, of the usual one."""
+  texts = {
+    'side_by_side': 'all nodes side by side', 'one_by_one': 'a program a node',
+    'vmap': 'without gates: PyTorch, vmap',
+    'loop': 'without gates: PyTorch, loop',
+  }  # fmt: skip
+  ratios = timed['ratios'] | timed.get('peers', {}).get('ratios', {})
+  drawn = figure.Figure(figsize=(6.4, 2.4), layout='constrained')
+  axis = drawn.subplots()
+  names = list(reversed(ratios))
+  bars = axis.barh([texts[n] for n in names], [ratios[n] for n in names])
+  axis.bar_label(bars, fmt='%.2f', padding=3)
+  axis.axvline(1.0, color='0.4', lw=1.0)
+  axis.set(xlabel='times as long as one program, node after node')
+  axis.margins(x=0.1)
+  return drawn
 
 
 def _errors(rows: dict[str, dict[str, Any]]) -> figure.Figure:

@@ -161,7 +161,14 @@ def test_the_table_has_means_and_intervals_over_tasks():
   assert 'takes 2.00 s. It takes 1.70 times as long with all' in made.text
   assert 'side by side, and 1.20 times as a program' in made.text
   assert 'PyTorch takes 2.50 times as long as ours without gates' in made.text
-  assert set(made.figures) == {'errors', 'curve', 'gradients'}
+  assert set(made.figures) == {'errors', 'curve', 'gradients', 'speed'}
+  (axis,) = made.figures['speed'].axes
+  assert [bar.get_width() for bar in axis.patches] == [2.5, 1.2, 1.7]
+  only = tables.report(digits.get_config(), {'speed': {
+    'medians': {'program': 2.0}, 'nodes': 16,
+    'ratios': {'side_by_side': 1.7, 'one_by_one': 1.2},
+  }})  # fmt: skip
+  assert set(only.figures) == {'speed'}
 
 
 def test_bytes_of_a_round_count_what_is_sent():
