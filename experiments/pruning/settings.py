@@ -41,7 +41,7 @@ def validate(config: Any) -> None:
     fields.positive(config.subjects[name], *_OF_SUBJECT)
   named = (
     config.methods, config.middle_methods, config.cyclegan_methods,
-    config.ternary_methods,
+    config.ternary_methods, [method for method, _ in config.more_rows],
   )  # fmt: skip
   every = (*shrinking.METHODS, *ABLATIONS)
   for method in (m for some in named for m in some):
@@ -52,11 +52,12 @@ def validate(config: Any) -> None:
       )
   if not config.shares:
     raise ValueError('shares: there is none')
-  for some in (config.shares, config.ternary_shares):
+  more = [share for _, share in config.more_rows]
+  for some in (config.shares, config.ternary_shares, more):
     for share in some:
       if not 0.0 < share < 1.0:
         raise ValueError(f'share {share} is not between 0 and 1')
-    if len({round(100 * share) for share in some}) < len(some):
+    if len({round(100 * share) for share in some}) < len(set(some)):
       raise ValueError(f'shares {tuple(some)}: two are the same percentage')
   if not 0.0 < config.pool_share < 1.0:
     raise ValueError(f'pool_share {config.pool_share} is not between 0 and 1')
@@ -101,7 +102,9 @@ def rows(config: Any, name: str) -> list[tuple[float, str]]:
       for method in dict.fromkeys(named)
       if kind != 'cyclegan' or method in config.cyclegan_methods
     ]
-  return found
+  if kind == 'latent':
+    found += [(float(share), str(name)) for name, share in config.more_rows]
+  return list(dict.fromkeys(found))
 
 
 def base(method: str) -> str:

@@ -31,13 +31,14 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   config = default.get_config(variant)
   settings.validate(config)
   planned = train.plan(str(tmp_path), config, lambda: False)
-  latent = 3 * 12 + 9 + 2 * 3 + 3 + 1
+  latent = 3 * 12 + 9 + 1 + 2 * 3 + 3 + 1
   assert len(planned) == (8 if variant else 4 + 2 * latent + 12 + 9 + 4)
   assert 'mnist-density-50' in planned and 'large-outline' in planned
   assert ('outline-density-25' in planned) == (not variant)
   assert 'outline-density-10' not in planned
   assert ('mnist-uniform_long-25' in planned) == (not variant)
   assert 'mnist-uniform_long-50' not in planned
+  assert ('mnist-uniform_long-99' in planned) == (not variant)
   assert ('emoji-narrow-25' in planned) == (not variant)
   assert 'emoji-slimming-25' not in planned
   ternary = {name for name in planned if name.endswith('-ternary')}
@@ -83,6 +84,8 @@ def test_a_row_is_a_method_with_changes_and_an_end():
     ({'methods': ('smaller',)}, "method 'smaller' is not one of"),
     ({'middle_methods': ('longer',)}, "method 'longer' is not one of"),
     ({'shares': (0.5, 1.0)}, 'share 1.0 is not between'),
+    ({'more_rows': (('uniform', 0.0),)}, 'share 0.0 is not between'),
+    ({'more_rows': (('shorter', 0.3),)}, "method 'shorter' is not one of"),
     ({'seeds': 0}, 'seeds 0 is below 1'),
     ({'ternary.scheme': 'odd'}, "scheme 'odd' is not one of"),
     ({'ternary_shares': (2.0,)}, 'share 2.0 is not between'),

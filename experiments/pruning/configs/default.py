@@ -83,6 +83,9 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'uniform_long', 'density_twice', 'density_distilled_long',
         'density_chosen', 'density_chosen_long', 'density_later',
       ),
+      # Further rows of generators of latents, each a method and a share. Nearly
+      # the whole network that trains on is the control of long training.
+      'more_rows': (('uniform_long', 0.99),),
       # Those of CycleGAN.
       'cyclegan_methods': (
         'narrow', 'narrow_distilled', 'magnitude', 'density',
@@ -119,6 +122,7 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         subject.update(critic_width=4, ternary_steps=2)
     config.shares = config.ternary_shares = (0.5,)
     config.methods, config.middle_methods = ('magnitude', 'density'), ()
+    config.more_rows = ()
     config.ternary_methods = ('density',)
     config.agents.update(steps=4, neighbours=2, neighbourhoods=2)
     config.pool, config.samples, config.fast_compile = 40, 100, True
