@@ -30,7 +30,7 @@ def test_frozen_leaves_stay_and_cost_no_optimizer_state_and_no_average():
   frozen = masks.freeze(('out/.*',))
   played, state, inputs, key = small.made(small.config(), reparam=frozen)
   after, _ = played.step(state, inputs, key)
-  full = small.VECTORS.build().init(KEY)
+  full = small.generator().params
   free = {k: v for k, v in full.items() if k != 'out'}
   size = sum(leaf.size for leaf in jax.tree.leaves(free))
   assert sum(x.size for x in jax.tree.leaves(after.ema)) == size
