@@ -88,14 +88,14 @@ def middle(config: Any) -> float:
 def rows(config: Any, name: str) -> list[tuple[float, str]]:
   """Returns the shares and methods of a subject.
 
-  The middle share has more methods than the others, and translators have no
-  other share. CycleGAN has methods of its own.
+  Of generators of latents the middle share has more methods than the others.
+  Translators have no other share, and CycleGAN has methods of its own.
   """
   kind = config.subjects[name].kind
   found = []
   for share in config.shares if kind == 'latent' else (middle(config),):
     named = tuple(config.methods)
-    if share == middle(config):
+    if share == middle(config) and kind == 'latent':
       named += tuple(config.middle_methods)
     found += [
       (share, method)

@@ -32,7 +32,7 @@ def test_settings_of_all_trials_are_valid(variant, tmp_path):
   settings.validate(config)
   planned = train.plan(str(tmp_path), config, lambda: False)
   latent = 3 * 12 + 9 + 1 + 2 * 3 + 3 + 1
-  assert len(planned) == (8 if variant else 4 + 2 * latent + 12 + 9 + 4)
+  assert len(planned) == (8 if variant else 4 + 2 * latent + 12 + 4)
   assert 'mnist-density-50' in planned and 'large-outline' in planned
   assert ('outline-density-25' in planned) == (not variant)
   assert 'outline-density-10' not in planned

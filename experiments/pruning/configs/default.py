@@ -76,8 +76,8 @@ def get_config(variant: str = '') -> ml_collections.ConfigDict:
         'magnitude_local', 'density', 'density_distilled', 'density_global',
         'density_alone', 'density_generator',
       ),
-      # Those of the middle share alone: of other steps, or another weight of
-      # the local density.
+      # Those of the middle share of generators of latents alone: of other
+      # steps, or another weight of the local density.
       'middle_methods': (
         'narrow_short', 'narrow_distilled_short', 'uniform_twice',
         'uniform_long', 'density_twice', 'density_distilled_long',
