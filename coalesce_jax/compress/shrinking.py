@@ -144,16 +144,14 @@ def shrink(
     whole, histories['first'] = wholes.trained_on(
       key_first, whole, several, loop.hooks_for(hooks, 'first')
     )
-  start, critics = [s.params for s in whole.subjects], whole.critics
-  specs = [subject.spec for subject in whole.subjects]
+  begun = whole
   if how.channels == 'slimming':
-    problem = wholes.penalised(whole.problem(specs), config.scales_weight)
-    problem = recovery.continued(problem, whole.joined(start), critics)
-    trained = problems.train(
-      key_choose, problem, loop.hooks_for(hooks, 'scales')
-    )
-    start, critics = list(whole.parted(trained.params)), (*trained.critics,)
-    histories['scales'] = trained.history
+    begun, histories['scales'] = wholes.trained_on(
+      key_choose, whole, several, loop.hooks_for(hooks, 'scales'),
+      config.scales_weight,
+    )  # fmt: skip
+  start, critics = [s.params for s in begun.subjects], begun.critics
+  specs = [subject.spec for subject in whole.subjects]
   pools: tuple[agents_lib.Pool, ...] = ()
   if how.channels == 'density':
     chosen = pruning.prune(

@@ -47,6 +47,7 @@ def trained_on(
   whole: Whole,
   several: bool,
   hooks: loop.Hooks | None,
+  scales_weight: float | None = None,
 ) -> tuple[Whole, loop.History]:
   """Returns the networks after further training, and its metrics.
 
@@ -55,16 +56,14 @@ def trained_on(
     whole: the networks.
     several: whether there are `[S]` keys.
     hooks: effects of the loop.
+    scales_weight: of a penalty on norm scales, see `penalised`; None is none.
   """
+  problem = whole.problem([subject.spec for subject in whole.subjects])
+  if scales_weight is not None:
+    problem = penalised(problem, scales_weight)
   params = whole.joined([subject.params for subject in whole.subjects])
-  trained = problems.train(
-    key,
-    recovery.continued(
-      whole.problem([subject.spec for subject in whole.subjects]), params,
-      whole.critics, several,
-    ),
-    hooks,
-  )  # fmt: skip
+  problem = recovery.continued(problem, params, whole.critics, several)
+  trained = problems.train(key, problem, hooks)
   critics = tuple(trained.critics)
   subjects = tuple(
     subject._replace(params=own, critic_params=critic)

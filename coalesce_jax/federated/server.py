@@ -173,8 +173,8 @@ def _average(
   """
   if privacy.clip:
     ends = [privacy_lib.clipped(meta, end, privacy.clip) for end in ends]
-    ends += [meta] * (asked - len(ends))
-    samples = (1,) * asked
+    silent = asked - len(ends)
+    ends, samples = [*ends, *[meta] * silent], [*samples, *[1] * silent]
   weights = jnp.asarray(samples, jnp.float32)
   average = rounds.weighted_mean(weights, trees.stack(ends))
   if privacy.noise:

@@ -108,12 +108,12 @@ def make(run: Values, node: Values) -> Mapping[str, exchange.Handler]:
         'sub-folder a class'
       )
     seed = None
-    if not config.permute and not shape.relabelled:
-      user_data.check_numbered(node[node_settings.DATA])
     if config.permute:
       # An order of its own for each node, the same for every message.
       own = files.digest([data.images.tobytes(), data.labels.tobytes()])
       seed = 3 * config.seed + int(own[:12], 16)
+    elif not shape.relabelled:
+      user_data.check_numbered(node[node_settings.DATA])
     mine = tasks.nodes(
       data.images, [tasks.by_class(data.labels)], shape, permute=seed
     )

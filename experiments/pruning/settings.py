@@ -52,13 +52,13 @@ def validate(config: Any) -> None:
       )
   if not config.shares:
     raise ValueError('shares: there is none')
-  more = [share for _, share in config.more_rows]
-  for some in (config.shares, config.ternary_shares, more):
-    for share in some:
-      if not 0.0 < share < 1.0:
-        raise ValueError(f'share {share} is not between 0 and 1')
-    if len({round(100 * share) for share in some}) < len(set(some)):
+  for some in (config.shares, config.ternary_shares):
+    if len({round(100 * share) for share in some}) < len(some):
       raise ValueError(f'shares {tuple(some)}: two are the same percentage')
+  more = [share for _, share in config.more_rows]
+  for share in (*config.shares, *config.ternary_shares, *more):
+    if not 0.0 < share < 1.0:
+      raise ValueError(f'share {share} is not between 0 and 1')
   if not 0.0 < config.pool_share < 1.0:
     raise ValueError(f'pool_share {config.pool_share} is not between 0 and 1')
   fields.positive(config, 'seeds', 'pool', 'samples')
@@ -105,6 +105,11 @@ def rows(config: Any, name: str) -> list[tuple[float, str]]:
   if kind == 'latent':
     found += [(float(share), str(name)) for name, share in config.more_rows]
   return list(dict.fromkeys(found))
+
+
+def stage(method: str, share: float) -> str:
+  """Returns the name of what a method makes at a share."""
+  return f'{method}_{round(100 * share)}'
 
 
 def base(method: str) -> str:

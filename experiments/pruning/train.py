@@ -101,16 +101,18 @@ class Bench:
       specs.append(made.specs)
       samples = ground.sample(made.specs, made.params)
       rows.append(ground.scores(samples, self._before(s)))
-      self._keep(f'{_stage(method, share)}_s{s}', _generator(made), critic=True)
+      self._keep(
+        f'{settings.stage(method, share)}_s{s}', _generator(made), critic=True
+      )
     return self._result(method, specs, rows) | {'share': share}
 
   def times(self) -> dict[str, Any]:
     """Times the generators of the first seed that are kept, in turns."""
     found = {'large': bundle.load(self._kept('large_s0'))}
     for share, method in settings.rows(self.config, self.name):
-      path = self._bundle(f'{_stage(method, share)}_s0')
+      path = self._bundle(f'{settings.stage(method, share)}_s0')
       if path.is_file():
-        found[_stage(method, share)] = bundle.load(path)
+        found[settings.stage(method, share)] = bundle.load(path)
     # Networks of the same sizes take as long.
     first: dict[generator_lib.Spec, str] = {}
     for name, made in found.items():
@@ -142,7 +144,7 @@ class Bench:
 
   def ternary(self, method: str, share: float) -> dict[str, Any]:
     """Scores ternary copies of the smaller generators that were kept."""
-    stage = _stage(method, share)
+    stage = settings.stage(method, share)
     rows = [self._ternarized(stage, s) for s in range(self.config.seeds)]
     return records.plain({
       'subject': self.name, 'kind': self._subject.kind, 'method': method,
@@ -165,7 +167,7 @@ class Bench:
         hooks=self._staged(stage),
       )  # fmt: skip
 
-    stage = _stage(method, share)
+    stage = settings.stage(method, share)
     if shrinking.together(base):
       made = shrink(keys, trained.params, trained.critics, stage)
       for s in range(many):
@@ -246,10 +248,6 @@ def _generator(made: shrinking.Shrunk) -> generator_lib.Generator:
 def _sizes(spec: generator_lib.Spec) -> generator_lib.Spec:
   """Returns the spec without what does not change the network."""
   return dataclasses.replace(spec, provenance={}, encodings={})
-
-
-def _stage(method: str, share: float) -> str:
-  return f'{method}_{round(100 * share)}'
 
 
 def _parameters(spec: generator_lib.Spec) -> int:

@@ -26,10 +26,10 @@ def _inputs(tmp_path):
 
 
 def compress(capsys, folder, *flags):
-  agents = any(flag.startswith('--method') for flag in flags)
+  other = any(flag.startswith('--method') for flag in flags)
   return calls.run(
     capsys, 'compress', *flags, f'--out={folder}/small.safetensors', *QUICK,
-    *([] if agents else ['--agent_steps=2']),
+    *([] if other else ['--agent_steps=2']),
   )  # fmt: skip
 
 
